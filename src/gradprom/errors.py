@@ -1,0 +1,17 @@
+"""The errors that reach a person as one sentence instead of a traceback."""
+
+
+class GradpromError(Exception):
+    """Something a person can put right; the message says what was wrong and what is allowed."""
+
+
+class ConfigError(GradpromError):
+    """The configuration asks for something that cannot be run."""
+
+
+class DataError(GradpromError):
+    """The data on disk are not what the dataset expects; every offender is listed."""
+
+
+class RunError(GradpromError):
+    """A run, record or checkpoint cannot be used as asked."""
