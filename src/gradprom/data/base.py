@@ -1,0 +1,166 @@
+"""What a dataset is: the seam that every file of this package stands behind.
+
+A dataset file owns an `Options` dataclass, `facts(options)`, `build(options)` and a `Source`.
+`load` turns any source into `Images`: everything in memory, ready for any device.
+Nothing here imports torch before `load` is called, so that a configuration can be checked quickly.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+import zlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
+UNLABELLED = -1
+
+# Options that choose or find images but never change what one of them decodes to.
+_NOT_DECODING = ("root", "split", "split_seed")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a dataset without any file on disk."""
+
+    channels: int
+    """Channels of the target image: 1 (grey) or 3 (RGB)."""
+    classes: tuple[str, ...]
+    """Names of the image labels 0..n-1; empty: the dataset has none."""
+    mask_classes: tuple[str, ...]
+    """Names of the mask values 0..n-1, background included; empty: the dataset has no masks."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One sample of the index, before anything is decoded."""
+
+    id: str
+    """Unique within the dataset and the same on every machine."""
+    group: str
+    """Patient or volume; the id itself where it is not known."""
+    label: int | None
+    """Index into `Facts.classes`; None: not labelled."""
+    files: tuple[Path, ...]
+    """The image, then the mask if there is one; empty for generated images."""
+
+
+class Source(ABC):
+    """A dataset that can list, decode and split its samples.
+
+    `version` is raised when `decode` changes meaning, which makes cached images and records of
+    the earlier version count as other data.
+    """
+
+    version: int = 1
+
+    def __init__(self, options: Any, facts: Facts) -> None:
+        self.options = options
+        self.facts = facts
+
+    @abstractmethod
+    def index(self) -> list[Entry]:
+        """All samples in a fixed order (sorted, never as the file system lists them).
+
+        Raises DataError, naming every offender, where the files are not as they should be.
+        """
+
+    @abstractmethod
+    def decode(self, entry: Entry) -> dict[str, np.ndarray]:
+        """`target` uint8 [C,size,size] and, where the dataset has masks, `mask` uint8 [size,size].
+
+        Raises OSError or ValueError, whose message names the file, for one that cannot be read.
+        """
+
+    @abstractmethod
+    def splits(self, entries: list[Entry]) -> dict[str, list[str]]:
+        """Ids of `train`, `test` and perhaps `val`; divides a group only if `divides_groups`."""
+
+    def divides_groups(self) -> bool:
+        """Whether the split asked for is defined on single images, whatever their group."""
+        return False
+
+    def notes(self, entries: list[Entry]) -> list[str]:
+        """What a person should know of this copy of the dataset, e.g. "5 of 500 patients"."""
+        return []
+
+    def decode_options(self) -> dict[str, Any]:
+        """The options on which decoded images depend: all but where they lie and their split."""
+        options = dataclasses.asdict(self.options)
+        return {key: value for key, value in options.items() if key not in _NOT_DECODING}
+
+
+@dataclass
+class Images:
+    """A whole dataset in memory."""
+
+    ids: list[str]
+    target: Tensor
+    """uint8 [N,C,H,W]: the clean images, 0..255."""
+    mask: Tensor | None
+    """uint8 [N,H,W]: indices into `facts.mask_classes`."""
+    label: Tensor | None
+    """int64 [N]: indices into `facts.classes`, -1 where an image is not labelled."""
+    groups: list[str]
+    splits: dict[str, list[int]]
+    """Row numbers of each split."""
+    facts: Facts
+    fingerprint: str
+    """Equal fingerprints mean equal images, masks, labels and splits."""
+
+
+def load(source: Source, cache: Path) -> Images:
+    """Read a dataset, decoding its files only when `cache` does not hold them yet.
+
+    Raises DataError when the files are not as they should be; all unreadable ones are listed.
+    """
+    import torch
+
+    from gradprom.data.cache import content_key, decoded, fingerprint
+
+    entries = source.index()
+    splits = source.splits(entries)
+    content = content_key(source, entries, cache)
+    arrays = decoded(source, entries, cache, content)
+    row = {entry.id: number for number, entry in enumerate(entries)}
+    labels = [UNLABELLED if entry.label is None else entry.label for entry in entries]
+    return Images(
+        ids=[entry.id for entry in entries],
+        target=torch.from_numpy(arrays["target"]),
+        mask=torch.from_numpy(arrays["mask"]) if "mask" in arrays else None,
+        label=torch.tensor(labels, dtype=torch.int64) if source.facts.classes else None,
+        groups=[entry.group for entry in entries],
+        splits={name: [row[id] for id in ids] for name, ids in splits.items()},
+        facts=source.facts,
+        fingerprint=fingerprint(content, entries, splits),
+    )
+
+
+def open_image(path: Path) -> Image:
+    """The fully read image of a file, recognised by its content and never by its extension.
+
+    Raises ValueError, naming the file and why, where it is missing, empty, truncated or no image.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            image.load()  # open() reads the header alone: truncation shows only here
+            return image
+    except UnidentifiedImageError as error:
+        reason = "not an image" if path.stat().st_size else "empty file"
+        raise ValueError(f"{path}: {reason}") from error
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror or error}") from error
+    except (ValueError, SyntaxError, EOFError, struct.error, zlib.error) as error:
+        raise ValueError(f"{path}: {error}") from error
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{path}: {error}") from error

@@ -1,0 +1,141 @@
+"""Files are decoded once; afterwards a dataset is a few arrays in `cache/<dataset>-<key>/`.
+
+The key is made of everything the arrays depend on, the files' content included, so that a changed
+folder finds no cache of its own and is decoded again. A cache can be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from gradprom.data.base import Entry, Source
+from gradprom.errors import DataError
+from gradprom.files import read_json, write_json
+
+log = logging.getLogger(__name__)
+
+Arrays = dict[str, np.ndarray]
+
+_SUMS = "sha256.json"
+
+
+def content_key(source: Source, entries: list[Entry], cache: Path) -> str:
+    """SHA-256 (hex) of everything that the decoded arrays depend on, row by row."""
+    hashes = file_hashes([file for entry in entries for file in entry.files], cache, source)
+    rows = [[entry.id, [hashes[file] for file in entry.files]] for entry in entries]
+    return _digest([source.version, source.decode_options(), rows])
+
+
+def fingerprint(content: str, entries: list[Entry], splits: dict[str, list[str]]) -> str:
+    """SHA-256 (hex) of all that a run learns from: decoded content, labels and splits.
+
+    It names a record's data: neither paths nor times enter, so two machines agree.
+    """
+    labels = {entry.id: entry.label for entry in entries}
+    return _digest([content, labels, splits])
+
+
+def decoded(source: Source, entries: list[Entry], cache: Path, key: str) -> Arrays:
+    """`target` uint8 [N,C,H,W] and perhaps `mask` uint8 [N,H,W], from the cache or the files.
+
+    Raises DataError that lists every unreadable file; nothing is written then.
+    """
+    folder = cache / f"{source.options.name}-{key[:16]}"
+    arrays = _read(folder)
+    if arrays is None:
+        log.info("decoding %d images into %s", len(entries), folder)
+        arrays = _decode_all(source, entries)
+        _write(arrays, folder)
+    return arrays
+
+
+def _decode_all(source: Source, entries: list[Entry]) -> Arrays:
+    arrays: Arrays = {}
+    unreadable = []
+    for row, entry in enumerate(entries):
+        try:
+            sample = source.decode(entry)
+        except (OSError, ValueError) as error:
+            unreadable.append(str(error))
+            continue
+        for name, value in sample.items():
+            if name not in arrays:
+                arrays[name] = np.empty((len(entries), *value.shape), value.dtype)
+            assert value.shape == arrays[name].shape[1:], f"{entry.id}: {name} {value.shape}"
+            arrays[name][row] = value
+    if unreadable:
+        lines = "".join(f"\n  {line}" for line in unreadable)
+        raise DataError(
+            f"{len(unreadable)} of {len(entries)} images of {source.options.name} "
+            f"cannot be read:{lines}"
+        )
+    return arrays
+
+
+def _read(folder: Path) -> Arrays | None:
+    """The cached arrays, or None when there are none or any byte of them is damaged."""
+    try:
+        sums: dict[str, str] = json.loads((folder / _SUMS).read_text())
+        intact = all(_sha256(folder / f"{name}.npy") == sum for name, sum in sums.items())
+        return {name: np.load(folder / f"{name}.npy") for name in sums} if intact else None
+    except (OSError, ValueError):
+        return None
+
+
+def _write(arrays: Arrays, folder: Path) -> None:
+    """Publish a complete folder by one rename; of several processes the first one wins."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=folder.parent) as temporary:
+        built = Path(temporary, "built")
+        built.mkdir()
+        for name, array in arrays.items():
+            np.save(built / f"{name}.npy", array)
+        sums = {name: _sha256(built / f"{name}.npy") for name in arrays}
+        (built / _SUMS).write_text(json.dumps(sums))
+        if folder.exists() and _read(folder) is None:
+            shutil.rmtree(folder, ignore_errors=True)
+        try:
+            os.rename(built, folder)
+        except OSError:
+            if not folder.exists():
+                raise
+            log.debug("another process has built %s", folder)
+
+
+def file_hashes(files: list[Path], cache: Path, source: Source) -> dict[Path, str]:
+    """SHA-256 (hex) of each file's content; "" for a file that cannot be read (decoding names it).
+
+    Hashes are kept against (size, mtime in ns), so that an unchanged folder is not read again.
+    """
+    store = cache / f"hashes-{source.options.name}.json"
+    known = read_json(store) or {}  # it only saves time
+    hashes, fresh = {}, {}
+    for file in files:
+        try:
+            status = file.stat()
+            stamp = [status.st_size, status.st_mtime_ns]
+            seen = known.get(os.path.abspath(file))
+            hashes[file] = seen[1] if seen and seen[0] == stamp else _sha256(file)
+            fresh[os.path.abspath(file)] = [stamp, hashes[file]]
+        except OSError:
+            hashes[file] = ""
+    if any(known.get(file) != value for file, value in fresh.items()):
+        write_json(store, {**known, **fresh})
+    return hashes
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

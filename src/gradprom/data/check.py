@@ -1,0 +1,181 @@
+"""The data check: what a dataset's folder holds, and what in it would spoil a run."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from gradprom.data.base import Entry, Source
+from gradprom.data.cache import file_hashes
+from gradprom.errors import DataError
+
+_SHOWN = 3  # names shown of a list that is only a note
+
+
+@dataclass
+class Report:
+    """What was found; `problems` are to be put right before a run, `notes` only to be known."""
+
+    dataset: str
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Images by split ("all" first) and class."""
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Smallest and largest width and height on disk, in pixels."""
+    modes: Counter[str] = field(default_factory=Counter)
+    formats: Counter[str] = field(default_factory=Counter)
+    mask_share: dict[str, float] = field(default_factory=dict)
+    """Share of all mask pixels by mask class, in [0,1]."""
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        """The report in plain lines."""
+        lines = [f"dataset {self.dataset}", *_table(self.counts)]
+        lines += [f"{name} {low}–{high} px" for name, (low, high) in self.sizes.items()]
+        for name, counter in (("modes", self.modes), ("formats", self.formats)):
+            if counter:
+                shown = ", ".join(f"{key} {count}" for key, count in counter.most_common())
+                lines.append(f"{name} {shown}")
+        if self.mask_share:
+            shares = (f"{name} {share:.1%}" for name, share in self.mask_share.items())
+            lines.append(f"mask pixels {', '.join(shares)}")
+        lines += [f"note: {note}" for note in self.notes]
+        lines += [f"PROBLEM: {problem}" for problem in self.problems]
+        lines.append(f"{len(self.problems)} problems" if self.problems else "no problems")
+        return "\n".join(lines)
+
+
+def check(source: Source, cache: Path) -> Report:
+    """Read every file of a dataset once and report; never raises DataError, but reports it."""
+    report = Report(source.options.name)
+    try:
+        entries = source.index()
+    except DataError as error:
+        report.problems.append(str(error))
+        return report
+    report.notes += source.notes(entries)
+    try:
+        splits = source.splits(entries)
+    except DataError as error:
+        report.problems.append(str(error))
+        splits = {}
+    _count(report, source, entries, splits)
+    _files(report, entries)
+    _contents(report, source, entries)
+    duplicates = _duplicates(source, entries, cache)
+    _overlaps(report, source, entries, splits, duplicates)
+    return report
+
+
+def _count(
+    report: Report, source: Source, entries: list[Entry], splits: dict[str, list[str]]
+) -> None:
+    classes = source.facts.classes
+    kind = {e.id: "not labelled" if e.label is None else classes[e.label] for e in entries}
+    for part, ids in {"all": list(kind), **splits}.items():
+        count = Counter(kind[id] for id in ids)
+        order = [*classes, "not labelled"]
+        report.counts[part] = {name: count[name] for name in order if count[name]}
+    left_out = set(kind).difference(*splits.values()) if splits else set()
+    if left_out:
+        report.notes.append(f"{len(left_out)} images are in no split: {_some(sorted(left_out))}")
+
+
+def _files(report: Report, entries: list[Entry]) -> None:
+    """Size, mode and format, from the header of each entry's image; other formats are passed."""
+    from PIL import Image
+
+    extensions = Image.registered_extensions()
+    sizes, misnamed = [], defaultdict(list)
+    for entry in entries:
+        for path in entry.files[:1]:
+            try:
+                with Image.open(path) as image:
+                    size, mode, format = image.size, image.mode, image.format or "unknown"
+            except (OSError, Image.DecompressionBombError):
+                continue  # no image format, or a broken file, which decoding reports
+            sizes.append(size)
+            report.modes[mode] += 1
+            report.formats[format] += 1
+            if extensions.get(path.suffix.lower()) != format:
+                misnamed[path.suffix, format].append(entry.id)
+    for axis, name in enumerate(("width", "height") if sizes else ()):
+        report.sizes[name] = min(s[axis] for s in sizes), max(s[axis] for s in sizes)
+    for (suffix, format), ids in sorted(misnamed.items()):
+        report.notes.append(f"{len(ids)} {suffix} files are {format} inside: {_some(ids)}")
+
+
+def _contents(report: Report, source: Source, entries: list[Entry]) -> None:
+    """Decode everything: unreadable files, and mask values that no class stands for."""
+    classes = source.facts.mask_classes
+    pixels = np.zeros(256, dtype=np.int64)
+    for entry in entries:
+        try:
+            mask = source.decode(entry).get("mask")
+        except (OSError, ValueError) as error:
+            report.problems.append(str(error))
+            continue
+        if mask is not None:
+            values = np.bincount(mask.ravel(), minlength=256)
+            pixels += values
+            unknown = [int(v) for v in np.flatnonzero(values) if v >= len(classes)]
+            if unknown:
+                allowed = f"0..{len(classes) - 1}"
+                report.problems.append(f"{entry.id}: mask values {unknown}, expected {allowed}")
+    if pixels.any():
+        report.mask_share = {n: float(pixels[i] / pixels.sum()) for i, n in enumerate(classes)}
+
+
+def _duplicates(source: Source, entries: list[Entry], cache: Path) -> list[list[str]]:
+    """Ids of images whose files have the same content."""
+    hashes = file_hashes([entry.files[0] for entry in entries if entry.files], cache, source)
+    equal: dict[str, list[str]] = defaultdict(list)
+    for entry in entries:
+        if entry.files and hashes[entry.files[0]]:
+            equal[hashes[entry.files[0]]].append(entry.id)
+    return [ids for ids in equal.values() if len(ids) > 1]
+
+
+def _overlaps(
+    report: Report,
+    source: Source,
+    entries: list[Entry],
+    splits: dict[str, list[str]],
+    duplicates: list[list[str]],
+) -> None:
+    report.notes += [f"files of the same content: {', '.join(ids)}" for ids in duplicates]
+    group = {entry.id: entry.group for entry in entries}
+    by_design = source.divides_groups()
+    for (one, first), (other, second) in combinations(splits.items(), 2):
+        between = f"in both {one} and {other}"
+        both = sorted(set(first) & set(second))
+        if both:
+            report.problems.append(f"{len(both)} images are {between}: {', '.join(both)}")
+        twins = [ids for ids in duplicates if set(ids) & set(first) and set(ids) & set(second)]
+        if twins:
+            names = ", ".join(" = ".join(ids) for ids in twins)
+            report.problems.append(f"{len(twins)} images are under two names {between}: {names}")
+        groups = sorted({group[id] for id in first} & {group[id] for id in second})
+        if groups:
+            why = " (as this split is defined)" if by_design else ""
+            names = _some(groups) if by_design else ", ".join(groups)
+            found = f"{len(groups)} groups (patients) are {between}{why}: {names}"
+            (report.notes if by_design else report.problems).append(found)
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:_SHOWN])
+    return shown + (", …" if len(names) > _SHOWN else "")
+
+
+def _table(counts: dict[str, dict[str, int]]) -> list[str]:
+    return [
+        f"{part}: {sum(count.values())} images ("
+        + ", ".join(f"{name} {number}" for name, number in count.items())
+        + ")"
+        for part, count in counts.items()
+    ]

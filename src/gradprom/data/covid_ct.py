@@ -1,0 +1,191 @@
+"""COVID-CT (Yang et al. 2020): 349 COVID and 397 non-COVID chest CT slices from publications.
+
+The paper trains on 600 and tests on 146 of them (section 4.1) and publishes no list.
+"""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gradprom.data.base import Entry, Facts, Source, open_image
+from gradprom.data.splits import by_group, stratified
+from gradprom.errors import DataError
+
+SPLITS = ("official", "paper", "patient")
+IMAGES = 746
+PAPER_TEST = 146
+
+FACTS = Facts(channels=1, classes=("non-COVID", "COVID"), mask_classes=())
+
+# label, image folder, folder and suffix of the split lists, metadata file, its two columns
+_CLASSES = (
+    (0, "CT_NonCOVID", "NonCOVID", "NonCOVID-CT-MetaInfo.csv", "image name", "patient id"),
+    (1, "CT_COVID", "COVID", "COVID-CT-MetaInfo.csv", "File name", "Patient ID"),
+)
+
+_HOW = (
+    "Get it from https://github.com/UCSD-AI4H/COVID-CT (folders Images-processed and Data-split, "
+    "and the two MetaInfo csv files) and unpack both zips in Images-processed."
+)
+
+
+@dataclass
+class Options:
+    name: str = "covid_ct"
+    root: str = "data"
+    """The dataset's folder, or a folder that holds it as COVID-CT."""
+    size: int = 256
+    """Height and width in pixels to which every slice is resized."""
+    split: str = "paper"
+    """official: the published lists (train, val, test); paper: 600/146, stratified by class;
+    patient: the same proportion, no patient in both parts."""
+    split_seed: int = 0
+    """Drives the splits `paper` and `patient`."""
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f"dataset.size={self.size}: must be at least 1 pixel")
+        if self.split not in SPLITS:
+            raise ValueError(f"dataset.split={self.split}: must be one of {', '.join(SPLITS)}")
+
+
+def facts(options: Options) -> Facts:
+    """One grey channel, two classes, no masks."""
+    return FACTS
+
+
+def build(options: Options) -> "CovidCT":
+    return CovidCT(options, FACTS)
+
+
+class CovidCT(Source):
+    """The official layout: Images-processed/, Data-split/ and the two MetaInfo csv files."""
+
+    options: Options
+
+    def index(self) -> list[Entry]:
+        """Slices of both classes; the id is folder/name, the group the patient where known."""
+        folder = find(Path(self.options.root))
+        entries = []
+        for label, images, _, table, name, patient in _CLASSES:
+            patients = _patients(folder / table, name, patient)
+            for file in _files(folder / "Images-processed" / images):
+                id = f"{images}/{file.name}"
+                entries.append(Entry(id, patients.get(file.name, id), label, (file,)))
+        return entries
+
+    def decode(self, entry: Entry) -> dict[str, np.ndarray]:
+        """One grey channel, squashed to size × size.
+
+        Bicubic, because sizes from 61 to 1671 pixels are shrunk and enlarged by the same filter:
+        Pillow widens it when shrinking (no aliasing), and an area mean would enlarge into blocks.
+        """
+        from PIL.Image import Resampling
+
+        (path,) = entry.files
+        image = open_image(path)
+        if image.mode[0] in "IF":  # more than 8 bits: conversion to grey would clip it to white
+            raise ValueError(f"{path}: mode {image.mode}, expected 8 bits a channel")
+        size = (self.options.size, self.options.size)
+        return {"target": np.asarray(image.convert("L").resize(size, Resampling.BICUBIC))[None]}
+
+    def splits(self, entries: list[Entry]) -> dict[str, list[str]]:
+        options = self.options
+        if options.split == "official":
+            return _official(find(Path(options.root)), entries)
+        test = max(1, round(len(entries) * PAPER_TEST / IMAGES))
+        if options.split == "paper":
+            return stratified(entries, test, options.split_seed)
+        _require_metadata(find(Path(options.root)))
+        return by_group(entries, test, options.split_seed)
+
+    def divides_groups(self) -> bool:
+        return self.options.split != "patient"
+
+    def notes(self, entries: list[Entry]) -> list[str]:
+        unknown = sum(entry.group == entry.id for entry in entries)
+        notes = []
+        if len(entries) != IMAGES:
+            notes.append(f"{len(entries)} images; the published dataset has {IMAGES}")
+        if unknown:
+            notes.append(f"the patient of {unknown} images is not known")
+        return notes
+
+
+def find(root: Path) -> Path:
+    """The dataset's folder. Raises DataError that says where it was looked for."""
+    looked = [root, root / "COVID-CT"]
+    wanted = [Path("Images-processed", images) for _, images, *_ in _CLASSES]
+    for folder in looked:
+        if all((folder / path).is_dir() for path in wanted):
+            return folder
+    for folder in looked:
+        zips = [folder / f"{path}.zip" for path in wanted if (folder / f"{path}.zip").is_file()]
+        if zips:
+            how = "".join(f"\n  unzip -d '{file.parent}' '{file}'" for file in zips)
+            raise DataError(f"The images of COVID-CT are still packed; unpack them with:{how}")
+    lines = "".join(f"\n  {folder / path}" for folder in looked for path in wanted)
+    raise DataError(f"COVID-CT was not found. {_HOW} Looked for the folders:{lines}")
+
+
+def _files(folder: Path) -> list[Path]:
+    """All files but hidden ones: what an extension says of the content is often wrong here."""
+    files = [file for file in folder.iterdir() if file.is_file() and file.name[0] != "."]
+    if not files:
+        raise DataError(f"{folder} holds no images. {_HOW}")
+    return sorted(files)
+
+
+def _patients(table: Path, name: str, patient: str) -> dict[str, str]:
+    """Patient by file name; empty when the table is not there (only `patient` needs it)."""
+    if not table.is_file():
+        return {}
+    # Only names and ids matter: a spreadsheet's other encoding of a caption does no harm.
+    with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        reader = csv.DictReader(file)
+        columns = reader.fieldnames or []
+        missing = [column for column in (name, patient) if column not in columns]
+        if missing:
+            raise DataError(
+                f"{table} lacks the column {' and '.join(missing)}; it has: {', '.join(columns)}."
+            )
+        # One published patient id ends in a blank.
+        pairs = [[(row[column] or "").strip() for column in (name, patient)] for row in reader]
+        return {image: id for image, id in pairs if id}
+
+
+def _require_metadata(folder: Path) -> None:
+    missing = [table for _, _, _, table, *_ in _CLASSES if not (folder / table).is_file()]
+    if missing:
+        lines = "".join(f"\n  {folder / table}" for table in missing)
+        raise DataError(f"dataset.split=patient needs the patients' ids, but there is no:{lines}")
+
+
+def _official(folder: Path, entries: list[Entry]) -> dict[str, list[str]]:
+    known = {entry.id for entry in entries}
+    splits: dict[str, list[str]] = {}
+    offenders = []
+    for part in ("train", "val", "test"):
+        lists = list(_lists(folder, part))
+        offenders += [f"{file}: no such list" for file, _ in lists if not file.is_file()]
+        named = [(file, f"{images}/{line}") for file, images in lists for line in _lines(file)]
+        offenders += [f"{file}: {id} does not exist" for file, id in named if id not in known]
+        splits[part] = [id for _, id in named]
+    if offenders:
+        lines = "".join(f"\n  {line}" for line in offenders)
+        raise DataError(f"The official split lists of COVID-CT do not fit the images:{lines}")
+    return splits
+
+
+def _lists(folder: Path, part: str) -> Iterator[tuple[Path, str]]:
+    for _, images, name, *_ in _CLASSES:
+        yield folder / "Data-split" / name / f"{part}CT_{name}.txt", images
+
+
+def _lines(file: Path) -> list[str]:
+    if not file.is_file():
+        return []
+    return [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]

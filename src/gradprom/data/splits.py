@@ -1,0 +1,78 @@
+"""Seeded splits. An id's place follows from the seed, the ids and their labels alone: neither
+the order in which a file system lists files nor the version of a random generator matters."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+
+from gradprom.data.base import Entry
+from gradprom.errors import DataError
+from gradprom.randomness import stream
+
+Split = dict[str, list[str]]
+
+
+def stratified(entries: list[Entry], test: int, seed: int) -> Split:
+    """`test` images, the classes in the same proportion in both parts (to one image).
+
+    Raises DataError unless both parts get an image.
+    """
+    _check(len(entries), test)
+    left = _quota(entries, test)
+    chosen = set()
+    for entry in sorted(entries, key=lambda entry: stream(seed, entry.id)):
+        if left[entry.label] > 0:
+            left[entry.label] -= 1
+            chosen.add(entry.id)
+    return _parts(entries, chosen)
+
+
+def by_group(entries: list[Entry], test: int, seed: int) -> Split:
+    """About `test` images in whole groups, never more, the classes about evenly in both parts.
+
+    Groups are taken in seeded order, each one that still fits the quota of all its classes.
+    Raises DataError unless both parts get an image.
+    """
+    _check(len(entries), test)
+    groups: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        groups[entry.group].append(entry)
+    left = _quota(entries, test)
+    chosen: set[str] = set()
+    for name in sorted(groups, key=lambda name: stream(seed, name)):
+        count = Counter(entry.label for entry in groups[name])
+        if all(count[label] <= left[label] for label in count):
+            left.subtract(count)
+            chosen.update(entry.id for entry in groups[name])
+    if not chosen:
+        raise DataError(
+            f"{len(entries)} images in {len(groups)} groups cannot be divided so that "
+            f"{test} are for testing and no group is in both parts."
+        )
+    return _parts(entries, chosen)
+
+
+def _quota(entries: list[Entry], test: int) -> Counter[int | None]:
+    """Test images per class, by largest remainder, so that they sum to `test` exactly."""
+    exact = {
+        label: count * test / len(entries)
+        for label, count in Counter(entry.label for entry in entries).items()
+    }
+    quota = Counter({label: int(share) for label, share in exact.items()})
+    # Ties go by label, for the order of a dictionary follows the order of the entries.
+    order = sorted(exact, key=lambda label: (int(exact[label]) - exact[label], str(label)))
+    for label in order[: test - quota.total()]:
+        quota[label] += 1
+    return quota
+
+
+def _parts(entries: list[Entry], chosen: set[str]) -> Split:
+    return {
+        "train": [entry.id for entry in entries if entry.id not in chosen],
+        "test": [entry.id for entry in entries if entry.id in chosen],
+    }
+
+
+def _check(count: int, test: int) -> None:
+    if not 0 < test < count:
+        raise DataError(f"{count} images cannot be divided so that {test} are for testing.")
