@@ -1,0 +1,79 @@
+"""What every network on a timm ResNet shares: its weights, their normalisation, sizes of images."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gradprom.errors import ConfigError
+
+Network = TypeVar("Network", bound=nn.Module)
+
+RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+STRIDE = 32
+"""How much smaller than the image a ResNet's last features are."""
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+def weights_name(resnet: str) -> str:
+    """The timm name of a ResNet with torchvision's first ImageNet weights.
+
+    Those are what `pretrained=True` meant when the paper was written. timm's own default for a
+    bare name is a later recipe, and another one from release to release.
+    """
+    return f"{resnet}.tv_in1k"
+
+
+def with_weights(build: Callable[[bool], Network], resnet: str, pretrained: bool) -> Network:
+    """`build(pretrained)`, where weights that cannot be had are an error a person understands.
+
+    Raises ConfigError; a network is never handed out with random weights instead.
+    """
+    if not pretrained:
+        return build(False)
+    try:
+        return build(True)
+    # Offline, a missing host and a broken download or file each raise another library's error.
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ConfigError(
+            f"The ImageNet weights {weights_name(resnet)} could not be loaded: set "
+            f"pretrained=false, or provide them in the Hugging Face cache (HF_HOME). ({reason})"
+        ) from error
+
+
+class Normalization(nn.Module):
+    """(x − mean) / std with ImageNet's statistics if `pretrained`, else x as it is.
+
+    Images that are not RGB take the mean over the colours, in step with timm, which sums the
+    first convolution's weights over them. The statistics are part of the state dict, so that a
+    checkpoint loads into a network built without fetching the ImageNet weights again.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, channels: int, pretrained: bool) -> None:
+        super().__init__()
+        for name, rgb, neutral in (("mean", MEAN, 0.0), ("std", STD, 1.0)):
+            values = torch.tensor(rgb) if pretrained else torch.full((3,), neutral)
+            if channels != 3:
+                values = values.mean().repeat(channels)
+            self.register_buffer(name, values.view(-1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C, H, W]."""
+        return (x - self.mean) / self.std
+
+
+def pad(x: Tensor) -> Tensor:
+    """Repeat the right and bottom border until height and width are multiples of 32.
+
+    Repeated, not reflected, because a reflection needs an image larger than the padding.
+    """
+    height, width = x.shape[-2:]
+    return F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")

@@ -1,0 +1,266 @@
+"""Image and recognition metrics against plain formulas and against other libraries."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gradprom.metrics import (
+    accuracy,
+    balanced_accuracy,
+    confusion,
+    intersection_and_union,
+    majority_share,
+    mean_iou,
+    psnr,
+    ssim,
+)
+
+
+def natural(seed, channels=3, height=48, width=40):
+    """Smooth shading, an edge and a little texture: noise alone hides SSIM's border handling."""
+    generator = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width] / max(height, width)
+    planes = []
+    for _ in range(channels):
+        a, b, c = generator.uniform(1, 6, 3)
+        shading = 0.5 + 0.25 * np.sin(a * x + b * y) + 0.15 * (x + y > c / 6)
+        planes.append(shading + 0.02 * generator.standard_normal((height, width)))
+    return np.clip(np.stack(planes), 0, 1)
+
+
+def pair(seed=0, sigma=0.1, **size):
+    clean = natural(seed, **size)
+    noisy = clean + sigma * np.random.default_rng(seed + 100).standard_normal(clean.shape)
+    return np.clip(noisy, 0, 1), clean
+
+
+def batch(count=3, **size):
+    noisy, clean = zip(
+        *(pair(seed, 0.05 * (seed + 1), **size) for seed in range(count)), strict=True
+    )
+    return torch.from_numpy(np.stack(noisy)), torch.from_numpy(np.stack(clean))
+
+
+def ssim_by_loops(image, target):
+    """Wang et al. 2004, equation 13, window by window with a two-dimensional window."""
+    offset = np.arange(11) - 5
+    window = np.exp(-(offset[:, None] ** 2 + offset[None, :] ** 2) / (2 * 1.5**2))
+    window /= window.sum()
+    values = []
+    for x, y in zip(image, target, strict=True):
+        for row in range(x.shape[0] - 10):
+            for column in range(x.shape[1] - 10):
+                u, v = (plane[row : row + 11, column : column + 11] for plane in (x, y))
+                mean_u, mean_v = (window * u).sum(), (window * v).sum()
+                var_u = (window * (u - mean_u) ** 2).sum()
+                var_v = (window * (v - mean_v) ** 2).sum()
+                cov = (window * (u - mean_u) * (v - mean_v)).sum()
+                values.append(
+                    (2 * mean_u * mean_v + 1e-4)
+                    * (2 * cov + 9e-4)
+                    / ((mean_u**2 + mean_v**2 + 1e-4) * (var_u + var_v + 9e-4))
+                )
+    return np.mean(values)
+
+
+# PSNR
+
+
+def test_psnr_of_a_known_error():
+    target = torch.zeros(2, 1, 4, 4, dtype=torch.float64)
+    image = target + torch.tensor([0.1, 0.01]).double().view(2, 1, 1, 1)
+    torch.testing.assert_close(psnr(image, target), torch.tensor([20.0, 40.0]).double())
+
+
+def test_psnr_is_per_image_and_not_pooled():
+    image, target = batch()
+    expected = [
+        10 * math.log10(1 / np.mean((x - y) ** 2))
+        for x, y in zip(image.numpy(), target.numpy(), strict=True)
+    ]
+    torch.testing.assert_close(psnr(image, target), torch.tensor(expected).double())
+    pooled = -10 * torch.log10((image - target).square().mean())
+    assert psnr(image, target).mean() > pooled + 0.5
+
+
+def test_psnr_agrees_with_scikit_image():
+    metrics = pytest.importorskip("skimage.metrics")
+    noisy, clean = pair()
+    expected = metrics.peak_signal_noise_ratio(clean, noisy, data_range=1)
+    assert psnr(torch.from_numpy(noisy)[None], torch.from_numpy(clean)[None]).item() == (
+        pytest.approx(expected, rel=1e-12)
+    )
+
+
+def test_psnr_of_equal_images_is_infinite():
+    image = torch.rand(1, 3, 8, 8)
+    assert psnr(image, image).item() == math.inf
+
+
+# SSIM
+
+
+def test_ssim_agrees_with_the_formula_window_by_window():
+    noisy, clean = pair(height=17, width=14)
+    ours = ssim(torch.from_numpy(noisy)[None], torch.from_numpy(clean)[None])
+    assert ours.dtype == torch.float64
+    assert ours.item() == pytest.approx(ssim_by_loops(noisy, clean), abs=1e-12)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_ssim_agrees_with_scikit_image_over_the_valid_region(channels):
+    metrics = pytest.importorskip("skimage.metrics")
+    noisy, clean = pair(channels=channels, height=80, width=64)
+    _, maps = metrics.structural_similarity(
+        clean,
+        noisy,
+        data_range=1,
+        channel_axis=0,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        full=True,
+    )
+    expected = maps[:, 5:-5, 5:-5].mean()
+    ours = ssim(torch.from_numpy(noisy)[None], torch.from_numpy(clean)[None]).item()
+    assert ours == pytest.approx(expected, abs=1e-9)
+    # borders would show: this is no image on which every way to treat them agrees
+    assert abs(ours - maps.mean()) > 1e-4
+
+
+def test_ssim_is_per_image():
+    image, target = batch()
+    alone = torch.cat([ssim(image[i : i + 1], target[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(ssim(image, target), alone, rtol=1e-12, atol=0)
+    assert alone[0] > alone[1] > alone[2]
+
+
+def test_ssim_bounds_and_symmetry():
+    image, target = batch()
+    torch.testing.assert_close(ssim(image, image), torch.ones(3).double(), rtol=1e-12, atol=0)
+    torch.testing.assert_close(ssim(image, target), ssim(target, image))
+    assert (ssim(1 - target, target) < 0.2).all()
+
+
+def test_single_precision_is_close_to_double_precision():
+    image, target = batch(height=96, width=96)
+    torch.testing.assert_close(
+        ssim(image.float(), target.float()).double(), ssim(image, target), rtol=0, atol=1e-5
+    )
+
+
+def test_the_smallest_image_is_one_window():
+    noisy, clean = pair(height=11, width=11)
+    ours = ssim(torch.from_numpy(noisy)[None], torch.from_numpy(clean)[None]).item()
+    assert ours == pytest.approx(ssim_by_loops(noisy, clean), abs=1e-12)
+    with pytest.raises(ValueError, match="11×10.*11×11"):
+        ssim(torch.rand(1, 1, 11, 10), torch.rand(1, 1, 11, 10))
+
+
+@pytest.mark.parametrize("metric", [psnr, ssim])
+def test_shapes_that_would_broadcast_are_refused(metric):
+    with pytest.raises(ValueError, match=r"\[4, 1, 16, 16\]"):
+        metric(torch.rand(4, 3, 16, 16), torch.rand(4, 1, 16, 16))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_scores_as_the_cpu_does_also_under_autocast():
+    image, target = (images.float() for images in batch())
+    with torch.autocast("cuda", dtype=torch.bfloat16):
+        there = ssim(image.cuda(), target.cuda()).cpu()
+    torch.testing.assert_close(there, ssim(image, target), rtol=0, atol=1e-5)
+
+
+# confusion, IoU, accuracies
+
+PREDICTION = torch.tensor([0, 0, 1, 1, 1, 0, 3])
+TARGET = torch.tensor([0, 0, 0, 1, 1, 1, 1])
+# rows target: class 0 found twice, once taken for 1; class 1: 1 for 0, 2 right, 1 for 3
+MATRIX = torch.tensor([[2, 1, 0, 0], [1, 2, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]])
+
+
+def test_confusion_by_hand():
+    assert torch.equal(confusion(PREDICTION, TARGET, 4), MATRIX)
+
+
+def test_unlabelled_targets_are_left_out():
+    target = torch.cat([TARGET, torch.tensor([-1, -1])])
+    prediction = torch.cat([PREDICTION, torch.tensor([2, 0])])
+    assert torch.equal(confusion(prediction, target, 4), MATRIX)
+
+
+def test_accuracies_by_hand():
+    assert accuracy(MATRIX) == pytest.approx(4 / 7)
+    assert balanced_accuracy(MATRIX) == pytest.approx((2 / 3 + 2 / 4) / 2)
+    assert majority_share(MATRIX) == pytest.approx(4 / 7)
+    skewed = torch.tensor([[72, 0], [28, 0]])
+    assert accuracy(skewed) == majority_share(skewed) == pytest.approx(0.72)
+    assert balanced_accuracy(skewed) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("score", [accuracy, balanced_accuracy, majority_share])
+def test_nothing_labelled_has_no_score(score):
+    assert math.isnan(score(torch.zeros(2, 2, dtype=torch.int64)))
+
+
+@pytest.mark.parametrize("prediction, target", [([2], [0]), ([0], [2]), ([-1], [0])])
+def test_classes_out_of_range_are_refused(prediction, target):
+    with pytest.raises(ValueError, match="allowed are 0 to 1"):
+        confusion(torch.tensor(prediction), torch.tensor(target), 2)
+
+
+def test_intersection_and_union_by_hand():
+    target = torch.tensor([[[0, 0], [1, 1]], [[0, 0], [0, 0]]])
+    prediction = torch.tensor([[[0, 1], [1, 1]], [[0, 0], [0, 2]]])
+    intersection, union = intersection_and_union(prediction, target, 4)
+    assert intersection.tolist() == [[1, 2, 0, 0], [3, 0, 0, 0]]
+    assert union.tolist() == [[2, 3, 0, 0], [4, 0, 1, 0]]
+    # pooled: 4/6 background, 2/3, 0/1 for the class nobody drew; the fourth is nowhere
+    assert mean_iou(intersection, union) == pytest.approx((4 / 6 + 2 / 3 + 0) / 3)
+
+
+def test_mean_iou_pools_over_images_first():
+    intersection, union = torch.tensor([[1, 90], [1, 0]]), torch.tensor([[1, 100], [4, 10]])
+    assert mean_iou(intersection, union) == pytest.approx((2 / 5 + 90 / 110) / 2)
+
+
+def test_mean_iou_of_nothing_is_no_number():
+    empty = torch.zeros(2, 3, dtype=torch.int64)
+    assert math.isnan(mean_iou(empty, empty))
+
+
+masks = st.lists(st.integers(0, 3), min_size=36, max_size=36)
+
+
+@settings(max_examples=50, deadline=None)
+@given(masks, masks)
+def test_iou_is_the_same_by_image_from_the_confusion_matrix_and_by_torchmetrics(first, second):
+    prediction, target = (torch.tensor(values).view(4, 3, 3) for values in (first, second))
+    intersection, union = intersection_and_union(prediction, target, 4)
+    matrix = confusion(prediction, target, 4)
+    hits = matrix.diagonal()
+    pooled = matrix.sum(dim=0) + matrix.sum(dim=1) - hits
+    assert torch.equal(intersection.sum(dim=0), hits)
+    assert torch.equal(union.sum(dim=0), pooled)
+    assert mean_iou(intersection, union) == pytest.approx(mean_iou(hits, pooled))
+    assert accuracy(matrix) == pytest.approx((prediction == target).double().mean().item())
+
+
+def test_scores_agree_with_torchmetrics():
+    functional = pytest.importorskip("torchmetrics.functional.classification")
+    generator = torch.Generator().manual_seed(0)
+    target = torch.randint(0, 3, (200,), generator=generator)
+    noise = torch.randint(0, 3, (200,), generator=generator)
+    prediction = torch.where(torch.rand(200, generator=generator) < 0.6, target, noise)
+    matrix = confusion(prediction, target, 3)
+    assert torch.equal(matrix, functional.multiclass_confusion_matrix(prediction, target, 3))
+    hits = matrix.diagonal()
+    ours = mean_iou(hits, matrix.sum(dim=0) + matrix.sum(dim=1) - hits)
+    theirs = functional.multiclass_jaccard_index(prediction, target, 3, average="macro")
+    assert ours == pytest.approx(theirs.item(), abs=1e-6)
+    recall = functional.multiclass_recall(prediction, target, 3, average="macro")
+    assert balanced_accuracy(matrix) == pytest.approx(recall.item(), abs=1e-6)
