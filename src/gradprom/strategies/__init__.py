@@ -1,0 +1,33 @@
+"""Gradient strategies, for this package's methods or for a training loop of your own.
+
+`backward` takes the losses of one forward pass and fills the gradients; the strategy says how the
+losses' gradients over the enhancer join. See docs/strategies.md.
+"""
+
+from gradprom.strategies.backward import backward
+from gradprom.strategies.base import Strategy
+from gradprom.strategies.decision import Decision
+from gradprom.strategies.flat import layers
+from gradprom.strategies.frozen import Frozen
+from gradprom.strategies.gradprom import GradProm
+from gradprom.strategies.joint import Joint
+from gradprom.strategies.mainstream import Mainstream
+from gradprom.strategies.mgda import MGDA
+from gradprom.strategies.pcgrad import PCGrad
+from gradprom.strategies.project import Project
+from gradprom.strategies.random_gate import RandomGate
+
+__all__ = [
+    "MGDA",
+    "Decision",
+    "Frozen",
+    "GradProm",
+    "Joint",
+    "Mainstream",
+    "PCGrad",
+    "Project",
+    "RandomGate",
+    "Strategy",
+    "backward",
+    "layers",
+]

@@ -1,0 +1,197 @@
+"""The one backward that serves every strategy: all losses' gradients from one forward pass."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.autograd import grad
+
+from gradprom.strategies.base import Strategy
+from gradprom.strategies.decision import Decision
+from gradprom.strategies.flat import Flat, Gradients, add_to_grad, flat_scope, flat_theta
+from gradprom.strategies.graph import back_from_losses
+
+Reduce = Callable[[Tensor], Tensor]
+
+
+@torch.no_grad()
+def backward(
+    losses: Sequence[Tensor],
+    shared: Iterable[Tensor] | Iterable[Iterable[Tensor]],
+    strategy: Strategy,
+    cut: Tensor | None = None,
+    scope: Iterable[Tensor] | None = None,
+    reduce: Reduce | None = None,
+    probe: bool = False,
+) -> Decision:
+    """Stands in for `loss.backward()`: adds to `.grad` what the strategy decides (Section 3.2).
+
+    θ (`shared`) gets Σ w_k ∇θ L_k with the strategy's weights w. Every other leaf that a loss
+    depends on (φ, the recognizer's parameters) gets that loss's own gradient, never scaled by λ
+    (Eq. 6), or nothing of an auxiliary loss if the strategy does not let it learn. A closed gate
+    leaves no trace: with weights (1, 0, …) θ gets ∇θ L_0 bit for bit, even if ∇θ L_k is NaN.
+
+    losses: K scalar tensors of one forward pass, the main loss first. One that does not depend on
+        θ, or requires no gradient, counts as a zero gradient.
+    shared: θ, a flat list or one list for each layer (see `layers`); those of its parameters that
+        do not require gradients are left out.
+    cut: the enhanced image, a non-leaf tensor that all paths from the losses to θ go through. With
+        it, each loss is taken back to the cut once, and from there through the enhancer once if the
+        strategy compares; otherwise one pass through the enhancer serves all. Parameters before
+        the cut that are not in `shared` get nothing. Without it, each loss goes all the way.
+    scope: the part of θ whose gradients decide (the last layers, say); None: all of θ.
+    reduce: takes gradients stacked as [rows, parameters] and returns them averaged over the
+        data-parallel ranks. Called on θ's before the decision, so that all ranks decide alike, and
+        on φ's. All ranks must build the same graph.
+    probe: take the inner products, for the log, even if the strategy does not compare; the training
+        gradient stays the same in every bit.
+
+    Never waits for the device. The graphs are used up, as `loss.backward()` leaves them. Raises
+    ValueError, before any `.grad` has changed, if `shared`, `scope` or `cut` is not as described
+    or if the strategy cannot weigh K losses.
+    """
+    theta = flat_theta(shared, strategy.granularity)
+    measured = theta if scope is None else flat_scope(scope, theta, strategy.granularity)
+    step = _Step(strategy, theta, measured, reduce, strategy.compares or probe)
+    kept = losses if strategy.has_auxiliary or probe else losses[:1]
+    found, own = back_from_losses(kept, theta, cut, strategy.learns)
+    found += [[None] * len(found[0])] * (len(losses) - len(kept))
+    if cut is None:
+        row, decision = _without_cut(step, found)
+    else:
+        row, decision = _through_cut(step, cut, [gradients[0] for gradients in found])
+    own = _own_averaged(own, reduce)
+    theta.add_to_grad(row, every=reduce is not None)
+    for leaf in list(own):
+        add_to_grad(leaf, own.pop(leaf))
+    return decision
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What both ways, with a cut and without, need to decide."""
+
+    strategy: Strategy
+    theta: Flat
+    measured: Flat
+    reduce: Reduce | None
+    measures: bool
+
+    def averaged(self, rows: list[Tensor]) -> list[Tensor]:
+        """The rows [P], averaged over the ranks."""
+        return rows if self.reduce is None else list(self.reduce(torch.stack(rows)))
+
+    def decision(self, rows: list[Tensor], count: int) -> Decision:
+        """The weights of `count` losses, from their gradients over `measured` if there are any."""
+        gram = _inner_products(rows, self.measured.layers) if self.measures else None
+        if self.strategy.compares and gram is not None:
+            given = gram
+        else:
+            # A probe must not reach the weights; NaN betrays a strategy that reads it after all.
+            kind, place = _accumulator(self.theta.dtype), self.theta.parameters[0].device
+            given = torch.full((count, count), math.nan, dtype=kind, device=place)
+        return Decision(self.strategy.weights(given), gram, self.strategy.lam)
+
+
+def _without_cut(step: _Step, found: list[Gradients]) -> tuple[Tensor, Decision]:
+    """θ's gradient [P] from each loss's gradients over θ."""
+    rows = step.averaged([step.theta.row(gradients) for gradients in found])
+    seen = rows
+    if step.measured is not step.theta:
+        seen = [step.theta.part(row, step.measured.parameters) for row in rows]
+    decision = step.decision(seen, len(rows))
+    return _weighted_by_layer(rows, decision.weights, step.theta.layers), decision
+
+
+def _through_cut(step: _Step, cut: Tensor, cotangents: Gradients) -> tuple[Tensor, Decision]:
+    """θ's gradient [P] from each loss's gradient at the cut.
+
+    Weights first and one pass, unless all gradients over θ are there for the comparison anyway.
+    """
+    rows_serve = step.strategy.compares and step.measured is step.theta
+    rows: list[Tensor] = []
+    if step.measures:
+        rows = step.averaged(_pulled_back(cut, cotangents, step.measured, keep=not rows_serve))
+    decision = step.decision(rows, len(cotangents))
+    if rows_serve:
+        return _weighted_by_layer(rows, decision.weights, step.theta.layers), decision
+    there = [torch.zeros_like(cut) if c is None else c for c in cotangents]
+    merged = _weighted(there, decision.weights)
+    return step.averaged(_pulled_back(cut, [merged], step.theta, keep=False))[0], decision
+
+
+def _pulled_back(cut: Tensor, cotangents: Gradients, onto: Flat, keep: bool) -> list[Tensor]:
+    """One vector-Jacobian product through the enhancer for each cotangent; None gives zeros.
+
+    The last one frees the enhancer's graph unless it is to be kept.
+    """
+    last = max((k for k, c in enumerate(cotangents) if c is not None), default=-1)
+    rows = []
+    for k, cotangent in enumerate(cotangents):
+        gradients: Gradients = [None] * len(onto.parameters)
+        if cotangent is not None:
+            gradients = grad(
+                cut, onto.parameters, cotangent, retain_graph=keep or k < last, allow_unused=True
+            )
+        rows.append(onto.row(gradients))
+    return rows
+
+
+def _accumulator(dtype: torch.dtype) -> torch.dtype:
+    """Inner products are summed in float32 at least."""
+    return torch.promote_types(dtype, torch.float32)
+
+
+def _inner_products(rows: list[Tensor], layers: list[int]) -> Tensor:
+    """[K, K], or [layers, K, K] where there are several, of rows [P] laid out by layer.
+
+    Products and sums rather than matmul: that may round its factors to TF32.
+    """
+    rows = [row.to(_accumulator(row.dtype)) for row in rows]
+    size = range(len(rows))
+    inner = {
+        (i, j): torch.stack([piece.sum() for piece in (rows[i] * rows[j]).split(layers)])
+        for i in size
+        for j in size
+        if i <= j
+    }
+    by_row = [torch.stack([inner[min(i, j), max(i, j)] for j in size], -1) for i in size]
+    gram = torch.stack(by_row, -2)
+    return gram[0] if len(layers) == 1 else gram
+
+
+def _weighted_by_layer(rows: list[Tensor], weights: Tensor, layers: list[int]) -> Tensor:
+    """[P]: the weighted sum of rows [P], with weights [K] or [layers, K]."""
+    if weights.dim() == 1:
+        weights = weights.expand(len(layers), -1)
+    pieces = zip(*(row.split(layers) for row in rows), strict=True)
+    return torch.cat(
+        [_weighted(piece, own) for piece, own in zip(pieces, weights.unbind(), strict=True)]
+    )
+
+
+def _weighted(vectors: Sequence[Tensor], weights: Tensor) -> Tensor:
+    """Σ w_k v_k with weights [K].
+
+    A weight of zero selects instead of multiplying: 0·inf would be NaN, and adding even a zero
+    would turn the main gradient's -0 into 0. A weight of one changes no bit.
+    """
+    main, *auxiliary = zip(vectors, weights.unbind(), strict=True)
+    total = torch.where(main[1] != 0, main[0] * main[1], 0.0)
+    for vector, weight in auxiliary:
+        total = torch.where(weight != 0, total + vector * weight, total)
+    return total
+
+
+def _own_averaged(own: dict[Tensor, Tensor], reduce: Reduce | None) -> dict[Tensor, Tensor]:
+    """The recognizer's gradients, averaged over the ranks in one call."""
+    if reduce is None or not own:
+        return own
+    flat = Flat([list(own)])
+    row = reduce(flat.row(list(own.values()))[None])[0]
+    pieces = row.split(flat.sizes)
+    return {p: piece.view_as(p) for p, piece in zip(own, pieces, strict=True)}

@@ -1,0 +1,87 @@
+"""What a strategy is: from the Gram matrix of the losses' gradients to the losses' weights."""
+
+import math
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+
+class Strategy(ABC):
+    """How the gradients of K losses over the enhancer's parameters θ become one.
+
+    A strategy is a dataclass in a file of its own: its fields are its options, `weights` is all
+    that it does. Index 0 is the main loss, the others are auxiliary losses.
+    """
+
+    compares: ClassVar[bool] = True
+    """Does `weights` read the Gram matrix? If not, one pass through the enhancer is enough."""
+    learns: ClassVar[bool] = True
+    """Does the recognizer learn from its own loss (∇φ L_VR, never scaled by λ; Eq. 6)?"""
+    has_auxiliary: ClassVar[bool] = True
+    """Do the auxiliary losses matter at all? If not, nothing is computed for them."""
+
+    name: str
+    lam: float = 0.0
+    """λ of Eq. 1; 0 for a strategy without one."""
+    granularity: str = "whole"
+    """"whole": one decision for θ; "layer": one for each layer, from its own Gram matrix."""
+
+    @abstractmethod
+    def weights(self, gram: Tensor) -> Tensor:
+        """Weights of the losses' gradients over θ.
+
+        `gram` [..., K, K]: inner products of the K gradients, leading dimensions = layers. For a
+        strategy with `compares = False` its shape, dtype and device hold but its values are NaN.
+        Returns [..., K] of the same dtype and device (leading dimensions may be left out where
+        all layers get the same). Must not wait for the device: no `.item()`, no `if` on a tensor.
+        """
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What a resumed run needs to decide on as if it had never stopped; empty for most."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Takes what `state_dict` gave; ValueError if it comes from another strategy."""
+        if state:
+            raise ValueError(f"strategy {self.name} has no state to load, got {sorted(state)}")
+
+
+def with_main(gram: Tensor, auxiliary: Tensor | float) -> Tensor:
+    """Weights [..., K] for a `gram` [..., K, K]: exactly 1 for the main loss, then `auxiliary`."""
+    weights = gram.new_ones(gram.shape[:-1])
+    weights[..., 1:] = auxiliary
+    return weights
+
+
+def scaled(gram: Tensor, lam: float) -> tuple[Tensor, Tensor]:
+    """The Gram matrix [..., K, K] of (g_0, λ g_1, …, λ g_{K-1}), and those factors [K]."""
+    factors = gram.new_full(gram.shape[-1:], lam)
+    factors[0] = 1.0
+    return gram * factors[:, None] * factors, factors
+
+
+def cosines(gram: Tensor) -> Tensor:
+    """Cosines [..., K-1] between the main and each auxiliary gradient; 0 where one is zero."""
+    norms = gram.diagonal(dim1=-2, dim2=-1).sqrt()
+    scale = norms[..., :1] * norms[..., 1:]
+    return torch.where(scale == 0, 0.0, gram[..., 0, 1:] / scale)
+
+
+def check_lambda(lam: float) -> None:
+    """ValueError unless λ is finite and not negative."""
+    if not 0 <= lam < math.inf:
+        raise ValueError(f"lam must be a finite number >= 0, got {lam}")
+
+
+def check_share(field: str, value: float) -> None:
+    """ValueError unless the field's value is in [0, 1]."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"{field} must be between 0 and 1, got {value}")
+
+
+def check_choice(field: str, value: str, allowed: tuple[str, ...]) -> None:
+    """ValueError unless the field's value is one of those allowed."""
+    if value not in allowed:
+        raise ValueError(f"{field} must be one of {', '.join(allowed)}, got {value!r}")

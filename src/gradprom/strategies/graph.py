@@ -1,0 +1,59 @@
+"""From the losses back to where they meet, and to the parameters that only they have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+from torch.autograd import grad
+from torch.autograd.graph import Node, get_gradient_edge
+
+from gradprom.strategies.flat import Flat, Gradients
+
+
+def back_from_losses(
+    losses: Sequence[Tensor], theta: Flat, cut: Tensor | None, learns: bool
+) -> tuple[list[Gradients], dict[Tensor, Tensor]]:
+    """One backward a loss: its gradients at the cut (or over θ), and the sums over φ of them all.
+
+    A graph that no later loss needs is freed at once: the recognizer's before the enhancer's turn.
+    """
+    meeting = theta.parameters if cut is None else [cut]
+    graphs = [_walk(loss, theta, cut) for loss in losses]
+    found: list[Gradients] = []
+    own: dict[Tensor, Tensor] = {}
+    for k, (loss, (nodes, leaves)) in enumerate(zip(losses, graphs, strict=True)):
+        mine = leaves if learns or k == 0 else []
+        needed_later = any(nodes & later for later, _ in graphs[k + 1 :])
+        gradients: Gradients = [None] * len(meeting)
+        if loss.requires_grad:
+            inputs = [*meeting, *mine]
+            gradients = grad(loss, inputs, retain_graph=needed_later, allow_unused=True)
+        found.append(gradients[: len(meeting)])
+        for leaf, gradient in zip(mine, gradients[len(meeting) :], strict=True):
+            if gradient is not None:
+                own[leaf] = own[leaf] + gradient if leaf in own else gradient
+    return found, own
+
+
+def _walk(loss: Tensor, theta: Flat, cut: Tensor | None) -> tuple[set[Node], list[Tensor]]:
+    """A loss's graph up to the cut: its inner nodes, and its leaves apart from θ."""
+    if cut is not None and cut.grad_fn is None:
+        raise ValueError("cut must be computed from shared in the losses' graph, got a leaf tensor")
+    stop = None if cut is None else cut.grad_fn
+    pending: list[Node | None] = [get_gradient_edge(loss).node] if loss.requires_grad else []
+    nodes: set[Node] = set()
+    leaves: dict[Tensor, None] = {}
+    shared = set(theta.parameters)
+    while pending:
+        node = pending.pop()
+        if node is None or node is stop or node in nodes:
+            continue
+        if node.name() == "torch::autograd::AccumulateGrad":
+            leaves[node.variable] = None  # type: ignore[attr-defined]
+        else:
+            nodes.add(node)
+            pending.extend(before for before, _ in node.next_functions)
+    if cut is not None and shared & leaves.keys():
+        raise ValueError("cut must lie on all paths from the losses to shared, got a way around it")
+    return nodes, [leaf for leaf in leaves if leaf not in shared]
