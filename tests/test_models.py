@@ -73,6 +73,20 @@ def test_srresnet_has_the_published_number_of_parameters(channels, scale, count)
     assert parameters(network) == count
 
 
+@pytest.mark.parametrize("scale", [1, 2])
+def test_a_global_skip_adds_the_enlarged_input_and_no_parameter(scale):
+    options = srresnet.Options(channels=8, blocks=2, global_skip=True)
+    network, x = srresnet.build(options, 3, scale), images(2, 3, 12, 20)
+    size = (12 * scale, 20 * scale)
+    enlarged = F.interpolate(x, size, mode="bicubic") if scale > 1 else x
+    plain = srresnet.build(srresnet.Options(channels=8, blocks=2), 3, scale)
+    plain.load_state_dict(network.state_dict())
+    torch.testing.assert_close(network(x) - plain(x), enlarged)
+    # training starts near the input, with a gradient everywhere
+    assert F.mse_loss(network(x), enlarged) < 0.01
+    assert_all_learn(network, F.mse_loss(network(x), torch.zeros_like(enlarged)))
+
+
 def test_srresnet_skips_are_where_ledig_puts_them():
     network = small_srresnet().eval()
     x = images(1, 1, 12, 12)

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gradprom.models.imagenet import RESNETS, Normalization, pad, weights_name, with_weights
-from gradprom.models.srresnet import upsampling
+from gradprom.models.srresnet import enlarged, upsampling
 
 WIDTH = 64
 """Channels at the image's own size, as in SR-ResNet."""
@@ -117,12 +116,7 @@ class ResNetEnhancer(nn.Module):
         features = self.head(x)
         body = self.decoder(self.encoder(self.normalization(pad(x))))[..., :height, :width]
         residual = self.tail(self.upsampling(features + body))
-        return self._enlarged(x) + residual
-
-    def _enlarged(self, x: Tensor) -> Tensor:
-        if self.scale == 1:
-            return x
-        return F.interpolate(x, scale_factor=self.scale, mode="bicubic")
+        return enlarged(x, self.scale) + residual
 
 
 def build(options: Options, channels: int, scale: int = 1) -> nn.Module:

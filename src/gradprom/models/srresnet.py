@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 @dataclass
@@ -15,6 +16,9 @@ class Options:
     """Feature channels of every convolution; >= 1."""
     blocks: int = 16
     """Residual blocks of the body; >= 1."""
+    global_skip: bool = False
+    """Add the (enlarged) input to the output, so that training starts from the degraded image;
+    not in the published network."""
 
     def __post_init__(self) -> None:
         for key, value in (("channels", self.channels), ("blocks", self.blocks)):
@@ -53,11 +57,19 @@ def upsampling(channels: int, scale: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+def enlarged(x: Tensor, scale: int) -> Tensor:
+    """[B, C, H, W] -> [B, C, scale·H, scale·W], bicubic."""
+    return x if scale == 1 else F.interpolate(x, scale_factor=scale, mode="bicubic")
+
+
 class SRResNet(nn.Module):
     """A 9×9 convolution, residual blocks under a long skip, up-sampling, a 9×9 convolution."""
 
-    def __init__(self, image_channels: int, channels: int, blocks: int, scale: int) -> None:
+    def __init__(
+        self, image_channels: int, channels: int, blocks: int, scale: int, global_skip: bool
+    ) -> None:
         super().__init__()
+        self.scale, self.global_skip = scale, global_skip
         self.head = nn.Sequential(nn.Conv2d(image_channels, channels, 9, padding=4), nn.PReLU())
         self.body = nn.Sequential(
             *(ResidualBlock(channels) for _ in range(blocks)),
@@ -66,11 +78,16 @@ class SRResNet(nn.Module):
         )
         self.upsampling = upsampling(channels, scale)
         self.tail = nn.Conv2d(channels, image_channels, 9, padding=4)
+        if global_skip:
+            # near the input, yet not at zero: there the body would have no gradient at first
+            for parameter in self.tail.parameters():
+                parameter.data.mul_(0.1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Degraded [B, C, H, W] in [0, 1] -> enhanced [B, C, scale·H, scale·W], not clamped."""
         features = self.head(x)
-        return self.tail(self.upsampling(features + self.body(features)))
+        output = self.tail(self.upsampling(features + self.body(features)))
+        return output + enlarged(x, self.scale) if self.global_skip else output
 
 
 def build(options: Options, channels: int, scale: int = 1) -> nn.Module:
@@ -78,4 +95,4 @@ def build(options: Options, channels: int, scale: int = 1) -> nn.Module:
 
     Raises ValueError when `scale` is no power of two.
     """
-    return SRResNet(channels, options.channels, options.blocks, scale)
+    return SRResNet(channels, options.channels, options.blocks, scale, options.global_skip)
