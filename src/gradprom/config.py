@@ -194,6 +194,7 @@ def load(node: DictConfig) -> Config:
         With one sentence: the key, the value and what is allowed.
     """
     try:
+        _check_root(node)  # first, in the words of the command line: `noise`, not `sigma`
         # OmegaConf builds the typed sections here, and each raises ValueError for a bad value
         values = {f.name: node[f.name] for f in fields(Root)}
         for name in ("auxiliary", "trainer", "evaluation"):
@@ -206,7 +207,6 @@ def load(node: DictConfig) -> Config:
     dataset = component("dataset", values["dataset"].name)
     values["facts"] = dataset.facts(values["dataset"])
     config = Config(**{f.name: values[f.name] for f in fields(Config)})
-    _check_root(node)
     _check_together(config)
     return config
 
@@ -214,16 +214,14 @@ def load(node: DictConfig) -> Config:
 def component(group: str, name: str) -> Any:
     """The module of a component, such as `gradprom.strategies.gradprom`."""
     package = importlib.import_module(PACKAGES[group])
-    try:
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-            raise ModuleNotFoundError(name=f"{package.__name__}.{name}")
-        return importlib.import_module(f"{package.__name__}.{name}")
-    except ModuleNotFoundError as error:
-        if error.name != f"{package.__name__}.{name}":
-            raise
+    known = [module.name for module in pkgutil.iter_modules(package.__path__)]
+    module = importlib.import_module(f"{package.__name__}.{name}") if name in known else None
+    # one without Options only serves the components
+    if not hasattr(module, "Options"):
         raise ConfigError(
             f"{group}.name={name} is unknown; choose from {', '.join(_components(package))}"
-        ) from None
+        )
+    return module
 
 
 def _components(package: ModuleType) -> list[str]:

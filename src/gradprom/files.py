@@ -76,7 +76,7 @@ def load_state(path: Path) -> dict[str, Any]:
     import torch
 
     content = path.read_bytes()
-    checksum, payload = content[:64], content[65:]
-    if hashlib.sha256(payload).hexdigest().encode() != checksum:
+    checksum, payload = content[:65], content[65:]
+    if hashlib.sha256(payload).hexdigest().encode() + b"\n" != checksum:
         raise DamagedFile(f"{path} is damaged: its content does not fit its checksum")
     return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)

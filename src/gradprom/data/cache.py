@@ -118,7 +118,7 @@ def file_hashes(files: list[Path], cache: Path, source: Source) -> dict[Path, st
     store = cache / f"hashes-{source.options.name}.json"
     known = read_json(store) or {}  # it only saves time
     hashes, fresh = {}, {}
-    for file in files:
+    for file in dict.fromkeys(files):  # once, where several entries are cut from one file
         try:
             status = file.stat()
             stamp = [status.st_size, status.st_mtime_ns]

@@ -5,7 +5,7 @@ The paper trains on 600 and tests on 146 of them (section 4.1) and publishes no 
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +35,8 @@ _HOW = (
 @dataclass
 class Options:
     name: str = "covid_ct"
-    root: str = "data"
-    """The dataset's folder, or a folder that holds it as COVID-CT."""
+    root: str = field(default="data", metadata={"hashed": False})
+    """The dataset's folder, or a folder that holds it as COVID-CT; no part of a run's id."""
     size: int = 256
     """Height and width in pixels to which every slice is resized."""
     split: str = "paper"

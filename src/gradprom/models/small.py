@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 def conv_block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """3x3 convolution, batch normalisation, ReLU: [B,inputs,H,W] -> [B,outputs,H/stride,W/stride]."""
+    """3×3 convolution, BatchNorm, ReLU: [B,inputs,H,W] -> [B,outputs,H/stride,W/stride]."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
         nn.BatchNorm2d(outputs),
