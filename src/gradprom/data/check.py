@@ -64,9 +64,11 @@ def check(source: Source, cache: Path) -> Report:
         report.problems.append(str(error))
         splits = {}
     _count(report, source, entries, splits)
-    _files(report, entries)
+    # an image that is cut into tiles has several entries and one file
+    images = list({entry.files[0]: entry for entry in entries if entry.files}.values())
+    _files(report, images)
     _contents(report, source, entries)
-    duplicates = _duplicates(source, entries, cache)
+    duplicates = _duplicates(source, images, cache)
     _overlaps(report, source, entries, splits, duplicates)
     return report
 
@@ -75,34 +77,35 @@ def _count(
     report: Report, source: Source, entries: list[Entry], splits: dict[str, list[str]]
 ) -> None:
     classes = source.facts.classes
-    kind = {e.id: "not labelled" if e.label is None else classes[e.label] for e in entries}
+    unnamed = "not labelled" if classes else "no classes"
+    kind = {e.id: unnamed if e.label is None else classes[e.label] for e in entries}
     for part, ids in {"all": list(kind), **splits}.items():
         count = Counter(kind[id] for id in ids)
-        order = [*classes, "not labelled"]
+        order = [*classes, unnamed]
         report.counts[part] = {name: count[name] for name in order if count[name]}
     left_out = set(kind).difference(*splits.values()) if splits else set()
     if left_out:
         report.notes.append(f"{len(left_out)} images are in no split: {_some(sorted(left_out))}")
 
 
-def _files(report: Report, entries: list[Entry]) -> None:
-    """Size, mode and format, from the header of each entry's image; other formats are passed."""
+def _files(report: Report, images: list[Entry]) -> None:
+    """Size, mode and format, from the header of each image file; other formats are passed."""
     from PIL import Image
 
     extensions = Image.registered_extensions()
     sizes, misnamed = [], defaultdict(list)
-    for entry in entries:
-        for path in entry.files[:1]:
-            try:
-                with Image.open(path) as image:
-                    size, mode, format = image.size, image.mode, image.format or "unknown"
-            except (OSError, Image.DecompressionBombError):
-                continue  # no image format, or a broken file, which decoding reports
-            sizes.append(size)
-            report.modes[mode] += 1
-            report.formats[format] += 1
-            if extensions.get(path.suffix.lower()) != format:
-                misnamed[path.suffix, format].append(entry.id)
+    for entry in images:
+        path = entry.files[0]
+        try:
+            with Image.open(path) as image:
+                size, mode, format = image.size, image.mode, image.format or "unknown"
+        except (OSError, Image.DecompressionBombError):
+            continue  # no image format, or a broken file, which decoding reports
+        sizes.append(size)
+        report.modes[mode] += 1
+        report.formats[format] += 1
+        if extensions.get(path.suffix.lower()) != format:
+            misnamed[path.suffix, format].append(entry.id)
     for axis, name in enumerate(("width", "height") if sizes else ()):
         report.sizes[name] = min(s[axis] for s in sizes), max(s[axis] for s in sizes)
     for (suffix, format), ids in sorted(misnamed.items()):
@@ -130,12 +133,12 @@ def _contents(report: Report, source: Source, entries: list[Entry]) -> None:
         report.mask_share = {n: float(pixels[i] / pixels.sum()) for i, n in enumerate(classes)}
 
 
-def _duplicates(source: Source, entries: list[Entry], cache: Path) -> list[list[str]]:
+def _duplicates(source: Source, images: list[Entry], cache: Path) -> list[list[str]]:
     """Ids of images whose files have the same content."""
-    hashes = file_hashes([entry.files[0] for entry in entries if entry.files], cache, source)
+    hashes = file_hashes([entry.files[0] for entry in images], cache, source)
     equal: dict[str, list[str]] = defaultdict(list)
-    for entry in entries:
-        if entry.files and hashes[entry.files[0]]:
+    for entry in images:
+        if hashes[entry.files[0]]:
             equal[hashes[entry.files[0]]].append(entry.id)
     return [ids for ids in equal.values() if len(ids) > 1]
 

@@ -1,0 +1,279 @@
+"""Lizard (Graham et al. 2021): 238 images of colon tissue at 20×, about 1000 pixels a side, with
+every nucleus outlined and assigned to one of six classes.
+
+The paper trains on 180 and tests on 58 images (section 4.1); here each is cut into tiles. Its
+"nuclear class label" of an image is not defined: the most frequent class of nuclei is taken.
+"""
+
+from __future__ import annotations
+
+import csv
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradprom.data.base import Entry, Facts, Source, open_image
+from gradprom.data.splits import stratified
+from gradprom.errors import DataError
+
+SPLITS = ("official", "paper")
+IMAGES = 238
+PAPER_TEST = 58
+
+CLASSES = ("neutrophil", "epithelial", "lymphocyte", "plasma", "eosinophil", "connective")
+FACTS = Facts(channels=3, classes=CLASSES, mask_classes=("background", *CLASSES))
+
+_IMAGES = tuple(Path(f"lizard_images{part}", f"Lizard_Images{part}") for part in (1, 2))
+_LABELS = Path("lizard_labels", "Lizard_Labels")
+_FOLDS = {"1": "train", "2": "train", "3": "test"}
+
+_HOW = (
+    "Get it from https://warwick.ac.uk/lizard-dataset (for non-commercial "
+    "research, CC BY-NC-SA 4.0, to be cited) and unpack its three zips, each into a folder of "
+    "its own name."
+)
+
+
+@dataclass
+class Options:
+    name: str = "lizard"
+    root: str = field(default="data", metadata={"hashed": False})
+    """The dataset's folder, or a folder that holds it as Lizard; no part of a run's id."""
+    size: int = 256
+    """Height and width in pixels of the tiles, which are cut without resizing."""
+    split: str = "paper"
+    """official: folds 1 and 2 of info.csv to train, fold 3 to test; paper: 180/58 images,
+    stratified by the collection they come from. No image has tiles in both parts."""
+    split_seed: int = 0
+    """Drives the split `paper`."""
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f"dataset.size={self.size}: must be at least 1 pixel")
+        if self.split not in SPLITS:
+            raise ValueError(f"dataset.split={self.split}: must be one of {', '.join(SPLITS)}")
+
+
+def facts(options: Options) -> Facts:
+    """Colour tiles with six classes of nuclei, as masks and as labels."""
+    return FACTS
+
+
+def build(options: Options) -> Lizard:
+    return Lizard(options, FACTS)
+
+
+class Lizard(Source):
+    """The official layout; see `tiles` for how images are cut."""
+
+    options: Options
+
+    def __init__(self, options: Options, facts: Facts) -> None:
+        super().__init__(options, facts)
+        self._opened: tuple[tuple[Path, ...], dict[str, np.ndarray]] | None = None
+
+    def index(self) -> list[Entry]:
+        """Tiles by image; the id is image/top/left, the group the image.
+
+        A tile's label is the class of most nuclei whose centroid lies in it (of equals, the first
+        in `CLASSES`), None without nuclei. Images smaller than a tile are left out.
+        """
+        folder = find(Path(self.options.root))
+        known = folds(folder)
+        entries: list[Entry] = []
+        offenders, seen = [], set()
+        for image in _images(folder):
+            labels = folder / _LABELS / "Labels" / f"{image.stem}.mat"
+            try:
+                if image.stem not in known:
+                    raise ValueError(f"{image}: not in info.csv")
+                if image.stem in seen:
+                    raise ValueError(f"{image}: a second image of this name")
+                seen.add(image.stem)
+                entries += _cut(image, labels, self.options.size)
+            except (OSError, ValueError) as error:
+                offenders.append(str(error))
+        if offenders:
+            lines = "".join(f"\n  {line}" for line in offenders)
+            raise DataError(f"{len(offenders)} images of Lizard cannot be used:{lines}")
+        if not entries:
+            raise DataError(f"dataset.size={self.options.size}: no image of Lizard is that large.")
+        return entries
+
+    def decode(self, entry: Entry) -> dict[str, np.ndarray]:
+        """The tile's colours, and as mask the class of each pixel's nucleus (0: none)."""
+        # Tiles of one image follow one another: its files are read once for all of them.
+        if self._opened is None or self._opened[0] != entry.files:
+            self._opened = entry.files, _open(*entry.files)
+        top, left = map(int, entry.id.split("/")[1:])
+        rows, columns = (slice(start, start + self.options.size) for start in (top, left))
+        return {name: array[..., rows, columns] for name, array in self._opened[1].items()}
+
+    def splits(self, entries: list[Entry]) -> dict[str, list[str]]:
+        """Whole images, in either split."""
+        images = list(dict.fromkeys(entry.group for entry in entries))
+        if self.options.split == "official":
+            chosen = _official(find(Path(self.options.root)), images)
+        else:
+            collections = sorted({_collection(image) for image in images})
+            whole = [Entry(i, i, collections.index(_collection(i)), ()) for i in images]
+            test = max(1, round(len(images) * PAPER_TEST / IMAGES))
+            chosen = stratified(whole, test, self.options.split_seed)
+        parts = {part: set(names) for part, names in chosen.items()}
+        return {
+            part: [entry.id for entry in entries if entry.group in names]
+            for part, names in parts.items()
+        }
+
+    def notes(self, entries: list[Entry]) -> list[str]:
+        there = {image.stem for image in _images(find(Path(self.options.root)))}
+        small = sorted(there - {entry.group for entry in entries})
+        notes = [f"{len(there)} of {IMAGES} images"] if len(there) != IMAGES else []
+        if small:
+            notes.append(f"smaller than a tile and left out: {', '.join(small)}")
+        return notes
+
+
+def tiles(length: int, size: int) -> list[int]:
+    """Where along a side of `length` pixels its tiles start; none if it is shorter than a tile.
+
+    Tiles lie side by side from the first pixel on. The last is moved back to end with the image,
+    over its neighbour: dropping it would lose two fifths of an image of 1000×1000 in tiles of 256.
+    """
+    starts = list(range(0, length - size + 1, size))
+    return starts if not starts or starts[-1] == length - size else [*starts, length - size]
+
+
+def find(root: Path) -> Path:
+    """The dataset's folder. Raises DataError that says where it was looked for."""
+    looked = [root, root / "Lizard"]
+    for folder in looked:
+        if (folder / _LABELS / "info.csv").is_file() and _images(folder):
+            return folder
+    wanted = [_LABELS / "info.csv", *(path / "*.png" for path in _IMAGES)]
+    missing = [folder / path for folder in looked for path in wanted if not _any(folder, path)]
+    lines = "".join(f"\n  {path}" for path in missing)
+    raise DataError(f"Lizard was not found, or no image of it. {_HOW} There is no:{lines}")
+
+
+def folds(folder: Path) -> dict[str, str]:
+    """Fold ("1", "2" or "3") by image name, as info.csv has it. Raises DataError."""
+    table = folder / _LABELS / "info.csv"
+    with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        reader = csv.DictReader(file)
+        columns = reader.fieldnames or []
+        missing = [column for column in ("Filename", "Split") if column not in columns]
+        if missing:
+            raise DataError(
+                f"{table} lacks the column {' and '.join(missing)}; it has: {', '.join(columns)}."
+            )
+        return {row["Filename"].strip(): (row["Split"] or "").strip() for row in reader}
+
+
+def _any(folder: Path, pattern: Path) -> bool:
+    return next(folder.glob(str(pattern)), None) is not None
+
+
+def _images(folder: Path) -> list[Path]:
+    """Sorted by name over both folders: which of them holds an image means nothing."""
+    files = [file for part in _IMAGES for file in (folder / part).glob("[!.]*.png")]
+    return sorted(files, key=lambda file: (file.stem, file))
+
+
+def _collection(image: str) -> str:
+    """Where an image comes from: dpath, crag, glas, pannuke or consep."""
+    return image.partition("_")[0]
+
+
+def _official(folder: Path, images: list[str]) -> dict[str, list[str]]:
+    known = folds(folder)
+    wrong = [f"{image}: Split {known[image]!r}" for image in images if known[image] not in _FOLDS]
+    chosen: dict[str, list[str]] = {part: [] for part in _FOLDS.values()}
+    if not wrong:
+        for image in images:
+            chosen[_FOLDS[known[image]]].append(image)
+        wrong = [f"{part}: no image" for part, names in chosen.items() if not names]
+    if wrong:
+        lines = "".join(f"\n  {line}" for line in wrong)
+        raise DataError(
+            f"The official split of Lizard needs images of the folds 1 or 2 and of 3:{lines}"
+        )
+    return chosen
+
+
+def _cut(image: Path, labels: Path, size: int) -> list[Entry]:
+    """The tiles of an image. Raises OSError or ValueError, which names the file."""
+    from PIL import Image
+
+    with Image.open(image) as opened:  # the header alone
+        width, height = opened.size
+    # The map of instances, by far the largest part of the file, is passed over.
+    nuclei = _nuclei(labels, _load(labels, ("id", "class", "centroid")))
+    x, y = nuclei["centroid"].T
+    entries = []
+    for top in tiles(height, size):
+        for left in tiles(width, size):
+            inside = (x >= left) & (x < left + size) & (y >= top) & (y < top + size)
+            count = np.bincount(nuclei["class"][inside], minlength=len(CLASSES) + 1)
+            label = int(count[1:].argmax()) if inside.any() else None
+            id = f"{image.stem}/{top}/{left}"
+            entries.append(Entry(id, image.stem, label, (image, labels)))
+    return entries
+
+
+def _open(image: Path, labels: Path) -> dict[str, np.ndarray]:
+    """The whole image: target uint8 [3,H,W] and the class of each pixel, uint8 [H,W]."""
+    picture = open_image(image)
+    if picture.mode[0] in "IF":  # more than 8 bits: conversion would clip them to white
+        raise ValueError(f"{image}: mode {picture.mode}, expected 8 bits a channel")
+    target = np.asarray(picture.convert("RGB")).transpose(2, 0, 1)
+    contents = _load(labels, ("inst_map", "id", "class", "centroid"))
+    nuclei, instances = _nuclei(labels, contents), contents["inst_map"].astype(np.int64)
+    if instances.shape != target.shape[1:]:
+        raise ValueError(
+            f"{labels}: inst_map of shape {instances.shape}, its image has {target.shape[1:]}"
+        )
+    unknown = np.setdiff1d(instances, [0, *nuclei["id"]])
+    if unknown.size:
+        shown = ", ".join(map(str, unknown[:3]))
+        raise ValueError(f"{labels}: {unknown.size} instances without a class, such as {shown}")
+    # By id, for the rows are in no order and some instances have been removed.
+    class_of = np.zeros(max(instances.max(), nuclei["id"].max(initial=0)) + 1, np.uint8)
+    class_of[nuclei["id"]] = nuclei["class"]
+    return {"target": target, "mask": class_of[instances]}
+
+
+def _load(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
+    """Named arrays of a .mat file. Raises OSError or ValueError, which names the file."""
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    if not path.is_file():
+        raise ValueError(f"{path}: not there")
+    try:
+        contents = loadmat(path, variable_names=names)
+    except (OSError, ValueError, TypeError, NotImplementedError, MatReadError, zlib.error) as error:
+        raise ValueError(f"{path}: not readable as a MATLAB file: {error}") from error
+    missing = [name for name in names if name not in contents]
+    if missing:
+        raise ValueError(f"{path}: lacks {', '.join(missing)}")
+    return contents
+
+
+def _nuclei(path: Path, contents: dict[str, Any]) -> dict[str, NDArray[Any]]:
+    """One row a nucleus: id int64 [N], class int64 [N] in 1..6, centroid [N,2] as x, y pixels."""
+    ids, classes = (contents[name].ravel().astype(np.int64) for name in ("id", "class"))
+    # An image without nuclei keeps empty arrays of any shape.
+    centroid = contents["centroid"].reshape(-1, 2) if ids.size else np.empty((0, 2))
+    if not len(ids) == len(classes) == len(centroid):
+        raise ValueError(
+            f"{path}: {len(ids)} ids, {len(classes)} classes and {len(centroid)} centroids"
+        )
+    wrong = sorted({int(value) for value in classes if not 1 <= value <= len(CLASSES)})
+    if wrong:
+        raise ValueError(f"{path}: classes {wrong}, expected 1..{len(CLASSES)}")
+    return {"id": ids, "class": classes, "centroid": centroid}
