@@ -1,0 +1,23 @@
+"""Train one configuration, or a sweep of them with `-m`:
+
+python run.py -m strategy=gradprom,frozen,joint noise=0.05,0.1
+"""
+
+import hydra
+from omegaconf import DictConfig
+
+from gradprom import config
+
+config.register()
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+def main(node: DictConfig) -> None:
+    """Imported late, so that `--cfg job` and `--help` answer at once."""
+    from gradprom import entry
+
+    entry.task(node)
+
+
+if __name__ == "__main__":
+    main()

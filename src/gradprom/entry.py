@@ -1,0 +1,184 @@
+"""What `run.py` does: a sweep, one job of a sweep, or a single run."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, MissingConfigException
+from hydra.plugins.launcher import Launcher
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
+
+from gradprom import config
+from gradprom.errors import GradpromError
+from gradprom.identity import digest
+from gradprom.reports import summary
+from gradprom.sweeps import plan as plans
+from gradprom.sweeps.display import Display, estimate
+from gradprom.sweeps.run import Run, execute
+from gradprom.training.engine import choose_device
+
+log = logging.getLogger(__name__)
+
+HERE = ("basic", "submitit_local")
+"""Launchers whose jobs run on this machine."""
+
+
+def sweep(
+    arguments: list[str], compose: Callable[[list[str]], DictConfig], launcher: Launcher
+) -> None:
+    """Run the Cartesian product of `arguments`; `compose` makes one job's configuration.
+
+    All jobs are composed, typed and planned, and their data looked at, before one is launched.
+    Exits with 1 if the configuration is wrong or a run failed, with 130 on Ctrl-C.
+    """
+    with one_sentence():
+        overrides = OverridesParser.create().parse_overrides(arguments)
+        [jobs] = BasicSweeper.split_arguments(overrides, max_batch_size=None)
+        nodes = [compose(job) for job in jobs]
+        varied = {_key(override) for override in overrides if override.is_sweep_override()}
+        runs = [
+            make_run(
+                OmegaConf.masked_copy(node, [str(key) for key in node if key != "hydra"]),
+                dict(node.hydra.runtime.choices),
+                [text for text in job if text.split("=")[0].lstrip("+~") in varied],
+            )
+            for node, job in zip(nodes, jobs, strict=True)
+        ]
+        options = nodes[0].sweep
+        plan = plans.make(runs, options.retry_failed)
+        if not options.dry_run and nodes[0].hydra.runtime.choices["hydra/launcher"] in HERE:
+            rehearse(plan)
+    job_of = {run.id: job for run, job in zip(runs, jobs, strict=True)}
+    pending = [job_of[job.run.id] for job in plan.pending]
+
+    def launch() -> list[Any]:
+        # asking a failed job for its `return_value` would raise
+        return [job._return_value for job in launcher.launch(pending, initial_job_idx=0)]
+
+    work_through(plan, options.dry_run, launch)
+
+
+def _key(override: Override) -> str:
+    return override.get_key_element().lstrip("+~")
+
+
+def task(node: DictConfig) -> None:
+    """Hydra's task function: a job of a sweep, or the single run that was asked for."""
+    hydra = HydraConfig.get()
+    choices, overrides = dict(hydra.runtime.choices), list(hydra.overrides.task)
+    if hydra.mode == RunMode.MULTIRUN:
+        execute(make_run(node, choices, overrides))  # the sweeper shows plan and table
+        return
+    with one_sentence():
+        run = make_run(node, choices, overrides)
+    here([run], node.sweep.dry_run, node.sweep.retry_failed)
+
+
+def here(runs: list[Run], dry_run: bool = False, retry_failed: bool = False) -> None:
+    """Runs in this process, one after another, with a sweep's plan, progress and table."""
+    with one_sentence():
+        plan = plans.make(runs, retry_failed)
+        if not dry_run:
+            rehearse(plan)
+
+    def attempt(run: Run) -> Any:
+        try:
+            return execute(run)
+        except Exception as error:
+            return error
+
+    work_through(plan, dry_run, lambda: [attempt(job.run) for job in plan.pending])
+
+
+def rehearse(plan: plans.Plan) -> None:
+    """Begin, without training it, what the pending runs train from nothing.
+
+    Raises
+    ------
+    GradpromError
+        If this machine lacks the device or the pre-trained weights they ask for.
+    """
+    built = set()
+    for run in (job.run for job in plan.pending):
+        config = run.config
+        choose_device(config.trainer.device)
+        for stage in run.method.stage().lineage():
+            networks = digest([stage.name, config.backbone, config.auxiliary, config.facts])
+            if stage.id in plan.stages and not stage.parents and networks not in built:
+                built.add(networks)
+                run.method.begin(stage, {}, epoch_steps=1, device=torch.device("cpu"))
+
+
+def make_run(node: DictConfig, choices: dict[str, str], overrides: list[str]) -> Run:
+    """A typed run from a composed node, labelled by `overrides`."""
+    return Run(
+        config.load(node),
+        yaml=OmegaConf.to_yaml(node, resolve=True),
+        choices={group: name for group, name in choices.items() if "hydra/" not in group},
+        overrides=overrides,
+    )
+
+
+def work_through(plan: plans.Plan, dry_run: bool, launch: Callable[[], list[Any]]) -> None:
+    """Show the plan, launch what is pending under a live display, show what came out.
+
+    `launch` returns, for each pending job, the exception that stopped it, or anything else.
+    Exits with 1 if a run failed, with 130 on Ctrl-C.
+    """
+    print(plans.describe(plan))
+    if plan.pending:
+        print(estimate(plan))
+    if dry_run:
+        return
+    sys.stdout.flush()
+    plan.keep()
+    outcomes: list[Any] = []
+    try:
+        if plan.pending:
+            with Display(plan, Console()):
+                outcomes = launch()
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command goes on from the last checkpoint.")
+        sys.exit(130)
+    except Exception as error:  # a launcher lost a job: the records tell what is there
+        log.warning("the launcher stopped: %s", error)
+    for job, outcome in zip(plan.pending, outcomes, strict=False):
+        record = job.run.study.record(job.run.id)
+        if isinstance(outcome, Exception) and (record is None or record["status"] == "started"):
+            print(f"stopped  {job.run.label}: {outcome}")  # the others' records have it all
+    if summary.show([job.run.id for job in plan.jobs], plan.jobs[0].run.study, plan.folder):
+        sys.exit(1)
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Turn an error that a person can put right into its sentence and exit code 1."""
+    try:
+        yield
+    except MissingConfigException as error:
+        if not error.options or error.missing_cfg_file is None:
+            sys.exit(f"gradprom: {error}")
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        sys.exit(f"gradprom: {group}={name} is unknown; choose from {', '.join(error.options)}")
+    except HydraException as error:
+        # the value is in Hydra's first line, what is wrong with it in OmegaConf's
+        reason = f": {_first_line(error.__cause__)}" if error.__cause__ else ""
+        sys.exit(f"gradprom: {_first_line(error).rstrip('.')}{reason}")
+    except OmegaConfBaseException as error:
+        sys.exit(f"gradprom: {_first_line(error)}")
+    except GradpromError as error:
+        sys.exit(f"gradprom: {error}")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,117 @@
+"""The picture of a sweep: what came out, and what the strategies did on the way."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from gradprom.files import replacing
+from gradprom.reports.tables import Record, build
+from gradprom.sweeps.records import Study
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt  # noqa: E402  (the backend comes first)
+from matplotlib.axes import Axes  # noqa: E402
+
+CURVES = {
+    "psnr": "PSNR of training batches, dB",
+    "gate": "share of open gates",
+    "ratio": "λ‖g_VR‖/‖g_IP‖",
+}
+SMOOTHING = 3
+"""Rows of the history in a curve's moving mean."""
+
+
+def draw(records: list[Record], study: Study, path: Path) -> None:
+    """For each noise one row of pictures (degraded, each row of the table, clean), then curves.
+
+    One run stands for each row of the table: the one of the lowest seed.
+    """
+    finished = [r for r in records if r["status"] == "finished" and "psnr" in r["metrics"]]
+    if not finished:
+        return
+    table = build(finished)
+    rows = [row for row in table.rows if row.decisions]
+    by_id = {record["id"]: record for record in finished}
+    shown = {
+        (noise, row.label): min((by_id[i] for i in cell.runs), key=lambda r: r["seed"])
+        for row in rows
+        for noise in table.noises
+        if (cell := row.cells.get((noise, "psnr"))) is not None
+    }
+    labels = [row.label for row in rows]
+    figure = plt.figure(
+        figsize=(2.0 * (len(labels) + 2), 2.1 * len(table.noises) + 2.6), layout="constrained"
+    )
+    grid = figure.add_gridspec(2, 1, height_ratios=[2.1 * len(table.noises), 2.6])
+    axes = figure.add_subfigure(grid[0]).subplots(len(table.noises), len(labels) + 2, squeeze=False)
+    for noise, line in zip(table.noises, axes, strict=True):
+        runs = {label: shown[noise, label] for label in labels if (noise, label) in shown}
+        _pictures(line, noise, labels, runs, study)
+    _curves(figure.add_subfigure(grid[1]).subplots(1, len(CURVES)), shown, study)
+    with replacing(path) as stream:
+        figure.savefig(stream, dpi=110, format="png")
+    plt.close(figure)
+
+
+def _pictures(
+    axes: Iterable[Axes], noise: float, labels: list[str], runs: dict[str, Any], study: Study
+) -> None:
+    """degraded | enhanced by each | clean, of the first test image."""
+    degraded, *enhanced, clean = axes
+    for axis in (degraded, *enhanced, clean):
+        axis.axis("off")
+    for label, axis in zip(labels, enhanced, strict=True):
+        if label not in runs:
+            continue
+        parts = _panel(study.run(runs[label]["id"]) / "panels")
+        if parts is None:
+            continue
+        score = runs[label]["metrics"]
+        _image(axis, parts[1], f"{label}\n{score['psnr']:.2f} dB")
+        _image(degraded, parts[0], f"degraded, σ = {noise:g}\n{score['degraded_psnr']:.2f} dB")
+        _image(clean, parts[2], "clean\n")
+
+
+def _panel(folder: Path) -> list[np.ndarray] | None:
+    """A run's first panel, cut into degraded, enhanced, clean, error; None if it kept none."""
+    first = min(folder.glob("*.png"), default=None)
+    if first is None:
+        return None
+    return np.split(np.asarray(Image.open(first)), 4, axis=1)
+
+
+def _image(axis: Axes, pixels: np.ndarray, title: str) -> None:
+    axis.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axis.set_title(title, fontsize=8)
+
+
+def _curves(axes: Iterable[Axes], shown: dict[tuple[float, str], Any], study: Study) -> None:
+    """What was logged of coupled training, against its steps; one line style for each noise."""
+    labels = list(dict.fromkeys(label for _, label in shown))
+    styles = dict(zip(dict.fromkeys(noise for noise, _ in shown), "-:", strict=False))
+    for (noise, label), record in shown.items():
+        history = pd.read_csv(study.run(record["id"]) / "history.csv")
+        history = history[history["stage"] == history["stage"].iloc[-1]]
+        for kind, axis in zip(CURVES, axes, strict=True):
+            kept = history.filter(regex=rf"^{kind}(_|$)")
+            if not kept.shape[1]:
+                continue
+            curve = kept.mean(axis=1).rolling(SMOOTHING, min_periods=1).mean()
+            color = f"C{labels.index(label)}"
+            style = styles.get(noise, "--")
+            axis.plot(
+                history["step"], curve, style, color=color, lw=1, label=f"{label}, σ = {noise:g}"
+            )
+    for (kind, title), axis in zip(CURVES.items(), axes, strict=True):
+        axis.set_title(title, fontsize=8)
+        axis.set_xlabel("step of coupled training", fontsize=7)
+        axis.tick_params(labelsize=7)
+        if kind == "ratio":
+            axis.set_yscale("log")
+        if kind == "psnr":  # the one that every run has
+            axis.legend(fontsize=6)

@@ -1,0 +1,59 @@
+"""What a person sees at the end of a sweep, and of `gradprom report`."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from gradprom.errors import RunError
+from gradprom.files import write_text
+from gradprom.reports import render, tables
+from gradprom.sweeps.records import Study
+
+WIDE = 200
+"""Columns where the output is no terminal, which would cut the table at 80."""
+
+
+def show(run_ids: list[str], study: Study, folder: Path) -> int:
+    """Table, failures and places of a sweep; returns how many of its runs have not finished."""
+    found = {run_id: study.record(run_id) for run_id in run_ids}
+    records = [record for record in found.values() if record]
+    if any(record["status"] == "finished" for record in records):
+        _show(records, study, folder)
+    for record in records:
+        if record["status"] == "failed":
+            error = record["error"]
+            label = " ".join(record["overrides"]) or record["id"]
+            print(f"failed   {label}: {error['type']}: {error['message']}")
+            print(f"         at {error['where']}; traceback in {study.run(record['id'])}")
+    print(f"records  {study.folder / 'runs'}")
+    return len(found) - sum(record["status"] == "finished" for record in records)
+
+
+def report(study: Study) -> None:
+    """The table of all records of a study, shown and written as Markdown and CSV.
+
+    Raises
+    ------
+    RunError
+        If the study has no records.
+    """
+    records = study.records()
+    if not records:
+        raise RunError(f"study {study.name} has no records in {study.folder / 'runs'}")
+    _show(records, study, study.folder / "report")
+
+
+def _show(records: list[tables.Record], study: Study, folder: Path) -> None:
+    """Print the table of some records and leave it, with its picture, in a folder."""
+    from gradprom.reports.figures import draw
+
+    table = tables.build(records)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDE)
+    console.print(render.terminal(table))
+    write_text(folder / "table.md", render.markdown(table))
+    write_text(folder / "table.csv", render.as_csv(table))
+    print(f"table    {folder / 'table.md'}, {folder / 'table.csv'}")
+    draw(records, study, folder / "picture.png")
+    print(f"picture  {folder / 'picture.png'}")

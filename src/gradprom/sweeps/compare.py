@@ -1,0 +1,186 @@
+"""Two runs side by side: how their configurations differ, and their scores image by image."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gradprom.errors import RunError
+from gradprom.reports.tables import flatten
+from gradprom.sweeps.records import Study
+from gradprom.sweeps.stored import require_finished
+
+RESAMPLES = 2000
+Array = NDArray[np.float64]
+
+
+@dataclass
+class Difference:
+    """One score of two runs on the same images."""
+
+    metric: str
+    first: float
+    second: float
+    low: float
+    high: float
+    """The 95 % bootstrap interval of second − first."""
+
+
+@dataclass
+class Comparison:
+    """What tells two runs apart."""
+
+    ids: tuple[str, str]
+    keys: dict[str, tuple[Any, Any]]
+    """Both values of each key that differs; None where a run does not have it."""
+    images: int
+    groups: int
+    differences: list[Difference]
+
+    def text(self) -> str:
+        """For a terminal; differences are second − first."""
+        first, second = self.ids
+        lines = [f"{'configuration':<28}{first:<20}{second}"]
+        for key, values in self.keys.items():
+            told = ["–" if value is None else str(value) for value in values]
+            lines.append(f"  {key:<26}{told[0]:<20}{told[1]}")
+        if not self.keys:
+            lines.append("  no difference")
+        groups = f" of {self.groups} groups" if self.groups < self.images else ""
+        lines.append(
+            f"scores on {self.images} test images{groups}, 95 % interval of the difference"
+        )
+        lines += [
+            f"  {d.metric:<26}{d.first:<20.4f}{d.second:<20.4f}"
+            f"{d.second - d.first:+.4f} [{d.low:+.4f}, {d.high:+.4f}]"
+            for d in self.differences
+        ]
+        return "\n".join(lines)
+
+
+def compare(study: Study, first: str, second: str) -> Comparison:
+    """Compare two finished runs, given by the beginnings of their ids.
+
+    Raises
+    ------
+    RunError
+        If a run has not finished, if they were tested on different images, or if they share no
+        score.
+    """
+    records = study.resolve(first), study.resolve(second)
+    _require_same_test(*records)
+    tables = [_scores(study, record["id"]) for record in records]
+    common = tables[0].index.intersection(tables[1].index)
+    one, other = (_ratios(table.loc[common]) for table in tables)
+    groups = tables[0].loc[common, "group"].to_numpy()
+    shared = [metric for metric in one if metric in other]
+    if not shared:
+        raise RunError(f"runs {records[0]['id']} and {records[1]['id']} have no score in common")
+    differences = paired({m: one[m] for m in shared}, {m: other[m] for m in shared}, groups)
+    return Comparison(
+        ids=(records[0]["id"], records[1]["id"]),
+        keys=_differing(records[0]["config"], records[1]["config"]),
+        images=len(common),
+        groups=len(set(groups)),
+        differences=differences,
+    )
+
+
+@dataclass
+class Ratio:
+    """A score that is a ratio of sums over images, in each column; then the mean over columns.
+
+    A mean over images is one column of values over ones; mIoU has a column for each class.
+    """
+
+    part: Array
+    """[images, columns]"""
+    whole: Array
+    """[images, columns]"""
+
+    def score(self, weights: Array) -> float:
+        """The score where image i counts `weights[i]` times; empty columns are left out."""
+        whole = weights @ self.whole
+        kept = whole > 0
+        return float(np.mean((weights @ self.part)[kept] / whole[kept])) if kept.any() else np.nan
+
+
+def paired(
+    first: dict[str, Ratio], second: dict[str, Ratio], groups: NDArray[Any], seed: int = 0
+) -> list[Difference]:
+    """Scores of two runs on the same images, with intervals for second − first.
+
+    The interval holds 95 % of `RESAMPLES` bootstrap differences: groups (patients) are drawn with
+    replacement, then as many images as they have within each. Both runs get the same draws.
+    """
+    rng = np.random.default_rng(seed)
+    weights = [resample(groups, rng) for _ in range(RESAMPLES)]
+    everything = np.ones(len(groups))
+    found = []
+    for metric, one in first.items():
+        other = second[metric]
+        drawn = [other.score(w) - one.score(w) for w in weights]
+        low, high = np.nanquantile(drawn, [0.025, 0.975])
+        scores = one.score(everything), other.score(everything)
+        found.append(Difference(metric, *scores, float(low), float(high)))
+    return found
+
+
+def resample(groups: NDArray[Any], rng: np.random.Generator) -> Array:
+    """How often each image is drawn in one bootstrap over groups, then over their images."""
+    _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    order = np.argsort(group, kind="stable")
+    starts = np.cumsum(sizes) - sizes
+    drawn = rng.integers(len(sizes), size=len(sizes))
+    of = np.repeat(drawn, sizes[drawn])
+    images = order[starts[of] + rng.integers(sizes[of])]
+    return np.bincount(images, minlength=len(groups)).astype(float)
+
+
+def _ratios(table: pd.DataFrame) -> dict[str, Ratio]:
+    """The scores a run has, from its table of images."""
+    ones = np.ones((len(table), 1))
+    found = {m: Ratio(table[[m]].to_numpy(), ones) for m in ("psnr", "ssim") if m in table}
+    if "prediction" in table:
+        known = (table[["label"]] >= 0).to_numpy()
+        hits = (table[["prediction"]].to_numpy() == table[["label"]].to_numpy()) & known
+        found["accuracy"] = Ratio(hits.astype(float), known.astype(float))
+    if "union_0" in table:
+        intersection = table.filter(regex=r"^intersection_\d+$").to_numpy(float)
+        union = table.filter(regex=r"^union_\d+$").to_numpy(float)
+        found["miou"] = Ratio(intersection, union)
+    return found
+
+
+def _scores(study: Study, run_id: str) -> pd.DataFrame:
+    path = study.run(run_id) / "scores.csv"
+    try:
+        return pd.read_csv(path, dtype={"id": str, "group": str}).set_index("id")
+    except FileNotFoundError:
+        raise RunError(f"run {run_id} has no scores: there is no {path}") from None
+
+
+def _require_same_test(first: dict[str, Any], second: dict[str, Any]) -> None:
+    for record in (first, second):
+        require_finished(record)
+    aspects = {
+        "dataset content or split": lambda r: r["dataset"]["fingerprint"],
+        "degradation": lambda r: r["config"]["degradation"],
+        "evaluation seed": lambda r: r["config"]["evaluation"]["seed"],
+    }
+    differing = [name for name, aspect in aspects.items() if aspect(first) != aspect(second)]
+    if differing:
+        raise RunError(
+            f"runs {first['id']} and {second['id']} were not tested on the same images: "
+            f"they differ in {' and '.join(differing)}"
+        )
+
+
+def _differing(first: dict[str, Any], second: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Keys with different values; `facts` follow from the dataset, places do not matter."""
+    one, other = flatten(first), flatten(second)
+    places = ("results", "dataset.root")
+    keys = [k for k in {**one, **other} if not k.startswith("facts.") and k not in places]
+    return {k: (one.get(k), other.get(k)) for k in keys if one.get(k) != other.get(k)}

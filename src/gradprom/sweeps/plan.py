@@ -1,0 +1,146 @@
+"""What a sweep will do, before it does anything: its runs, their stages, what is there already."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gradprom.config import Config
+from gradprom.data.loader import steps_per_epoch
+from gradprom.files import write_json
+from gradprom.identity import digest
+from gradprom.sweeps.run import Run
+from gradprom.training.stage import Stage
+from gradprom.training.store import StageStore
+
+
+@dataclass
+class Job:
+    """One run of a sweep and where it stood when the plan was made."""
+
+    run: Run
+    state: str
+    steps: dict[str, int]
+    """Steps of each stage it is made of, by stage id."""
+
+
+@dataclass
+class Plan:
+    """The distinct runs of a sweep, in the order they were asked for."""
+
+    jobs: list[Job]
+    retry_failed: bool
+    stages: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Name and steps of each distinct stage that is not in the store, by id."""
+
+    @property
+    def pending(self) -> list[Job]:
+        """Jobs to launch: all that are neither done nor failed for good."""
+        settled = {"done"} if self.retry_failed else {"done", "failed"}
+        return [job for job in self.jobs if job.state not in settled]
+
+    @property
+    def id(self) -> str:
+        """The same for the same set of runs, whenever it is asked for."""
+        return digest(sorted(job.run.id for job in self.jobs))
+
+    @property
+    def folder(self) -> Path:
+        """Where the sweep's plan, table and picture are: `results/<study>/sweeps/<id>`."""
+        return self.jobs[0].run.study.folder / "sweeps" / self.id
+
+    def keep(self) -> None:
+        """Note which runs are expected, for `gradprom status`."""
+        runs = [{"id": job.run.id, "label": job.run.label} for job in self.jobs]
+        write_json(self.folder / "plan.json", {"runs": runs})
+
+    def summary(self) -> str:
+        """Such as `6 runs: 6 new, 0 done`, with the rarer states where there are any."""
+        counts = Counter(job.state for job in self.jobs)
+        told = [f"{counts.pop('new', 0)} new", f"{counts.pop('done', 0)} done"]
+        told += [f"{count} {state}" for state, count in sorted(counts.items())]
+        return f"{len(self.jobs)} run{'s' * (len(self.jobs) != 1)}: {', '.join(told)}"
+
+
+def make(runs: list[Run], retry_failed: bool) -> Plan:
+    """Look up every distinct run and every stage it needs; decodes datasets that are not cached.
+
+    Raises
+    ------
+    DataError
+        If a dataset is not there or not as it should be.
+    """
+    plan = Plan([], retry_failed)
+    for run in {run.id: run for run in runs}.values():
+        images = run.images()
+        a_epoch = steps_per_epoch(len(images.splits["train"]), run.config.trainer.batch_size)
+        lineage = run.method.stage().lineage()
+        steps = {stage.id: stage.epochs * a_epoch for stage in lineage}
+        job = Job(run, run.study.state(run.id, images.fingerprint), steps)
+        plan.jobs.append(job)
+        if job in plan.pending:
+            store = StageStore(run.study.stages, images.fingerprint)
+            for stage in _missing(lineage, store):
+                plan.stages[stage.id] = (stage.name, steps[stage.id])
+    return plan
+
+
+def _missing(lineage: list[Stage], store: StageStore) -> list[Stage]:
+    """Stages of a lineage still to be trained: none of the ancestors of one that is there."""
+    needed: list[Stage] = []
+    wanted = [lineage[-1]]
+    while wanted:
+        stage = wanted.pop()
+        if not store.has(stage):
+            needed.append(stage)
+            wanted.extend(stage.parents)
+    return needed
+
+
+def describe(plan: Plan) -> str:
+    """The plan as a person reads it: counts, data, networks, sizes, epochs, what sharing saves."""
+    configs = [job.run.config for job in plan.jobs]
+    lines = [plan.summary()]
+    for title, tell in _ASPECTS.items():
+        told = dict.fromkeys(tell(config) for config in configs)
+        lines.append(f"  {title:<11}{'; '.join(told)}")
+    if plan.pending:
+        lines.append(f"  {'to train':<11}{_stages(plan)}")
+    return "\n".join(lines)
+
+
+def _stages(plan: Plan) -> str:
+    counts = Counter(name for name, _ in plan.stages.values())
+    told = ", ".join(f"{count} × {name}" for name, count in counts.items())
+    shared = sum(steps for _, steps in plan.stages.values())
+    alone = sum(sum(job.steps.values()) for job in plan.pending)
+    saved = f" ({1 - shared / alone:.0%} fewer than each run alone)" if shared < alone else ""
+    return f"{told or 'nothing, only evaluation'}: {shared} steps{saved}"
+
+
+def _data(config: Config) -> str:
+    return f"{config.dataset.name}, {config.dataset.size}×{config.dataset.size}"
+
+
+def _networks(config: Config) -> str:
+    options = vars(config.backbone).items()
+    told = ", ".join(f"{key} {value}" for key, value in options if key != "name")
+    return f"{config.backbone.name} ({told})"
+
+
+def _recognizer(config: Config) -> str:
+    tasks = " + ".join(config.auxiliary.tasks)
+    return f"{config.auxiliary.backbone} ({tasks})" if tasks else "none"
+
+
+def _epochs(config: Config) -> str:
+    t = config.trainer
+    told = f"warm-up {t.warmup_epochs}, coupled {t.coupled_epochs}, batches of {t.batch_size}"
+    return f"recognizer {config.auxiliary.epochs}, {told}"
+
+
+_ASPECTS = {
+    "dataset": _data,
+    "enhancer": _networks,
+    "recognizer": _recognizer,
+    "epochs": _epochs,
+}

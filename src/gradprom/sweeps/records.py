@@ -1,0 +1,122 @@
+"""Records: what a run leaves behind, and where it stands while it has not finished.
+
+    results/<study>/runs/<id>/record.json    identity, status, metrics, where and how it ran
+                              config.yaml    the composed configuration
+                              history.csv    a row for each few steps of each stage
+                              scores.csv     a row an image of the test split
+                              panels/        degraded | enhanced | clean | error
+                              progress.json  where a run in progress stands
+
+Nothing here imports torch, so that `gradprom status` answers at once.
+"""
+
+import os
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gradprom.errors import RunError
+from gradprom.files import read_json, write_json
+from gradprom.training.lease import process_start
+
+SILENT = 120.0
+"""Seconds without a sign of life after which a run on another machine counts as interrupted."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """The records of one study, below the folder `results`."""
+
+    results: Path
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        """`results/<study>`."""
+        return self.results / self.name
+
+    @property
+    def stages(self) -> Path:
+        """The stage store, shared by all studies."""
+        return self.results / "stages"
+
+    @property
+    def cache(self) -> Path:
+        """The decoded datasets, shared by all studies."""
+        return self.results / "cache"
+
+    def run(self, run_id: str) -> Path:
+        """The folder of a run."""
+        return self.folder / "runs" / run_id
+
+    def record(self, run_id: str) -> dict[str, Any] | None:
+        """The record of a run; None where there is none."""
+        return read_json(self._record(run_id))
+
+    def _record(self, run_id: str) -> Path:
+        return self.run(run_id) / "record.json"
+
+    def records(self) -> list[dict[str, Any]]:
+        """All records of the study, by id."""
+        paths = sorted((self.folder / "runs").glob("*/record.json"))
+        return [record for path in paths if (record := read_json(path)) is not None]
+
+    def resolve(self, prefix: str) -> dict[str, Any]:
+        """The record whose id begins with `prefix`.
+
+        Raises
+        ------
+        RunError
+            If there is none, or more than one.
+        """
+        found = [r for r in self.records() if r["id"].startswith(prefix)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise RunError(f"run {prefix} is ambiguous: {', '.join(r['id'] for r in found)}")
+        raise RunError(
+            f"study {self.name} has no run {prefix}; `gradprom status study={self.name}` lists them"
+        )
+
+    def state(self, run_id: str, fingerprint: str | None = None) -> str:
+        """`new`, `done`, `failed`, `running`, `interrupted`, or `other data`.
+
+        A run counts as done, or as failed, only for the dataset content it was trained on.
+        """
+        record = self.record(run_id)
+        if record is None:
+            return "new"
+        if record["status"] == "started":
+            return "running" if self._lives(run_id, record) else "interrupted"
+        if fingerprint not in (None, record["dataset"]["fingerprint"]):
+            return "other data"
+        return {"finished": "done", "failed": "failed"}[record["status"]]
+
+    def _lives(self, run_id: str, record: dict[str, Any]) -> bool:
+        if record["host"] == socket.gethostname():
+            born = process_start(record["pid"])
+            # a process younger than the record has only got the number of one that is dead
+            return born is not None and born < self._record(run_id).stat().st_mtime
+        progress = self.progress(run_id)
+        return progress is not None and time.time() - progress["updated"] < SILENT
+
+    def progress(self, run_id: str) -> dict[str, Any] | None:
+        """Where a run in progress stood when it last told."""
+        return read_json(self.run(run_id) / "progress.json")
+
+    def tell(self, run_id: str, progress: dict[str, Any]) -> None:
+        """Leave word of where a run stands."""
+        write_json(self.run(run_id) / "progress.json", {**progress, "updated": time.time()})
+
+    def set_aside(self, path: Path) -> Path:
+        """Move a folder to `results/set-aside`: nothing that was computed is ever deleted."""
+        target = self.results / "set-aside" / f"{time.strftime('%Y%m%d-%H%M%S')}-{path.name}"
+        number = 1
+        while target.exists():
+            number += 1
+            target = target.with_name(f"{target.name}-{number}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(path, target)
+        return target

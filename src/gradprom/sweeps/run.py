@@ -1,0 +1,314 @@
+"""One run, from its configuration to its record."""
+
+import dataclasses
+import functools
+import json
+import os
+import socket
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from gradprom.config import Config, component
+from gradprom.data import base
+from gradprom.data.loader import Loader
+from gradprom.errors import RunError
+from gradprom.files import replacing, write_json, write_text
+from gradprom.identity import digest
+from gradprom.sweeps import provenance, tensorboard
+from gradprom.sweeps.records import Study
+from gradprom.training import engine, evaluation
+from gradprom.training.stage import Method, Stage, Training
+from gradprom.training.store import Slot, StageStore
+
+TELL = 0.5
+"""Least seconds between two words on where a run stands."""
+
+
+@dataclass
+class Run:
+    """A configuration made ready to be trained: its method, its identity, its study."""
+
+    config: Config
+    yaml: str
+    """The composed configuration, for the record."""
+    choices: dict[str, str]
+    """Which file each group of the configuration was taken from."""
+    overrides: list[str]
+
+    @functools.cached_property
+    def method(self) -> Method:
+        """The method, with no network built yet."""
+        return component("method", self.config.method.name).build(self.config)
+
+    @functools.cached_property
+    def training_id(self) -> str:
+        """The id of the last stage, and so of all that was trained."""
+        return self.method.stage().id
+
+    @functools.cached_property
+    def id(self) -> str:
+        """The run's id: what was trained and how it was evaluated."""
+        return digest([self.training_id, self.config.evaluation])
+
+    @property
+    def study(self) -> Study:
+        """Where the record goes."""
+        return Study(Path(self.config.results), self.config.study)
+
+    @property
+    def label(self) -> str:
+        """The run in a person's words: its overrides."""
+        return " ".join(self.overrides) or "defaults"
+
+    def images(self) -> base.Images:
+        """The dataset, decoded; read once in a process."""
+        return _images(_Hashable(self.config.dataset), self.study.cache)
+
+
+@dataclass(frozen=True)
+class _Hashable:
+    """A dataset's options as a key of the cache below: equal options, one dataset in memory."""
+
+    options: Any
+
+    def __hash__(self) -> int:
+        return hash(json.dumps(dataclasses.asdict(self.options), sort_keys=True))
+
+
+@functools.lru_cache(maxsize=2)
+def _images(key: _Hashable, cache: Path) -> base.Images:
+    source = component("dataset", key.options.name).build(key.options)
+    return base.load(source, cache)
+
+
+def execute(run: Run) -> dict[str, Any]:
+    """Train what is missing of a run, evaluate it, and write its record, which is returned.
+
+    Raises
+    ------
+    Exception
+        What stopped the run; its record then says `failed`, with the error and its place.
+    """
+    torch.set_num_threads(run.config.trainer.threads)
+    device = engine.choose_device(run.config.trainer.device)
+    images = run.images()
+    state = run.study.state(run.id, images.fingerprint)
+    if state == "done":
+        return run.study.record(run.id) or {}
+    if state == "other data":
+        run.study.set_aside(run.study.run(run.id))
+    head = _head(run, images, device)
+    _write_record(run, {**head, "status": "started"})
+    began = time.monotonic()
+    try:
+        artefact = _train(run, images, device)
+        results = _evaluate(run, artefact, images, device)
+    except Exception as error:
+        _write_record(run, {**head, "status": "failed", "error": _describe(error)})
+        raise
+    record = {
+        **head,
+        "status": "finished",
+        "metrics": results,
+        "training": _last_values(artefact["history"]),
+        "stages": artefact["stages"],
+        "interruptions": sum(stage["interruptions"] for stage in artefact["stages"]),
+        "duration": time.monotonic() - began,
+        "peak_memory": provenance.peak_memory(device),
+    }
+    _write_record(run, record)
+    (run.study.run(run.id) / "progress.json").unlink(missing_ok=True)
+    return record
+
+
+def _head(run: Run, images: base.Images, device: torch.device) -> dict[str, Any]:
+    """What is known of a run before it is trained."""
+    config = run.config
+    counts = {split: len(rows) for split, rows in images.splits.items()}
+    return {
+        "id": run.id,
+        "training_id": run.training_id,
+        "seed": config.seed,
+        "choices": run.choices,
+        "overrides": run.overrides,
+        "config": dataclasses.asdict(config),
+        "dataset": {
+            "name": config.dataset.name,
+            "split": getattr(config.dataset, "split", "its own"),
+            "counts": counts,
+            "fingerprint": images.fingerprint,
+        },
+        "git": provenance.revision(),
+        "packages": provenance.packages(),
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "device": f"{device.type}: {provenance.device_name(device)}",
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+
+
+def _train(run: Run, images: base.Images, device: torch.device) -> dict[str, Any]:
+    """The last stage's artefact, with its ancestors' histories, trained where it is missing."""
+    config, store = run.config, StageStore(run.study.stages, images.fingerprint)
+    observe = _observer(run)
+
+    def obtain(stage: Stage) -> dict[str, Any]:
+        return store.obtain(stage, functools.partial(train, stage))
+
+    def train(stage: Stage, slot: Slot) -> dict[str, Any]:
+        parents = {parent.name: obtain(parent) for parent in stage.parents}
+        weights = {name: parent["weights"] for name, parent in parents.items()}
+        loader = Loader(
+            images,
+            "train",
+            config.trainer.batch_size,
+            augment=config.trainer.augment,
+            degradation=config.degradation,
+            device=device,
+            tasks=config.auxiliary.tasks,
+        )
+
+        def build(epoch_steps: int) -> Training:
+            return run.method.begin(stage, weights, epoch_steps, device)
+
+        trained = engine.train(stage, build, loader, slot, config.trainer, observe)
+        return _with_ancestors(stage, trained, list(parents.values()))
+
+    return obtain(run.method.stage())
+
+
+def _with_ancestors(
+    stage: Stage, trained: dict[str, Any], parents: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """An artefact that tells the whole story, should its parents be deleted."""
+    told = {
+        "name": stage.name,
+        "id": stage.id,
+        "epochs": stage.epochs,
+        "steps": trained["history"][-1]["step"] if trained["history"] else 0,
+        "seconds": trained["seconds"],
+        "interruptions": trained["interruptions"],
+    }
+    stages = {entry["id"]: entry for parent in parents for entry in parent["stages"]}
+    rows = {(row["stage"], row["step"]): row for parent in parents for row in parent["history"]}
+    return {
+        "weights": trained["weights"],
+        "stages": [*stages.values(), told],
+        "history": [*rows.values(), *trained["history"]],
+    }
+
+
+def _observer(run: Run) -> Callable[[engine.Progress], None]:
+    """What each row of the history goes to while a stage is trained."""
+    tell = _teller(run)
+    if run.config.logger == "csv":
+        return tell
+    write = tensorboard.writer(run.study.run(run.id) / "tensorboard")
+
+    def both(progress: engine.Progress) -> None:
+        tell(progress)
+        write(progress)
+
+    return both
+
+
+def _teller(run: Run) -> Callable[[engine.Progress], None]:
+    """Leaves word of where the run stands, not more often than every `TELL` seconds."""
+    last = 0.0
+
+    def tell(progress: engine.Progress) -> None:
+        nonlocal last
+        if time.monotonic() - last < TELL:
+            return
+        last = time.monotonic()
+        run.study.tell(
+            run.id,
+            {
+                "stage": progress.stage.name,
+                "stage_id": progress.stage.id,
+                "epoch": progress.epoch,
+                "epochs": progress.stage.epochs,
+                "step": progress.step,
+                "steps": progress.steps,
+                "seconds_per_step": progress.seconds_per_step,
+                "row": progress.row,
+            },
+        )
+
+    return tell
+
+
+def _evaluate(
+    run: Run, artefact: dict[str, Any], images: base.Images, device: torch.device
+) -> dict[str, float]:
+    """Score the test split, and write scores, history, configuration and panels."""
+    config, folder = run.config, run.study.run(run.id)
+    restore(run.method, artefact["weights"], device, run.id)
+    scores = evaluation.evaluate(run.method, images, config.degradation, config.evaluation, device)
+    write_text(folder / "scores.csv", scores.to_csv(index=False))
+    write_text(folder / "history.csv", pd.DataFrame(artefact["history"]).to_csv(index=False))
+    if "psnr" in scores:
+        pictures = evaluation.panels(
+            run.method, images, config.degradation, config.evaluation, device
+        )
+        _write_panels(folder / "panels", pictures)
+    return evaluation.summarise(scores, len(config.facts.classes))
+
+
+def restore(method: Method, weights: dict[str, Any], device: torch.device, run_id: str) -> None:
+    """Fill a method's networks with a run's weights.
+
+    Raises
+    ------
+    RunError
+        If the weights are those of another architecture.
+    """
+    try:
+        method.restore(weights, device)
+    except (RuntimeError, KeyError) as error:
+        raise RunError(
+            f"the weights of run {run_id} are those of another architecture than its "
+            f"configuration names: {str(error).splitlines()[-1].strip()}"
+        ) from error
+
+
+def _write_panels(folder: Path, pictures: dict[str, Any]) -> None:
+    from PIL import Image
+
+    for number, (image_id, pixels) in enumerate(pictures.items()):
+        # ids come from file names, so the number alone names the file
+        picture = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
+        picture.info["id"] = image_id
+        with replacing(folder / f"{number:02d}.png") as stream:
+            picture.save(stream, format="PNG")
+
+
+def _write_record(run: Run, record: dict[str, Any]) -> None:
+    folder = run.study.run(run.id)
+    write_text(folder / "config.yaml", run.yaml)
+    write_json(folder / "record.json", record)
+
+
+def _last_values(history: list[dict[str, Any]]) -> dict[str, float]:
+    """What the last stage logged of its strategy: means over the stage, by name."""
+    frame = pd.DataFrame([row for row in history if row["stage"] == history[-1]["stage"]])
+    return {
+        str(k): float(v) for k, v in frame.filter(regex=r"^(gate|ratio|cosine)_").mean().items()
+    }
+
+
+def _describe(error: Exception) -> dict[str, Any]:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return {
+        "type": type(error).__name__,
+        "message": str(error),
+        "where": f"{Path(place.filename).name}:{place.lineno} in {place.name}",
+        "traceback": "".join(traceback.format_exception(error)),
+    }

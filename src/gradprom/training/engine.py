@@ -1,0 +1,151 @@
+"""The engine: trains one stage from its last checkpoint to its end.
+
+Everything random at step t follows from (seed, stage name, t), so that a checkpoint needs no
+random state, a resumed stage continues bit for bit, and runs that differ in their strategy see the
+same batches, augmentations and noise.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gradprom.config import Trainer
+from gradprom.data.loader import Loader
+from gradprom.errors import RunError
+from gradprom.randomness import stream
+from gradprom.training.stage import Stage, Training
+from gradprom.training.store import Slot
+
+
+@dataclass
+class Progress:
+    """Where a stage stands, after each row of its history."""
+
+    stage: Stage
+    step: int
+    steps: int
+    epoch: int
+    row: dict[str, float]
+    seconds_per_step: float
+
+
+class NonFinite(RunError):
+    """A loss or gradient became NaN or infinite; the update was skipped."""
+
+
+def train(
+    stage: Stage,
+    build: Callable[[int], Training],
+    loader: Loader,
+    slot: Slot,
+    options: Trainer,
+    observe: Callable[[Progress], None],
+) -> dict[str, Any]:
+    """Train a stage to its end and return its artefact with its history.
+
+    `build` makes the training from the steps in an epoch. The artefact holds `weights`, `history`
+    (a row for each `log_every` steps: the mean of each value over them), `interruptions` and
+    `seconds`.
+
+    Raises
+    ------
+    NonFinite
+        With the step and the last finite values; the last good checkpoint stays.
+    """
+    seed = stream(stage.seed, stage.name)
+    steps = stage.epochs * loader.steps_per_epoch
+    torch.manual_seed(stream(seed, "initial weights"))
+    training = build(loader.steps_per_epoch)
+
+    step, history, interruptions, seconds = 0, [], 0, 0.0
+    checkpoint = slot.load_checkpoint()
+    if checkpoint is not None:
+        training.load_state_dict(checkpoint["training"])
+        step, history = checkpoint["step"], checkpoint["history"]
+        interruptions, seconds = checkpoint["interruptions"] + 1, checkpoint["seconds"]
+        # at once, so that one that ends before the next checkpoint is counted too
+        slot.save_checkpoint({**checkpoint, "interruptions": interruptions})
+
+    meter: list[dict[str, Tensor]] = []
+    row_began = saved = time.monotonic()
+    while step < steps:
+        torch.manual_seed(stream(seed, step, "networks"))
+        batch = loader.batch(seed, step, degraded=stage.degraded)
+        step += 1
+        ends_row = step % options.log_every == 0 or step == steps
+        meter.append(training.update(batch, probe=ends_row))
+        if not ends_row:
+            continue
+
+        # the only place where the host waits for the device
+        row = _read(meter, stage, step, history)
+        epoch = math.ceil(step / loader.steps_per_epoch)
+        history.append({"stage": stage.name, "epoch": epoch, "step": step, **row})
+        now = time.monotonic()
+        seconds += now - row_began
+        pace = (now - row_began) / len(meter)
+        meter, row_began = [], now
+        observe(Progress(stage, step, steps, epoch, row, pace))
+        if now - saved >= options.checkpoint_seconds and step < steps:
+            slot.save_checkpoint(
+                {
+                    "training": training.state_dict(),
+                    "step": step,
+                    "history": history,
+                    "interruptions": interruptions,
+                    "seconds": seconds,
+                }
+            )
+            saved = time.monotonic()
+    return {
+        "weights": training.artefact(),
+        "history": history,
+        "interruptions": interruptions,
+        "seconds": seconds,
+    }
+
+
+def _read(
+    meter: list[dict[str, Tensor]], stage: Stage, step: int, history: list[dict[str, Any]]
+) -> dict[str, float]:
+    """Mean of each logged value over the steps that logged it, after a look for NaN."""
+    keys = list(dict.fromkeys(key for logs in meter for key in logs))
+    values = {
+        key: torch.stack([logs[key].detach().float() for logs in meter if key in logs]).tolist()
+        for key in keys
+    }
+    finite = values.pop("finite")
+    if not all(finite):
+        bad = step - len(meter) + finite.index(0.0) + 1
+        last = history[-1] if history else {}
+        told = ", ".join(f"{k} {v:.4g}" for k, v in last.items() if k.startswith("loss"))
+        raise NonFinite(
+            f"a loss or gradient is not finite at step {bad} of stage {stage.name}; "
+            f"last finite values: {told or 'none'} (step {last.get('step', 0)})"
+        )
+    return {key: sum(items) / len(items) for key, items in values.items()}
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that `trainer.device` names; `auto` takes CUDA, then MPS, then the CPU.
+
+    Raises
+    ------
+    RunError
+        If the machine does not have it.
+    """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(kind for kind, present in there.items() if present)
+    if not there[name]:
+        raise RunError(f"trainer.device={name} is not there on this machine; use auto or cpu")
+    return torch.device(name)

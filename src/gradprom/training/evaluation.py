@@ -1,0 +1,85 @@
+"""Scores on the whole test split, image by image, and their means."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from gradprom import metrics
+from gradprom.config import Evaluation
+from gradprom.data.base import Images
+from gradprom.data.loader import test_batches
+from gradprom.training.stage import Method
+
+
+def evaluate(
+    method: Method, images: Images, degradation: Any, options: Evaluation, device: torch.device
+) -> pd.DataFrame:
+    """One row an image of the test split: id, group, degraded input's and method's scores."""
+    tables = []
+    for batch in test_batches(
+        images, "test", options.batch_size, degradation, options.seed, device
+    ):
+        scores = {
+            "degraded_psnr": metrics.psnr(batch.input, batch.target),
+            "degraded_ssim": metrics.ssim(batch.input, batch.target),
+            **method.evaluate(batch),
+        }
+        columns: dict[str, list[Any]] = {"id": list(batch.ids)}
+        for name, values in scores.items():
+            columns |= _columns(name, values.cpu())
+        tables.append(pd.DataFrame(columns))
+    table = pd.concat(tables, ignore_index=True)
+    groups = dict(zip(images.ids, images.groups, strict=True))
+    table.insert(1, "group", table["id"].map(groups))
+    return table
+
+
+def _columns(name: str, values: Tensor) -> dict[str, list[Any]]:
+    """[B] is one column, [B, classes] one for each class."""
+    if values.ndim == 1:
+        return {name: values.tolist()}
+    return {f"{name}_{i}": values[:, i].tolist() for i in range(values.shape[1])}
+
+
+def summarise(table: pd.DataFrame, classes: int) -> dict[str, float]:
+    """Means over the test split (PSNR, SSIM), and the pooled accuracy and mIoU."""
+    kept = ["degraded_psnr", "degraded_ssim", "psnr", "ssim"]
+    means = {name: float(table[name].mean()) for name in kept if name in table}
+    if "prediction" in table:
+        known = table[table["label"] >= 0]
+        label = torch.tensor(known["label"].to_numpy())
+        for prefix in ("", "clean_"):
+            if f"{prefix}prediction" in known:
+                predicted = torch.tensor(known[f"{prefix}prediction"].to_numpy())
+                confusion = metrics.confusion(predicted, label, classes)
+                means[f"{prefix}accuracy"] = float(metrics.accuracy(confusion))
+        confusion = metrics.confusion(torch.tensor(known["prediction"].to_numpy()), label, classes)
+        means["balanced_accuracy"] = float(metrics.balanced_accuracy(confusion))
+        means["majority_share"] = float(metrics.majority_share(confusion))
+    if "union_0" in table:
+        intersection = torch.tensor(table.filter(regex=r"^intersection_\d+$").to_numpy())
+        union = torch.tensor(table.filter(regex=r"^union_\d+$").to_numpy())
+        means["miou"] = float(metrics.mean_iou(intersection, union))
+    return means
+
+
+def panels(
+    method: Method, images: Images, degradation: Any, options: Evaluation, device: torch.device
+) -> dict[str, np.ndarray]:
+    """Pictures of the first test images, by id: degraded | enhanced | clean | error.
+
+    uint8 [H, 4·W, 3 or 1]; the error is |enhanced - clean|, four times as bright.
+    """
+    pictures: dict[str, np.ndarray] = {}
+    if options.panels == 0:
+        return pictures
+    for batch in test_batches(images, "test", options.panels, degradation, options.seed, device):
+        enhanced = method.enhance(batch.input)
+        error = (4 * (enhanced - batch.target).abs()).clamp(0, 1)
+        rows = torch.cat([batch.input, enhanced, batch.target, error], dim=3).cpu()
+        rows = (rows * 255).round().byte().permute(0, 2, 3, 1)
+        return dict(zip(batch.ids, rows.numpy(), strict=True))
+    return pictures
