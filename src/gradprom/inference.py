@@ -1,0 +1,114 @@
+"""Enhancement of a picture of any size: whole where it fits a tile, else by overlapping tiles.
+
+Neighbouring tiles share a strip of `OVERLAP` pixels. On its outer `MARGIN` a tile has no say,
+because the network saw a border there that the picture does not have; in between, the two tiles
+fade into each other. For a network whose receptive field reaches no further than `MARGIN`
+(SR-ResNet as published: 41 pixels) the result is therefore that of the whole picture at once; for
+others, such as the ResNet encoders, seams are smooth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gradprom.errors import RunError
+
+Array = NDArray[np.float32]
+
+MARGIN = 48
+"""Pixels at a tile's inner edge that are computed and thrown away."""
+FADE = 32
+"""Pixels over which one tile fades into the next."""
+OVERLAP = 2 * MARGIN + FADE
+"""Pixels that two neighbouring tiles share."""
+GRID = 32
+"""Tiles begin at multiples of this, so that down-sampling networks see one grid everywhere."""
+LEAST_TILE = 2 * OVERLAP
+"""A smaller tile would fade into three others at once."""
+
+
+def enhance(
+    network: Callable[[Tensor], Tensor],
+    image: Array,
+    channels: int,
+    tile: int = 512,
+    device: torch.device | str = "cpu",
+) -> Array:
+    """Enhance a picture: float32 [C, H, W] in [0, 1] -> the same shape and range.
+
+    Parameters
+    ----------
+    network
+        From [B, channels, h, w] in [0, 1] to the same, without gradient: a method's `enhance`.
+    image
+        The degraded picture, C 1 or 3, of any size.
+    channels
+        What the network takes. A network of 3 channels sees a grey picture as three equal ones
+        and its output is averaged; a network of 1 sees each channel of a colour picture alone.
+    tile
+        Height and width of a tile in pixels; memory grows with its square.
+    device
+        Where the network is.
+
+    Raises
+    ------
+    RunError
+        If `tile` is no multiple of 32 from 256 on.
+    """
+    if tile < LEAST_TILE or tile % GRID:
+        raise RunError(f"tile={tile}: allowed are multiples of {GRID} from {LEAST_TILE} on")
+    planes = _as_batch(image, channels)
+    height, width = planes.shape[-2:]
+    enhanced = np.zeros_like(planes)
+    for rows, row_weights in _spans(height, tile):
+        for columns, column_weights in _spans(width, tile):
+            part = torch.from_numpy(planes[..., rows, columns].copy()).to(device)
+            weights = row_weights[:, None] * column_weights
+            enhanced[..., rows, columns] += network(part).cpu().numpy() * weights
+    return _as_image(enhanced, len(image))
+
+
+def _as_batch(image: Array, channels: int) -> Array:
+    """[C, H, W] -> [B, channels, H, W]."""
+    if len(image) == channels:
+        return image[None]
+    if len(image) == 1:
+        return np.repeat(image, channels, axis=0)[None]
+    return image[:, None]
+
+
+def _as_image(planes: Array, channels: int) -> Array:
+    """What `_as_batch` made of a picture, back again: [B, c, H, W] -> [channels, H, W]."""
+    if planes[0].shape[0] == channels:
+        return planes[0]
+    return planes[0].mean(axis=0, keepdims=True) if channels == 1 else planes[:, 0]
+
+
+def _spans(length: int, tile: int) -> list[tuple[slice, Array]]:
+    """The tiles along one axis and their weights, which add up to 1 at every pixel."""
+    # the last tile is shorter, instead of being moved back off the grid
+    starts = range(0, max(length - OVERLAP, 1), tile - OVERLAP)
+    spans = []
+    for start in starts:
+        stop = min(start + tile, length)
+        weights = np.ones(stop - start, np.float32)
+        if start > 0:
+            weights[:OVERLAP] *= _FADE_IN
+        if stop < length:
+            weights[-OVERLAP:] *= _FADE_IN[::-1]
+        spans.append((slice(start, stop), weights))
+    return spans
+
+
+def _fade_in() -> Array:
+    """0 on the margin, sin² over the fade, then 1; with its mirror image it adds up to 1."""
+    ramp = (np.arange(OVERLAP) + 0.5 - MARGIN) / FADE
+    return (np.sin(np.pi / 2 * ramp.clip(0, 1)) ** 2).astype(np.float32)
+
+
+_FADE_IN = _fade_in()
