@@ -194,6 +194,7 @@ def load(node: DictConfig) -> Config:
         With one sentence: the key, the value and what is allowed.
     """
     try:
+        _check_keys(node)
         _check_root(node)  # first, in the words of the command line: `noise`, not `sigma`
         # OmegaConf builds the typed sections here, and each raises ValueError for a bad value
         values = {f.name: node[f.name] for f in fields(Root)}
@@ -249,6 +250,17 @@ def _typed(group: str, options: type, node: DictConfig) -> Any:
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(options), values))
     except (OmegaConfBaseException, ValueError) as error:
         raise ConfigError(f"{group}={node.name}: {_first_line(error)}") from error
+
+
+def _check_keys(node: DictConfig) -> None:
+    """Hydra's `+key=value` gets past the schema, and nothing would read the key."""
+    sections: dict[str, Any] = {"": Root, "auxiliary.": Auxiliary}
+    sections |= {"trainer.": Trainer, "evaluation.": Evaluation, "sweep.": Sweep}
+    for prefix, section in sections.items():
+        known = sorted(f.name for f in fields(section))
+        for key in map(str, node[prefix.rstrip(".")] if prefix else node):
+            if key not in known:
+                raise ConfigError(f"{prefix}{key} is no key; choose from {', '.join(known)}")
 
 
 def _check_root(node: DictConfig) -> None:

@@ -65,7 +65,11 @@ def check(source: Source, cache: Path) -> Report:
         splits = {}
     _count(report, source, entries, splits)
     # an image that is cut into tiles has several entries and one file
-    images = list({entry.files[0]: entry for entry in entries if entry.files}.values())
+    first: dict[Path, Entry] = {}
+    for entry in entries:
+        for path in entry.files[:1]:
+            first.setdefault(path, entry)
+    images = list(first.values())
     _files(report, images)
     _contents(report, source, entries)
     duplicates = _duplicates(source, images, cache)

@@ -8,7 +8,7 @@ from rich.table import Table as RichTable
 
 from gradprom.reports.tables import METRICS, Cell, Row, Table
 
-DIGITS = {"psnr": 2, "ssim": 3, "accuracy": 3, "miou": 3}
+DIGITS = {"psnr": 3, "ssim": 3, "accuracy": 3, "miou": 3}
 RATIO = "λ‖g_VR‖/‖g_IP‖"
 GATES = "gates open"
 

@@ -49,20 +49,19 @@ def summarise(table: pd.DataFrame, classes: int) -> dict[str, float]:
     kept = ["degraded_psnr", "degraded_ssim", "psnr", "ssim"]
     means = {name: float(table[name].mean()) for name in kept if name in table}
     if "prediction" in table:
-        known = table[table["label"] >= 0]
-        label = torch.tensor(known["label"].to_numpy())
+        label = torch.tensor(table["label"].to_numpy())  # negative ones are not counted
         for prefix in ("", "clean_"):
-            if f"{prefix}prediction" in known:
-                predicted = torch.tensor(known[f"{prefix}prediction"].to_numpy())
+            if f"{prefix}prediction" in table:
+                predicted = torch.tensor(table[f"{prefix}prediction"].to_numpy())
                 confusion = metrics.confusion(predicted, label, classes)
-                means[f"{prefix}accuracy"] = float(metrics.accuracy(confusion))
-        confusion = metrics.confusion(torch.tensor(known["prediction"].to_numpy()), label, classes)
-        means["balanced_accuracy"] = float(metrics.balanced_accuracy(confusion))
-        means["majority_share"] = float(metrics.majority_share(confusion))
+                means[f"{prefix}accuracy"] = metrics.accuracy(confusion)
+        confusion = metrics.confusion(torch.tensor(table["prediction"].to_numpy()), label, classes)
+        means["balanced_accuracy"] = metrics.balanced_accuracy(confusion)
+        means["majority_share"] = metrics.majority_share(confusion)
     if "union_0" in table:
         intersection = torch.tensor(table.filter(regex=r"^intersection_\d+$").to_numpy())
         union = torch.tensor(table.filter(regex=r"^union_\d+$").to_numpy())
-        means["miou"] = float(metrics.mean_iou(intersection, union))
+        means["miou"] = metrics.mean_iou(intersection, union)
     return means
 
 
