@@ -1,0 +1,177 @@
+"""Stored files are whole or absent, and what is damaged is told from what is not."""
+
+import hashlib
+import io
+import os
+import pickle
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from running import PROCESSES
+
+from gradprom.files import (
+    DamagedFile,
+    load_state,
+    read_json,
+    replacing,
+    save_state,
+    write_json,
+    write_text,
+)
+
+STATE = {
+    "weights": torch.arange(7.0),
+    "step": 3,
+    "history": [{"loss": 0.1, "ratio": float("nan")}],
+    "names": ["θ", "φ"],
+}
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_comes_whole_and_replaces_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "made" / "on the way" / "text"
+    write_text(path, "λ one")
+    write_text(path, "λ two")
+    assert path.read_text(encoding="utf-8") == "λ two"
+    assert names(path.parent) == ["text"]
+
+
+def test_others_may_read_what_is_stored(tmp_path: Path) -> None:
+    write_text(tmp_path / "ours", "")
+    (tmp_path / "usual").write_text("")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("before", [None, b"before"])
+def test_an_exception_leaves_what_was_there(
+    tmp_path: Path, error: type[BaseException], before: bytes | None
+) -> None:
+    path = tmp_path / "file"
+    if before is not None:
+        path.write_bytes(before)
+    with pytest.raises(error), replacing(path) as stream:
+        stream.write(b"half of")
+        raise error
+    assert names(tmp_path) == ([] if before is None else ["file"])
+    assert before is None or path.read_bytes() == before
+
+
+def write_for_ever(path: Path) -> None:
+    for number in range(10**9):
+        with replacing(path) as stream:
+            for _ in range(64):
+                stream.write(b"%08d" % number * 256)
+
+
+def assert_whole(path: Path) -> None:
+    content = path.read_bytes()
+    assert content and content == content[:8] * (256 * 64)
+
+
+def test_a_kill_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    moments = random.Random(1)
+    seen = []
+    for _ in range(8):
+        process = PROCESSES.Process(target=write_for_ever, args=(path,))
+        process.start()
+        began = path.stat().st_mtime_ns if path.exists() else None
+        while not path.exists() or path.stat().st_mtime_ns == began:
+            time.sleep(0.001)
+        until = time.monotonic() + moments.uniform(0.02, 0.1)
+        while time.monotonic() < until:
+            assert_whole(path)  # at any moment, not only the last
+        process.kill()
+        process.join()
+        assert_whole(path)
+        seen.append(len(names(tmp_path)) > 1)
+        for draft in tmp_path.glob(".*"):
+            draft.unlink()
+    assert any(seen), "no kill fell into the middle of writing"
+
+
+def test_two_writers_at_once_do_not_mix(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with replacing(path) as first:
+        first.write(b"first")
+        with replacing(path) as second:
+            second.write(b"second")
+        assert path.read_bytes() == b"second"
+    assert path.read_bytes() == b"first"
+    assert names(tmp_path) == ["file"]
+
+
+def test_json_comes_back_and_what_is_none_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "value.json"
+    assert read_json(path) is None
+    assert read_json(path / "below a file that is not there") is None
+    write_json(path, {"noise": 0.1, "name": "σ", "list": [1, None]})
+    assert read_json(path) == {"noise": 0.1, "name": "σ", "list": [1, None]}
+    path.write_text('{"noise": 0.')
+    assert read_json(path) is None
+    path.write_bytes(b"\xff\xfe\x00")
+    assert read_json(path) is None
+
+
+def test_a_state_comes_back_bit_for_bit(tmp_path: Path) -> None:
+    path = tmp_path / "state.pt"
+    save_state(path, STATE)
+    loaded = load_state(path)
+    assert torch.equal(loaded.pop("weights"), STATE["weights"])
+    assert repr(loaded) == repr({k: v for k, v in STATE.items() if k != "weights"})
+    with pytest.raises(FileNotFoundError):
+        load_state(tmp_path / "none.pt")
+
+
+def test_every_truncation_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "state.pt"
+    save_state(path, STATE)
+    content = path.read_bytes()
+    for length in [*range(0, 80), *range(80, len(content), 41), len(content) - 1]:
+        path.write_bytes(content[:length])
+        with pytest.raises(DamagedFile, match=r"state\.pt is damaged"):
+            load_state(path)
+    path.write_bytes(content + b"\0")
+    with pytest.raises(DamagedFile):
+        load_state(path)
+
+
+def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "state.pt"
+    save_state(path, STATE)
+    content = path.read_bytes()
+    draw = random.Random(0)
+    for position in [*range(0, 80), *range(80, len(content), 37), len(content) - 1]:
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << draw.randrange(8)
+        path.write_bytes(damaged)
+        with pytest.raises(DamagedFile):
+            load_state(path)
+
+
+class Code:
+    """Pickles into a call, as a stranger's file would."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, ("proof-that-code-has-run",)
+
+
+def test_a_file_with_code_in_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    buffer = io.BytesIO()
+    torch.save({"weights": Code()}, buffer)
+    payload = buffer.getvalue()
+    path = tmp_path / "state.pt"
+    # its checksum is right: whoever writes the file can write that too
+    path.write_bytes(hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
+    with pytest.raises(pickle.UnpicklingError):
+        load_state(path)
+    assert names(tmp_path) == ["state.pt"]

@@ -1,0 +1,317 @@
+"""What is stopped at any moment goes on, and ends with the bits of what was never stopped."""
+
+import contextlib
+import math
+import random
+import signal
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import running
+import small_runs
+import torch
+from torch import Tensor
+
+from gradprom.config import Trainer
+from gradprom.data.loader import Batch, Loader
+from gradprom.files import load_state, read_json
+from gradprom.sweeps.run import Run
+from gradprom.training import engine
+from gradprom.training.engine import NonFinite, Progress
+from gradprom.training.lease import Applicant
+from gradprom.training.stage import Stage
+from gradprom.training.store import Slot
+
+PAUSE = 0.02
+LONGER = ("auxiliary.epochs=4", "trainer.warmup_epochs=4", "trainer.coupled_epochs=4")
+"""Eight steps a stage."""
+Moment = Callable[[Path], bool]
+
+
+def file_there(stage: str, name: str, results: Path) -> bool:
+    """Whether a file that fits the pattern lies in the place of a stage."""
+    folder = running.stage_folder(results, stage)
+    return folder is not None and any(folder.glob(name))
+
+
+def begun(results: Path) -> bool:
+    return any(record["status"] == "started" for record in running.study(results).records())
+
+
+def writing_record(results: Path) -> bool:
+    return any((results / "local" / "runs").glob("*/.*"))
+
+
+MOMENTS: dict[str, Moment] = {
+    "before anything is trained": begun,
+    "in the warm-up": partial(file_there, "warmup", "checkpoint.pt"),
+    "while the warm-up writes a checkpoint": partial(file_there, "warmup", ".checkpoint.pt.*"),
+    "in recognizer pre-training": partial(file_there, "recognizer.diagnosis", "checkpoint.pt"),
+    "between two stages": partial(file_there, "recognizer.diagnosis", "artefact.pt"),
+    "in the second recognizer's": partial(file_there, "recognizer.segmentation", "checkpoint.pt"),
+    "in coupled training": partial(file_there, "coupled", "checkpoint.pt"),
+    "while coupled training writes a checkpoint": partial(
+        file_there, "coupled", ".checkpoint.pt.*"
+    ),
+    "while coupled training writes its weights": partial(file_there, "coupled", ".artefact.pt.*"),
+    "in evaluation": partial(file_there, "coupled", "artefact.pt"),
+    "while the record is written": writing_record,
+}
+"""In the order in which they come."""
+
+
+def kill_at(moment: Moment, results: Path, words: tuple[str, ...]) -> bool:
+    """Start a command and kill -9 it at a moment; False if it ended before the moment was seen.
+
+    It is stopped first, so that what was seen is still so when it is killed.
+    """
+    child = running.start(results, *words, pause=PAUSE)
+    while child.alive:
+        if moment(results):
+            child.send(signal.SIGSTOP)
+            if moment(results):
+                child.kill()
+                return True
+            child.send(signal.SIGCONT)
+        time.sleep(0.0005)
+    assert child.wait() == 0, child.text
+    return False
+
+
+def finished(results: Path) -> set[str]:
+    """Names of the stages whose artefact is there."""
+    folders = [path.parent for path in (results / "stages").glob("*/artefact.pt")]
+    return {read_json(folder / "stage.json")["name"] for folder in folders}
+
+
+def interrupted(results: Path) -> bool:
+    """Whether an unfinished stage has a checkpoint to go on from."""
+    folders = [path.parent for path in (results / "stages").glob("*/checkpoint.pt")]
+    return any(not (folder / "artefact.pt").exists() for folder in folders)
+
+
+def finish(results: Path, words: tuple[str, ...]) -> dict[str, Any]:
+    """The same command once more, to its end; returns the record."""
+    code, text = running.run(results, *words)
+    assert code == 0, text
+    [record] = running.records(results).values()
+    assert record["status"] == "finished"
+    return record
+
+
+def assert_same(results: Path, reference: Path) -> None:
+    [ours], [other] = (list(running.records(f).values()) for f in (results, reference))
+    assert ours["id"] == other["id"]
+    assert running.outcome(results, ours) == running.outcome(reference, other)
+
+
+def test_killed_at_chosen_moments(tmp_path: Path) -> None:
+    words = ("strategy=gradprom", "auxiliary=multitask", *LONGER)
+    reference, results = tmp_path / "never stopped", tmp_path / "killed"
+    assert finish(reference, words)["interruptions"] == 0
+
+    seen, counted = [], 0
+    for name, moment in MOMENTS.items():
+        done, begun = finished(results), running.trained(results)
+        if not kill_at(moment, results, words):
+            break  # it has finished
+        seen.append(name)
+        counted += interrupted(results)
+        assert not done & set(running.trained(results) - begun), "what was done is done again"
+    # the last moments are over in a millisecond, and may be missed on a busy machine
+    assert seen[:8] == list(MOMENTS)[:8]
+
+    record = finish(results, words)
+    assert_same(results, reference)
+    # a kill in the middle of writing may hit the checkpoint that would have counted the one before
+    assert 4 <= counted - 2 <= record["interruptions"] <= counted
+    assert not [*results.glob("stages/*/.*.pt.*"), *results.glob("stages/*/checkpoint*")]
+
+
+def test_killed_at_random_moments(tmp_path: Path) -> None:
+    # a strategy with a state of its own, and targets that follow the recognizer
+    words = ("strategy=random_gate", "supervision=unsupervised", *LONGER)
+    reference, results = tmp_path / "never stopped", tmp_path / "killed"
+    finish(reference, words)
+
+    draw, counted = random.Random(1), 0
+    for _ in range(4):
+        child = running.start(results, *words, pause=PAUSE)
+        goal = running.saved(results) + draw.randrange(1, 7)
+        while running.saved(results) < goal:
+            assert child.alive, child.text
+            time.sleep(0.001)
+        time.sleep(draw.uniform(0, 2 * PAUSE))
+        child.kill()
+        counted += interrupted(results)
+    record = finish(results, words)
+    assert_same(results, reference)
+    assert record["interruptions"] == counted
+
+
+# The engine by itself: stopped after every single step, without processes.
+
+
+class Stopped(Exception):
+    pass
+
+
+def prepared(tmp_path: Path, *overrides: str) -> tuple[Run, Stage, Loader]:
+    run = small_runs.make(tmp_path / "results", *small_runs.PHANTOM, *overrides)
+    images = run.images()
+    t = run.config.trainer
+    stage = run.method.stage().lineage()[0]
+    loader = Loader(
+        images, "train", t.batch_size, t.augment, run.config.degradation, "cpu", ["diagnosis"]
+    )
+    return run, stage, loader
+
+
+def slot_in(folder: Path) -> Slot:
+    lease = Applicant(folder).try_acquire()
+    assert lease is not None
+    return Slot(folder, lease)
+
+
+@pytest.mark.parametrize("log_every", [1, 2, 3])
+@pytest.mark.parametrize("stage", ["warmup", "recognizer.diagnosis"])
+def test_stopped_after_every_row(tmp_path: Path, log_every: int, stage: str) -> None:
+    run, _, loader = prepared(tmp_path, "trainer.warmup_epochs=4", "auxiliary.epochs=4")
+    [chosen] = [s for s in run.method.stage().lineage() if s.name == stage]
+    options = Trainer(log_every=log_every, checkpoint_seconds=0)
+
+    def build(epoch_steps: int) -> Any:
+        return run.method.begin(chosen, {}, epoch_steps, torch.device("cpu"))
+
+    def train(slot: Slot, observe: Callable[[Progress], None]) -> dict[str, Any]:
+        torch.manual_seed(random.randrange(10**6))  # what others drew before must not matter
+        return engine.train(chosen, build, loader, slot, options, observe)
+
+    whole = train(slot_in(tmp_path / "whole"), lambda progress: None)
+    rows = len(whole["history"])
+    assert rows == math.ceil(8 / log_every) and whole["history"][-1]["step"] == 8
+
+    slot, told = slot_in(tmp_path / "stopped"), []
+
+    def stop(progress: Progress) -> None:
+        told.append(progress.step)
+        if len(told) == 2:
+            raise Stopped
+
+    pieces = None
+    while pieces is None:
+        told.clear()
+        with contextlib.suppress(Stopped):
+            pieces = train(slot, stop)
+    assert pieces["interruptions"] == rows - 1
+    assert pieces["history"] == whole["history"]
+    for network, state in whole["weights"].items():
+        if network != "optimizer":
+            for name, tensor in state.items():
+                assert torch.equal(tensor, pieces["weights"][network][name]), name
+
+
+def test_interruptions_between_two_checkpoints_count_too(tmp_path: Path) -> None:
+    run, stage, loader = prepared(tmp_path, "trainer.warmup_epochs=4")
+    slot, options = slot_in(tmp_path / "slot"), Trainer(log_every=1, checkpoint_seconds=0)
+    build = partial(run.method.begin, stage, {}, device=torch.device("cpu"))
+
+    def until(step: int) -> Callable[[Progress], None]:
+        def observe(progress: Progress) -> None:
+            if progress.step == step:
+                raise Stopped
+
+        return observe
+
+    for step in (3, 3, 3, 5):  # after the first, none but the last gets as far as a checkpoint
+        with pytest.raises(Stopped):
+            engine.train(stage, build, loader, slot, options, until(step))
+    assert engine.train(stage, build, loader, slot, options, until(0))["interruptions"] == 4
+
+
+def test_checkpoints_keep_their_distance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, stage, loader = prepared(tmp_path, "trainer.warmup_epochs=4")
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr(engine.time, "monotonic", lambda: float(next(clock)))
+    slot = slot_in(tmp_path / "slot")
+    saved: list[int] = []
+    monkeypatch.setattr(slot, "save_checkpoint", lambda state: saved.append(state["step"]))
+    options = Trainer(log_every=1, checkpoint_seconds=25)
+    build = partial(run.method.begin, stage, {}, device=torch.device("cpu"))
+    engine.train(stage, build, loader, slot, options, lambda progress: None)
+    # ten seconds go by with each look at the clock: one a row, one more after each checkpoint
+    assert saved == [3, 6]
+
+
+class Diverges:
+    """A training that becomes NaN at step 13 of 20."""
+
+    def __init__(self) -> None:
+        self.step = 0
+
+    def update(self, batch: Batch, probe: bool) -> dict[str, Tensor]:
+        self.step += 1
+        value = math.nan if self.step >= 13 else 1 / self.step
+        finite = torch.tensor(math.isfinite(value))
+        return {"loss_main": torch.tensor(value), "finite": finite}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"step": self.step}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.step = state["step"]
+
+    def artefact(self) -> dict[str, Any]:
+        return {}
+
+
+@pytest.mark.parametrize(("log_every", "seen", "last"), [(5, 13, 10), (10, 13, 10), (1, 13, 12)])
+def test_a_loss_that_is_not_finite_stops_the_stage(
+    tmp_path: Path, log_every: int, seen: int, last: int
+) -> None:
+    _, _, loader = prepared(tmp_path)
+    stage = Stage("diverging", epochs=10, seed=0, reads={})
+    slot = slot_in(tmp_path / "slot")
+    options = Trainer(log_every=log_every, checkpoint_seconds=0)
+    mean = sum(1 / step for step in range(last - log_every + 1, last + 1)) / log_every
+    words = f"at step {seen} of stage diverging; last finite values: loss_main {mean:.4g} "
+    for _ in range(2):  # the second time from the last good checkpoint, with the same end
+        with pytest.raises(NonFinite) as caught:
+            engine.train(stage, lambda n: Diverges(), loader, slot, options, lambda p: None)
+        assert words + f"(step {last})" in str(caught.value)
+        checkpoint = slot.load_checkpoint()
+        assert checkpoint is not None and checkpoint["step"] == last
+        assert checkpoint["training"] == {"step": last}
+
+
+def test_a_run_that_diverges_fails_with_its_last_good_checkpoint_kept(tmp_path: Path) -> None:
+    words = ("strategy=mainstream", "trainer.lr=1e30", "trainer.schedule=constant")
+    code, text = running.run(tmp_path, *words)
+    assert code == 1
+    [record] = running.records(tmp_path).values()
+    assert record["status"] == "failed" and record["error"]["type"] == "NonFinite"
+    message = record["error"]["message"]
+    assert "not finite at step 2 of stage warmup; last finite values: loss_main" in message
+    assert "(step 1)" in message and message in text
+    folder = running.stage_folder(tmp_path, "warmup")
+    assert folder is not None
+    checkpoint = load_state(folder / "checkpoint.pt")
+    assert checkpoint["step"] == 1
+    networks = checkpoint["training"]["networks"]["enhancer"].values()
+    assert all(tensor.isfinite().all() for tensor in networks)
+
+
+def test_an_update_that_is_not_finite_changes_nothing(tmp_path: Path) -> None:
+    run, stage, loader = prepared(tmp_path)
+    training = run.method.begin(stage, {}, 2, torch.device("cpu"))
+    batch = loader.batch(0, 0)
+    assert training.update(batch, probe=True)["finite"]
+    before = {name: p.clone() for name, p in training.networks["enhancer"].named_parameters()}
+    batch.target[0, 0, 0, 0] = math.inf
+    assert not training.update(batch, probe=True)["finite"]
+    for name, parameter in training.networks["enhancer"].named_parameters():
+        assert torch.equal(parameter, before[name])
