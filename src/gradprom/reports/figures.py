@@ -61,7 +61,7 @@ def draw(records: list[Record], study: Study, path: Path) -> None:
 def _pictures(
     axes: Iterable[Axes], noise: float, labels: list[str], runs: dict[str, Any], study: Study
 ) -> None:
-    """degraded | enhanced by each | clean, of the first test image."""
+    """degraded | enhanced by each | clean, of the first test image; the scores are means."""
     degraded, *enhanced, clean = axes
     for axis in (degraded, *enhanced, clean):
         axis.axis("off")
@@ -72,8 +72,8 @@ def _pictures(
         if parts is None:
             continue
         score = runs[label]["metrics"]
-        _image(axis, parts[1], f"{label}\n{score['psnr']:.2f} dB")
-        _image(degraded, parts[0], f"degraded, σ = {noise:g}\n{score['degraded_psnr']:.2f} dB")
+        _image(axis, parts[1], f"{label}\nmean {score['psnr']:.2f} dB")
+        _image(degraded, parts[0], f"degraded, σ = {noise:g}\nmean {score['degraded_psnr']:.2f} dB")
         _image(clean, parts[2], "clean\n")
 
 
