@@ -98,7 +98,7 @@ def start(results: Path, *words: str, pause: float = 0.0) -> Child:
     """
     results.mkdir(parents=True, exist_ok=True)
     output = results / f"output-{len(list(results.glob('output-*')))}.txt"
-    process = PROCESSES.Process(target=_main, args=(words, results, output, pause))
+    process = PROCESSES.Process(target=_main, args=(words, results, output, pause), daemon=True)
     output.touch()
     process.start()
     return Child(process, output)

@@ -194,6 +194,7 @@ REFUSED = [
     (["noise=nan"], "noise=nan is no noise level; it must be a finite number >= 0"),
     (["noise=inf"], "noise=inf is no noise level; it must be a finite number >= 0"),
     (["seed=-1"], "seed=-1 must be >= 0"),
+    (["study=stages"], "study=stages is a folder that all studies share; use another"),
     (["study=../up"], "study=../up must be a plain folder name, such as local"),
     (["supervision=semi"], "supervision=semi is not allowed; choose from supervised, unsuperv"),
     (["logger=wandb"], "logger=wandb is not allowed; choose from csv, tensorboard"),

@@ -81,7 +81,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
     moments = random.Random(1)
     seen = []
     for _ in range(8):
-        process = PROCESSES.Process(target=write_for_ever, args=(path,))
+        process = PROCESSES.Process(target=write_for_ever, args=(path,), daemon=True)
         process.start()
         began = path.stat().st_mtime_ns if path.exists() else None
         while not path.exists() or path.stat().st_mtime_ns == began:
@@ -90,7 +90,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
         while time.monotonic() < until:
             assert_whole(path)  # at any moment, not only the last
         process.kill()
-        process.join()
+        process.join(60)
         assert_whole(path)
         seen.append(len(names(tmp_path)) > 1)
         for draft in tmp_path.glob(".*"):

@@ -47,7 +47,7 @@ def several(tmp_path: Path, number: int, pause: float) -> list[Any]:
     started = []
     for i in range(number):
         arguments = (tmp_path / "stages", tmp_path / "notes", pause, tmp_path / f"result-{i}")
-        started.append(PROCESSES.Process(target=obtain, args=arguments))
+        started.append(PROCESSES.Process(target=obtain, args=arguments, daemon=True))
         started[-1].start()
     return started
 
@@ -85,7 +85,7 @@ def refuse(slot: Slot) -> dict[str, Any]:
 def test_of_several_processes_one_trains_and_all_get_the_same(tmp_path: Path) -> None:
     processes = several(tmp_path, 4, pause=0.01)
     for process in processes:
-        process.join()
+        process.join(60)
         assert process.exitcode == 0
     assert [step for _, step in notes(tmp_path)] == list(range(STEPS))
     assert len({pid for pid, _ in notes(tmp_path)}) == 1
@@ -102,7 +102,7 @@ def test_one_that_is_killed_is_followed_from_its_checkpoint(tmp_path: Path) -> N
         os.kill(pid, signal.SIGKILL)
         killed.append(pid)
     for process in processes:
-        process.join()
+        process.join(60)
         assert process.exitcode == (-signal.SIGKILL if process.pid in killed else 0)
     steps = [step for _, step in notes(tmp_path)]
     assert steps[-1] == STEPS - 1 and set(steps) == set(range(STEPS))
@@ -178,7 +178,7 @@ def test_several_that_find_a_damaged_artefact_make_it_once(tmp_path: Path) -> No
     (store.folder(STAGE) / "artefact.pt").write_bytes(b"damaged")
     processes = several(tmp_path, 4, pause=0.005)
     for process in processes:
-        process.join()
+        process.join(60)
         assert process.exitcode == 0
     assert len(notes(tmp_path)) == STEPS
 

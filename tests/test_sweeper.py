@@ -153,6 +153,12 @@ def test_ctrl_c_leaves_everything_resumable(tmp_path: Path, swept: Path) -> None
     assert_same_results(tmp_path, swept, "strategy=gradprom noise=0.1", "strategy=joint noise=0.1")
 
 
+def test_ctrl_c_before_anything_is_trained_leaves_no_traceback() -> None:
+    with pytest.raises(SystemExit) as exit, entry.one_sentence():
+        raise KeyboardInterrupt
+    assert exit.value.code == 130
+
+
 def assert_same_results(results: Path, reference: Path, *which: str) -> None:
     """Runs with these overrides, and no others, with the same bits."""
     ours, others = running.records(results), running.records(reference)
@@ -252,9 +258,9 @@ def test_a_run_whose_process_has_ended_was_interrupted(run: runs.Run) -> None:
     execute(run)
     rewrite(run, status="started", pid=os.getpid())
     assert run.study.state(run.id) == "running"
-    process = running.PROCESSES.Process(target=int)
+    process = running.PROCESSES.Process(target=int, daemon=True)
     process.start()
-    process.join()
+    process.join(60)
     rewrite(run, status="started", pid=process.pid)
     assert run.study.state(run.id) == "interrupted"
     # its number has gone to a younger process: the record is from before this one began

@@ -272,6 +272,8 @@ def _check_root(node: DictConfig) -> None:
         raise ConfigError(f"seed={node.seed} must be >= 0")
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", node.study):
         raise ConfigError(f"study={node.study} must be a plain folder name, such as local")
+    if node.study in ("stages", "cache", "set-aside"):
+        raise ConfigError(f"study={node.study} is a folder that all studies share; use another")
 
 
 def _check_together(config: Config) -> None:

@@ -165,6 +165,8 @@ def one_sentence() -> Iterator[None]:
     """Turn an error that a person can put right into its sentence and exit code 1."""
     try:
         yield
+    except KeyboardInterrupt:
+        sys.exit(130)  # nothing has begun that there would be to tell of
     except MissingConfigException as error:
         if not error.options or error.missing_cfg_file is None:
             sys.exit(f"gradprom: {error}")

@@ -272,6 +272,8 @@ def restore(method: Method, weights: dict[str, Any], device: torch.device, run_i
     """
     try:
         method.restore(weights, device)
+    except torch.OutOfMemoryError:
+        raise
     except (RuntimeError, KeyError) as error:
         raise RunError(
             f"the weights of run {run_id} are those of another architecture than its "
