@@ -11,6 +11,7 @@ import dataclasses
 import struct
 import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,6 +143,14 @@ def load(source: Source, cache: Path) -> Images:
         facts=source.facts,
         fingerprint=fingerprint(content, entries, splits),
     )
+
+
+def check_options(size: int, split: str, splits: Sequence[str]) -> None:
+    """What the options of every file dataset have to be; ValueError says what is allowed."""
+    if size < 1:
+        raise ValueError(f"dataset.size={size}: must be at least 1 pixel")
+    if split not in splits:
+        raise ValueError(f"dataset.split={split}: must be one of {', '.join(splits)}")
 
 
 def open_image(path: Path) -> Image:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gradprom.data import reading
-from gradprom.data.base import Entry, Facts, Source
+from gradprom.data.base import Entry, Facts, Source, check_options
 from gradprom.data.splits import stratified
 from gradprom.errors import DataError
 
@@ -79,10 +79,7 @@ class Options:
     """Drives the split."""
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise ValueError(f"dataset.size={self.size}: must be at least 1 pixel")
-        if self.split not in SPLITS:
-            raise ValueError(f"dataset.split={self.split}: must be one of {', '.join(SPLITS)}")
+        check_options(self.size, self.split, SPLITS)
 
 
 def facts(options: Options) -> Facts:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradprom.data.base import Entry, Facts, Source, open_image
+from gradprom.data.base import Entry, Facts, Source, check_options, open_image
 from gradprom.data.splits import stratified
 from gradprom.errors import DataError
 
@@ -52,10 +52,7 @@ class Options:
     """Drives the split `paper`."""
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise ValueError(f"dataset.size={self.size}: must be at least 1 pixel")
-        if self.split not in SPLITS:
-            raise ValueError(f"dataset.split={self.split}: must be one of {', '.join(SPLITS)}")
+        check_options(self.size, self.split, SPLITS)
 
 
 def facts(options: Options) -> Facts:
