@@ -173,19 +173,6 @@ def test_split_seed_moves_the_split_and_nothing_else() -> None:
     )
 
 
-def test_loads_through_the_cache(tmp_path: Path) -> None:
-    options = phantom.Options(size=32, train=9, test=6)
-    images = base.load(phantom.build(options), tmp_path)
-    again = base.load(phantom.build(options), tmp_path)
-    assert images.target.shape == (15, 3, 32, 32) and images.target.dtype == torch.uint8
-    assert images.mask is not None and images.label is not None
-    assert images.mask.shape == (15, 32, 32) and images.mask.unique().tolist() == [0, 1]
-    assert images.label.bincount().tolist() == [5, 5, 5]
-    assert images.facts == base.Facts(3, phantom.CLASSES, ("background", "lesion"))
-    assert images.fingerprint == again.fingerprint
-    assert torch.equal(images.target, again.target)
-
-
 @pytest.mark.parametrize(
     ("values", "message"),
     [

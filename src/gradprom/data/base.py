@@ -1,6 +1,7 @@
 """What a dataset is: the seam that every file of this package stands behind.
 
-A dataset file owns an `Options` dataclass, `facts(options)`, `build(options)` and a `Source`.
+A dataset file owns an `Options` dataclass, `facts(options)`, `build(options)`, a `Source`, and
+`ABOUT`, what a person wants to know before the files are there.
 `load` turns any source into `Images`: everything in memory, ready for any device.
 Nothing here imports torch before `load` is called, so that a configuration can be checked quickly.
 """
@@ -11,7 +12,7 @@ import dataclasses
 import struct
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,7 +146,7 @@ def load(source: Source, cache: Path) -> Images:
     )
 
 
-def check_options(size: int, split: str, splits: Sequence[str]) -> None:
+def check_options(size: int, split: str, splits: Collection[str]) -> None:
     """What the options of every file dataset have to be; ValueError says what is allowed."""
     if size < 1:
         raise ValueError(f"dataset.size={size}: must be at least 1 pixel")

@@ -15,11 +15,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gradprom.data import published, reading
+from gradprom.data.about import About
 from gradprom.data.base import Entry, Facts, Source, check_options
-from gradprom.data.splits import stratified
+from gradprom.data.published import Part
+from gradprom.data.splits import of_groups, stratified
 from gradprom.errors import DataError
 
-SPLITS = ("official", "paper")
+SPLITS = {
+    "official": "the published lists of patients, train/val/test 400/50/50",
+    "paper": "450/50 patients, seeded, image qualities in the same proportion in both",
+}
 PATIENTS = 500
 PAPER_TEST = 50
 
@@ -34,10 +40,27 @@ _QUALITIES = ("Poor", "Medium", "Good")
 _ENDOCARDIUM = 1
 _HIGHEST = 3
 
-_HOW = (
-    "Get it from https://www.creatis.insa-lyon.fr/Challenge/camus/ (free for non-commercial "
-    "research, CC BY-NC-SA 4.0, to be cited) and unpack it: database_nifti or, of the older "
-    "release, training, and database_split."
+ABOUT = About(
+    title="CAMUS",
+    get="Get it from https://www.creatis.insa-lyon.fr/Challenge/camus/ (to be cited) and unpack "
+    "it: database_nifti or, of the older release, training, and database_split.",
+    licence="CC BY-NC-SA 4.0, free for non-commercial research",
+    folders=("CAMUS", "CAMUS_public"),
+    layout="""
+        database_nifti/patient0001/   patient0001_{2CH,4CH}_{ED,ES}[_gt].nii.gz
+                                      Info_{2CH,4CH}.cfg
+        training/patient0001/         or, older, the same as .mhd with .raw
+        database_split/               subgroup_{training,validation,testing}.txt
+    """,
+    splits=SPLITS,
+    traps=(
+        "Frames of a patient are never in two parts. With few of the patients on disk the split "
+        "official may have none for testing, which is an error; paper then divides what is there.",
+        "Headers of sequences may lack their pixels: only *_E[DS] frames are read.",
+        "NIfTI keeps arrays as width × height: both layouts are turned to decode alike.",
+        "Masks hold 1 cavity, 2 myocardium, 3 left atrium: 1 is the mask, 2 and 3 are background.",
+        "Pixels are twice as wide as high (0.308 × 0.154 mm): frames are squashed to squares.",
+    ),
 )
 
 
@@ -49,8 +72,7 @@ class Options:
     size: int = 256
     """Height and width in pixels to which every frame is resized."""
     split: str = "paper"
-    """official: the published lists of patients (train, val, test); paper: 450/50 patients,
-    stratified by image quality."""
+    """One of `SPLITS`."""
     split_seed: int = 0
     """Drives the split `paper`."""
 
@@ -89,17 +111,16 @@ class Camus(Source):
                 offenders += [f"{file}: not there" for file in files if not file.is_file()]
                 entries.append(Entry(id, patient.name, None, files))
         if offenders:
-            lines = "".join(f"\n  {line}" for line in offenders)
+            lines = reading.listed(offenders)
             raise DataError(f"{len(offenders)} files of CAMUS are missing:{lines}")
         return entries
 
     def decode(self, entry: Entry) -> dict[str, np.ndarray]:
         """One grey channel, squashed to size × size, and the cavity within the endocardium as 1.
 
-        Bicubic, as every dataset with images of many sizes; masks take the nearest pixel.
+        The mask takes the nearest pixel.
         """
         from PIL import Image
-        from PIL.Image import Resampling
 
         image, mask = (_read(file) for file in entry.files[:2])
         if mask.shape != image.shape:
@@ -108,12 +129,11 @@ class Camus(Source):
             )
         if mask.max() > _HIGHEST:
             raise ValueError(f"{entry.files[1]}: mask value {mask.max()}, expected 0..{_HIGHEST}")
-        size = (self.options.size, self.options.size)
+        size = self.options.size
         cavity = Image.fromarray((mask == _ENDOCARDIUM).astype(np.uint8))
-        target = Image.fromarray(image).resize(size, Resampling.BICUBIC)
         return {
-            "target": np.asarray(target)[None],
-            "mask": np.asarray(cavity.resize(size, Resampling.NEAREST)),
+            "target": reading.squashed(Image.fromarray(image), size),
+            "mask": np.asarray(cavity.resize((size, size), Image.Resampling.NEAREST)),
         }
 
     def splits(self, entries: list[Entry]) -> dict[str, list[str]]:
@@ -126,11 +146,7 @@ class Camus(Source):
             patients = [Entry(name, name, quality(path), ()) for name, path in folders.items()]
             test = max(1, round(len(patients) * PAPER_TEST / PATIENTS))
             chosen = stratified(patients, test, self.options.split_seed)
-        part = {name: part for part, names in chosen.items() for name in names}
-        return {
-            split: [entry.id for entry in entries if part.get(entry.group) == split]
-            for split in chosen
-        }
+        return of_groups(entries, chosen)
 
     def notes(self, entries: list[Entry]) -> list[str]:
         patients = len({entry.group for entry in entries})
@@ -142,16 +158,10 @@ def find(root: Path) -> tuple[Path, str]:
 
     Raises DataError that says where it was looked for.
     """
-    looked = [
-        (parent / layout, suffix)
-        for parent in (root, root / "CAMUS", root / "CAMUS_public")
-        for layout, suffix in _LAYOUTS
-    ]
-    for folder, suffix in looked:
-        if _patients(folder):  # other datasets, too, have a folder `training`
-            return folder, suffix
-    lines = "".join(f"\n  {folder / 'patient*'}" for folder, _ in looked)
-    raise DataError(f"CAMUS was not found. {_HOW} Looked for the folders:{lines}")
+    # other datasets, too, have a folder `training`
+    layouts = {layout: Part(layout, holds="patient*/") for layout, _ in _LAYOUTS}
+    folder = published.find(root, ABOUT, *((part,) for part in layouts.values()))
+    return next((folder / name, end) for name, end in _LAYOUTS if layouts[name].there(folder))
 
 
 def quality(patient: Path) -> int | None:
@@ -191,8 +201,7 @@ def _official(lists: Path, present: set[str]) -> dict[str, list[str]]:
         if part in chosen and not chosen[part]
     ]
     if offenders:
-        lines = "".join(f"\n  {line}" for line in offenders)
-        raise DataError(f"The official split of CAMUS cannot be made:{lines}")
+        raise DataError(f"The official split of CAMUS cannot be made:{reading.listed(offenders)}")
     return chosen
 
 

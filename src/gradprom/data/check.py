@@ -31,6 +31,8 @@ class Report:
     """Share of all mask pixels by mask class, in [0,1]."""
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    sheet: str = ""
+    """Where the sample sheet is, or why there is none; empty: it was not asked for."""
 
     def text(self) -> str:
         """The report in plain lines."""
@@ -45,13 +47,19 @@ class Report:
             lines.append(f"mask pixels {', '.join(shares)}")
         lines += [f"note: {note}" for note in self.notes]
         lines += [f"PROBLEM: {problem}" for problem in self.problems]
-        lines.append(f"{len(self.problems)} problems" if self.problems else "no problems")
+        lines += [self.sheet] if self.sheet else []
+        count = len(self.problems) or "no"
+        lines.append(f"{count} problem" if count == 1 else f"{count} problems")
         return "\n".join(lines)
 
 
-def check(source: Source, cache: Path) -> Report:
-    """Read every file of a dataset once and report; never raises DataError, but reports it."""
+def check(source: Source, cache: Path, sheet: Path | None = None) -> Report:
+    """Read every file of a dataset once and report; never raises DataError, but reports it.
+
+    Where everything can be read, a sample of the images is drawn to the PNG file `sheet`.
+    """
     report = Report(source.options.name)
+    report.sheet = "no sample sheet: not all images can be read" if sheet else ""
     try:
         entries = source.index()
     except DataError as error:
@@ -71,9 +79,14 @@ def check(source: Source, cache: Path) -> Report:
             first.setdefault(path, entry)
     images = list(first.values())
     _files(report, images)
-    _contents(report, source, entries)
+    readable = _contents(report, source, entries)
     duplicates = _duplicates(source, images, cache)
     _overlaps(report, source, entries, splits, duplicates)
+    if sheet and readable:
+        from gradprom.data.sheet import draw
+
+        draw(source, entries, splits, sheet)
+        report.sheet = f"sample sheet: {sheet}"
     return report
 
 
@@ -116,15 +129,19 @@ def _files(report: Report, images: list[Entry]) -> None:
         report.notes.append(f"{len(ids)} {suffix} files are {format} inside: {_some(ids)}")
 
 
-def _contents(report: Report, source: Source, entries: list[Entry]) -> None:
-    """Decode everything: unreadable files, and mask values that no class stands for."""
-    classes = source.facts.mask_classes
+def _contents(report: Report, source: Source, entries: list[Entry]) -> bool:
+    """Decode everything: unreadable files, and mask values that no class stands for.
+
+    Returns whether all files can be read.
+    """
+    classes, readable = source.facts.mask_classes, True
     pixels = np.zeros(256, dtype=np.int64)
     for entry in entries:
         try:
             mask = source.decode(entry).get("mask")
         except (OSError, ValueError) as error:
             report.problems.append(str(error))
+            readable = False
             continue
         if mask is not None:
             values = np.bincount(mask.ravel(), minlength=256)
@@ -135,6 +152,7 @@ def _contents(report: Report, source: Source, entries: list[Entry]) -> None:
                 report.problems.append(f"{entry.id}: mask values {unknown}, expected {allowed}")
     if pixels.any():
         report.mask_share = {n: float(pixels[i] / pixels.sum()) for i, n in enumerate(classes)}
+    return readable
 
 
 def _duplicates(source: Source, images: list[Entry], cache: Path) -> list[list[str]]:

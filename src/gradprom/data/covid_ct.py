@@ -3,18 +3,24 @@
 The paper trains on 600 and tests on 146 of them (section 4.1) and publishes no list.
 """
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from gradprom.data.base import Entry, Facts, Source, check_options, open_image
+from gradprom.data import published, reading
+from gradprom.data.about import About
+from gradprom.data.base import Entry, Facts, Source, check_options
+from gradprom.data.published import Part
 from gradprom.data.splits import by_group, stratified
 from gradprom.errors import DataError
 
-SPLITS = ("official", "paper", "patient")
+SPLITS = {
+    "official": "the published lists, train/val/test 425/118/203",
+    "paper": "600/146, seeded, the classes in the same proportion in both",
+    "patient": "the same numbers, seeded, no patient in both",
+}
 IMAGES = 746
 PAPER_TEST = 146
 
@@ -25,10 +31,28 @@ _CLASSES = (
     (0, "CT_NonCOVID", "NonCOVID", "NonCOVID-CT-MetaInfo.csv", "image name", "patient id"),
     (1, "CT_COVID", "COVID", "COVID-CT-MetaInfo.csv", "File name", "Patient ID"),
 )
+_PARTS = tuple(Part(f"Images-processed/{images}") for _, images, *_ in _CLASSES)
 
-_HOW = (
-    "Get it from https://github.com/UCSD-AI4H/COVID-CT (folders Images-processed and Data-split, "
-    "and the two MetaInfo csv files) and unpack both zips in Images-processed."
+ABOUT = About(
+    title="COVID-CT",
+    get="Get it from https://github.com/UCSD-AI4H/COVID-CT (folders Images-processed and "
+    "Data-split, and the two MetaInfo csv files) and unpack both zips in Images-processed.",
+    licence="none stated with the files; the slices are from publications",
+    folders=("COVID-CT",),
+    layout="""
+        Images-processed/CT_COVID/  CT_NonCOVID/            <any name>.png, .jpg
+        Data-split/COVID/           {train,val,test}CT_COVID.txt       for split=official
+        Data-split/NonCOVID/        {train,val,test}CT_NonCOVID.txt
+        COVID-CT-MetaInfo.csv  NonCOVID-CT-MetaInfo.csv     patients; for split=patient
+    """,
+    splits=SPLITS,
+    traps=(
+        "Modes are mixed (RGBA, RGB, grey) and 34 .png files are JPEG inside: files are opened "
+        "by what they contain and become one grey channel.",
+        "Slices are 115 to 1671 pixels wide and 61 to 1225 high: all are squashed to squares.",
+        "File names contain %, in the tables too; one patient id ends in a blank.",
+        "In the split paper train and test share patients; in official and patient they do not.",
+    ),
 )
 
 
@@ -40,8 +64,7 @@ class Options:
     size: int = 256
     """Height and width in pixels to which every slice is resized."""
     split: str = "paper"
-    """official: the published lists (train, val, test); paper: 600/146, stratified by class;
-    patient: the same proportion, no patient in both parts."""
+    """One of `SPLITS`."""
     split_seed: int = 0
     """Drives the splits `paper` and `patient`."""
 
@@ -75,19 +98,10 @@ class CovidCT(Source):
         return entries
 
     def decode(self, entry: Entry) -> dict[str, np.ndarray]:
-        """One grey channel, squashed to size × size.
-
-        Bicubic, because sizes from 61 to 1671 pixels are shrunk and enlarged by the same filter:
-        Pillow widens it when shrinking (no aliasing), and an area mean would enlarge into blocks.
-        """
-        from PIL.Image import Resampling
-
+        """One grey channel, squashed to size × size."""
         (path,) = entry.files
-        image = open_image(path)
-        if image.mode[0] in "IF":  # more than 8 bits: conversion to grey would clip it to white
-            raise ValueError(f"{path}: mode {image.mode}, expected 8 bits a channel")
-        size = (self.options.size, self.options.size)
-        return {"target": np.asarray(image.convert("L").resize(size, Resampling.BICUBIC))[None]}
+        image = reading.picture(path, FACTS.channels)
+        return {"target": reading.squashed(image, self.options.size)}
 
     def splits(self, entries: list[Entry]) -> dict[str, list[str]]:
         options = self.options
@@ -114,25 +128,14 @@ class CovidCT(Source):
 
 def find(root: Path) -> Path:
     """The dataset's folder. Raises DataError that says where it was looked for."""
-    looked = [root, root / "COVID-CT"]
-    wanted = [Path("Images-processed", images) for _, images, *_ in _CLASSES]
-    for folder in looked:
-        if all((folder / path).is_dir() for path in wanted):
-            return folder
-    for folder in looked:
-        zips = [folder / f"{path}.zip" for path in wanted if (folder / f"{path}.zip").is_file()]
-        if zips:
-            how = "".join(f"\n  unzip -d '{file.parent}' '{file}'" for file in zips)
-            raise DataError(f"The images of COVID-CT are still packed; unpack them with:{how}")
-    lines = "".join(f"\n  {folder / path}" for folder in looked for path in wanted)
-    raise DataError(f"COVID-CT was not found. {_HOW} Looked for the folders:{lines}")
+    return published.find(root, ABOUT, _PARTS)
 
 
 def _files(folder: Path) -> list[Path]:
     """All files but hidden ones: what an extension says of the content is often wrong here."""
     files = [file for file in folder.iterdir() if file.is_file() and file.name[0] != "."]
     if not files:
-        raise DataError(f"{folder} holds no images. {_HOW}")
+        raise DataError(f"{folder} holds no images. {ABOUT.get}")
     return sorted(files)
 
 
@@ -140,24 +143,14 @@ def _patients(table: Path, name: str, patient: str) -> dict[str, str]:
     """Patient by file name; empty when the table is not there (only `patient` needs it)."""
     if not table.is_file():
         return {}
-    # Only names and ids matter: a spreadsheet's other encoding of a caption does no harm.
-    with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        reader = csv.DictReader(file)
-        columns = reader.fieldnames or []
-        missing = [column for column in (name, patient) if column not in columns]
-        if missing:
-            raise DataError(
-                f"{table} lacks the column {' and '.join(missing)}; it has: {', '.join(columns)}."
-            )
-        # One published patient id ends in a blank.
-        pairs = [[(row[column] or "").strip() for column in (name, patient)] for row in reader]
-        return {image: id for image, id in pairs if id}
+    # One published patient id ends in a blank, which reading takes away.
+    return {row[name]: row[patient] for row in reading.rows(table, (name, patient)) if row[patient]}
 
 
 def _require_metadata(folder: Path) -> None:
     missing = [table for _, _, _, table, *_ in _CLASSES if not (folder / table).is_file()]
     if missing:
-        lines = "".join(f"\n  {folder / table}" for table in missing)
+        lines = reading.listed(str(folder / table) for table in missing)
         raise DataError(f"dataset.split=patient needs the patients' ids, but there is no:{lines}")
 
 
@@ -172,8 +165,10 @@ def _official(folder: Path, entries: list[Entry]) -> dict[str, list[str]]:
         offenders += [f"{file}: {id} does not exist" for file, id in named if id not in known]
         splits[part] = [id for _, id in named]
     if offenders:
-        lines = "".join(f"\n  {line}" for line in offenders)
-        raise DataError(f"The official split lists of COVID-CT do not fit the images:{lines}")
+        raise DataError(
+            "The official split lists of COVID-CT do not fit the images:"
+            + reading.listed(offenders)
+        )
     return splits
 
 

@@ -14,7 +14,8 @@ is left out of diagnosis. Where there are groups, no group is in both train and 
 
 A mask's values are the numbers of its classes, 0, 1, …; with two classes 0 and 255 do as well.
 Classes are named in the configuration, in the order of their numbers, so that it can be checked
-before any file is read. `root` is no part of a run's id: keep one study for each folder.
+before any file is read. Where a folder lies is no part of a run's id, what it is called with
+`title` is: give one to each folder, or keep a study for each.
 """
 
 from collections import Counter, defaultdict
@@ -25,16 +26,26 @@ from typing import Any
 import numpy as np
 
 from gradprom.data import reading
+from gradprom.data.about import About
 from gradprom.data.base import Entry, Facts, Source
 from gradprom.data.splits import by_group, stratified
 from gradprom.errors import DataError
+from gradprom.identity import added
 
 CHANNELS = {"grey": 1, "rgb": 3}
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
-_HOW = (
-    f"Put the images there (files that end in {', '.join(SUFFIXES)}), or set data_root or "
-    "dataset.root; conf/dataset/folder.yaml shows an example."
+ABOUT = About(
+    title="dataset=folder",
+    get=f"Put the images there (files that end in {', '.join(SUFFIXES)}), or set data_root or "
+    "dataset.root; conf/dataset/folder.yaml shows an example.",
+    licence="that of your images",
+    traps=(
+        "Two folders with equal options and no title share their runs' ids: set dataset.title.",
+        "Files are opened by what they contain, whatever they are called, with 8 bits a channel; "
+        "photographs are turned upright and transparency is dropped.",
+        "Images of one patient come into both parts unless the table has a column group.",
+    ),
 )
 
 
@@ -59,6 +70,8 @@ class Options:
     """Share of the images to test on, between 0 and 1."""
     split_seed: int = 0
     """Drives the split."""
+    title: str = added("")
+    """A name for what the folder holds, in words of your own: it is part of a run's id."""
 
     def __post_init__(self) -> None:
         if self.channels not in CHANNELS:
@@ -103,7 +116,7 @@ class Folder(Source):
         root, options = Path(self.options.root), self.options
         images, offenders = _by_stem(root)
         if not images:
-            raise DataError(f"dataset=folder found no images in {root}. {_HOW}")
+            raise DataError(f"dataset=folder found no images in {root}. {ABOUT.get}")
         masks: dict[str, Path] = {}
         if options.masks:
             masks, twice = _by_stem(root / options.masks)
@@ -193,7 +206,7 @@ def _by_stem(folder: Path) -> tuple[dict[str, Path], list[str]]:
     """Image files by stem, sorted; and the stems that several files share."""
     stems = defaultdict(list)
     if not folder.is_dir():
-        raise DataError(f"dataset=folder found no folder {folder}. {_HOW}")
+        raise DataError(f"dataset=folder found no folder {folder}. {ABOUT.get}")
     for file in sorted(folder.iterdir()):
         if file.suffix.lower() in SUFFIXES and file.name[0] != "." and file.is_file():
             stems[file.stem].append(file)

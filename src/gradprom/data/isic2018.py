@@ -13,12 +13,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gradprom.data import reading
+from gradprom.data import published, reading
+from gradprom.data.about import About
 from gradprom.data.base import Entry, Facts, Source, check_options
+from gradprom.data.published import Part
 from gradprom.data.splits import stratified
 from gradprom.errors import DataError
 
-SPLITS = ("paper",)
+SPLITS = {
+    "paper": "80/20, seeded, the classes and the unlabelled images in the same proportion in both",
+}
 IMAGES = 2594
 PAPER_TEST = 0.2
 MASK_VALUES = (0, 255)
@@ -31,11 +35,29 @@ FACTS = Facts(
 
 _INPUT = "ISIC2018_Task1-2_Training_Input"
 _TRUTH = "ISIC2018_Task1_Training_GroundTruth"
-_HOW = (
-    f"Get {_INPUT}.zip and {_TRUTH}.zip from https://challenge.isic-archive.com/data/#2018 "
-    "(CC BY-NC 4.0; what LICENSE.txt in them says, applies) and unpack both; for diagnosis put "
-    "ISIC-2017_Training_Part3_GroundTruth.csv and ISIC-2017_Validation_Part3_GroundTruth.csv "
-    "of https://challenge.isic-archive.com/data/#2017 beside them, or in a folder labels."
+_PARTS = (Part(_INPUT), Part(_TRUTH))
+
+ABOUT = About(
+    title="ISIC 2018",
+    get=f"Get {_INPUT}.zip and {_TRUTH}.zip from https://challenge.isic-archive.com/data/#2018 "
+    "and unpack both; for diagnosis put ISIC-2017_Training_Part3_GroundTruth.csv and "
+    "ISIC-2017_Validation_Part3_GroundTruth.csv of https://challenge.isic-archive.com/data/#2017 "
+    "beside them, or in a folder labels.",
+    licence="CC BY-NC 4.0; the LICENSE.txt in each folder applies",
+    folders=("ISIC2018",),
+    layout=f"""
+        {_INPUT}/        ISIC_0000000.jpg …
+        {_TRUTH}/  ISIC_0000000_segmentation.png …
+        labels/  ISIC-2017_{{Training,Validation}}_Part3_GroundTruth.csv   for diagnosis
+    """,
+    splits=SPLITS,
+    traps=(
+        "Task 3 of the same challenge diagnoses other images: its labels fit none of these. "
+        "ISIC-2017, Part 3 shares ids and labels 1921 of them, 72 % nevus: look at balanced "
+        "accuracy. Of a Task 3 table in the folder, only rows of matching ids count.",
+        "No patient is published, so images of one patient may be in both parts.",
+        "Images have many sizes: image and mask are squashed to squares.",
+    ),
 )
 
 
@@ -74,7 +96,7 @@ class Options:
     size: int = 256
     """Height and width in pixels to which every image and mask is resized."""
     split: str = "paper"
-    """paper: 80/20, the classes and the unlabelled images in the same proportion in both."""
+    """One of `SPLITS`."""
     split_seed: int = 0
     """Drives the split."""
 
@@ -101,7 +123,7 @@ class ISIC2018(Source):
         folder = find(Path(self.options.root))
         images = sorted((folder / _INPUT).glob("ISIC_*.jpg"))
         if not images:
-            raise DataError(f"{folder / _INPUT} holds no images. {_HOW}")
+            raise DataError(f"{folder / _INPUT} holds no images. {ABOUT.get}")
         there = {file.name for file in (folder / _TRUTH).iterdir()}
         missing = [_mask(folder, image) for image in images]
         missing = [file for file in missing if file.name not in there]
@@ -141,18 +163,7 @@ class ISIC2018(Source):
 
 def find(root: Path) -> Path:
     """The dataset's folder. Raises DataError that says where it was looked for."""
-    looked = [root, root / "ISIC2018"]
-    for folder in looked:
-        if (folder / _INPUT).is_dir() and (folder / _TRUTH).is_dir():
-            return folder
-    for folder in looked:
-        zips = [folder / f"{name}.zip" for name in (_INPUT, _TRUTH)]
-        zips = [file for file in zips if file.is_file() and not file.with_suffix("").is_dir()]
-        if zips:
-            how = reading.listed(f"unzip -d '{folder}' '{file}'" for file in zips)
-            raise DataError(f"ISIC 2018 is still packed; unpack it with:{how}")
-    lines = reading.listed(str(folder / name) for folder in looked for name in (_INPUT, _TRUTH))
-    raise DataError(f"ISIC 2018 was not found. {_HOW} Looked for the folders:{lines}")
+    return published.find(root, ABOUT, _PARTS)
 
 
 def _mask(folder: Path, image: Path) -> Path:

@@ -7,7 +7,6 @@ The paper trains on 180 and tests on 58 images (section 4.1); here each is cut i
 
 from __future__ import annotations
 
-import csv
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradprom.data.base import Entry, Facts, Source, check_options, open_image
-from gradprom.data.splits import stratified
+from gradprom.data import published, reading
+from gradprom.data.about import About
+from gradprom.data.base import Entry, Facts, Source, check_options
+from gradprom.data.published import Part
+from gradprom.data.splits import of_groups, stratified
 from gradprom.errors import DataError
 
-SPLITS = ("official", "paper")
+SPLITS = {
+    "official": "folds 1 and 2 of info.csv to train, fold 3 to test: 140/98 images",
+    "paper": "180/58 images, seeded, the collections in the same proportion in both",
+}
 IMAGES = 238
 PAPER_TEST = 58
 
@@ -29,12 +34,32 @@ FACTS = Facts(channels=3, classes=CLASSES, mask_classes=("background", *CLASSES)
 
 _IMAGES = tuple(Path(f"lizard_images{part}", f"Lizard_Images{part}") for part in (1, 2))
 _LABELS = Path("lizard_labels", "Lizard_Labels")
+_TABLE = Part(str(_LABELS), holds="info.csv", zip="lizard_labels.zip")
+# One of the two folders of images will do: `notes` says how many images there are.
+_LAYOUTS = [(_TABLE, Part(str(path), "*.png", f"{path.parent}.zip")) for path in _IMAGES]
 _FOLDS = {"1": "train", "2": "train", "3": "test"}
 
-_HOW = (
-    "Get it from https://warwick.ac.uk/lizard-dataset (for non-commercial "
-    "research, CC BY-NC-SA 4.0, to be cited) and unpack its three zips, each into a folder of "
-    "its own name."
+ABOUT = About(
+    title="Lizard",
+    get="Get it from https://warwick.ac.uk/lizard-dataset (to be cited) and unpack its three "
+    "zips, each into a folder of its own name.",
+    licence="CC BY-NC-SA 4.0, for non-commercial research",
+    folders=("Lizard",),
+    layout="""
+        lizard_images1/Lizard_Images1/   consep_1.png …  crag_1.png …  glas_1.png …
+        lizard_images2/Lizard_Images2/   dpath_1.png …  pannuke_1.png …
+        lizard_labels/Lizard_Labels/     info.csv  Labels/consep_1.mat …
+    """,
+    splits=SPLITS,
+    traps=(
+        "Images are about 1000 pixels a side, of many sizes: each is cut into tiles without "
+        "resizing, and no image has tiles in both parts.",
+        "The paper does not define its label of an image: a tile's is the most frequent class of "
+        "its nuclei, and a tile without nuclei has none.",
+        "In the .mat files rows are in no order, and ids may be missing: a nucleus finds its class "
+        "through `id`. Mask values are 0 for background, then the six classes.",
+        "dpath and pannuke are in the second folder of images: both are searched.",
+    ),
 )
 
 
@@ -46,8 +71,7 @@ class Options:
     size: int = 256
     """Height and width in pixels of the tiles, which are cut without resizing."""
     split: str = "paper"
-    """official: folds 1 and 2 of info.csv to train, fold 3 to test; paper: 180/58 images,
-    stratified by the collection they come from. No image has tiles in both parts."""
+    """One of `SPLITS`; no image has tiles in both parts."""
     split_seed: int = 0
     """Drives the split `paper`."""
 
@@ -95,7 +119,7 @@ class Lizard(Source):
             except (OSError, ValueError) as error:
                 offenders.append(str(error))
         if offenders:
-            lines = "".join(f"\n  {line}" for line in offenders)
+            lines = reading.listed(offenders)
             raise DataError(f"{len(offenders)} images of Lizard cannot be used:{lines}")
         if not entries:
             raise DataError(f"dataset.size={self.options.size}: no image of Lizard is that large.")
@@ -120,11 +144,7 @@ class Lizard(Source):
             whole = [Entry(i, i, collections.index(_collection(i)), ()) for i in images]
             test = max(1, round(len(images) * PAPER_TEST / IMAGES))
             chosen = stratified(whole, test, self.options.split_seed)
-        parts = {part: set(names) for part, names in chosen.items()}
-        return {
-            part: [entry.id for entry in entries if entry.group in names]
-            for part, names in parts.items()
-        }
+        return of_groups(entries, chosen)
 
     def notes(self, entries: list[Entry]) -> list[str]:
         there = {image.stem for image in _images(find(Path(self.options.root)))}
@@ -147,32 +167,13 @@ def tiles(length: int, size: int) -> list[int]:
 
 def find(root: Path) -> Path:
     """The dataset's folder. Raises DataError that says where it was looked for."""
-    looked = [root, root / "Lizard"]
-    for folder in looked:
-        if (folder / _LABELS / "info.csv").is_file() and _images(folder):
-            return folder
-    wanted = [_LABELS / "info.csv", *(path / "*.png" for path in _IMAGES)]
-    missing = [folder / path for folder in looked for path in wanted if not _any(folder, path)]
-    lines = "".join(f"\n  {path}" for path in missing)
-    raise DataError(f"Lizard was not found, or no image of it. {_HOW} There is no:{lines}")
+    return published.find(root, ABOUT, *_LAYOUTS)
 
 
 def folds(folder: Path) -> dict[str, str]:
     """Fold ("1", "2" or "3") by image name, as info.csv has it. Raises DataError."""
-    table = folder / _LABELS / "info.csv"
-    with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        reader = csv.DictReader(file)
-        columns = reader.fieldnames or []
-        missing = [column for column in ("Filename", "Split") if column not in columns]
-        if missing:
-            raise DataError(
-                f"{table} lacks the column {' and '.join(missing)}; it has: {', '.join(columns)}."
-            )
-        return {row["Filename"].strip(): (row["Split"] or "").strip() for row in reader}
-
-
-def _any(folder: Path, pattern: Path) -> bool:
-    return next(folder.glob(str(pattern)), None) is not None
+    rows = reading.rows(folder / _LABELS / "info.csv", ("Filename", "Split"))
+    return {row["Filename"]: row["Split"] for row in rows}
 
 
 def _images(folder: Path) -> list[Path]:
@@ -195,9 +196,9 @@ def _official(folder: Path, images: list[str]) -> dict[str, list[str]]:
             chosen[_FOLDS[known[image]]].append(image)
         wrong = [f"{part}: no image" for part, names in chosen.items() if not names]
     if wrong:
-        lines = "".join(f"\n  {line}" for line in wrong)
         raise DataError(
-            f"The official split of Lizard needs images of the folds 1 or 2 and of 3:{lines}"
+            "The official split of Lizard needs images of the folds 1 or 2 and of 3:"
+            + reading.listed(wrong)
         )
     return chosen
 
@@ -224,10 +225,7 @@ def _cut(image: Path, labels: Path, size: int) -> list[Entry]:
 
 def _open(image: Path, labels: Path) -> dict[str, np.ndarray]:
     """The whole image: target uint8 [3,H,W] and the class of each pixel, uint8 [H,W]."""
-    picture = open_image(image)
-    if picture.mode[0] in "IF":  # more than 8 bits: conversion would clip them to white
-        raise ValueError(f"{image}: mode {picture.mode}, expected 8 bits a channel")
-    target = np.asarray(picture.convert("RGB")).transpose(2, 0, 1)
+    target = np.asarray(reading.picture(image, FACTS.channels)).transpose(2, 0, 1)
     contents = _load(labels, ("inst_map", "id", "class", "centroid"))
     nuclei, instances = _nuclei(labels, contents), contents["inst_map"].astype(np.int64)
     if instances.shape != target.shape[1:]:

@@ -18,12 +18,20 @@ from itertools import zip_longest
 import numpy as np
 from numpy.typing import NDArray
 
+from gradprom.data.about import About
 from gradprom.data.base import Entry, Facts, Source
 from gradprom.randomness import stream
 
 VERSION = 1
 CLASSES = ("nevus", "melanoma", "seborrheic keratosis")
 MASK_CLASSES = ("background", "lesion")
+
+ABOUT = About(
+    title="phantom",
+    get="Nothing to get: it is made by code when it is first used.",
+    licence="that of this repository",
+    traps=("It shows that a sweep works and how strategies differ, not what they do to patients.",),
+)
 
 Array = NDArray[np.float64]
 

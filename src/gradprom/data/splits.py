@@ -52,6 +52,15 @@ def by_group(entries: list[Entry], test: int, seed: int) -> Split:
     return _parts(entries, chosen)
 
 
+def of_groups(entries: list[Entry], groups: Split) -> Split:
+    """The entries of whole groups, in their own order."""
+    part = {name: part for part, names in groups.items() for name in names}
+    return {
+        wanted: [entry.id for entry in entries if part.get(entry.group) == wanted]
+        for wanted in groups
+    }
+
+
 def _quota(entries: list[Entry], test: int) -> Counter[int | None]:
     """Test images per class, by largest remainder, so that they sum to `test` exactly."""
     exact = {
