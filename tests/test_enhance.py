@@ -32,13 +32,17 @@ def random_picture(kind: type, channels: int, alpha: int, size=(37, 61), seed: i
 # tiles
 
 
-@given(length=st.integers(1, 3000), tile=st.sampled_from([256, 288, 512]))
-def test_weights_of_the_tiles_add_up_to_one_everywhere(length: int, tile: int) -> None:
-    total = np.zeros(length)
-    for span, weights in inference._spans(length, tile):
+@given(
+    length=st.integers(1, 3000),
+    tile=st.sampled_from([256, 288, 512]),
+    scale=st.sampled_from([1, 2, 4]),
+)
+def test_weights_of_the_tiles_add_up_to_one_everywhere(length: int, tile: int, scale: int) -> None:
+    total = np.zeros(scale * length)
+    for span, weights in inference._spans(length, tile, scale):
         assert span.start % inference.GRID == 0
-        assert len(weights) == span.stop - span.start <= tile
-        total[span] += weights
+        assert len(weights) == scale * (span.stop - span.start) <= scale * tile
+        total[scale * span.start : scale * span.stop] += weights
     np.testing.assert_allclose(total, 1, atol=1e-6)
 
 
@@ -76,6 +80,29 @@ def test_tiles_give_what_the_whole_picture_gives(
     tolerance = 1e-4 * whole.std()
     assert np.abs(cut - whole[..., :40]).max() > 100 * tolerance  # a border does show
     np.testing.assert_allclose(tiled, whole, atol=tolerance)
+
+
+@pytest.mark.parametrize(("scale", "size"), [(2, (300, 391)), (4, (33, 300))])
+def test_tiles_of_an_enlarging_network_give_what_the_whole_picture_gives(
+    scale: int, size: tuple[int, int]
+) -> None:
+    torch.manual_seed(0)
+    options = srresnet.Options(channels=4, blocks=2, global_skip=True)
+    network = trained_looking(srresnet.build(options, 1, scale))
+    image = np.random.default_rng(0).random((1, *size), np.float32)
+    with torch.no_grad():
+        whole = network(torch.from_numpy(image[None]))[0].numpy()
+        tiled = inference.enhance(network, image, 1, tile=256, scale=scale)
+        cut = network(torch.from_numpy(image[None, ..., :40]))[0].numpy()
+    assert np.abs(cut - whole[..., : 40 * scale]).max() > 1e-2  # a border does show
+    assert tiled.shape == (1, scale * size[0], scale * size[1])
+    np.testing.assert_allclose(tiled, whole, atol=1e-5)
+
+
+def test_the_fade_of_an_enlarged_tile_is_the_fade_enlarged() -> None:
+    plain = inference._fade_in(1)
+    np.testing.assert_allclose(inference._fade_in(4)[1::4], plain, atol=0.02)
+    assert np.count_nonzero(inference._fade_in(4) == 0) == 4 * inference.MARGIN
 
 
 def test_no_seams_where_the_network_sees_the_whole_tile() -> None:
@@ -147,6 +174,19 @@ def test_what_is_written_is_read(tmp_path: Path, kind: type, channels: int, alph
         assert found.alpha is None
     else:
         np.testing.assert_array_equal(found.alpha, picture.alpha)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_transparency_is_enlarged_with_its_picture(kind: type) -> None:
+    top = np.iinfo(kind).max
+    pixels = np.zeros((2, 2, 1), kind)
+    picture = Picture(pixels, np.array([[0, top], [0, top]], kind))
+    shown = picture.showing(np.ones((1, 4, 4), np.float32))
+    assert (shown.pixels == top).all() and shown.pixels.shape == (4, 4, 1)
+    # bilinear between centres: a quarter and three quarters of the way
+    row = np.rint(np.array([0, 0.25, 0.75, 1]) * top)
+    assert shown.alpha is not None and shown.alpha.dtype == kind
+    np.testing.assert_array_equal(shown.alpha, np.tile(row, (4, 1)))
 
 
 @pytest.mark.parametrize(("channels", "alpha"), [(1, 1), (3, 0), (3, 1)])
@@ -288,6 +328,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = root / "results"
     small_runs.train(path, *small_runs.PHANTOM, "strategy=mainstream", "study=colour")
     small_runs.train(path, *small_runs.PHANTOM, "method=recognizer", "study=recognizer")
+    small = (*small_runs.PHANTOM, "degradation=downsample", "scale=2")
+    small_runs.train(path, *small, "strategy=mainstream", "study=twice")
     small_runs.train(
         path,
         *small_runs.SMALL,
@@ -339,6 +381,18 @@ def test_a_folder_keeps_bit_depths_and_channels(
         assert (found.pixels != given.pixels).mean() > 0.5
         if alpha:
             np.testing.assert_array_equal(found.alpha, given.alpha)
+
+
+def test_a_run_on_small_inputs_makes_pictures_larger(
+    tmp_path: Path, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = random_picture(np.uint8, 3, 1)
+    pictures.write(tmp_path / "a.png", given)
+    enhance(results, "twice", tmp_path / "a.png", tmp_path / "b.png")
+    found = pictures.read(tmp_path / "b.png")
+    assert "b.png  122×74, 8-bit colour, transparency kept" in capsys.readouterr().out
+    assert found.pixels.shape == (74, 122, 3)
+    assert found.alpha is not None and found.alpha.shape == (74, 122)
 
 
 def test_the_command_gives_what_the_method_gives(tmp_path: Path, results: Path) -> None:

@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from gradprom import metrics
 from gradprom.config import Evaluation
 from gradprom.data.base import Facts, Images
 from gradprom.data.loader import Batch
-from gradprom.degradations import Gaussian
+from gradprom.degradations import Downsample, Gaussian
 from gradprom.sweeps.run import Run, execute
 from gradprom.training.evaluation import evaluate, panels, summarise
 
@@ -95,6 +96,37 @@ def test_the_degraded_input_is_scored_as_it_is_given() -> None:
         error = np.mean((method.seen[str(row.id)].numpy() - clean) ** 2, dtype=np.float64)
         assert row.degraded_psnr == pytest.approx(10 * math.log10(1 / error), abs=1e-4)
         assert 0 < row.degraded_ssim < 1
+
+
+class Doubles(Halves):
+    """A method that makes its images twice as large."""
+
+    def enhance(self, images: Tensor) -> Tensor:
+        return images.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+
+def bicubic(image: Tensor, height: int, width: int) -> Tensor:
+    """[C, h, w] -> [C, height, width] by Pillow, in [0, 1]."""
+    planes = [Image.fromarray(plane.numpy()) for plane in image]
+    larger = [plane.resize((width, height), Image.Resampling.BICUBIC) for plane in planes]
+    return torch.from_numpy(np.stack([np.asarray(plane) for plane in larger]).clip(0, 1))
+
+
+def test_a_smaller_input_is_scored_and_shown_enlarged() -> None:
+    method, data = Doubles(), images()
+    frame = evaluate(method, data, Downsample(scale=2), Evaluation(), CPU)
+    found = panels(method, data, Downsample(scale=2), Evaluation(), CPU)
+    for row in frame.itertuples():
+        small = method.seen[str(row.id)]
+        assert small.shape == (3, 8, 12)
+        target = data.target[int(str(row.id))].float() / 255
+        larger = bicubic(small, 16, 24)
+        error = (larger - target).double().square().mean().item()
+        assert row.degraded_psnr == pytest.approx(-10 * math.log10(error), abs=1e-3)
+        told = metrics.ssim(larger[None], target[None]).item()
+        assert row.degraded_ssim == pytest.approx(told, abs=1e-4)
+        shown = np.split(found[str(row.id)], 4, axis=1)[0]
+        assert np.abs(shown - 255 * larger.permute(1, 2, 0).numpy()).max() <= 0.51
 
 
 def test_all_strategies_and_seeds_are_tested_on_the_same_images(tmp_path: Path) -> None:

@@ -91,10 +91,10 @@ def labels(*records: Record) -> list[str]:
     return [r.label for r in build([*records]).rows if not r.label.startswith("degraded input")]
 
 
-def cell(records: list[Record], metric: str = "psnr", noise: float = 0.1) -> tables.Cell:
+def cell(records: list[Record], metric: str = "psnr", column: str = "σ=0.1") -> tables.Cell:
     """The one cell of the one row that is no degraded input."""
     [row] = [r for r in build(records).rows if not r.label.startswith("degraded input")]
-    return row.cells[noise, metric]
+    return row.cells[column, metric]
 
 
 # statistics
@@ -129,10 +129,57 @@ def test_a_cell_is_the_mean_over_seeds() -> None:
 
 def test_noises_are_columns_in_rising_order() -> None:
     table = build([record(30 - 10 * s, config__degradation__sigma=s) for s in (0.3, 0.05, 0.1)])
-    assert table.noises == [0.05, 0.1, 0.3]
+    assert table.columns == ["σ=0.05", "σ=0.1", "σ=0.3"]
     [row] = table.rows[1:]
-    assert [row.cells[s, "psnr"].value.mean for s in table.noises] == [29.5, 29.0, 27.0]
+    assert [row.cells[c, "psnr"].value.mean for c in table.columns] == [29.5, 29.0, 27.0]
     assert render.header(table)[1:5] == ["PSNR σ=0.05", "SSIM σ=0.05", "PSNR σ=0.1", "SSIM σ=0.1"]
+
+
+PARTS_OF_A_MIX = {
+    "blur": {"name": "blur", "kernel": 3, "sigma": 2.0},
+    "downsample": {"name": "downsample", "scale": 2},
+    "poisson": {"name": "poisson", "rate": 0.1},
+    "gaussian": {"name": "gaussian", "sigma": 0.3, "clamp": True},
+}
+
+
+def mix(*order: str, **changes: Any) -> dict[str, Any]:
+    """As it is in a record: a part that is not used is None."""
+    parts = {part: PARTS_OF_A_MIX[part] if part in order else None for part in PARTS_OF_A_MIX}
+    return {"name": "mix", "order": [*order], **parts, **changes}
+
+
+# in the order of the columns
+DEGRADATIONS = [
+    ({"name": "gaussian", "sigma": 0.05, "clamp": True}, "σ=0.05"),
+    ({"name": "gaussian", "sigma": 0.05, "clamp": False}, "σ=0.05 clamp=False"),
+    ({"name": "gaussian", "sigma": 0.1, "clamp": True}, "σ=0.1"),
+    ({"name": "gaussian", "sigma": 0.10000001, "clamp": True}, "σ=0.10000001"),
+    ({"name": "gaussian", "sigma": 10.0, "clamp": True}, "σ=10"),
+    ({"name": "poisson", "rate": 0.1}, "Poisson 0.1"),
+    ({"name": "blur", "kernel": 3, "sigma": 2.0}, "blur 3×3 σ=2"),
+    ({"name": "blur", "kernel": 5, "sigma": 0.5}, "blur 5×5 σ=0.5"),
+    ({"name": "downsample", "scale": 2}, "×2"),
+    ({"name": "downsample", "scale": 16}, "×16"),
+    ({"name": "fog", "depth": 2}, "fog depth=2"),
+    (mix("gaussian"), "mix of σ=0.3"),
+    (mix("downsample", "gaussian"), "×2 + σ=0.3"),
+    (mix("blur", "poisson", "gaussian"), "blur 3×3 σ=2 + Poisson 0.1 + σ=0.3"),
+]
+
+
+def test_a_column_is_a_degradation_in_words() -> None:
+    """All in one table: one row of runs under one row of degraded inputs."""
+    made = [record(20.0 + i, config__degradation=d) for i, (d, _) in enumerate(DEGRADATIONS)]
+    table = build(made[::-1])
+    assert table.columns == [words for _, words in DEGRADATIONS]
+    assert [row.label for row in table.rows] == ["degraded input", "gradprom"]
+    values = [table.rows[1].cells[column, "psnr"].value for column in table.columns]
+    assert values == [Estimate(20.0 + i, None, 1) for i in range(len(made))]
+    assert render.header(table)[-4:-2] == [
+        "PSNR blur 3×3 σ=2 + Poisson 0.1 + σ=0.3",
+        "SSIM blur 3×3 σ=2 + Poisson 0.1 + σ=0.3",
+    ]
 
 
 CAN_CHANGE_A_RESULT = [
@@ -146,7 +193,6 @@ CAN_CHANGE_A_RESULT = [
     ("config__trainer__batch_size", 4, "trainer.batch_size"),
     ("config__dataset__size", 128, "dataset.size"),
     ("config__dataset__split_seed", 1, "dataset.split_seed"),
-    ("config__degradation__clamp", False, "degradation.clamp"),
     ("config__evaluation__seed", 1, "evaluation.seed"),
 ]
 
@@ -158,7 +204,7 @@ def test_rows_never_mix_configurations(key: str, value: Any, told: str) -> None:
     other = record(26.0, **{key: value, "config__seed": 1})
     table = build([own, other])
     rows = [row for row in table.rows if not row.label.startswith("degraded input")]
-    assert [row.cells[0.1, "psnr"].value.n for row in rows] == [1, 1]
+    assert [row.cells["σ=0.1", "psnr"].value.n for row in rows] == [1, 1]
     default = tables.flatten(CONFIG)[told]
     assert [row.label for row in rows] == [f"gradprom {told}={v}" for v in (default, value)]
 
@@ -238,14 +284,14 @@ def test_the_degraded_input_is_the_first_row() -> None:
     first = table.rows[0]
     assert first.label == "degraded input" and table.rows[1].label == "gradprom"
     # the same images for every run: one number, no spread
-    assert first.cells[0.1, "psnr"].value == Estimate(20.0, None, 1)
-    assert first.cells[0.1, "ssim"].value == Estimate(0.25, None, 1)
+    assert first.cells["σ=0.1", "psnr"].value == Estimate(20.0, None, 1)
+    assert first.cells["σ=0.1", "ssim"].value == Estimate(0.25, None, 1)
     assert render.line(table, first)[1:] == ["20.000 (1)", "0.250 (1)", "–", "–"]
 
 
 def degraded(*records: Record) -> dict[str, float]:
     rows = [r for r in build([*records]).rows if r.label.startswith("degraded input")]
-    return {row.label: row.cells[0.1, "psnr"].value.mean for row in rows}
+    return {row.label: row.cells["σ=0.1", "psnr"].value.mean for row in rows}
 
 
 def test_each_test_set_has_its_own_degraded_row() -> None:
@@ -259,11 +305,6 @@ def test_each_test_set_has_its_own_degraded_row() -> None:
     assert degraded(record(24.0), slices) == {
         "degraded input phantom": 20.0,
         "degraded input covid_ct": 21.0,
-    }
-    unclamped = record(24.0, config__degradation__clamp=False, metrics__degraded_psnr=19.0)
-    assert degraded(record(24.0), unclamped) == {
-        "degraded input degradation.clamp=True": 20.0,
-        "degraded input degradation.clamp=False": 19.0,
     }
     other = record(24.0, config__evaluation__seed=1, metrics__degraded_psnr=20.1)
     assert set(degraded(record(24.0), other)) == {
@@ -327,7 +368,7 @@ def test_decisions_are_means_over_seeds_and_tasks() -> None:
     made = [record(24.0, config__seed=i, training=gate) for i, gate in enumerate(gates)]
     made.append(record(20.0, training={"gate_a": 1.0}, config__degradation__sigma=0.3))
     table = build(made)
-    assert table.rows[1].decisions[0.1] == pytest.approx({"gate": 0.5, "ratio": 3e-4})
+    assert table.rows[1].decisions["σ=0.1"] == pytest.approx({"gate": 0.5, "ratio": 3e-4})
     assert render.line(table, table.rows[1])[-2:] == ["3.0e-04 / –", "50% / 100%"]
 
 
@@ -372,11 +413,11 @@ def test_markdown_parses_back(table: tables.Table) -> None:
 
 def test_csv_holds_the_numbers_themselves(table: tables.Table) -> None:
     read = list(csv.DictReader(io.StringIO(render.as_csv(table))))
-    found = {(r["row"], float(r["noise"]), r["metric"]): r for r in read}
+    found = {(r["row"], r["degradation"], r["metric"]): r for r in read}
     assert len(found) == len(read)
     for row in table.rows:
-        for (noise, metric), kept in row.cells.items():
-            line = found.pop((row.label, noise, metric))
+        for (column, metric), kept in row.cells.items():
+            line = found.pop((row.label, column, metric))
             value = kept.value or Estimate(float("nan"), None, 0)
             told = [float(line["mean"] or "nan"), float(line["std"] or "nan"), float(line["n"])]
             std = float("nan") if value.std is None else value.std
@@ -438,7 +479,7 @@ def test_the_picture_shows_degraded_enhanced_and_clean(tmp_path: Path) -> None:
     study, path = Study(tmp_path, "local"), tmp_path / "out" / "picture.png"
     made = [
         record(24.0, training={"gate_a": 0.5, "ratio_a": 1e-4}),
-        strategy("joint", 25.0, config__degradation__sigma=0.3),
+        strategy("joint", 25.0, config__degradation=mix("blur", "gaussian")),
         strategy("mainstream", 25.0),
     ]
     for one in made:
@@ -514,6 +555,9 @@ def finish(job: plans.Job, seconds: float, **changes: Any) -> None:
         "status": "finished",
         "dataset": {"fingerprint": job.run.images().fingerprint},
         "stages": stages,
+        "config": {},
+        "metrics": {},
+        "training": {},
         **changes,
     }
     path = job.run.study.run(job.run.id) / "record.json"
@@ -542,7 +586,7 @@ def test_a_plan_counts_what_is_shared_once(results: Path) -> None:
     for part in ("3 × coupled", "1 × warmup", "1 × recognizer.diagnosis", "10 steps"):
         assert part in lines[-1]
     # alone: 6 + 6 + 4 steps
-    assert lines[-1].endswith("(38% fewer than each run alone)")
+    assert lines[-1].endswith("(38% fewer than each run alone), 5 epochs instead of 8")
     assert not results.joinpath("local").exists()
 
 
@@ -583,7 +627,8 @@ def test_stages_in_the_store_are_not_planned_again(results: Path) -> None:
     made = plan(results, "")
     assert made.stages == {} and len(made.pending) == 1
     assert plans.describe(made).endswith(
-        "nothing, only evaluation: 0 steps (100% fewer than each run alone)"
+        "nothing, only evaluation: 0 steps (100% fewer than each run alone), "
+        "0 epochs instead of 3"
     )
 
 
@@ -591,7 +636,7 @@ def test_the_plan_is_kept_for_status(results: Path) -> None:
     made = plan(results, "strategy=joint", "strategy=frozen")
     made.keep()
     kept = json.loads((made.folder / "plan.json").read_text())
-    assert kept == {"runs": [{"id": j.run.id, "label": j.run.label} for j in made.jobs]}
+    assert kept["runs"] == [{"id": j.run.id, "label": j.run.label} for j in made.jobs]
 
 
 # progress

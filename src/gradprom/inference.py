@@ -38,22 +38,26 @@ def enhance(
     channels: int,
     tile: int = 512,
     device: torch.device | str = "cpu",
+    scale: int = 1,
 ) -> Array:
-    """Enhance a picture: float32 [C, H, W] in [0, 1] -> the same shape and range.
+    """Enhance a picture: float32 [C, H, W] in [0, 1] -> [C, scale·H, scale·W] in that range.
 
     Parameters
     ----------
     network
-        From [B, channels, h, w] in [0, 1] to the same, without gradient: a method's `enhance`.
+        From [B, channels, h, w] in [0, 1] to [B, channels, scale·h, scale·w], without gradient:
+        a method's `enhance`.
     image
         The degraded picture, C 1 or 3, of any size.
     channels
         What the network takes. A network of 3 channels sees a grey picture as three equal ones
         and its output is averaged; a network of 1 sees each channel of a colour picture alone.
     tile
-        Height and width of a tile in pixels; memory grows with its square.
+        Height and width of a tile in pixels of the input; memory grows with its square.
     device
         Where the network is.
+    scale
+        How many times larger the network makes its input.
 
     Raises
     ------
@@ -64,12 +68,13 @@ def enhance(
         raise RunError(f"tile={tile}: allowed are multiples of {GRID} from {LEAST_TILE} on")
     planes = _as_batch(image, channels)
     height, width = planes.shape[-2:]
-    enhanced = np.zeros_like(planes)
-    for rows, row_weights in _spans(height, tile):
-        for columns, column_weights in _spans(width, tile):
+    enhanced = np.zeros((*planes.shape[:2], scale * height, scale * width), np.float32)
+    for rows, row_weights in _spans(height, tile, scale):
+        for columns, column_weights in _spans(width, tile, scale):
             part = torch.from_numpy(planes[..., rows, columns].copy()).to(device)
             weights = row_weights[:, None] * column_weights
-            enhanced[..., rows, columns] += network(part).cpu().numpy() * weights
+            place = (..., _scaled(rows, scale), _scaled(columns, scale))
+            enhanced[place] += network(part).cpu().numpy() * weights
     return _as_image(enhanced, len(image))
 
 
@@ -89,26 +94,32 @@ def _as_image(planes: Array, channels: int) -> Array:
     return planes[0].mean(axis=0, keepdims=True) if channels == 1 else planes[:, 0]
 
 
-def _spans(length: int, tile: int) -> list[tuple[slice, Array]]:
-    """The tiles along one axis and their weights, which add up to 1 at every pixel."""
+def _spans(length: int, tile: int, scale: int = 1) -> list[tuple[slice, Array]]:
+    """The tiles along one axis of the input, and their weights along the output's.
+
+    The weights add up to 1 at every pixel of the output.
+    """
+    fade = _fade_in(scale)
     # the last tile is shorter, instead of being moved back off the grid
     starts = range(0, max(length - OVERLAP, 1), tile - OVERLAP)
     spans = []
     for start in starts:
         stop = min(start + tile, length)
-        weights = np.ones(stop - start, np.float32)
+        weights = np.ones(scale * (stop - start), np.float32)
         if start > 0:
-            weights[:OVERLAP] *= _FADE_IN
+            weights[: len(fade)] *= fade
         if stop < length:
-            weights[-OVERLAP:] *= _FADE_IN[::-1]
+            weights[-len(fade) :] *= fade[::-1]
         spans.append((slice(start, stop), weights))
     return spans
 
 
-def _fade_in() -> Array:
+def _scaled(span: slice, scale: int) -> slice:
+    """Where a tile of the input lies in the output."""
+    return slice(scale * span.start, scale * span.stop)
+
+
+def _fade_in(scale: int) -> Array:
     """0 on the margin, sin² over the fade, then 1; with its mirror image it adds up to 1."""
-    ramp = (np.arange(OVERLAP) + 0.5 - MARGIN) / FADE
+    ramp = ((np.arange(scale * OVERLAP) + 0.5) / scale - MARGIN) / FADE
     return (np.sin(np.pi / 2 * ramp.clip(0, 1)) ** 2).astype(np.float32)
-
-
-_FADE_IN = _fade_in()

@@ -31,7 +31,8 @@ class Picture:
     pixels: NDArray[Any]
     """uint8 or uint16 [H, W, C]; C is 1 (grey) or 3 (RGB)."""
     alpha: NDArray[Any] | None
-    """Transparency, [H, W] of the same type, carried along unchanged; None where there is none."""
+    """Transparency, [H, W] of the same type, carried along, enlarged with the picture; None where
+    there is none."""
 
     def kind(self) -> str:
         """Such as `640×480, 16-bit grey, transparency kept`."""
@@ -46,10 +47,22 @@ class Picture:
         return planes / np.float32(np.iinfo(self.pixels.dtype).max)
 
     def showing(self, planes: NDArray[np.float32]) -> Picture:
-        """The same kind of picture with other contents, [C, H, W] in [0, 1]."""
+        """The same kind of picture with other contents, [C, H, W] in [0, 1], of any size."""
         levels = np.iinfo(self.pixels.dtype).max
         pixels = np.rint(planes.clip(0, 1) * np.float32(levels)).astype(self.pixels.dtype)
-        return replace(self, pixels=pixels.transpose(1, 2, 0))
+        alpha = self.alpha if self.alpha is None else _resized(self.alpha, *planes.shape[1:])
+        return replace(self, pixels=pixels.transpose(1, 2, 0), alpha=alpha)
+
+
+def _resized(alpha: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    """Transparency at another size [H, W]; bilinear, which never leaves its range."""
+    if alpha.shape == (height, width):
+        return alpha
+    from PIL import Image
+
+    image = Image.fromarray(alpha.astype(np.float32))
+    larger = image.resize((width, height), Image.Resampling.BILINEAR)
+    return np.rint(np.asarray(larger)).astype(alpha.dtype)
 
 
 def read(path: Path) -> Picture:

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from gradprom import metrics
 from gradprom.config import Config
 from gradprom.data.loader import Batch
+from gradprom.degradations import enlarge
 from gradprom.errors import ConfigError
 from gradprom.models.recognizers import BACKBONES, build_recognizer
 from gradprom.training.optimization import Optimizer, all_finite
@@ -58,6 +59,12 @@ def accuracy(logits: Tensor, target: Tensor) -> Tensor:
     return ((logits.argmax(1) == target) & known).sum() / known.sum().clamp(min=1)
 
 
+def seen(batch: Batch) -> Tensor:
+    """The input as a recognizer sees it, [B, C, H, W]: enlarged bicubically to the target's size
+    where it was down-sampled, because masks are at full size."""
+    return enlarge(batch.input, batch.target.shape[-2:])
+
+
 def scores(task: str, logits: Tensor, batch: Batch, classes: int) -> dict[str, Tensor]:
     """Of each image: label and prediction, or intersection and union of each class."""
     prediction = logits.argmax(1)
@@ -103,7 +110,10 @@ def pretraining(config: Config, task: str) -> Stage:
 
 
 class RecognizerTraining:
-    """A recognizer learning from labels alone, on whatever images its batches hold."""
+    """A recognizer learning from labels alone, on whatever images its batches hold.
+
+    It sees smaller images enlarged (`seen`): masks are at full size.
+    """
 
     def __init__(self, config: Config, task: str, steps: int, device: torch.device):
         self.task = task
@@ -115,7 +125,7 @@ class RecognizerTraining:
     def update(self, batch: Batch, probe: bool) -> dict[str, Tensor]:
         """One step on the supervised loss."""
         target = truth(self.task, batch)
-        logits = self.recognizer(batch.input)
+        logits = self.recognizer(seen(batch))
         loss = supervised_loss(logits, target)
         loss.backward()
         finite = all_finite([loss], self.optimizer.gradients())

@@ -1,7 +1,8 @@
 """Benchmark-ii and -iii (Section 4.3): a recognizer trained and tested on degraded images.
 
 There is no enhancer. Its budget is the recognizer's in task-driven training: pre-training and
-coupled epochs together.
+coupled epochs together. Down-sampled images are first enlarged bicubically to the clean images'
+size, at which the masks are.
 """
 
 from dataclasses import dataclass
@@ -75,4 +76,4 @@ class Recognizer:
         """What the recognizer makes of the degraded images."""
         self.network.eval()
         count = recognition.classes(self.config, self.task)
-        return recognition.scores(self.task, self.network(batch.input), batch, count)
+        return recognition.scores(self.task, self.network(recognition.seen(batch)), batch, count)

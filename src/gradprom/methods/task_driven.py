@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from gradprom import metrics, strategies
 from gradprom.config import Config, component
 from gradprom.data.loader import Batch
+from gradprom.degradations import scale_of
 from gradprom.errors import ConfigError
 from gradprom.methods import recognition
 from gradprom.strategies import Mainstream, Strategy
@@ -137,9 +138,10 @@ class TaskDriven:
             name: state for artefact in artefacts.values() for name, state in artefact.items()
         }
         backbone, channels = self.config.backbone, self.config.facts.channels
+        scale = scale_of(self.config.degradation)
         if "enhancer" in weights and hasattr(backbone, "pretrained"):
             backbone = replace(backbone, pretrained=False)
-        self.enhancer = component("backbone", backbone.name).build(backbone, channels)
+        self.enhancer = component("backbone", backbone.name).build(backbone, channels, scale)
         self.recognizers = {
             task: recognition.build(self.config, task, fresh=False) for task in tasks
         }

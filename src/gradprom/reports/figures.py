@@ -27,7 +27,7 @@ SMOOTHING = 3
 
 
 def draw(records: list[Record], study: Study, path: Path) -> None:
-    """For each noise one row of pictures (degraded, each row of the table, clean), then curves.
+    """A row of pictures for each degradation (degraded, each table row, clean), then curves.
 
     One run stands for each row of the table: the one of the lowest seed.
     """
@@ -38,20 +38,22 @@ def draw(records: list[Record], study: Study, path: Path) -> None:
     rows = [row for row in table.rows if row.decisions]
     by_id = {record["id"]: record for record in finished}
     shown = {
-        (noise, row.label): min((by_id[i] for i in cell.runs), key=lambda r: r["seed"])
+        (column, row.label): min((by_id[i] for i in cell.runs), key=lambda r: r["seed"])
         for row in rows
-        for noise in table.noises
-        if (cell := row.cells.get((noise, "psnr"))) is not None
+        for column in table.columns
+        if (cell := row.cells.get((column, "psnr"))) is not None
     }
     labels = [row.label for row in rows]
     figure = plt.figure(
-        figsize=(2.0 * (len(labels) + 2), 2.1 * len(table.noises) + 2.6), layout="constrained"
+        figsize=(2.0 * (len(labels) + 2), 2.1 * len(table.columns) + 2.6), layout="constrained"
     )
-    grid = figure.add_gridspec(2, 1, height_ratios=[2.1 * len(table.noises), 2.6])
-    axes = figure.add_subfigure(grid[0]).subplots(len(table.noises), len(labels) + 2, squeeze=False)
-    for noise, line in zip(table.noises, axes, strict=True):
-        runs = {label: shown[noise, label] for label in labels if (noise, label) in shown}
-        _pictures(line, noise, labels, runs, study)
+    grid = figure.add_gridspec(2, 1, height_ratios=[2.1 * len(table.columns), 2.6])
+    axes = figure.add_subfigure(grid[0]).subplots(
+        len(table.columns), len(labels) + 2, squeeze=False
+    )
+    for column, line in zip(table.columns, axes, strict=True):
+        runs = {label: shown[column, label] for label in labels if (column, label) in shown}
+        _pictures(line, column, labels, runs, study)
     _curves(figure.add_subfigure(grid[1]).subplots(1, len(CURVES)), shown, study)
     with replacing(path) as stream:
         figure.savefig(stream, dpi=110, format="png")
@@ -59,7 +61,7 @@ def draw(records: list[Record], study: Study, path: Path) -> None:
 
 
 def _pictures(
-    axes: Iterable[Axes], noise: float, labels: list[str], runs: dict[str, Any], study: Study
+    axes: Iterable[Axes], column: str, labels: list[str], runs: dict[str, Any], study: Study
 ) -> None:
     """degraded | enhanced by each | clean, of the first test image; the scores are means."""
     degraded, *enhanced, clean = axes
@@ -73,8 +75,14 @@ def _pictures(
             continue
         score = runs[label]["metrics"]
         _image(axis, parts[1], f"{label}\nmean {score['psnr']:.2f} dB")
-        _image(degraded, parts[0], f"degraded, σ = {noise:g}\nmean {score['degraded_psnr']:.2f} dB")
+        told = f"degraded, {_spaced(column)}\nmean {score['degraded_psnr']:.2f} dB"
+        _image(degraded, parts[0], told)
         _image(clean, parts[2], "clean\n")
+
+
+def _spaced(column: str) -> str:
+    """Such as `σ = 0.1`: a picture has the room."""
+    return column.replace("=", " = ")
 
 
 def _panel(folder: Path) -> list[np.ndarray] | None:
@@ -90,11 +98,11 @@ def _image(axis: Axes, pixels: np.ndarray, title: str) -> None:
     axis.set_title(title, fontsize=8)
 
 
-def _curves(axes: Iterable[Axes], shown: dict[tuple[float, str], Any], study: Study) -> None:
-    """What was logged of coupled training, against its steps; one line style for each noise."""
+def _curves(axes: Iterable[Axes], shown: dict[tuple[str, str], Any], study: Study) -> None:
+    """What was logged of coupled training, against its steps; a line style for each degradation."""
     labels = list(dict.fromkeys(label for _, label in shown))
-    styles = dict(zip(dict.fromkeys(noise for noise, _ in shown), "-:", strict=False))
-    for (noise, label), record in shown.items():
+    styles = dict(zip(dict.fromkeys(column for column, _ in shown), "-:", strict=False))
+    for (column, label), record in shown.items():
         history = pd.read_csv(study.run(record["id"]) / "history.csv")
         history = history[history["stage"] == history["stage"].iloc[-1]]
         for kind, axis in zip(CURVES, axes, strict=True):
@@ -103,10 +111,8 @@ def _curves(axes: Iterable[Axes], shown: dict[tuple[float, str], Any], study: St
                 continue
             curve = kept.mean(axis=1).rolling(SMOOTHING, min_periods=1).mean()
             color = f"C{labels.index(label)}"
-            style = styles.get(noise, "--")
-            axis.plot(
-                history["step"], curve, style, color=color, lw=1, label=f"{label}, σ = {noise:g}"
-            )
+            style, told = styles.get(column, "--"), f"{label}, {_spaced(column)}"
+            axis.plot(history["step"], curve, style, color=color, lw=1, label=told)
     for (kind, title), axis in zip(CURVES.items(), axes, strict=True):
         axis.set_title(title, fontsize=8)
         axis.set_xlabel("step of coupled training", fontsize=7)

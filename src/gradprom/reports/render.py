@@ -15,15 +15,15 @@ GATES = "gates open"
 
 def header(table: Table) -> list[str]:
     """Column titles, the row's own title first."""
-    cells = [f"{METRICS[m]} σ={noise:g}" for noise in table.noises for m in table.metrics]
+    cells = [f"{METRICS[m]} {column}" for column in table.columns for m in table.metrics]
     return ["", *cells, RATIO, GATES]
 
 
 def line(table: Table, row: Row) -> list[str]:
     """One row's texts, in the order of `header`."""
     cells = [
-        _cell(row.cells.get((noise, metric)), DIGITS[metric])
-        for noise in table.noises
+        _cell(row.cells.get((column, metric)), DIGITS[metric])
+        for column in table.columns
         for metric in table.metrics
     ]
     return [
@@ -42,8 +42,8 @@ def _cell(cell: Cell | None, digits: int) -> str:
 
 
 def _decided(table: Table, row: Row, kind: str, form: str) -> str:
-    """One value for each noise, in the order of the columns."""
-    values = [row.decisions.get(noise, {}).get(kind) for noise in table.noises]
+    """One value for each degradation, in the order of the columns."""
+    values = [row.decisions.get(column, {}).get(kind) for column in table.columns]
     if all(value is None for value in values):
         return "–"
     return " / ".join("–" if value is None else form.format(value) for value in values)
@@ -68,16 +68,16 @@ def markdown(table: Table) -> str:
 
 
 def as_csv(table: Table) -> str:
-    """One line a cell: row, noise, metric, mean, std (ddof 1), n, note, run ids."""
+    """One line a cell: row, degradation, metric, mean, std (ddof 1), n, note, run ids."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["row", "noise", "metric", "mean", "std", "n", "note", "runs"])
+    writer.writerow(["row", "degradation", "metric", "mean", "std", "n", "note", "runs"])
     for row in table.rows:
-        for (noise, metric), cell in sorted(row.cells.items()):
+        for (column, metric), cell in sorted(row.cells.items()):
             value = cell.value
             numbers = [value.mean, value.std, value.n] if value else [None, None, 0]
-            writer.writerow([row.label, noise, metric, *numbers, cell.note, " ".join(cell.runs)])
-        for noise, values in sorted(row.decisions.items()):
+            writer.writerow([row.label, column, metric, *numbers, cell.note, " ".join(cell.runs)])
+        for column, values in sorted(row.decisions.items()):
             for kind, number in values.items():
-                writer.writerow([row.label, noise, kind, number, None, None, "", ""])
+                writer.writerow([row.label, column, kind, number, None, None, "", ""])
     return buffer.getvalue()

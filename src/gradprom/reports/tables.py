@@ -1,28 +1,29 @@
-"""A table of records: rows are configurations, columns noise × metric, cells mean ± std (n)."""
+"""A table of records: rows are configurations, columns degradation × metric, cells mean ± std."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
 from gradprom.identity import digest
+from gradprom.reports.columns import rank, title
 from gradprom.reports.statistics import Estimate, estimate
 
 Record = dict[str, Any]
 
 METRICS = {"psnr": "PSNR", "ssim": "SSIM", "accuracy": "Acc", "miou": "mIoU"}
 # shown first, in this order, when they vary; other keys of the configuration follow
-CHOICES = ("method", "dataset", "degradation", "backbone", "auxiliary", "strategy", "profile")
+CHOICES = ("method", "dataset", "backbone", "auxiliary", "strategy", "profile")
 # what a cell averages over, what its column says, and what cannot change a result
 _NOT_IN_ROWS = (
     "seed",
     "strategy.seed",
-    "degradation.sigma",
     "study",
     "results",
     "logger",
     "dataset.root",
 )
 _NOT_COMPARED = (
+    "degradation.",
     "facts.",
     "trainer.device",
     "trainer.threads",
@@ -51,27 +52,29 @@ class Cell:
 
 @dataclass
 class Row:
-    """One configuration (seed and noise apart)."""
+    """One configuration (seed and degradation apart)."""
 
     label: str
-    cells: dict[tuple[float, str], Cell] = field(default_factory=dict)
-    """By noise and metric."""
-    decisions: dict[float, dict[str, float]] = field(default_factory=dict)
-    """Mean `ratio` and `gate` of the strategy in coupled training, by noise."""
+    cells: dict[tuple[str, str], Cell] = field(default_factory=dict)
+    """By column and metric."""
+    decisions: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Mean `ratio` and `gate` of the strategy in coupled training, by column."""
 
 
 @dataclass
 class Table:
     """Rows of configurations; the first ones are the degraded inputs themselves."""
 
-    noises: list[float]
+    columns: list[str]
+    """Degradations in words, such as `σ=0.1`."""
     metrics: list[str]
     rows: list[Row]
 
 
 def build(records: list[Record]) -> Table:
     """The table of some records, finished or not."""
-    noises = sorted({_noise(record) for record in records})
+    degradations = {_column(record): record["config"]["degradation"] for record in records}
+    columns = sorted(degradations, key=lambda column: rank(degradations[column]))
     shown = [m for m in METRICS if any(m in r.get("metrics", {}) for r in records)]
     grouped: dict[str, list[Record]] = defaultdict(list)
     for record in records:
@@ -80,22 +83,22 @@ def build(records: list[Record]) -> Table:
     rows = [
         _row(label, group, shown) for label, group in zip(labels, grouped.values(), strict=True)
     ]
-    return Table(noises, shown, [*_degraded(records, shown), *rows])
+    return Table(columns, shown, [*_degraded(records, shown), *rows])
 
 
 def _row(label: str, records: list[Record], shown: list[str]) -> Row:
     row = Row(label)
-    by_noise: dict[float, list[Record]] = defaultdict(list)
+    by_column: dict[str, list[Record]] = defaultdict(list)
     for record in records:
-        by_noise[_noise(record)].append(record)
-    for noise, group in by_noise.items():
+        by_column[_column(record)].append(record)
+    for column, group in by_column.items():
         finished = [record for record in group if record["status"] == "finished"]
         for metric in shown:
             values = [r["metrics"][metric] for r in finished if metric in r["metrics"]]
             if values or not finished:
                 runs = [record["id"] for record in finished]
-                row.cells[noise, metric] = Cell(estimate(values), runs, _note(group))
-        row.decisions[noise] = _decisions(finished)
+                row.cells[column, metric] = Cell(estimate(values), runs, _note(group))
+        row.decisions[column] = _decisions(finished)
     return row
 
 
@@ -141,17 +144,17 @@ def _degraded(records: list[Record], shown: list[str]) -> list[Row]:
         for record in group:
             for metric in (m for m in ("psnr", "ssim") if m in shown):
                 value = estimate([record["metrics"][f"degraded_{metric}"]])
-                row.cells.setdefault((_noise(record), metric), Cell(value, []))
+                row.cells.setdefault((_column(record), metric), Cell(value, []))
     return rows
 
 
 def _test_set(record: Record) -> dict[str, Any]:
-    """What degraded inputs depend on, σ apart."""
+    """What degraded inputs depend on, the degradation apart."""
     read = {k: v for k, v in _row_key(record).items() if k.startswith(_READ_IN_TESTS)}
     return {**read, "data": record["dataset"]["fingerprint"][:8]}
 
 
-_READ_IN_TESTS = ("dataset.", "degradation.", "evaluation.seed")
+_READ_IN_TESTS = ("dataset.", "evaluation.seed")
 
 
 def _test_labels(sets: list[dict[str, Any]]) -> list[list[str]]:
@@ -166,8 +169,8 @@ def _test_labels(sets: list[dict[str, Any]]) -> list[list[str]]:
     return labels
 
 
-def _noise(record: Record) -> float:
-    return record["config"]["degradation"]["sigma"]
+def _column(record: Record) -> str:
+    return title(record["config"]["degradation"])
 
 
 def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -182,7 +185,7 @@ def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _row_key(record: Record) -> dict[str, Any]:
-    """The configuration of a row: what the run reads, but for seed and noise."""
+    """The configuration of a row: what the run reads, but for seed and degradation."""
     config = record["config"]
     idle = _NOT_COMPARED + _NOT_READ.get(
         config["method"]["name"], _NOT_READ.get(config["strategy"]["name"], ())

@@ -102,6 +102,8 @@ def _revision(git: dict[str, Any]) -> str:
 
 
 def _told(options: dict[str, Any]) -> str:
+    if "order" in options:  # a mix
+        return " + ".join(_told(options[part]) for part in options["order"])
     rest = (f"{key} {value}" for key, value in options.items() if key != "name")
     return f"{options['name']} ({', '.join(rest)})"
 

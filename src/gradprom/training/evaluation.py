@@ -11,20 +11,25 @@ from gradprom import metrics
 from gradprom.config import Evaluation
 from gradprom.data.base import Images
 from gradprom.data.loader import test_batches
+from gradprom.degradations import enlarge
 from gradprom.training.stage import Method
 
 
 def evaluate(
     method: Method, images: Images, degradation: Any, options: Evaluation, device: torch.device
 ) -> pd.DataFrame:
-    """One row an image of the test split: id, group, degraded input's and method's scores."""
+    """One row an image of the test split: id, group, degraded input's and method's scores.
+
+    A degraded input that is smaller than the clean image is scored enlarged, bicubically.
+    """
     tables = []
     for batch in test_batches(
         images, "test", options.batch_size, degradation, options.seed, device
     ):
+        degraded = enlarge(batch.input, batch.target.shape[-2:])
         scores = {
-            "degraded_psnr": metrics.psnr(batch.input, batch.target),
-            "degraded_ssim": metrics.ssim(batch.input, batch.target),
+            "degraded_psnr": metrics.psnr(degraded, batch.target),
+            "degraded_ssim": metrics.ssim(degraded, batch.target),
             **method.evaluate(batch),
         }
         columns: dict[str, list[Any]] = {"id": list(batch.ids)}
@@ -70,7 +75,8 @@ def panels(
 ) -> dict[str, np.ndarray]:
     """Pictures of the first test images, by id: degraded | enhanced | clean | error.
 
-    uint8 [H, 4·W, 3 or 1]; the error is |enhanced - clean|, four times as bright.
+    uint8 [H, 4·W, 3 or 1]; a smaller degraded image is enlarged bicubically; the error is
+    |enhanced - clean|, four times as bright.
     """
     pictures: dict[str, np.ndarray] = {}
     if options.panels == 0:
@@ -78,7 +84,8 @@ def panels(
     for batch in test_batches(images, "test", options.panels, degradation, options.seed, device):
         enhanced = method.enhance(batch.input)
         error = (4 * (enhanced - batch.target).abs()).clamp(0, 1)
-        rows = torch.cat([batch.input, enhanced, batch.target, error], dim=3).cpu()
+        degraded = enlarge(batch.input, batch.target.shape[-2:])
+        rows = torch.cat([degraded, enhanced, batch.target, error], dim=3).cpu()
         rows = (rows * 255).round().byte().permute(0, 2, 3, 1)
         return dict(zip(batch.ids, rows.numpy(), strict=True))
     return pictures

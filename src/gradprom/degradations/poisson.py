@@ -1,0 +1,57 @@
+"""Poisson noise (Section 4.4, A-5)."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gradprom.degradations.base import SameShape, doubled
+
+LEAST_RATE = 0.002
+"""Below it, the chance of no count at all in a white pixel leaves the range of float64."""
+
+
+@dataclass
+class Poisson(SameShape):
+    """Shot noise: a pixel y becomes Poisson(y / rate) · rate, cut to [0, 1] (Section 4.4, A-5)."""
+
+    name: str = "poisson"
+    """Which degradation this is."""
+    rate: float = 0.1
+    """What one count adds to a pixel, in units of the image's range [0, 1]; >= 0.002. The noise
+    has the standard deviation sqrt(rate · y)."""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.rate) and self.rate >= LEAST_RATE):
+            raise ValueError(f"rate={self.rate}: allowed are finite numbers >= {LEAST_RATE}")
+
+    def draw(
+        self, ids: Sequence[str], shape: tuple[int, ...], generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """A uniform field, from which `apply` finds the counts, whatever the image holds."""
+        return {"uniform": torch.rand(shape, generator=generator, device=generator.device)}
+
+    def apply(self, batch: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+        """The quantile of each pixel's own distribution; [B, C, H, W] -> [B, C, H, W]."""
+        mean = doubled(batch).clamp(0, 1) / self.rate
+        uniform = doubled(parameters["uniform"]).to(mean.device)
+        # further counts would leave the range and be cut
+        counts = quantile(uniform, mean, math.ceil(1 / self.rate))
+        return (counts * self.rate).clamp(0, 1).to(batch)
+
+
+def quantile(uniform: Tensor, mean: Tensor, largest: int) -> Tensor:
+    """The least k with P(N <= k) >= uniform for N ~ Poisson(mean), at most `largest`.
+
+    Both tensors are float64 of one shape; uniform in [0, 1), mean in [0, 700].
+    """
+    counts = torch.zeros_like(mean)
+    probability = torch.exp(-mean)  # of N = k
+    cumulated = probability.clone()
+    for k in range(largest):
+        counts += uniform > cumulated
+        probability *= mean / (k + 1)
+        cumulated += probability
+    return counts
