@@ -84,6 +84,8 @@ def test_data_check_of_the_embedded_dataset(tmp_path: Path) -> None:
     done = run("data", "check", "dataset.train=12", "dataset.test=6", f"results={tmp_path}")
     assert done.returncode == 0, done.stderr
     assert "train: 12 images" in done.stdout and done.stdout.endswith("no problems\n")
+    sheet = tmp_path / "data" / "phantom.png"
+    assert f"sample sheet: {sheet}\n" in done.stdout and sheet.is_file()
 
 
 def test_data_check_exits_with_1_on_problems(

@@ -6,17 +6,16 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import small_runs
 import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
-from gradprom import cli, metrics
+from gradprom import cli
 from gradprom.errors import RunError
+from gradprom.reports.bootstrap import Ratio
 from gradprom.sweeps import compare, export
-from gradprom.sweeps.compare import Ratio
 from gradprom.sweeps.records import Study
 from gradprom.sweeps.stored import load_run, restored_method
 
@@ -110,33 +109,6 @@ def test_runs_that_cannot_be_compared(
         compare.compare(study, first["id"], other)
 
 
-def test_miou_is_pooled_as_in_the_records() -> None:
-    rng = np.random.default_rng(0)
-    union = rng.integers(0, 50, (30, 4)).astype(float)
-    union[:, 2] = 0  # a class that is nowhere
-    intersection = np.floor(union * rng.random((30, 4)))
-    picked = rng.integers(30, size=30)
-    found = Ratio(intersection, union).score(np.bincount(picked, minlength=30).astype(float))
-    parts = (torch.tensor(x[picked]) for x in (intersection, union))
-    assert found == pytest.approx(float(metrics.mean_iou(*parts)))
-
-
-def test_groups_are_drawn_whole_then_their_images() -> None:
-    groups = np.array(["b", "a", "b", "c", "b", "a"])
-    rng = np.random.default_rng(0)
-    draws = np.array([compare.resample(groups, rng) for _ in range(6000)])
-    size = {"a": 2, "b": 3, "c": 1}
-    per_group = {name: draws[:, groups == name].sum(axis=1) for name in size}
-    for name, counts in per_group.items():
-        assert (counts % size[name] == 0).all()
-        # drawn k of 3 times: binomial
-        for k, share in enumerate([8 / 27, 12 / 27, 6 / 27, 1 / 27]):
-            assert np.mean(counts == k * size[name]) == pytest.approx(share, abs=0.03)
-    np.testing.assert_allclose(draws.mean(axis=0), 1, atol=0.05)
-    within = draws[:, groups == "b"]
-    assert (within[per_group["b"] == 3] != 1).any()  # images of a group are drawn, too
-
-
 def test_the_interval_is_that_of_the_mean() -> None:
     rng = np.random.default_rng(0)
     values = rng.normal(0.3, 1, 400)
@@ -153,12 +125,6 @@ def test_the_interval_is_that_of_the_mean() -> None:
     (grouped,) = compare.paired({"psnr": one}, {"psnr": other}, np.repeat(np.arange(100), 4))
     half = 1.96 * values[:100].std() / 10
     assert grouped.high - grouped.low == pytest.approx(2 * half, rel=0.1)
-
-
-def test_unlabelled_images_do_not_count() -> None:
-    table = pd.DataFrame({"label": [0, 1, -1, 1], "prediction": [0, 0, -1, 1]})
-    accuracy = compare._ratios(table)["accuracy"]
-    assert accuracy.score(np.ones(4)) == pytest.approx(2 / 3)
 
 
 # export

@@ -246,10 +246,10 @@ def test_records_of_other_data_do_not_count_and_are_kept_aside(run: runs.Run, st
     content = run.images().fingerprint
     other = {**record["dataset"], "fingerprint": "5 patients, then 500"}
     old = rewrite(run, dataset=other, status=status)
-    assert run.study.state(run.id, content) == "other data"
+    assert run.study.state(run.id, {"": content}) == "other data"
     assert plans.make([run], retry_failed=False).summary() == "1 run: 0 new, 0 done, 1 other data"
     assert execute(run)["metrics"] == record["metrics"]
-    assert run.study.state(run.id, content) == "done"
+    assert run.study.state(run.id, {"": content}) == "done"
     [aside] = (run.study.results / "set-aside").iterdir()
     assert json.loads((aside / "record.json").read_text()) == old
 

@@ -9,13 +9,11 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gradprom.errors import ConfigError, GradpromError
+from gradprom.errors import GradpromError
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
     from gradprom.sweeps.records import Study
 
 SETTINGS = {"study": "local", "results": "results"}
@@ -47,16 +45,39 @@ def _parser() -> argparse.ArgumentParser:
 
     data = commands.add_parser("data", help="look at a dataset", epilog=_EPILOG)
     checks = data.add_subparsers(required=True, metavar="COMMAND")
-    check = _command(checks, "check", _check, "what a dataset's folder holds, and what is wrong")
-    check.add_argument(
-        "overrides",
-        nargs="*",
-        metavar="key=value",
-        help="such as dataset=covid_ct data_root=../data",
+    for name, command, text in (
+        ("describe", _describe, "where to get a dataset, its layout, splits, and traps"),
+        ("check", _check, "what a dataset's folder holds, and what is wrong; draws a sample of it"),
+    ):
+        looks = _command(checks, name, command, text)
+        looks.add_argument(
+            "overrides",
+            nargs="*",
+            metavar="key=value",
+            help="such as dataset=covid_ct data_root=../data",
+        )
+
+    degraded = _command(
+        checks, "degraded", _degraded, "PSNR and SSIM of the degraded inputs of some tables, as CSV"
+    )
+    degraded.add_argument(
+        "words", nargs="+", metavar="TABLE|key=value", help="such as table1 data_root=../data"
     )
 
     _command(commands, "status", _status, "what is done, running, failed, missing")
-    _command(commands, "report", _report, "the table of a study's records")
+    report = _command(
+        commands, "report", _report, "tables, claims, figures and a page from a study's records"
+    )
+    report.add_argument(
+        "words",
+        nargs="*",
+        metavar="TABLE|key=value",
+        help="such as table1 profile=demo; without any, what the study's sweeps asked for",
+    )
+    figure = _command(commands, "figure", _figure, "the paper's figures that need networks")
+    figure.add_argument(
+        "words", nargs="*", metavar="FIGURE|key=value", help="fig2, fig4, fig5, fig6, fig7"
+    )
 
     enhance = _command(commands, "enhance", _enhance, "enhance a picture, or a folder of pictures")
     enhance.add_argument("input", type=Path, help="a picture, or a folder that holds nothing else")
@@ -108,40 +129,29 @@ def _study(args: argparse.Namespace) -> Study:
     return Study(Path(given["results"]), given["study"])
 
 
-def compose(overrides: list[str]) -> DictConfig:
-    """What `run.py` would compose from the same words.
-
-    Raises
-    ------
-    ConfigError
-        With Hydra's own message, or if the folder `conf` is not there.
-    """
-    import hydra
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    import gradprom
+def _dataset(args: argparse.Namespace) -> tuple[Any, Any]:
+    """The module of the dataset that is meant, and its options."""
     from gradprom import config
-
-    conf = Path(gradprom.__file__).parents[2] / "conf"
-    if not conf.is_dir():
-        raise ConfigError(f"there is no {conf}: install from a clone, with `pip install -e .`")
-    config.register()
-    try:
-        with hydra.initialize_config_dir(str(conf), version_base="1.3"):
-            return hydra.compose("config", overrides)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(str(error)) from error
-
-
-def _check(args: argparse.Namespace) -> None:
-    from gradprom import config
-    from gradprom.data.check import check
+    from gradprom.composing import compose
 
     node = compose([*args.overrides, *args.settings])
     options = config.options("dataset", node.dataset)
-    source = config.component("dataset", options.name).build(options)
-    report = check(source, _study(args).cache)
+    return config.component("dataset", options.name), options
+
+
+def _describe(args: argparse.Namespace) -> None:
+    from gradprom.data.about import describe
+
+    print(describe(*_dataset(args)))
+
+
+def _check(args: argparse.Namespace) -> None:
+    from gradprom.data.check import check
+
+    dataset, options = _dataset(args)
+    study = _study(args)
+    sheet = study.results / "data" / f"{options.name}.png"
+    report = check(dataset.build(options), study.cache, sheet)
     print(report.text())
     if report.problems:
         sys.exit(1)
@@ -154,9 +164,27 @@ def _status(args: argparse.Namespace) -> None:
 
 
 def _report(args: argparse.Namespace) -> None:
-    from gradprom.reports.summary import report
+    from gradprom.reports.report import report
 
-    report(_study(args))
+    report(_study(args), *_names_and_words(args.words))
+
+
+def _figure(args: argparse.Namespace) -> None:
+    from gradprom.figures import draw_all
+
+    draw_all(_study(args), *_names_and_words(args.words))
+
+
+def _degraded(args: argparse.Namespace) -> None:
+    from gradprom.sweeps.degraded import degraded_inputs
+
+    names, words = _names_and_words([*args.words, *args.settings])
+    print(degraded_inputs(names, words), end="")
+
+
+def _names_and_words(given: list[str]) -> tuple[list[str], list[str]]:
+    """Names of tables or figures, and `key=value` words."""
+    return [text for text in given if "=" not in text], [text for text in given if "=" in text]
 
 
 def _enhance(args: argparse.Namespace) -> None:
@@ -169,19 +197,23 @@ def _enhance(args: argparse.Namespace) -> None:
     import torch
 
     from gradprom import inference
+    from gradprom.degradations import scale_of
     from gradprom.sweeps import stored
     from gradprom.training.engine import choose_device
 
     run = stored.load_run(study, record["id"])
     torch.set_num_threads(run.config.trainer.threads)
     device, channels = choose_device(args.device), run.config.facts.channels
+    scale = scale_of(run.config.degradation)
     method = stored.restored_method(run, record, device)
     for source, target in targets.items():
         picture = pictures.read(source)
-        enhanced = inference.enhance(method.enhance, picture.planes(), channels, args.tile, device)
+        planes = picture.planes()
+        enhanced = inference.enhance(method.enhance, planes, channels, args.tile, device, scale)
         replaced = "  (replaced)" if target.exists() else ""
-        pictures.write(target, picture.showing(enhanced))
-        print(f"{target}  {picture.kind()}{replaced}")
+        shown = picture.showing(enhanced)
+        pictures.write(target, shown)
+        print(f"{target}  {shown.kind()}{replaced}")
 
 
 def _compare(args: argparse.Namespace) -> None:

@@ -143,12 +143,18 @@ class Root:
     """`supervised`: against labels (Eq. 4); `unsupervised`: against its own output (Eq. 3)."""
     noise: float = 0.1
     """σ of the white Gaussian noise, in units of the image range [0, 1]."""
+    scale: int = 1
+    """Down-sampling factor, for `degradation=downsample` or a mix that down-samples."""
     lam: float = 1e-4
     """λ, the weight of the auxiliary loss in the enhancer's gradient (Eq. 1)."""
     pretrained: bool = True
     """Start networks from ImageNet weights; no weights and no network is an error."""
     seed: int = 0
     """Drives everything random in training."""
+    evaluate_on: list[Any] = field(default_factory=list)
+    """Other datasets to test on as well: names, or mappings with `name` and options."""
+    experiment: str = ""
+    """What `-m` expands: a table of the folder `experiments`, or several with commas."""
     study: str = "local"
     """The folder of `results` that the records go to."""
     results: str = "results"
@@ -176,6 +182,8 @@ class Config:
     study: str
     results: str
     logger: str
+    evaluate_on: list[Any]
+    """Options of the other datasets to test on."""
     facts: Any
     """What is known of the dataset without its files: `gradprom.data.base.Facts`."""
 
@@ -205,11 +213,32 @@ def load(node: DictConfig) -> Config:
         values["degradation"] = _degradation(node.degradation)
     except (OmegaConfBaseException, ValueError) as error:
         raise ConfigError(_first_line(error)) from error
-    dataset = component("dataset", values["dataset"].name)
-    values["facts"] = dataset.facts(values["dataset"])
+    values["facts"] = _facts(values["dataset"])
+    values["evaluate_on"] = [_test_set(node, each, values["facts"]) for each in node.evaluate_on]
     config = Config(**{f.name: values[f.name] for f in fields(Config)})
     _check_together(config)
+    _check_scale(config, node.scale)
     return config
+
+
+def _facts(dataset: Any) -> Any:
+    return component("dataset", dataset.name).facts(dataset)
+
+
+def _test_set(node: DictConfig, entry: Any, facts: Any) -> Any:
+    """Options of one of `evaluate_on`: where the dataset's data are, at its size."""
+    given = {"name": entry} if isinstance(entry, str) else dict(entry)
+    known = {f.name for f in fields(component("dataset", given["name"]).Options)}
+    shared = {"root": node.data_root, "size": node.dataset.size}
+    shared = {key: value for key, value in shared.items() if key in known}
+    chosen = options("dataset", OmegaConf.create({**shared, **given}))
+    channels = _facts(chosen).channels
+    if channels != facts.channels:
+        raise ConfigError(
+            f"evaluate_on={chosen.name} has images of {channels} channel(s) and the networks take "
+            f"{facts.channels}; choose a dataset of {facts.channels}"
+        )
+    return chosen
 
 
 def component(group: str, name: str) -> Any:
@@ -289,8 +318,36 @@ def _check_together(config: Config) -> None:
             f"auxiliary=segmentation needs masks and dataset={dataset} has none; "
             f"use auxiliary=diagnosis or auxiliary=none"
         )
+    names = [each.name for each in config.evaluate_on]
+    if len(set(names)) < len(names) or dataset in names:
+        raise ConfigError(
+            f"evaluate_on=[{','.join(names)}] must name other datasets than dataset={dataset}, "
+            f"each once"
+        )
+    if names and config.method.name == "recognizer":
+        raise ConfigError("evaluate_on needs an enhancer, and method=recognizer has none")
     method = component("method", config.method.name)
     method.check(config)
+
+
+def _check_scale(config: Config, scale: int) -> None:
+    """Whether `scale`, what the degradation makes of it, and the size of the images fit."""
+    from gradprom.degradations import scale_of
+
+    degradation = config.degradation
+    shrinks = scale_of(degradation) > 1
+    if scale != 1 and not shrinks:
+        raise ConfigError(
+            f"scale={scale} has no effect with degradation={degradation.name}; use "
+            f"degradation=downsample, or a mix with downsample in degradation.order"
+        )
+    if not shrinks and "downsample" in getattr(degradation, "order", [degradation.name]):
+        raise ConfigError("down-sampling needs a factor; choose scale=2 or scale=4")
+    for dataset in (config.dataset, *config.evaluate_on):
+        try:
+            degradation.output_shape((1, config.facts.channels, dataset.size, dataset.size))
+        except ValueError as error:
+            raise ConfigError(f"dataset.size={dataset.size}: {error}") from error
 
 
 def _first_line(error: Exception) -> str:

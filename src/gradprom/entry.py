@@ -7,23 +7,22 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException
 from hydra.plugins.launcher import Launcher
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from gradprom import config
-from gradprom.errors import GradpromError
+from gradprom.composing import Composer
+from gradprom.errors import ConfigError, GradpromError
 from gradprom.identity import digest
 from gradprom.reports import summary
 from gradprom.sweeps import plan as plans
+from gradprom.sweeps import request as requests
 from gradprom.sweeps.display import Display, estimate
+from gradprom.sweeps.request import make_run
 from gradprom.sweeps.run import Run, execute
 from gradprom.training.engine import choose_device
 
@@ -36,40 +35,27 @@ HERE = ("basic", "submitit_local")
 def sweep(
     arguments: list[str], compose: Callable[[list[str]], DictConfig], launcher: Launcher
 ) -> None:
-    """Run the Cartesian product of `arguments`; `compose` makes one job's configuration.
+    """Run what `arguments` ask for: their Cartesian product, or the cells of `experiment=`.
 
-    All jobs are composed, typed and planned, and their data looked at, before one is launched.
-    Exits with 1 if the configuration is wrong or a run failed, with 130 on Ctrl-C.
+    `compose` makes one job's configuration. All jobs are composed, typed and planned, and their
+    data looked at, before one is launched. Exits with 1 if the configuration is wrong or a run
+    failed, with 130 on Ctrl-C.
     """
+    composer = Composer(compose)
     with one_sentence():
-        overrides = OverridesParser.create().parse_overrides(arguments)
-        [jobs] = BasicSweeper.split_arguments(overrides, max_batch_size=None)
-        nodes = [compose(job) for job in jobs]
-        varied = {_key(override) for override in overrides if override.is_sweep_override()}
-        runs = [
-            make_run(
-                OmegaConf.masked_copy(node, [str(key) for key in node if key != "hydra"]),
-                dict(node.hydra.runtime.choices),
-                [text for text in job if text.split("=")[0].lstrip("+~") in varied],
-            )
-            for node, job in zip(nodes, jobs, strict=True)
-        ]
-        options = nodes[0].sweep
-        plan = plans.make(runs, options.retry_failed)
-        if not options.dry_run and nodes[0].hydra.runtime.choices["hydra/launcher"] in HERE:
+        request = requests.read(arguments, composer)
+        node, choices = composer(next(iter(request.jobs.values())))
+        plan = plans.make(request.runs, node.sweep.retry_failed)
+        plan.expansions, plan.asked = request.expansions, request.asked
+        if not node.sweep.dry_run and choices["hydra/launcher"] in HERE:
             rehearse(plan)
-    job_of = {run.id: job for run, job in zip(runs, jobs, strict=True)}
-    pending = [job_of[job.run.id] for job in plan.pending]
+    pending = [request.jobs[job.run.id] for job in plan.pending]
 
     def launch() -> list[Any]:
         # asking a failed job for its `return_value` would raise
         return [job._return_value for job in launcher.launch(pending, initial_job_idx=0)]
 
-    work_through(plan, options.dry_run, launch)
-
-
-def _key(override: Override) -> str:
-    return override.get_key_element().lstrip("+~")
+    work_through(plan, node.sweep.dry_run, launch)
 
 
 def task(node: DictConfig) -> None:
@@ -80,6 +66,11 @@ def task(node: DictConfig) -> None:
         execute(make_run(node, choices, overrides))  # the sweeper shows plan and table
         return
     with one_sentence():
+        if node.experiment:
+            raise ConfigError(
+                f"experiment={node.experiment} is a sweep: python run.py -m "
+                f"experiment={node.experiment}"
+            )
         run = make_run(node, choices, overrides)
     here([run], node.sweep.dry_run, node.sweep.retry_failed)
 
@@ -117,16 +108,6 @@ def rehearse(plan: plans.Plan) -> None:
             if stage.id in plan.stages and not stage.parents and networks not in built:
                 built.add(networks)
                 run.method.begin(stage, {}, epoch_steps=1, device=torch.device("cpu"))
-
-
-def make_run(node: DictConfig, choices: dict[str, str], overrides: list[str]) -> Run:
-    """A typed run from a composed node, labelled by `overrides`."""
-    return Run(
-        config.load(node),
-        yaml=OmegaConf.to_yaml(node, resolve=True),
-        choices={group: name for group, name in choices.items() if "hydra/" not in group},
-        overrides=overrides,
-    )
 
 
 def work_through(plan: plans.Plan, dry_run: bool, launch: Callable[[], list[Any]]) -> None:

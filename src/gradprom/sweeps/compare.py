@@ -8,12 +8,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gradprom.errors import RunError
+from gradprom.reports.bootstrap import DRAWS, Ratio, interval, ratios, resample
 from gradprom.reports.tables import flatten
 from gradprom.sweeps.records import Study
 from gradprom.sweeps.stored import require_finished
-
-RESAMPLES = 2000
-Array = NDArray[np.float64]
 
 
 @dataclass
@@ -73,7 +71,7 @@ def compare(study: Study, first: str, second: str) -> Comparison:
     _require_same_test(*records)
     tables = [_scores(study, record["id"]) for record in records]
     common = tables[0].index.intersection(tables[1].index)
-    one, other = (_ratios(table.loc[common]) for table in tables)
+    one, other = (ratios(table.loc[common]) for table in tables)
     groups = tables[0].loc[common, "group"].to_numpy()
     shared = [metric for metric in one if metric in other]
     if not shared:
@@ -88,69 +86,22 @@ def compare(study: Study, first: str, second: str) -> Comparison:
     )
 
 
-@dataclass
-class Ratio:
-    """A score that is a ratio of sums over images, in each column; then the mean over columns.
-
-    A mean over images is one column of values over ones; mIoU has a column for each class.
-    """
-
-    part: Array
-    """[images, columns]"""
-    whole: Array
-    """[images, columns]"""
-
-    def score(self, weights: Array) -> float:
-        """The score where image i counts `weights[i]` times; empty columns are left out."""
-        whole = weights @ self.whole
-        kept = whole > 0
-        return float(np.mean((weights @ self.part)[kept] / whole[kept])) if kept.any() else np.nan
-
-
 def paired(
     first: dict[str, Ratio], second: dict[str, Ratio], groups: NDArray[Any], seed: int = 0
 ) -> list[Difference]:
     """Scores of two runs on the same images, with intervals for second − first.
 
-    The interval holds 95 % of `RESAMPLES` bootstrap differences: groups (patients) are drawn with
+    The interval holds 95 % of `DRAWS` bootstrap differences: groups (patients) are drawn with
     replacement, then as many images as they have within each. Both runs get the same draws.
     """
     rng = np.random.default_rng(seed)
-    weights = [resample(groups, rng) for _ in range(RESAMPLES)]
-    everything = np.ones(len(groups))
+    weights, everything = resample(groups, DRAWS, rng), np.ones(len(groups))
     found = []
     for metric, one in first.items():
         other = second[metric]
-        drawn = [other.score(w) - one.score(w) for w in weights]
-        low, high = np.nanquantile(drawn, [0.025, 0.975])
-        scores = one.score(everything), other.score(everything)
-        found.append(Difference(metric, *scores, float(low), float(high)))
-    return found
-
-
-def resample(groups: NDArray[Any], rng: np.random.Generator) -> Array:
-    """How often each image is drawn in one bootstrap over groups, then over their images."""
-    _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    order = np.argsort(group, kind="stable")
-    starts = np.cumsum(sizes) - sizes
-    drawn = rng.integers(len(sizes), size=len(sizes))
-    of = np.repeat(drawn, sizes[drawn])
-    images = order[starts[of] + rng.integers(sizes[of])]
-    return np.bincount(images, minlength=len(groups)).astype(float)
-
-
-def _ratios(table: pd.DataFrame) -> dict[str, Ratio]:
-    """The scores a run has, from its table of images."""
-    ones = np.ones((len(table), 1))
-    found = {m: Ratio(table[[m]].to_numpy(), ones) for m in ("psnr", "ssim") if m in table}
-    if "prediction" in table:
-        known = (table[["label"]] >= 0).to_numpy()
-        hits = (table[["prediction"]].to_numpy() == table[["label"]].to_numpy()) & known
-        found["accuracy"] = Ratio(hits.astype(float), known.astype(float))
-    if "union_0" in table:
-        intersection = table.filter(regex=r"^intersection_\d+$").to_numpy(float)
-        union = table.filter(regex=r"^union_\d+$").to_numpy(float)
-        found["miou"] = Ratio(intersection, union)
+        low, high = interval(other.score(weights) - one.score(weights))
+        scores = float(one.score(everything)), float(other.score(everything))
+        found.append(Difference(metric, *scores, low, high))
     return found
 
 

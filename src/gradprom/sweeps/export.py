@@ -12,7 +12,7 @@ from gradprom.files import replacing, write_text
 from gradprom.sweeps import stored
 from gradprom.sweeps.card import card
 from gradprom.sweeps.records import Study
-from gradprom.sweeps.run import restore
+from gradprom.sweeps.scoring import restore
 from gradprom.training.stage import Method
 
 Weights = dict[str, dict[str, Tensor]]

@@ -8,6 +8,7 @@ from gradprom.config import Config
 from gradprom.data.loader import steps_per_epoch
 from gradprom.files import write_json
 from gradprom.identity import digest
+from gradprom.sweeps.expansion import Expansion
 from gradprom.sweeps.run import Run
 from gradprom.training.stage import Stage
 from gradprom.training.store import StageStore
@@ -31,6 +32,12 @@ class Plan:
     retry_failed: bool
     stages: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Name and steps of each distinct stage that is not in the store, by id."""
+    epochs: dict[str, int] = field(default_factory=dict)
+    """Epochs of every stage of a pending job, by id."""
+    expansions: list[Expansion] = field(default_factory=list)
+    """The experiments whose cells the runs are."""
+    asked: list[str] = field(default_factory=list)
+    """The words that narrowed them."""
 
     @property
     def pending(self) -> list[Job]:
@@ -49,9 +56,11 @@ class Plan:
         return self.jobs[0].run.study.folder / "sweeps" / self.id
 
     def keep(self) -> None:
-        """Note which runs are expected, for `gradprom status`."""
+        """Note which runs are expected, for `gradprom status` and `gradprom report`."""
         runs = [{"id": job.run.id, "label": job.run.label} for job in self.jobs]
-        write_json(self.folder / "plan.json", {"runs": runs})
+        names = [expansion.experiment.name for expansion in self.expansions]
+        told = {"runs": runs, "experiments": names, "asked": self.asked}
+        write_json(self.folder / "plan.json", told)
 
     def summary(self) -> str:
         """Such as `6 runs: 6 new, 0 done`, with the rarer states where there are any."""
@@ -71,16 +80,17 @@ def make(runs: list[Run], retry_failed: bool) -> Plan:
     """
     plan = Plan([], retry_failed)
     for run in {run.id: run for run in runs}.values():
-        images = run.images()
+        images, fingerprints = run.images(), run.fingerprints()
         a_epoch = steps_per_epoch(len(images.splits["train"]), run.config.trainer.batch_size)
         lineage = run.method.stage().lineage()
         steps = {stage.id: stage.epochs * a_epoch for stage in lineage}
-        job = Job(run, run.study.state(run.id, images.fingerprint), steps)
+        job = Job(run, run.study.state(run.id, fingerprints), steps)
         plan.jobs.append(job)
         if job in plan.pending:
             store = StageStore(run.study.stages, images.fingerprint)
             for stage in _missing(lineage, store):
                 plan.stages[stage.id] = (stage.name, steps[stage.id])
+            plan.epochs |= {stage.id: stage.epochs for stage in lineage}
     return plan
 
 
@@ -99,7 +109,7 @@ def _missing(lineage: list[Stage], store: StageStore) -> list[Stage]:
 def describe(plan: Plan) -> str:
     """The plan as a person reads it: counts, data, networks, sizes, epochs, what sharing saves."""
     configs = [job.run.config for job in plan.jobs]
-    lines = [plan.summary()]
+    lines = [*tables(plan), plan.summary()]
     for title, tell in _ASPECTS.items():
         told = dict.fromkeys(tell(config) for config in configs)
         lines.append(f"  {title:<11}{'; '.join(told)}")
@@ -108,12 +118,36 @@ def describe(plan: Plan) -> str:
     return "\n".join(lines)
 
 
+def tables(plan: Plan) -> list[str]:
+    """A line for each experiment, and one for each reason why cells of it are left out."""
+    lines = []
+    for expansion in plan.expansions:
+        name, cells = expansion.experiment.title, expansion.cells
+        there = [cell for cell in cells if cell.runs]
+        runs = {run for cell in there for run in cell.runs.values()}
+        lines.append(f"{name}: {len(there)} of {len(cells)} cells, {len(runs)} distinct runs")
+        problems: dict[str, dict[str, None]] = {}
+        for cell in cells:
+            if cell.problem:
+                problem = "wait for their methods" if cell.row.waits_for else cell.problem
+                problems.setdefault(problem, {})[f"{cell.row.group} {cell.row.title}".strip()] = (
+                    None
+                )
+        for problem, rows in problems.items():
+            lines.append(f"  left out   {', '.join(rows)}: {problem}")
+    return lines
+
+
 def _stages(plan: Plan) -> str:
     counts = Counter(name for name, _ in plan.stages.values())
     told = ", ".join(f"{count} × {name}" for name, count in counts.items())
     shared = sum(steps for _, steps in plan.stages.values())
+    epochs = sum(plan.epochs[stage_id] for stage_id in plan.stages)
     alone = sum(sum(job.steps.values()) for job in plan.pending)
+    epochs_alone = sum(plan.epochs[stage_id] for job in plan.pending for stage_id in job.steps)
     saved = f" ({1 - shared / alone:.0%} fewer than each run alone)" if shared < alone else ""
+    if shared < alone:
+        saved += f", {epochs} epochs instead of {epochs_alone}"
     return f"{told or 'nothing, only evaluation'}: {shared} steps{saved}"
 
 

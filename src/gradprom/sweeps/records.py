@@ -5,7 +5,9 @@
                               history.csv    a row for each few steps of each stage
                               scores.csv     a row an image of the test split
                               panels/        degraded | enhanced | clean | error
+                              scores-<set>.csv, panels-<set>/: those of `evaluate_on`
                               progress.json  where a run in progress stands
+    results/<study>/splits/<fingerprint>.json      the ids of each split of a dataset
 
 Nothing here imports torch, so that `gradprom status` answers at once.
 """
@@ -21,6 +23,12 @@ from gradprom.errors import RunError
 from gradprom.files import read_json, write_json
 from gradprom.training.lease import process_start
 
+SCHEMA = 1
+"""Of a record; raised when a key changes its meaning."""
+STARTED = ("id", "status", "config", "dataset")
+"""What no record does without."""
+FINISHED = ("metrics", "training")
+"""What that of a finished run has as well."""
 SILENT = 120.0
 """Seconds without a sign of life after which a run on another machine counts as interrupted."""
 
@@ -47,21 +55,41 @@ class Study:
         """The decoded datasets, shared by all studies."""
         return self.results / "cache"
 
+    def splits(self, fingerprint: str) -> Path:
+        """The ids of the splits of a dataset, by its fingerprint."""
+        return self.folder / "splits" / f"{fingerprint[:16]}.json"
+
     def run(self, run_id: str) -> Path:
         """The folder of a run."""
         return self.folder / "runs" / run_id
 
     def record(self, run_id: str) -> dict[str, Any] | None:
-        """The record of a run; None where there is none."""
-        return read_json(self._record(run_id))
+        """The record of a run; None where there is none, or none that can be read."""
+        record = read_json(self._record(run_id))
+        return None if record is None or _problem(record, run_id) else record
+
+    def has_record(self, run_id: str) -> bool:
+        """Whether there is a record, readable or not."""
+        return self._record(run_id).exists()
 
     def _record(self, run_id: str) -> Path:
         return self.run(run_id) / "record.json"
 
     def records(self) -> list[dict[str, Any]]:
-        """All records of the study, by id."""
-        paths = sorted((self.folder / "runs").glob("*/record.json"))
-        return [record for path in paths if (record := read_json(path)) is not None]
+        """All records of the study that can be read, by id."""
+        return self.load()[0]
+
+    def load(self) -> tuple[list[dict[str, Any]], list[str]]:
+        """All records by id, and a sentence for each that cannot be read."""
+        records, problems = [], []
+        for path in sorted((self.folder / "runs").glob("*/record.json")):
+            record = read_json(path)
+            problem = _problem(record, path.parent.name)
+            if problem:
+                problems.append(f"{path}: {problem}; the next sweep that needs it trains it again")
+            else:
+                records.append(record)
+        return records, problems
 
     def resolve(self, prefix: str) -> dict[str, Any]:
         """The record whose id begins with `prefix`.
@@ -80,17 +108,18 @@ class Study:
             f"study {self.name} has no run {prefix}; `gradprom status study={self.name}` lists them"
         )
 
-    def state(self, run_id: str, fingerprint: str | None = None) -> str:
+    def state(self, run_id: str, fingerprints: dict[str, str] | None = None) -> str:
         """`new`, `done`, `failed`, `running`, `interrupted`, or `other data`.
 
-        A run counts as done, or as failed, only for the dataset content it was trained on.
+        A run counts as done, or as failed, only for the dataset content it was trained and tested
+        on: the `fingerprints` of its test sets by name, "" its own dataset's.
         """
         record = self.record(run_id)
         if record is None:
             return "new"
         if record["status"] == "started":
             return "running" if self._lives(run_id, record) else "interrupted"
-        if fingerprint not in (None, record["dataset"]["fingerprint"]):
+        if fingerprints not in (None, fingerprints_of(record)):
             return "other data"
         return {"finished": "done", "failed": "failed"}[record["status"]]
 
@@ -120,3 +149,31 @@ class Study:
         target.parent.mkdir(parents=True, exist_ok=True)
         os.rename(path, target)
         return target
+
+
+def _problem(record: Any, run_id: str) -> str:
+    """Why a record is of no use; nothing where it is."""
+    if not isinstance(record, dict):
+        return "truncated or no JSON"
+    if record.get("schema", SCHEMA) != SCHEMA:
+        return f"written as schema {record['schema']}, and this version reads {SCHEMA}"
+    finished = FINISHED if record.get("status") == "finished" else ()
+    missing = [key for key in (*STARTED, *finished) if key not in record]
+    if missing:
+        return f"lacks {', '.join(missing)}"
+    return "" if record["id"] == run_id else f"is that of run {record['id']}"
+
+
+def fingerprints_of(record: dict[str, Any]) -> dict[str, str]:
+    """What a run was trained and tested on: "" its own dataset, and its further test sets."""
+    others = record.get("evaluate_on", {})
+    told = {name: other["fingerprint"] for name, other in others.items()}
+    return {"": record["dataset"]["fingerprint"], **told}
+
+
+def open_share(record: dict[str, Any] | None) -> float | None:
+    """Share of open gates in a finished run's coupled training, mean over its tasks, in [0, 1]."""
+    if record is None or record["status"] != "finished":
+        return None
+    shares = [value for key, value in record["training"].items() if key.startswith("gate_")]
+    return sum(shares) / len(shares) if shares else None

@@ -18,12 +18,12 @@ import torch
 from gradprom.config import Config, component
 from gradprom.data import base
 from gradprom.data.loader import Loader
-from gradprom.errors import RunError
-from gradprom.files import replacing, write_json, write_text
+from gradprom.files import write_json, write_text
 from gradprom.identity import digest
 from gradprom.sweeps import provenance, tensorboard
-from gradprom.sweeps.records import Study
-from gradprom.training import engine, evaluation
+from gradprom.sweeps.records import SCHEMA, Study
+from gradprom.sweeps.scoring import describe, score
+from gradprom.training import engine
 from gradprom.training.stage import Method, Stage, Training
 from gradprom.training.store import Slot, StageStore
 
@@ -54,8 +54,9 @@ class Run:
 
     @functools.cached_property
     def id(self) -> str:
-        """The run's id: what was trained and how it was evaluated."""
-        return digest([self.training_id, self.config.evaluation])
+        """The run's id: what was trained, how and on what it was evaluated."""
+        others = [self.config.evaluate_on] if self.config.evaluate_on else []
+        return digest([self.training_id, self.config.evaluation, *others])
 
     @property
     def study(self) -> Study:
@@ -71,6 +72,18 @@ class Run:
         """The dataset, decoded; read once in a process."""
         return _images(_Hashable(self.config.dataset), self.study.cache)
 
+    def test_sets(self) -> dict[str, base.Images]:
+        """The further datasets to test on, decoded, by name."""
+        return {
+            options.name: _images(_Hashable(options), self.study.cache)
+            for options in self.config.evaluate_on
+        }
+
+    def fingerprints(self) -> dict[str, str]:
+        """Of all data the run needs: "" its own dataset's, then those of the further test sets."""
+        others = {name: images.fingerprint for name, images in self.test_sets().items()}
+        return {"": self.images().fingerprint, **others}
+
 
 @dataclass(frozen=True)
 class _Hashable:
@@ -82,7 +95,7 @@ class _Hashable:
         return hash(json.dumps(dataclasses.asdict(self.options), sort_keys=True))
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=3)
 def _images(key: _Hashable, cache: Path) -> base.Images:
     source = component("dataset", key.options.name).build(key.options)
     return base.load(source, cache)
@@ -99,24 +112,30 @@ def execute(run: Run) -> dict[str, Any]:
     torch.set_num_threads(run.config.trainer.threads)
     device = engine.choose_device(run.config.trainer.device)
     images = run.images()
-    state = run.study.state(run.id, images.fingerprint)
+    state = run.study.state(run.id, run.fingerprints())
     if state == "done":
         return run.study.record(run.id) or {}
-    if state == "other data":
+    if state == "other data" or (state == "new" and run.study.has_record(run.id)):
         run.study.set_aside(run.study.run(run.id))
+    for data in (images, *run.test_sets().values()):
+        _keep_splits(run, data)
     head = _head(run, images, device)
     _write_record(run, {**head, "status": "started"})
     began = time.monotonic()
     try:
         artefact = _train(run, images, device)
-        results = _evaluate(run, artefact, images, device)
+        write_text(
+            run.study.run(run.id) / "history.csv",
+            pd.DataFrame(artefact["history"]).to_csv(index=False),
+        )
+        results = score(run, artefact["weights"], device)
     except Exception as error:
         _write_record(run, {**head, "status": "failed", "error": _describe(error)})
         raise
     record = {
         **head,
         "status": "finished",
-        "metrics": results,
+        **results,
         "training": _last_values(artefact["history"]),
         "stages": artefact["stages"],
         "interruptions": sum(stage["interruptions"] for stage in artefact["stages"]),
@@ -128,11 +147,19 @@ def execute(run: Run) -> dict[str, Any]:
     return record
 
 
+def _keep_splits(run: Run, images: base.Images) -> None:
+    """The ids of each split, once for all runs of a study that share the data."""
+    path = run.study.splits(images.fingerprint)
+    if not path.exists():
+        ids = {name: [images.ids[row] for row in rows] for name, rows in images.splits.items()}
+        write_json(path, ids)
+
+
 def _head(run: Run, images: base.Images, device: torch.device) -> dict[str, Any]:
     """What is known of a run before it is trained."""
     config = run.config
-    counts = {split: len(rows) for split, rows in images.splits.items()}
     return {
+        "schema": SCHEMA,
         "id": run.id,
         "training_id": run.training_id,
         "seed": config.seed,
@@ -142,8 +169,7 @@ def _head(run: Run, images: base.Images, device: torch.device) -> dict[str, Any]
         "dataset": {
             "name": config.dataset.name,
             "split": getattr(config.dataset, "split", "its own"),
-            "counts": counts,
-            "fingerprint": images.fingerprint,
+            **describe(images),
         },
         "git": provenance.revision(),
         "packages": provenance.packages(),
@@ -243,53 +269,6 @@ def _teller(run: Run) -> Callable[[engine.Progress], None]:
         )
 
     return tell
-
-
-def _evaluate(
-    run: Run, artefact: dict[str, Any], images: base.Images, device: torch.device
-) -> dict[str, float]:
-    """Score the test split, and write scores, history, configuration and panels."""
-    config, folder = run.config, run.study.run(run.id)
-    restore(run.method, artefact["weights"], device, run.id)
-    scores = evaluation.evaluate(run.method, images, config.degradation, config.evaluation, device)
-    write_text(folder / "scores.csv", scores.to_csv(index=False))
-    write_text(folder / "history.csv", pd.DataFrame(artefact["history"]).to_csv(index=False))
-    if "psnr" in scores:
-        pictures = evaluation.panels(
-            run.method, images, config.degradation, config.evaluation, device
-        )
-        _write_panels(folder / "panels", pictures)
-    return evaluation.summarise(scores, len(config.facts.classes))
-
-
-def restore(method: Method, weights: dict[str, Any], device: torch.device, run_id: str) -> None:
-    """Fill a method's networks with a run's weights.
-
-    Raises
-    ------
-    RunError
-        If the weights are those of another architecture.
-    """
-    try:
-        method.restore(weights, device)
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, KeyError) as error:
-        raise RunError(
-            f"the weights of run {run_id} are those of another architecture than its "
-            f"configuration names: {str(error).splitlines()[-1].strip()}"
-        ) from error
-
-
-def _write_panels(folder: Path, pictures: dict[str, Any]) -> None:
-    from PIL import Image
-
-    for number, (image_id, pixels) in enumerate(pictures.items()):
-        # ids come from file names, so the number alone names the file
-        picture = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
-        picture.info["id"] = image_id
-        with replacing(folder / f"{number:02d}.png") as stream:
-            picture.save(stream, format="PNG")
 
 
 def _write_record(run: Run, record: dict[str, Any]) -> None:

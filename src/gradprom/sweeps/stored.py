@@ -12,7 +12,8 @@ from gradprom import config
 from gradprom.errors import ConfigError, RunError
 from gradprom.files import DamagedFile, load_state
 from gradprom.sweeps.records import Study
-from gradprom.sweeps.run import Run, restore
+from gradprom.sweeps.run import Run
+from gradprom.sweeps.scoring import restore
 from gradprom.training.stage import Method
 from gradprom.training.store import StageStore
 

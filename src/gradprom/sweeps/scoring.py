@@ -1,0 +1,98 @@
+"""What a trained run scores on its test sets: numbers, tables of images, pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from gradprom import metrics
+from gradprom.data.base import Images
+from gradprom.data.loader import Batch
+from gradprom.errors import RunError
+from gradprom.files import replacing, write_text
+from gradprom.training import evaluation
+from gradprom.training.stage import Method
+
+if TYPE_CHECKING:
+    from gradprom.sweeps.run import Run
+
+
+def score(run: Run, weights: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """Evaluate a run on its test split and its further test sets; the parts of its record.
+
+    Leaves `scores.csv` and `panels/` in the run's folder, for a further test set
+    `scores-<name>.csv` and `panels-<name>/`. A further set's labels and masks are not of the
+    recognizer's classes: it has the scores of the images alone.
+    """
+    restore(run.method, weights, device, run.id)
+    found: dict[str, Any] = {"metrics": _score(run, run.method, run.images(), device, "")}
+    for name, images in run.test_sets().items():
+        scores = _score(run, ImageScores(run.method), images, device, f"-{name}")
+        found.setdefault("evaluate_on", {})[name] = {"metrics": scores, **describe(images)}
+    return found
+
+
+def describe(images: Images) -> dict[str, Any]:
+    """What a record says of a dataset's content."""
+    counts = {split: len(rows) for split, rows in images.splits.items()}
+    return {"counts": counts, "fingerprint": images.fingerprint}
+
+
+class ImageScores:
+    """A method seen as an enhancer alone."""
+
+    def __init__(self, method: Method):
+        self.enhance = method.enhance
+
+    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
+        """PSNR and SSIM of the enhanced images."""
+        enhanced = self.enhance(batch.input)
+        return {
+            "psnr": metrics.psnr(enhanced, batch.target),
+            "ssim": metrics.ssim(enhanced, batch.target),
+        }
+
+
+def _score(
+    run: Run, method: Any, images: Images, device: torch.device, suffix: str
+) -> dict[str, float]:
+    config, folder = run.config, run.study.run(run.id)
+    setting = images, config.degradation, config.evaluation, device
+    scores = evaluation.evaluate(method, *setting)
+    write_text(folder / f"scores{suffix}.csv", scores.to_csv(index=False))
+    if "psnr" in scores:
+        _write_panels(folder / f"panels{suffix}", evaluation.panels(method, *setting))
+    return evaluation.summarise(scores, len(config.facts.classes))
+
+
+def restore(method: Method, weights: dict[str, Any], device: torch.device, run_id: str) -> None:
+    """Fill a method's networks with a run's weights.
+
+    Raises
+    ------
+    RunError
+        If the weights are those of another architecture.
+    """
+    try:
+        method.restore(weights, device)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, KeyError) as error:
+        raise RunError(
+            f"the weights of run {run_id} are those of another architecture than its "
+            f"configuration names: {str(error).splitlines()[-1].strip()}"
+        ) from error
+
+
+def _write_panels(folder: Path, pictures: dict[str, Any]) -> None:
+    from PIL import Image
+
+    for number, (image_id, pixels) in enumerate(pictures.items()):
+        # ids come from file names, so the number alone names the file
+        picture = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
+        picture.info["id"] = image_id
+        with replacing(folder / f"{number:02d}.png") as stream:
+            picture.save(stream, format="PNG")
