@@ -16,8 +16,7 @@ import small_runs
 import torch
 from fixtures import covid_ct_folder
 
-import gradprom
-from gradprom import cli, sweeps
+from gradprom import cli, composing, sweeps
 from gradprom.files import load_state, read_json
 from gradprom.sweeps.records import Study
 from gradprom.training.lease import Applicant
@@ -58,6 +57,7 @@ def test_every_command_has_help() -> None:
         "data",
         "status",
         "report",
+        "figure",
         "enhance",
         "compare",
         "export",
@@ -122,7 +122,7 @@ def test_a_wrong_configuration_is_told_without_a_traceback(override: str, senten
 def test_without_a_clone_there_is_no_configuration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gradprom, "__file__", str(tmp_path / "lib" / "gradprom" / "__init__.py"))
+    monkeypatch.setattr(composing, "CONF", tmp_path / "conf")
     with pytest.raises(SystemExit, match="^gradprom: there is no .*conf: install from a clone"):
         cli.main(["data", "check"])
 
@@ -141,6 +141,9 @@ def keep_record(study: Study, run_id: str, status: str, **more: Any) -> None:
         "pid": 1,
         "training_id": "t",
         "dataset": {"fingerprint": "f" * 64},
+        "config": {},
+        "metrics": {},
+        "training": {},
     }
     (folder / "record.json").write_text(json.dumps({**head, **more}))
 

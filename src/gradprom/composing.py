@@ -6,7 +6,6 @@ groups alone; plain values are then set on a copy, by Hydra's own function.
 
 import copy
 from collections.abc import Callable
-from pathlib import Path
 
 import hydra
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -16,11 +15,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
-import gradprom
 from gradprom import config
+from gradprom.config import CONF
 from gradprom.errors import ConfigError
-
-CONF = Path(gradprom.__file__).parents[2] / "conf"
 
 
 class Composer:
@@ -60,6 +57,15 @@ def _sets_a_value(override: Override) -> bool:
     return plain and "/" not in key and not (CONF / key).is_dir()
 
 
+def sentence(error: Exception) -> str:
+    """What Hydra refused and why, in one line."""
+    first = str(error).strip().splitlines()[0]
+    if isinstance(error, HydraException) and error.__cause__:
+        # the value is in Hydra's first line, what is wrong with it in OmegaConf's
+        return f"{first.rstrip('.')}: {str(error.__cause__).strip().splitlines()[0]}"
+    return first
+
+
 def compose(words: list[str]) -> DictConfig:
     """What `run.py` would compose from the same words, the node `hydra` included.
 
@@ -75,4 +81,4 @@ def compose(words: list[str]) -> DictConfig:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
             return hydra.compose("config", words, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(sentence(error)) from error

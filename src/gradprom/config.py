@@ -10,6 +10,7 @@ import math
 import pkgutil
 import re
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,8 +18,10 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gradprom.errors import ConfigError
+from gradprom.errors import ConfigError, NotServed
 
+CONF = Path(__file__).parents[2] / "conf"
+"""Where the files of the groups are, in a clone."""
 # group of the configuration → package whose modules are its components
 PACKAGES = {
     "dataset": "gradprom.data",
@@ -234,7 +237,7 @@ def _test_set(node: DictConfig, entry: Any, facts: Any) -> Any:
     chosen = options("dataset", OmegaConf.create({**shared, **given}))
     channels = _facts(chosen).channels
     if channels != facts.channels:
-        raise ConfigError(
+        raise NotServed(
             f"evaluate_on={chosen.name} has images of {channels} channel(s) and the networks take "
             f"{facts.channels}; choose a dataset of {facts.channels}"
         )
@@ -309,12 +312,12 @@ def _check_together(config: Config) -> None:
     """What single values cannot tell: whether the parts fit each other."""
     tasks, facts, dataset = config.auxiliary.tasks, config.facts, config.dataset.name
     if "diagnosis" in tasks and not facts.classes:
-        raise ConfigError(
+        raise NotServed(
             f"auxiliary=diagnosis needs class labels and dataset={dataset} has none; "
             f"use auxiliary=segmentation or auxiliary=none"
         )
     if "segmentation" in tasks and not facts.mask_classes:
-        raise ConfigError(
+        raise NotServed(
             f"auxiliary=segmentation needs masks and dataset={dataset} has none; "
             f"use auxiliary=diagnosis or auxiliary=none"
         )

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from gradprom.composing import Composer
+from gradprom.composing import Composer, sentence
 from gradprom.errors import ConfigError, GradpromError
 from gradprom.identity import digest
 from gradprom.reports import summary
@@ -153,15 +153,7 @@ def one_sentence() -> Iterator[None]:
             sys.exit(f"gradprom: {error}")
         group, _, name = error.missing_cfg_file.rpartition("/")
         sys.exit(f"gradprom: {group}={name} is unknown; choose from {', '.join(error.options)}")
-    except HydraException as error:
-        # the value is in Hydra's first line, what is wrong with it in OmegaConf's
-        reason = f": {_first_line(error.__cause__)}" if error.__cause__ else ""
-        sys.exit(f"gradprom: {_first_line(error).rstrip('.')}{reason}")
-    except OmegaConfBaseException as error:
-        sys.exit(f"gradprom: {_first_line(error)}")
+    except (HydraException, OmegaConfBaseException) as error:
+        sys.exit(f"gradprom: {sentence(error)}")
     except GradpromError as error:
         sys.exit(f"gradprom: {error}")
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0]

@@ -15,3 +15,7 @@ class DataError(GradpromError):
 
 class RunError(GradpromError):
     """A run, record or checkpoint cannot be used as asked."""
+
+
+class NotServed(ConfigError):
+    """The dataset lacks what a configuration asks of it: labels, masks, or channels."""

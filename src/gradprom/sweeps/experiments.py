@@ -11,12 +11,10 @@ from typing import Any
 
 import yaml
 
-import gradprom
-from gradprom.config import Root
+from gradprom.config import CONF, Root
 from gradprom.errors import ConfigError
 
-FOLDER = Path(gradprom.__file__).parents[2] / "experiments"
-CONF = Path(gradprom.__file__).parents[2] / "conf"
+FOLDER = CONF.parent / "experiments"
 
 METRICS = {
     "psnr": "PSNR",
@@ -30,6 +28,8 @@ METRICS = {
 PUBLISHED_KEYS = ("row", "setting", "auxiliary", "backbone", "block")
 """Columns of published.csv that tell one number from another."""
 
+# the C one reads ten times as fast, where it is there
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _OTHERS = ("claims", "figures")
 """Files of the folder that are no experiments."""
 
@@ -136,7 +136,7 @@ def document(path: Path) -> "Reader":
         If it is no YAML, with the line.
     """
     try:
-        return Reader(path, yaml.compose(path.read_text(), yaml.SafeLoader))
+        return Reader(path, yaml.compose(path.read_text(), _LOADER))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{path.name}:{line}: {error.problem}") from error

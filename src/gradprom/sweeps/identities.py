@@ -11,14 +11,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gradprom.composing import CONF
-from gradprom.errors import RunError
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from gradprom.composing import sentence
+from gradprom.config import CONF
+from gradprom.errors import ConfigError, GradpromError, RunError
 from gradprom.files import read_json, write_json
 from gradprom.identity import digest
 from gradprom.sweeps.expansion import Identity, Words
 
 PLACES = ("study", "results", "data_root", "logger")
 """Keys that say where a run's files are and cannot change what it is."""
+REFUSED = 3
+"""Exit code of the other process for words that are not allowed; it prints the sentence."""
 
 
 def is_place(word: str) -> bool:
@@ -32,8 +38,10 @@ def known(asked: list[Words], results: Path) -> list[Identity]:
 
     Raises
     ------
+    ConfigError
+        For words that are not allowed.
     RunError
-        If working them out failed for a reason that has nothing to do with the words.
+        If working them out failed for a reason that has nothing to do with them.
     """
     path = _path(results)
     kept = read_json(path) or {}
@@ -57,6 +65,8 @@ def _work_out(asked: list[Words]) -> dict[str, list[str]]:
     """In another process, so that this one need not import torch."""
     command = [sys.executable, "-m", "gradprom.sweeps.identities"]
     done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True)
+    if done.returncode == REFUSED:
+        raise ConfigError(done.stderr.strip())
     if done.returncode:
         raise RunError(f"the runs of the tables are not to be found: {done.stderr.strip()}")
     return {
@@ -73,7 +83,8 @@ def _path(results: Path) -> Path:
 def _code() -> str:
     """A digest of all that an identity follows from."""
     source = Path(__file__).parents[1]
-    files = [*sorted(source.rglob("*.py")), *sorted(CONF.rglob("*.yaml"))]
+    code = [p for p in sorted(source.rglob("*.py")) if p.parent.name not in ("reports", "figures")]
+    files = [*code, *sorted(CONF.rglob("*.yaml"))]
     total = hashlib.sha256()
     for file in files:
         total.update(file.read_bytes())
@@ -84,7 +95,11 @@ def _main() -> None:
     from gradprom.sweeps.request import identify_with, shell_composer
 
     identify = identify_with(shell_composer(), {}, [])
-    found = identify(json.load(sys.stdin))
+    try:
+        found = identify(json.load(sys.stdin))
+    except (GradpromError, HydraException, OmegaConfBaseException) as error:
+        print(sentence(error), file=sys.stderr)
+        sys.exit(REFUSED)
     json.dump([[identity.id, identity.problem] for identity in found], sys.stdout)
 
 

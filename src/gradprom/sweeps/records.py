@@ -21,6 +21,7 @@ from typing import Any
 
 from gradprom.errors import RunError
 from gradprom.files import read_json, write_json
+from gradprom.identity import LENGTH
 from gradprom.training.lease import process_start
 
 SCHEMA = 1
@@ -81,9 +82,10 @@ class Study:
 
     def load(self) -> tuple[list[dict[str, Any]], list[str]]:
         """All records by id, and a sentence for each that cannot be read."""
-        records, problems = [], []
+        records: list[dict[str, Any]] = []
+        problems = []
         for path in sorted((self.folder / "runs").glob("*/record.json")):
-            record = read_json(path)
+            record = read_json(path) or {}
             problem = _problem(record, path.parent.name)
             if problem:
                 problems.append(f"{path}: {problem}; the next sweep that needs it trains it again")
@@ -99,7 +101,8 @@ class Study:
         RunError
             If there is none, or more than one.
         """
-        found = [r for r in self.records() if r["id"].startswith(prefix)]
+        whole = self.record(prefix) if len(prefix) == LENGTH else None
+        found = [whole] if whole else [r for r in self.records() if r["id"].startswith(prefix)]
         if len(found) == 1:
             return found[0]
         if found:
@@ -153,7 +156,7 @@ class Study:
 
 def _problem(record: Any, run_id: str) -> str:
     """Why a record is of no use; nothing where it is."""
-    if not isinstance(record, dict):
+    if not record or not isinstance(record, dict):
         return "truncated or no JSON"
     if record.get("schema", SCHEMA) != SCHEMA:
         return f"written as schema {record['schema']}, and this version reads {SCHEMA}"

@@ -5,13 +5,11 @@ from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from gradprom import composing, config
 from gradprom.composing import Composer
-from gradprom.errors import ConfigError, DataError
+from gradprom.errors import DataError, NotServed
 from gradprom.sweeps import identities
 from gradprom.sweeps.expansion import (
     Expansion,
@@ -103,8 +101,8 @@ def identify_with(composer: Composer, built: dict[str, Run], places: Words) -> I
             label = [word for word in words if word not in common]
             try:
                 run = make_run(*composer([*words, *places]), label)
-            except (ConfigError, HydraException, OmegaConfBaseException) as error:
-                found.append(Identity(problem=str(error).strip().splitlines()[0]))
+            except NotServed as error:
+                found.append(Identity(problem=str(error)))
                 continue
             built.setdefault(run.id, run)
             found.append(Identity(run.id))

@@ -17,11 +17,12 @@ def overview(study: Study) -> str:
 
     `missing` are runs that a sweep has planned and that have no record.
     """
-    records = {record["id"]: record for record in study.records()}
+    found, problems = study.load()
+    records = {record["id"]: record for record in found}
     planned = _planned(study)
     states = {run_id: study.state(run_id) for run_id in records}
     states |= {run_id: "missing" for run_id in planned if run_id not in records}
-    if not states:
+    if not states and not problems:
         return f"study {study.name}: no runs in {study.folder}"
     counts = Counter(states.values())
     told = ", ".join(f"{counts[s]} {s}" for s in STATES if counts[s] or s == "done")
@@ -31,6 +32,7 @@ def overview(study: Study) -> str:
             label = planned.get(run_id) or " ".join(records[run_id]["overrides"]) or "defaults"
             place = _place(study, run_id, records.get(run_id), state)
             lines.append(f"  {state:<12}{run_id}  {label}{place}")
+    lines += [f"  unreadable  {problem}" for problem in problems]
     return "\n".join(lines)
 
 
