@@ -1,0 +1,46 @@
+"""Class activation maps (Zhou et al. 2016) of classifiers that end in a mean and a linear layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gradprom.models.recognizers import Recognizer
+from gradprom.models.small import SmallClassifier
+
+
+@torch.no_grad()
+def class_activation(recognizer: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Maps [B, classes, h, w] and logits [B, classes] of images [B, C, H, W] in [0, 1].
+
+    A map's mean over space is its class's logit without the bias.
+
+    Raises TypeError for a network of another kind.
+    """
+    features, head = _parts(recognizer.eval(), images)
+    maps = torch.einsum("bkhw,ck->bchw", features, head.weight)
+    return maps, maps.mean(dim=(2, 3)) + head.bias
+
+
+def _parts(recognizer: nn.Module, images: Tensor) -> tuple[Tensor, nn.Linear]:
+    """The features that are averaged, and the linear layer behind."""
+    if isinstance(recognizer, SmallClassifier):
+        return recognizer.features(images), recognizer.head
+    if isinstance(recognizer, Recognizer) and not recognizer.per_pixel:
+        network: Any = recognizer.network
+        features = network.forward_features(recognizer.normalization(images))
+        return features, network.get_classifier()
+    raise TypeError(f"{type(recognizer).__name__} is no classifier with a linear head")
+
+
+def evidence(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """The positive part of maps [B, h, w] at an image's size, [B, H, W] (bilinear)."""
+    return F.interpolate(maps[:, None].clamp(min=0), size, mode="bilinear")[:, 0]
+
+
+def share_inside(evidence: Tensor, mask: Tensor) -> float:
+    """How much of a map [H, W] >= 0 lies where the mask [H, W] is true; NaN for an empty map."""
+    return float((evidence * mask).sum() / evidence.sum())

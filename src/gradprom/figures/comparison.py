@@ -1,0 +1,120 @@
+"""Figures 4 and 6: degraded, each method's result, clean; below, where each is wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gradprom import metrics
+from gradprom.data.loader import Batch
+from gradprom.degradations import enlarge
+from gradprom.figures.chosen import Choice, Entrant
+from gradprom.figures.sheet import Box, Strip, Tile
+from gradprom.figures.shown import Trained, detail, examples, foreground, load, picture
+from gradprom.sweeps.records import Study
+
+
+def compare(
+    choices: list[Choice], study: Study, device: torch.device, count: int
+) -> tuple[list[Strip], str]:
+    """Two strips for each of `count` test images of each panel, and the caption."""
+    strips: list[Strip] = []
+    told = []
+    for number, choice in enumerate(choices):
+        letter = f"({chr(ord('a') + number)}) " if len(choices) > 1 else ""
+        if choice.finished:
+            panel, caption = _panel(choice, study, device, count, letter)
+            strips += panel
+            told.append(letter + caption)
+        else:
+            strips.append(_empty(choice, letter))
+            told.append(f"{letter}{choice.panel.table}: not run.")
+    columns = max(len(strip.tiles) for strip in strips)
+    return [_padded(strip, columns) for strip in strips], " ".join([*told, _HOW])
+
+
+_HOW = (
+    "Numbers: PSNR and SSIM of the very image that is shown. Boxes are zoomed; they lie where the "
+    "clean image has most detail. Lower rows: |image − clean|, mean over the channels, one "
+    "brightness for a row, set by the results. The images are taken at equal distances in the "
+    "test split."
+)
+
+
+def _panel(
+    choice: Choice, study: Study, device: torch.device, count: int, letter: str
+) -> tuple[list[Strip], str]:
+    reference = load(choice.finished[0], study, device)
+    batch = examples(reference, count, device)
+    results: list[tuple[str, Tensor | str]] = []
+    runs = []
+    for entrant in choice.entrants:
+        found = result(entrant, reference, batch, study, device)
+        results.append((entrant.title, found[0]))
+        runs += found[1]
+    dataset = reference.run.config.dataset.name
+    told = f"{dataset}, {choice.column}; test images {', '.join(batch.ids)}; {'; '.join(runs)}."
+    label = f"{letter}{dataset}\n{choice.column}"
+    return [s for n in range(len(batch.ids)) for s in _example(batch, results, n, label)], told
+
+
+def result(
+    entrant: Entrant, reference: Trained, batch: Batch, study: Study, device: torch.device
+) -> tuple[Tensor | str, list[str]]:
+    """What a method makes of the images, or why there is nothing; and its run in words."""
+    if entrant.record is None:
+        return entrant.reason, []
+    same = reference.record["dataset"]["fingerprint"]
+    if entrant.record["dataset"]["fingerprint"] != same:
+        return "other data", []
+    trained = load(entrant, study, device)
+    return trained.method.enhance(batch.input), [trained.told]
+
+
+def _example(
+    batch: Batch, results: list[tuple[str, Tensor | str]], number: int, label: str
+) -> list[Strip]:
+    """The images, and their errors below."""
+    clean = batch.target[number]
+    box = detail(picture(clean), foreground(batch, number))
+    degraded = enlarge(batch.input, batch.target.shape[-2:])
+    shown = [("degraded", degraded), *results]
+    errors = [_error(image[number], clean) for _, image in shown if isinstance(image, Tensor)]
+    # the degraded input is so far off that it would leave the results dark
+    top = max(float(np.quantile(error, 0.995)) for error in errors[1:])
+    images, below = [], []
+    for title, image in shown:
+        if isinstance(image, str):
+            images.append(Tile(title=title, reason=image))
+            below.append(Tile())
+        else:
+            images.append(scored(image[number], clean, title, box))
+            below.append(Tile(_error(image[number], clean), top=top))
+    images.append(Tile(picture(clean), "clean", box=box))
+    return [Strip(images, label), Strip([*below, Tile()], "error", (top, "|image − clean|"))]
+
+
+def scored(image: Tensor, clean: Tensor, title: str, box: Box) -> Tile:
+    """An image under its title, PSNR and SSIM."""
+    pair = image[None].clamp(0, 1), clean[None]
+    told = f"{title}\n{metrics.psnr(*pair).item():.2f} dB, {metrics.ssim(*pair).item():.3f}"
+    return Tile(picture(image), told, box=box)
+
+
+def _error(image: Tensor, clean: Tensor) -> np.ndarray:
+    """|image − clean| [H, W], mean over the channels."""
+    return (image - clean).abs().mean(0).cpu().numpy()
+
+
+def _empty(choice: Choice, letter: str) -> Strip:
+    titles = ["degraded", *(entrant.title for entrant in choice.entrants), "clean"]
+    reasons = ["not run", *(entrant.reason for entrant in choice.entrants), "not run"]
+    tiles = [Tile(title=t, reason=r) for t, r in zip(titles, reasons, strict=True)]
+    return Strip(tiles, f"{letter}{choice.panel.table}")
+
+
+def _padded(strip: Strip, columns: int) -> Strip:
+    """With empty places before the last, so that all clean images stand below each other."""
+    missing = columns - len(strip.tiles)
+    return Strip([*strip.tiles[:-1], *[Tile()] * missing, strip.tiles[-1]], strip.label, strip.bar)
