@@ -4,18 +4,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from PIL import Image
 
 from gradprom.files import replacing
 from gradprom.reports.tables import Record, build
 from gradprom.sweeps.records import Study
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402  (the backend comes first)
-from matplotlib.axes import Axes  # noqa: E402
 
 CURVES = {
     "psnr": "PSNR of training batches, dB",
@@ -44,7 +41,7 @@ def draw(records: list[Record], study: Study, path: Path) -> None:
         if (cell := row.cells.get((column, "psnr"))) is not None
     }
     labels = [row.label for row in rows]
-    figure = plt.figure(
+    figure = Figure(
         figsize=(2.0 * (len(labels) + 2), 2.1 * len(table.columns) + 2.6), layout="constrained"
     )
     grid = figure.add_gridspec(2, 1, height_ratios=[2.1 * len(table.columns), 2.6])
@@ -57,7 +54,6 @@ def draw(records: list[Record], study: Study, path: Path) -> None:
     _curves(figure.add_subfigure(grid[1]).subplots(1, len(CURVES)), shown, study)
     with replacing(path) as stream:
         figure.savefig(stream, dpi=110, format="png")
-    plt.close(figure)
 
 
 def _pictures(

@@ -17,9 +17,10 @@ class Published:
 
 
 @functools.cache
-def _lines() -> list[dict[str, str]]:
+def _lines(table: int, metric: str) -> list[dict[str, str]]:
     with (FOLDER / "published.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+        lines = list(csv.DictReader(file))
+    return [x for x in lines if (x["table"], x["metric"]) == (str(table), METRICS[metric])]
 
 
 def published(experiment: Experiment, row: Row, column: Column, metric: str) -> Published | None:
@@ -33,8 +34,8 @@ def published(experiment: Experiment, row: Row, column: Column, metric: str) -> 
     if experiment.published is None:
         return None
     wanted = {"row": row.title, **column.published, **row.published}
-    wanted |= {"table": str(experiment.published), "metric": METRICS[metric]}
-    found = [line for line in _lines() if all(line[k] == v for k, v in wanted.items())]
+    lines = _lines(experiment.published, metric)
+    found = [line for line in lines if all(line[k] == v for k, v in wanted.items())]
     if len(found) > 1:
         raise ConfigError(
             f"{experiment.name}.yaml: {row.label}, {column.title}: {len(found)} published numbers "

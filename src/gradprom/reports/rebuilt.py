@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from gradprom.identity import digest
 from gradprom.reports.published import Published, degraded_inputs, published
 from gradprom.reports.statistics import Estimate, estimate
 from gradprom.sweeps.expansion import Cell, Expansion
@@ -17,6 +18,8 @@ Record = dict[str, Any]
 DIGITS = {"psnr": 3, "ssim": 3, "accuracy": 3, "miou": 3, "ratio": 4, "gate": 2}
 RANKED = ("psnr", "ssim", "accuracy", "miou")
 """Metrics of which more is better."""
+LONGEST = 100
+"""Characters of what was asked in a file's name; many file systems take 255 in all."""
 _STATES = {"failed": "failed", "started": "not finished"}
 
 
@@ -82,9 +85,11 @@ class Rebuilt:
 
     @property
     def key(self) -> str:
-        """A name for files: the experiment's, with what was asked."""
+        """A name for files: the experiment's, with what was asked, or a digest of it if long."""
         told = "-".join(word.replace("=", "_") for word in self.asked)
         kept = "".join(c if c.isalnum() or c in "_.-" else "_" for c in told)
+        if len(kept) > LONGEST:
+            kept = digest(self.asked)
         return "-".join(filter(None, [self.experiment.name, kept]))
 
 
@@ -148,7 +153,7 @@ def _shown(cell: Cell, metric: str, records: dict[str, Record], current: dict[st
     }
     shown = Shown(metric, estimate(list(values.values())))
     shown.finished = {seed: cell.runs[seed] for seed in values}
-    shown.states = _states(cell, kept, len(values), bool(other))
+    shown.states = _states(cell, kept, bool(other))
     return shown
 
 
@@ -165,13 +170,13 @@ def score(record: Record, metric: str, test_set: str = "") -> float | None:
     return metrics.get(metric)
 
 
-def _states(cell: Cell, records: dict[int, Record], finished: int, other: bool) -> list[str]:
+def _states(cell: Cell, records: dict[int, Record], other: bool) -> list[str]:
     if cell.problem or (not records and not other):
         return ["not run"]
     counts = Counter(record["status"] for record in records.values())
     told = []
-    if finished < len(cell.runs):
-        told.append(f"{finished}/{len(cell.runs)} seeds")
+    if counts["finished"] < len(cell.runs):
+        told.append(f"{counts['finished']}/{len(cell.runs)} seeds")
     told += [f"{counts[s]} {text}" for s, text in _STATES.items() if counts[s]]
     done = [r for r in records.values() if r["status"] == "finished"]
     if len({(r["git"]["revision"], r["git"]["dirty"]) for r in done}) > 1:

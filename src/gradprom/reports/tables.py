@@ -78,7 +78,7 @@ def build(records: list[Record]) -> Table:
     shown = [m for m in METRICS if any(m in r.get("metrics", {}) for r in records)]
     grouped: dict[str, list[Record]] = defaultdict(list)
     for record in records:
-        grouped[digest(_row_key(record))].append(record)
+        grouped[digest(row_key(record))].append(record)
     labels = _labels([group[0] for group in grouped.values()])
     rows = [
         _row(label, group, shown) for label, group in zip(labels, grouped.values(), strict=True)
@@ -150,7 +150,7 @@ def _degraded(records: list[Record], shown: list[str]) -> list[Row]:
 
 def _test_set(record: Record) -> dict[str, Any]:
     """What degraded inputs depend on, the degradation apart."""
-    read = {k: v for k, v in _row_key(record).items() if k.startswith(_READ_IN_TESTS)}
+    read = {k: v for k, v in row_key(record).items() if k.startswith(_READ_IN_TESTS)}
     return {**read, "data": record["dataset"]["fingerprint"][:8]}
 
 
@@ -184,8 +184,8 @@ def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _row_key(record: Record) -> dict[str, Any]:
-    """The configuration of a row: what the run reads, but for seed and degradation."""
+def row_key(record: Record) -> dict[str, Any]:
+    """What a run reads of its configuration, but for seed and degradation, as dotted keys."""
     config = record["config"]
     idle = _NOT_COMPARED + _NOT_READ.get(
         config["method"]["name"], _NOT_READ.get(config["strategy"]["name"], ())
@@ -199,13 +199,15 @@ def _row_key(record: Record) -> dict[str, Any]:
 
 def _labels(records: list[Record]) -> list[str]:
     """What tells rows apart: the strategy, the groups that vary, then single keys that vary."""
-    chosen_of = {group: {_choice(record, group) for record in records} - {""} for group in CHOICES}
+    chosen_of = {
+        group: {choice_of(record, group) for record in records} - {""} for group in CHOICES
+    }
     varied = [g for g, names in chosen_of.items() if g == "strategy" or len(names) > 1]
-    chosen = [tuple(_choice(record, group) for group in varied) for record in records]
+    chosen = [tuple(choice_of(record, group) for group in varied) for record in records]
     labels = []
     for record, choice in zip(records, chosen, strict=True):
-        alike = [_row_key(r) for r, c in zip(records, chosen, strict=True) if c == choice]
-        own = _row_key(record)
+        alike = [row_key(r) for r, c in zip(records, chosen, strict=True) if c == choice]
+        own = row_key(record)
         # two rows may be told apart by a key that a choice of group does not show
         differing = [k for k in own if any(other.get(k) != own[k] for other in alike)]
         told = [*filter(None, choice), *(f"{k}={own[k]}" for k in differing)]
@@ -213,7 +215,7 @@ def _labels(records: list[Record]) -> list[str]:
     return labels
 
 
-def _choice(record: Record, group: str) -> str:
+def choice_of(record: Record, group: str) -> str:
     """The file a group was taken from; nothing where it has no effect on the run."""
     choices = record["choices"]
     if choices["method"] == "recognizer" and group in ("strategy", "backbone"):

@@ -1,0 +1,152 @@
+"""The report of a study: the declared tables rebuilt from its records, claims, figures, one page.
+
+    results/<study>/report/index.html   everything, to look at
+                           <table>.csv .md .tex, tables.tex
+                           claims.md claims.csv
+                           figures/
+                           other.md other.csv   runs that belong to no table
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from gradprom.errors import RunError
+from gradprom.files import read_json, write_text
+from gradprom.reports import claims, latex, page, plots, render, tables, written
+from gradprom.reports.pictures import Picture
+from gradprom.reports.rebuilt import Rebuilt, rebuild
+from gradprom.sweeps import experiments, identities
+from gradprom.sweeps.expansion import Expansion, Identity, Words, expanded
+from gradprom.sweeps.records import Study
+
+WIDE = 200
+"""Columns where the output is no terminal, which would cut a table at 80."""
+
+
+@dataclass
+class Asked:
+    """Experiments and the words that narrow them."""
+
+    names: list[str]
+    words: Words
+
+
+def report(study: Study, names: list[str], words: Words) -> None:
+    """Rebuild tables from a study's records and write them down in every form.
+
+    Without words each table is reported as the study's sweeps asked for it, one that none asked
+    for as it is declared; without names all of the paper's.
+
+    Raises
+    ------
+    ConfigError
+        For an experiment that there is not, or words that do not fit it.
+    RunError
+        If nothing was asked for and the study has no records.
+    """
+    found, problems = study.load()
+    if not found and not names:
+        raise RunError(f"study {study.name} has no records in {study.folder / 'runs'}")
+    records = {record["id"]: record for record in found}
+    expansions, rebuilt = _rebuild(study, records, _asked(study, names, words))
+    folder = study.folder / "report"
+    shown = {run for x in expansions for cell in x.cells for run in cell.runs.values()}
+    other = [] if names else [record for record in found if record["id"] not in shown]
+    _print(rebuilt, other)
+    judged = claims.judge(
+        claims.read_claims(), {x.experiment.name: x for x in expansions}, records, study
+    )
+    _write(folder, rebuilt, judged, other)
+    pictures = plots.draw(rebuilt, records, study, folder / "figures")
+    pictures += _drawn_before(folder / "figures")
+    page.write_page(
+        folder / "index.html", rebuilt, records, study, judged, pictures, problems
+    )
+    for problem in problems:
+        print(f"skipped  {problem}")
+    print(f"report   {folder / 'index.html'}")
+
+
+def _asked(study: Study, names: list[str], words: Words) -> list[Asked]:
+    """What to report: as told, else as the study's sweeps asked, else as declared."""
+    wanted = names or [name for name in experiments.names() if name.startswith("table")]
+    wanted = [x.name for name in wanted for x in experiments.read(name)]
+    if words:
+        return [Asked(wanted, words)]
+    remembered: list[Asked] = []
+    for path in sorted(study.folder.glob("sweeps/*/plan.json"), key=lambda p: p.stat().st_mtime):
+        plan = read_json(path) or {}
+        kept = [n for n in plan.get("experiments", []) if n in wanted or not names]
+        asked = Asked(kept, plan.get("asked", []))
+        if kept and asked not in remembered:
+            remembered.append(asked)
+    there = {name for asked in remembered for name in asked.names}
+    return [*remembered, Asked([name for name in wanted if name not in there], [])]
+
+
+def _rebuild(
+    study: Study, records: dict[str, Any], asked: list[Asked]
+) -> tuple[list[Expansion], list[Rebuilt]]:
+    def identify(words: list[Words]) -> list[Identity]:
+        return identities.known(words, study.results)
+
+    identify(_all_words(study, asked))  # at once, for each question that is new costs seconds
+    expansions, rebuilt = [], []
+    for one in asked:
+        for expansion in expanded(one.names, one.words, identify, study):
+            declared = experiments.read(expansion.experiment.name)[0].overrides["dataset"]
+            expansions.append(expansion)
+            rebuilt.append(rebuild(expansion, records, one.words, declared))
+    return expansions, rebuilt
+
+
+def _all_words(study: Study, asked: list[Asked]) -> list[Words]:
+    """The words of every run of some tables, before any of their ids is known."""
+    found: list[Words] = []
+
+    def collect(words: list[Words]) -> list[Identity]:
+        found.extend(words)
+        return [Identity("not known yet")] * len(words)
+
+    for one in asked:
+        expanded(one.names, one.words, collect, study)
+    return found
+
+
+def _drawn_before(folder: Path) -> list[Picture]:
+    """The figures that `gradprom figure` has left there."""
+    found = []
+    for text in sorted(folder.glob("fig*.txt")):
+        title, _, caption = text.read_text().partition("\n")
+        png, vector = text.with_suffix(".png"), text.with_suffix(".svg")
+        found.append(Picture(text.stem, title, caption.strip(), png, vector))
+    return found
+
+
+def _print(rebuilt: list[Rebuilt], other: list[dict[str, Any]]) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDE)
+    for table in rebuilt:
+        if any(cell.finished for line in table.lines for cell in line.cells.values()):
+            console.print(written.terminal(table))
+    if other:
+        console.print(render.terminal(tables.build(other)))
+
+
+def _write(
+    folder: Path, rebuilt: list[Rebuilt], judged: list[claims.Judged], other: list[dict[str, Any]]
+) -> None:
+    for table in rebuilt:
+        write_text(folder / f"{table.key}.csv", written.as_csv(table))
+        write_text(folder / f"{table.key}.md", written.markdown(table))
+        write_text(folder / f"{table.key}.tex", latex.latex(table))
+    write_text(folder / "tables.tex", latex.document(rebuilt))
+    write_text(folder / "claims.md", claims.markdown(judged))
+    write_text(folder / "claims.csv", claims.as_csv(judged))
+    if other:
+        write_text(folder / "other.md", render.markdown(tables.build(other)))
+        write_text(folder / "other.csv", render.as_csv(tables.build(other)))
