@@ -12,10 +12,9 @@ import dataclasses
 import struct
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -146,12 +145,28 @@ def load(source: Source, cache: Path) -> Images:
     )
 
 
-def check_options(size: int, split: str, splits: Collection[str]) -> None:
-    """What the options of every file dataset have to be; ValueError says what is allowed."""
-    if size < 1:
-        raise ValueError(f"dataset.size={size}: must be at least 1 pixel")
-    if split not in splits:
-        raise ValueError(f"dataset.split={split}: must be one of {', '.join(splits)}")
+@dataclass
+class FileOptions:
+    """What can be asked of every published dataset that is read from files."""
+
+    name: str = ""
+    root: str = field(default="data", metadata={"hashed": False})
+    """The dataset's folder, or one that holds it under its own name; no part of a run's id."""
+    size: int = 256
+    """Height and width of its images in pixels."""
+    split: str = "paper"
+    """One of `splits`."""
+    split_seed: int = 0
+    """Drives the splits that are drawn."""
+    splits: ClassVar[dict[str, str]] = {}
+    """What each split is, by name."""
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f"dataset.size={self.size}: must be at least 1 pixel")
+        if self.split not in self.splits:
+            allowed = ", ".join(self.splits)
+            raise ValueError(f"dataset.split={self.split}: must be one of {allowed}")
 
 
 def open_image(path: Path) -> Image:

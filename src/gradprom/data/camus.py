@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradprom.data import published, reading
 from gradprom.data.about import About
-from gradprom.data.base import Entry, Facts, Source, check_options
+from gradprom.data.base import Entry, Facts, FileOptions, Source
 from gradprom.data.published import Part
 from gradprom.data.splits import of_groups, stratified
 from gradprom.errors import DataError
@@ -65,19 +66,11 @@ ABOUT = About(
 
 
 @dataclass
-class Options:
-    name: str = "camus"
-    root: str = field(default="data", metadata={"hashed": False})
-    """The dataset's folder, or one that holds it as CAMUS or CAMUS_public; no part of an id."""
-    size: int = 256
-    """Height and width in pixels to which every frame is resized."""
-    split: str = "paper"
-    """One of `SPLITS`."""
-    split_seed: int = 0
-    """Drives the split `paper`."""
+class Options(FileOptions):
+    """Every frame is resized to `size`."""
 
-    def __post_init__(self) -> None:
-        check_options(self.size, self.split, SPLITS)
+    name: str = "camus"
+    splits: ClassVar = SPLITS
 
 
 def facts(options: Options) -> Facts:

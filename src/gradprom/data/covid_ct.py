@@ -4,14 +4,15 @@ The paper trains on 600 and tests on 146 of them (section 4.1) and publishes no 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
 from gradprom.data import published, reading
 from gradprom.data.about import About
-from gradprom.data.base import Entry, Facts, Source, check_options
+from gradprom.data.base import Entry, Facts, FileOptions, Source
 from gradprom.data.published import Part
 from gradprom.data.splits import by_group, stratified
 from gradprom.errors import DataError
@@ -57,19 +58,11 @@ ABOUT = About(
 
 
 @dataclass
-class Options:
-    name: str = "covid_ct"
-    root: str = field(default="data", metadata={"hashed": False})
-    """The dataset's folder, or a folder that holds it as COVID-CT; no part of a run's id."""
-    size: int = 256
-    """Height and width in pixels to which every slice is resized."""
-    split: str = "paper"
-    """One of `SPLITS`."""
-    split_seed: int = 0
-    """Drives the splits `paper` and `patient`."""
+class Options(FileOptions):
+    """Every slice is resized to `size`."""
 
-    def __post_init__(self) -> None:
-        check_options(self.size, self.split, SPLITS)
+    name: str = "covid_ct"
+    splits: ClassVar = SPLITS
 
 
 def facts(options: Options) -> Facts:

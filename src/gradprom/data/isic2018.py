@@ -7,15 +7,15 @@ images serve enhancement and segmentation; diagnosis leaves them out.
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from gradprom.data import published, reading
 from gradprom.data.about import About
-from gradprom.data.base import Entry, Facts, Source, check_options
+from gradprom.data.base import Entry, Facts, FileOptions, Source
 from gradprom.data.published import Part
 from gradprom.data.splits import stratified
 from gradprom.errors import DataError
@@ -89,19 +89,11 @@ _TABLES = (
 
 
 @dataclass
-class Options:
-    name: str = "isic2018"
-    root: str = field(default="data", metadata={"hashed": False})
-    """The dataset's folder, or a folder that holds it as ISIC2018; no part of a run's id."""
-    size: int = 256
-    """Height and width in pixels to which every image and mask is resized."""
-    split: str = "paper"
-    """One of `SPLITS`."""
-    split_seed: int = 0
-    """Drives the split."""
+class Options(FileOptions):
+    """Every image and mask is resized to `size`."""
 
-    def __post_init__(self) -> None:
-        check_options(self.size, self.split, SPLITS)
+    name: str = "isic2018"
+    splits: ClassVar = SPLITS
 
 
 def facts(options: Options) -> Facts:

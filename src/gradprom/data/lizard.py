@@ -8,16 +8,16 @@ The paper trains on 180 and tests on 58 images (section 4.1); here each is cut i
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradprom.data import published, reading
 from gradprom.data.about import About
-from gradprom.data.base import Entry, Facts, Source, check_options
+from gradprom.data.base import Entry, Facts, FileOptions, Source
 from gradprom.data.published import Part
 from gradprom.data.splits import of_groups, stratified
 from gradprom.errors import DataError
@@ -64,19 +64,11 @@ ABOUT = About(
 
 
 @dataclass
-class Options:
-    name: str = "lizard"
-    root: str = field(default="data", metadata={"hashed": False})
-    """The dataset's folder, or a folder that holds it as Lizard; no part of a run's id."""
-    size: int = 256
-    """Height and width in pixels of the tiles, which are cut without resizing."""
-    split: str = "paper"
-    """One of `SPLITS`; no image has tiles in both parts."""
-    split_seed: int = 0
-    """Drives the split `paper`."""
+class Options(FileOptions):
+    """`size` is that of the tiles, which are cut without resizing."""
 
-    def __post_init__(self) -> None:
-        check_options(self.size, self.split, SPLITS)
+    name: str = "lizard"
+    splits: ClassVar = SPLITS
 
 
 def facts(options: Options) -> Facts:
