@@ -16,6 +16,8 @@ import yaml
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from gradprom.sweeps import request
+
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
@@ -141,7 +143,10 @@ def test_other_commands_of_the_readme_compose() -> None:
     commands = re.findall(r"(?:^|`)python run\.py ([^`\n]*?=[^`\n]*)", text, re.M)
     assert commands
     for command in commands:
-        words = [word for word in shlex.split(command) if not word.startswith("-")]
+        words = [w for w in shlex.split(command, comments=True) if not w.startswith("-")]
+        if any(word.startswith("experiment=") for word in words):
+            assert request.read(words, request.shell_composer()).runs
+            continue
         overrides = OverridesParser.create().parse_overrides(words)
         [jobs] = BasicSweeper.split_arguments(overrides, max_batch_size=None)
         known = [job for job in jobs if "strategy=eager" not in job]  # the README's own example

@@ -627,8 +627,7 @@ def test_stages_in_the_store_are_not_planned_again(results: Path) -> None:
     made = plan(results, "")
     assert made.stages == {} and len(made.pending) == 1
     assert plans.describe(made).endswith(
-        "nothing, only evaluation: 0 steps (100% fewer than each run alone), "
-        "0 epochs instead of 3"
+        "nothing, only evaluation: 0 steps (100% fewer than each run alone), 0 epochs instead of 3"
     )
 
 

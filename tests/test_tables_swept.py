@@ -211,3 +211,28 @@ def test_another_test_set_that_changes_makes_the_record_stale(
 def test_test_sets_that_cannot_be(tmp_path: Path, words: list[str], sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         small_runs.make(tmp_path, *words)
+
+
+def test_equal_rows_of_two_tables_are_one_run(tmp_path: Path) -> None:
+    """At the paper's settings; neither data nor weights are needed to know it."""
+    asked = ["experiment=all", "seed=0", f"results={tmp_path}"]
+    tables = {
+        x.experiment.name: x for x in request.read(asked, request.shell_composer()).expansions
+    }
+
+    def runs(table: str, title: str, column: str, group: str = "", backbone: str = "") -> set[str]:
+        return {
+            cell.runs[0]
+            for cell in tables[table].cells
+            if (cell.row.title, cell.row.group, cell.column.title) == (title, group, column)
+            and cell.row.details.get("Backbone", "") == backbone
+        }
+
+    ours = runs("table5", "Ours (V_R dia)", "σ = 0.2", backbone="ResNet-50")
+    assert ours == runs("table1", "GradProm", "σ = 0.2", "Sup.") and len(ours) == 1
+    segmenting = runs("table5", "Ours (V_R seg)", "σ = 0.2", backbone="ResNet-50")
+    assert segmenting == runs("table2", "GradProm", "σ = 0.2", "Sup.") != ours
+    # one run fills both rows, and both columns of Table III
+    assert runs("table1", "Benchmark-i", "σ = 0.3") == runs("table2", "Benchmark-i", "σ = 0.3")
+    assert runs("table3", "Benchmark-i", "Unsup.") == runs("table3", "Benchmark-i", "Sup.")
+    assert ours != runs("table5", "Ours (V_R dia)", "σ = 0.2", backbone="ResNet-101")

@@ -137,7 +137,13 @@ def work_through(plan: plans.Plan, dry_run: bool, launch: Callable[[], list[Any]
         record = job.run.study.record(job.run.id)
         if isinstance(outcome, Exception) and (record is None or record["status"] == "started"):
             print(f"stopped  {job.run.label}: {outcome}")  # the others' records have it all
-    if summary.show([job.run.id for job in plan.jobs], plan.jobs[0].run.study, plan.folder):
+    study = plan.jobs[0].run.study
+    if plan.expansions:
+        from gradprom.reports.report import report  # it takes a while to import
+
+        report(study, [expansion.experiment.name for expansion in plan.expansions], plan.asked)
+    ids = [job.run.id for job in plan.jobs]
+    if summary.show(ids, study, plan.folder, table=not plan.expansions):
         sys.exit(1)
 
 

@@ -6,13 +6,19 @@ their seed: an image that is easy is so for all of them, and more seeds do not m
 Scores that are pooled (accuracy, mIoU) are pooled anew in each draw. Nothing here imports torch.
 """
 
+from __future__ import annotations
+
+import re
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DRAWS = 2000
 Array = NDArray[np.float64]
@@ -42,18 +48,23 @@ class Ratio:
             return np.asarray(shares.sum(axis=-1) / kept.sum(axis=-1))
 
 
-def ratios(table: pd.DataFrame) -> dict[str, Ratio]:
-    """The scores a run has by metric, from its table of images."""
-    ones = np.ones((len(table), 1))
-    found = {m: Ratio(table[[m]].to_numpy(float), ones) for m in ("psnr", "ssim") if m in table}
+def ratios(table: Mapping[str, Any] | pd.DataFrame) -> dict[str, Ratio]:
+    """The scores a run has by metric, from its table of images: columns of numbers by name."""
+
+    def column(*names: str) -> Array:
+        return np.stack([np.asarray(table[name], float) for name in names], axis=1)
+
+    def numbered(name: str) -> list[str]:
+        return [c for c in map(str, table) if re.fullmatch(rf"{name}_\d+", c)]
+
+    images = [metric for metric in ("psnr", "ssim") if metric in table]
+    found = {metric: Ratio(part := column(metric), np.ones_like(part)) for metric in images}
     if "prediction" in table:
-        known = (table[["label"]] >= 0).to_numpy()
-        hits = (table[["prediction"]].to_numpy() == table[["label"]].to_numpy()) & known
+        known = column("label") >= 0
+        hits = (column("prediction") == column("label")) & known
         found["accuracy"] = Ratio(hits.astype(float), known.astype(float))
     if "union_0" in table:
-        intersection = table.filter(regex=r"^intersection_\d+$").to_numpy(float)
-        union = table.filter(regex=r"^union_\d+$").to_numpy(float)
-        found["miou"] = Ratio(intersection, union)
+        found["miou"] = Ratio(column(*numbered("intersection")), column(*numbered("union")))
     return found
 
 

@@ -3,11 +3,12 @@
 Each table of images is read once, each score drawn once, however many claims ask for it.
 """
 
+import csv
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from gradprom.reports.bootstrap import Array, Draws, Ratio, ratios
@@ -80,6 +81,17 @@ class Evidence:
         path = self.study.run(run) / name
         if record is None or record["status"] != "finished" or not path.is_file():
             return None
-        table = pd.read_csv(path, dtype={"id": str, "group": str}).set_index("id").sort_index()
-        images = "\n".join([fingerprints_of(record)[test_set], *table.index])
-        return _Tested(images, table["group"].to_numpy(), ratios(table))
+        ids, groups, numbers = _columns(path)
+        images = "\n".join([fingerprints_of(record)[test_set], *ids])
+        return _Tested(images, np.array(groups), ratios(numbers))
+
+
+def _columns(path: Path) -> tuple[list[str], list[str], dict[str, Array]]:
+    """Ids, groups and the numbers of a table of images, by id; pandas takes three times as long."""
+    with path.open(newline="") as file:
+        header, *rows = csv.reader(file)
+    rows.sort(key=lambda row: row[header.index("id")])
+    found = {name: [row[at] for row in rows] for at, name in enumerate(header)}
+    ids, groups = found.pop("id"), found.pop("group")
+    numbers = {name: [text or "nan" for text in texts] for name, texts in found.items()}
+    return ids, groups, {name: np.array(texts, float) for name, texts in numbers.items()}

@@ -1,10 +1,10 @@
 """The report of a study: the declared tables rebuilt from its records, claims, figures, one page.
 
-    results/<study>/report/index.html   everything, to look at
-                           <table>.csv .md .tex, tables.tex
-                           claims.md claims.csv
-                           figures/
-                           other.md other.csv   runs that belong to no table
+results/<study>/report/index.html   everything, to look at
+                       <table>.csv .md .tex, tables.tex
+                       claims.md claims.csv
+                       figures/
+                       table.md table.csv picture.png   runs that belong to no table
 """
 
 from dataclasses import dataclass
@@ -15,15 +15,12 @@ from rich.console import Console
 
 from gradprom.errors import RunError
 from gradprom.files import read_json, write_text
-from gradprom.reports import claims, latex, page, plots, render, tables, written
+from gradprom.reports import claims, latex, page, plots, summary, written
 from gradprom.reports.pictures import Picture
 from gradprom.reports.rebuilt import Rebuilt, rebuild
 from gradprom.sweeps import experiments, identities
 from gradprom.sweeps.expansion import Expansion, Identity, Words, expanded
 from gradprom.sweeps.records import Study
-
-WIDE = 200
-"""Columns where the output is no terminal, which would cut a table at 80."""
 
 
 @dataclass
@@ -55,16 +52,14 @@ def report(study: Study, names: list[str], words: Words) -> None:
     folder = study.folder / "report"
     shown = {run for x in expansions for cell in x.cells for run in cell.runs.values()}
     other = [] if names else [record for record in found if record["id"] not in shown]
-    _print(rebuilt, other)
-    judged = claims.judge(
-        claims.read_claims(), {x.experiment.name: x for x in expansions}, records, study
-    )
-    _write(folder, rebuilt, judged, other)
+    _print(rebuilt)
+    if other:
+        summary.show_table(other, study, folder)
+    judged = claims.judge(claims.read_claims(), _fullest(expansions, records), records, study)
+    _write(folder, rebuilt, judged)
     pictures = plots.draw(rebuilt, records, study, folder / "figures")
     pictures += _drawn_before(folder / "figures")
-    page.write_page(
-        folder / "index.html", rebuilt, records, study, judged, pictures, problems
-    )
+    page.write_page(folder / "index.html", rebuilt, records, study, judged, pictures, problems)
     for problem in problems:
         print(f"skipped  {problem}")
     print(f"report   {folder / 'index.html'}")
@@ -103,6 +98,18 @@ def _rebuild(
     return expansions, rebuilt
 
 
+def _fullest(expansions: list[Expansion], records: dict[str, Any]) -> dict[str, Expansion]:
+    """One expansion of each experiment for the claims: the one with the most finished runs."""
+
+    def finished(expansion: Expansion) -> int:
+        runs = {run for cell in expansion.cells for run in cell.runs.values()}
+        return sum(run in records and records[run]["status"] == "finished" for run in runs)
+
+    # of equals the first stays: sorting keeps their order
+    ordered = sorted(reversed(expansions), key=finished)
+    return {expansion.experiment.name: expansion for expansion in ordered}
+
+
 def _all_words(study: Study, asked: list[Asked]) -> list[Words]:
     """The words of every run of some tables, before any of their ids is known."""
     found: list[Words] = []
@@ -126,20 +133,16 @@ def _drawn_before(folder: Path) -> list[Picture]:
     return found
 
 
-def _print(rebuilt: list[Rebuilt], other: list[dict[str, Any]]) -> None:
+def _print(rebuilt: list[Rebuilt]) -> None:
     console = Console()
     if not console.is_terminal:
-        console = Console(width=WIDE)
+        console = Console(width=summary.WIDE)
     for table in rebuilt:
         if any(cell.finished for line in table.lines for cell in line.cells.values()):
             console.print(written.terminal(table))
-    if other:
-        console.print(render.terminal(tables.build(other)))
 
 
-def _write(
-    folder: Path, rebuilt: list[Rebuilt], judged: list[claims.Judged], other: list[dict[str, Any]]
-) -> None:
+def _write(folder: Path, rebuilt: list[Rebuilt], judged: list[claims.Judged]) -> None:
     for table in rebuilt:
         write_text(folder / f"{table.key}.csv", written.as_csv(table))
         write_text(folder / f"{table.key}.md", written.markdown(table))
@@ -147,6 +150,3 @@ def _write(
     write_text(folder / "tables.tex", latex.document(rebuilt))
     write_text(folder / "claims.md", claims.markdown(judged))
     write_text(folder / "claims.csv", claims.as_csv(judged))
-    if other:
-        write_text(folder / "other.md", render.markdown(tables.build(other)))
-        write_text(folder / "other.csv", render.as_csv(tables.build(other)))

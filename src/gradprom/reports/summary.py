@@ -1,10 +1,9 @@
-"""What a person sees at the end of a sweep, and of `gradprom report`."""
+"""What a person sees at the end of a sweep: one table of its runs and their picture."""
 
 from pathlib import Path
 
 from rich.console import Console
 
-from gradprom.errors import RunError
 from gradprom.files import write_text
 from gradprom.reports import render, tables
 from gradprom.sweeps.records import Study
@@ -13,12 +12,12 @@ WIDE = 200
 """Columns where the output is no terminal, which would cut the table at 80."""
 
 
-def show(run_ids: list[str], study: Study, folder: Path) -> int:
+def show(run_ids: list[str], study: Study, folder: Path, table: bool = True) -> int:
     """Table, failures and places of a sweep; returns how many of its runs have not finished."""
     found = {run_id: study.record(run_id) for run_id in run_ids}
     records = [record for record in found.values() if record]
-    if any(record["status"] == "finished" for record in records):
-        _show(records, study, folder)
+    if table and any(record["status"] == "finished" for record in records):
+        show_table(records, study, folder)
     for record in records:
         if record["status"] == "failed":
             error = record["error"]
@@ -29,21 +28,7 @@ def show(run_ids: list[str], study: Study, folder: Path) -> int:
     return len(found) - sum(record["status"] == "finished" for record in records)
 
 
-def report(study: Study) -> None:
-    """The table of all records of a study, shown and written as Markdown and CSV.
-
-    Raises
-    ------
-    RunError
-        If the study has no records.
-    """
-    records = study.records()
-    if not records:
-        raise RunError(f"study {study.name} has no records in {study.folder / 'runs'}")
-    _show(records, study, study.folder / "report")
-
-
-def _show(records: list[tables.Record], study: Study, folder: Path) -> None:
+def show_table(records: list[tables.Record], study: Study, folder: Path) -> None:
     """Print the table of some records and leave it, with its picture, in a folder."""
     from gradprom.reports.figures import draw
 

@@ -1,0 +1,137 @@
+"""A study's records as pandas frames, for a notebook.
+
+What `frame` leaves out is a line away: `pandas.json_normalize(study.records())` has every key.
+"""
+
+from typing import Any
+
+import pandas as pd
+
+from gradprom.errors import RunError
+from gradprom.reports.columns import title
+from gradprom.reports.rebuilt import score
+from gradprom.reports.tables import CHOICES, Record, choice_of, row_key
+from gradprom.sweeps.records import Study
+
+METRICS = ("psnr", "ssim", "accuracy", "miou", "degraded_psnr", "degraded_ssim")
+"""Come first, in this order; what else was scored follows."""
+
+
+def frame(study: Study) -> pd.DataFrame:
+    """One row a record, finished or not; what a run does not have is missing (None, NaN).
+
+    id, status, seed
+        Status is `finished`, `failed` or `started`.
+    method, dataset, backbone, auxiliary, strategy, profile, degradation
+        The files of `conf/` that the run was made of. Missing where it has no effect: the strategy
+        of `method=recognizer`, the auxiliary task of `strategy=mainstream`.
+    condition, noise
+        The degradation in words, such as `σ=0.1`, and σ of its Gaussian noise.
+    supervision, lam
+        λ of Eq. 1; missing where it has no effect.
+    psnr, ssim, accuracy, miou, degraded_psnr, …
+        Means over the test split: dB, SSIM, shares in [0, 1].
+    ratio, gate
+        λ‖g_VR‖/‖g_IP‖ and the share of open gates in coupled training, mean over its tasks.
+    <set>.psnr, …
+        The same scores on a further test set of `evaluate_on`.
+    duration, revision, dirty
+        Seconds, git revision, and whether the tree differed from it.
+
+    Raises
+    ------
+    RunError
+        If the study has no records.
+    """
+    records = study.records()
+    if not records:
+        raise RunError(f"study {study.name} has no records in {study.folder / 'runs'}")
+    scores = pd.DataFrame([_scores(record) for record in records])
+    ordered = [name for name in METRICS if name in scores.columns]
+    ordered += [name for name in scores.columns if name not in METRICS]
+    parts = [
+        pd.DataFrame([_head(record) for record in records]),
+        scores[ordered],
+        pd.DataFrame([_end(record) for record in records]),
+    ]
+    return pd.concat(parts, axis=1)
+
+
+def history(study: Study, run_id: str) -> pd.DataFrame:
+    """What training logged, a row for each `trainer.log_every` steps of each stage.
+
+    `run_id` may be the beginning of an id. Columns: stage, epoch, step (of its stage), then means
+    since the row before: losses, psnr in dB, accuracies, and for each task the strategy's gate,
+    cosine and ratio. A value that a stage does not log is NaN.
+
+    Raises
+    ------
+    RunError
+        If there is no such run, or it has not come to the end of its training.
+    """
+    return _read(study, run_id, "history.csv")
+
+
+def scores(study: Study, run_id: str, test_set: str = "") -> pd.DataFrame:
+    """Scores of single images, by id: those of the test split, or of a set of `evaluate_on`.
+
+    `run_id` may be the beginning of an id. Columns: group (the patient), psnr, ssim,
+    degraded_psnr, degraded_ssim, and what the recognizer made of the image: `label`, `prediction`
+    and `clean_prediction` as class numbers, `intersection_<class>` and `union_<class>` in pixels.
+
+    Raises
+    ------
+    RunError
+        If there is no such run, or it was not tested on that set.
+    """
+    name = f"scores-{test_set}.csv" if test_set else "scores.csv"
+    return _read(study, run_id, name, dtype={"id": str, "group": str}).set_index("id")
+
+
+def _read(study: Study, run_id: str, name: str, **options: Any) -> pd.DataFrame:
+    path = study.run(study.resolve(run_id)["id"]) / name
+    try:
+        return pd.read_csv(path, **options)
+    except FileNotFoundError:
+        raise RunError(f"run {run_id} has no {name}: there is no {path}") from None
+
+
+def _head(record: Record) -> dict[str, Any]:
+    """Which run it is."""
+    degradation, read = record["config"]["degradation"], row_key(record)
+    return {
+        "id": record["id"],
+        "status": record["status"],
+        "seed": record["seed"],
+        **{group: choice_of(record, group) or None for group in CHOICES},
+        "degradation": choice_of(record, "degradation"),
+        "condition": title(degradation),
+        "noise": _noise(degradation),
+        "supervision": read.get("supervision"),
+        "lam": read.get("strategy.lam"),
+    }
+
+
+def _noise(degradation: dict[str, Any]) -> float | None:
+    """σ of the Gaussian noise, which may be one of a mix."""
+    order = degradation.get("order", [degradation["name"]])
+    part = degradation.get("gaussian", degradation)
+    return part["sigma"] if "gaussian" in order else None
+
+
+def _scores(record: Record) -> dict[str, float | None]:
+    """What it scored; nothing unless it finished."""
+    found = dict(record.get("metrics", {}))
+    for name, other in record.get("evaluate_on", {}).items():
+        found |= {f"{name}.{metric}": value for metric, value in other["metrics"].items()}
+    return found
+
+
+def _end(record: Record) -> dict[str, Any]:
+    """How it was made, and what its strategy did."""
+    return {
+        "ratio": score(record, "ratio"),
+        "gate": score(record, "gate"),
+        "duration": record.get("duration"),
+        **record["git"],
+    }
