@@ -7,8 +7,9 @@ import hydra
 from omegaconf import OmegaConf
 
 from gradprom import config, entry
+from gradprom.sweeps.execution import execute
 from gradprom.sweeps.records import Study
-from gradprom.sweeps.run import Run, execute
+from gradprom.sweeps.run import Run
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 SMALL = (

@@ -16,7 +16,8 @@ from gradprom.data.loader import Batch, test_batches
 from gradprom.degradations import Blur, Gaussian, Poisson
 from gradprom.randomness import stream
 from gradprom.reports import render, tables
-from gradprom.sweeps.run import Run, execute
+from gradprom.sweeps.execution import execute
+from gradprom.sweeps.run import Run
 from gradprom.sweeps.stored import restored_method
 
 CPU = torch.device("cpu")

@@ -17,7 +17,8 @@ from gradprom.config import Evaluation
 from gradprom.data.base import Facts, Images
 from gradprom.data.loader import Batch
 from gradprom.degradations import Downsample, Gaussian
-from gradprom.sweeps.run import Run, execute
+from gradprom.sweeps.execution import execute
+from gradprom.sweeps.run import Run
 from gradprom.training.evaluation import evaluate, panels, summarise
 
 CPU = torch.device("cpu")

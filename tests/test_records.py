@@ -8,8 +8,8 @@ import pytest
 import small_runs
 
 from gradprom.sweeps import plan as plans
+from gradprom.sweeps.execution import execute
 from gradprom.sweeps.records import Study, open_share
-from gradprom.sweeps.run import execute
 from gradprom.sweeps.status import overview
 
 

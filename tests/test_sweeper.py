@@ -25,8 +25,8 @@ from gradprom.sweeps import display
 from gradprom.sweeps import plan as plans
 from gradprom.sweeps import run as runs
 from gradprom.sweeps.display import Display, Forecast, duration, estimate
+from gradprom.sweeps.execution import execute
 from gradprom.sweeps.plan import Job, Plan
-from gradprom.sweeps.run import execute
 
 SHAPE = ("-m", "strategy=gradprom,frozen,joint", "noise=0.05,0.1")
 

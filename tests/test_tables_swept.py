@@ -18,8 +18,8 @@ from gradprom.degradations import degrade_for_evaluation
 from gradprom.errors import ConfigError
 from gradprom.sweeps import identities, request, stored
 from gradprom.sweeps import plan as plans
+from gradprom.sweeps.execution import execute
 from gradprom.sweeps.records import Study
-from gradprom.sweeps.run import execute
 
 TABLE = ("-m", "experiment=table1", "profile=demo", "dataset=phantom", "noise=0.1", "seed=0,1")
 

@@ -22,8 +22,9 @@ from gradprom.reports import summary
 from gradprom.sweeps import plan as plans
 from gradprom.sweeps import request as requests
 from gradprom.sweeps.display import Display, estimate
+from gradprom.sweeps.execution import execute
 from gradprom.sweeps.request import make_run
-from gradprom.sweeps.run import Run, execute
+from gradprom.sweeps.run import Run
 from gradprom.training.engine import choose_device
 
 log = logging.getLogger(__name__)

@@ -11,12 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
-
-from gradprom.composing import sentence
 from gradprom.config import CONF
-from gradprom.errors import ConfigError, GradpromError, RunError
+from gradprom.errors import ConfigError, RunError
 from gradprom.files import read_json, write_json
 from gradprom.identity import digest
 from gradprom.sweeps.expansion import Identity, Words
@@ -63,7 +59,7 @@ def keep(found: list[tuple[Words, Identity]], results: Path) -> None:
 
 def _work_out(asked: list[Words]) -> dict[str, list[str]]:
     """In another process, so that this one need not import torch."""
-    command = [sys.executable, "-m", "gradprom.sweeps.identities"]
+    command = [sys.executable, "-m", "gradprom.sweeps.identify"]
     done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True)
     if done.returncode == REFUSED:
         raise ConfigError(done.stderr.strip())
@@ -89,19 +85,3 @@ def _code() -> str:
     for file in files:
         total.update(file.read_bytes())
     return total.hexdigest()
-
-
-def _main() -> None:
-    from gradprom.sweeps.request import identify_with, shell_composer
-
-    identify = identify_with(shell_composer(), {}, [])
-    try:
-        found = identify(json.load(sys.stdin))
-    except (GradpromError, HydraException, OmegaConfBaseException) as error:
-        print(sentence(error), file=sys.stderr)
-        sys.exit(REFUSED)
-    json.dump([[identity.id, identity.problem] for identity in found], sys.stdout)
-
-
-if __name__ == "__main__":
-    _main()

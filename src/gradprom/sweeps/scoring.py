@@ -1,9 +1,7 @@
 """What a trained run scores on its test sets: numbers, tables of images, pictures."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,11 +11,9 @@ from gradprom.data.base import Images
 from gradprom.data.loader import Batch
 from gradprom.errors import RunError
 from gradprom.files import replacing, write_text
+from gradprom.sweeps.run import Run
 from gradprom.training import evaluation
 from gradprom.training.stage import Method
-
-if TYPE_CHECKING:
-    from gradprom.sweeps.run import Run
 
 
 def score(run: Run, weights: dict[str, Any], device: torch.device) -> dict[str, Any]:

@@ -1,0 +1,222 @@
+"""One run, from its configuration to its record."""
+
+import dataclasses
+import functools
+import os
+import socket
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from gradprom.data import base
+from gradprom.data.loader import Loader
+from gradprom.files import write_json, write_text
+from gradprom.sweeps import provenance, tensorboard
+from gradprom.sweeps.records import SCHEMA
+from gradprom.sweeps.run import Run
+from gradprom.sweeps.scoring import describe, score
+from gradprom.training import engine
+from gradprom.training.stage import Stage, Training
+from gradprom.training.store import Slot, StageStore
+
+TELL = 0.5
+"""Least seconds between two words on where a run stands."""
+
+
+def execute(run: Run) -> dict[str, Any]:
+    """Train what is missing of a run, evaluate it, and write its record, which is returned.
+
+    Raises
+    ------
+    Exception
+        What stopped the run; its record then says `failed`, with the error and its place.
+    """
+    torch.set_num_threads(run.config.trainer.threads)
+    device = engine.choose_device(run.config.trainer.device)
+    images = run.images()
+    state = run.study.state(run.id, run.fingerprints())
+    if state == "done":
+        return run.study.record(run.id) or {}
+    if state == "other data" or (state == "new" and run.study.has_record(run.id)):
+        run.study.set_aside(run.study.run(run.id))
+    for data in (images, *run.test_sets().values()):
+        _keep_splits(run, data)
+    head = _head(run, images, device)
+    _write_record(run, {**head, "status": "started"})
+    began = time.monotonic()
+    try:
+        artefact = _train(run, images, device)
+        write_text(
+            run.study.run(run.id) / "history.csv",
+            pd.DataFrame(artefact["history"]).to_csv(index=False),
+        )
+        results = score(run, artefact["weights"], device)
+    except Exception as error:
+        _write_record(run, {**head, "status": "failed", "error": _describe(error)})
+        raise
+    record = {
+        **head,
+        "status": "finished",
+        **results,
+        "training": _last_values(artefact["history"]),
+        "stages": artefact["stages"],
+        "interruptions": sum(stage["interruptions"] for stage in artefact["stages"]),
+        "duration": time.monotonic() - began,
+        "peak_memory": provenance.peak_memory(device),
+    }
+    _write_record(run, record)
+    (run.study.run(run.id) / "progress.json").unlink(missing_ok=True)
+    return record
+
+
+def _keep_splits(run: Run, images: base.Images) -> None:
+    """The ids of each split, once for all runs of a study that share the data."""
+    path = run.study.splits(images.fingerprint)
+    if not path.exists():
+        ids = {name: [images.ids[row] for row in rows] for name, rows in images.splits.items()}
+        write_json(path, ids)
+
+
+def _head(run: Run, images: base.Images, device: torch.device) -> dict[str, Any]:
+    """What is known of a run before it is trained."""
+    config = run.config
+    return {
+        "schema": SCHEMA,
+        "id": run.id,
+        "training_id": run.training_id,
+        "seed": config.seed,
+        "choices": run.choices,
+        "overrides": run.overrides,
+        "config": dataclasses.asdict(config),
+        "dataset": {
+            "name": config.dataset.name,
+            "split": getattr(config.dataset, "split", "its own"),
+            **describe(images),
+        },
+        "git": provenance.revision(),
+        "packages": provenance.packages(),
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "device": f"{device.type}: {provenance.device_name(device)}",
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+
+
+def _train(run: Run, images: base.Images, device: torch.device) -> dict[str, Any]:
+    """The last stage's artefact, with its ancestors' histories, trained where it is missing."""
+    config, store = run.config, StageStore(run.study.stages, images.fingerprint)
+    observe = _observer(run)
+
+    def obtain(stage: Stage) -> dict[str, Any]:
+        return store.obtain(stage, functools.partial(train, stage))
+
+    def train(stage: Stage, slot: Slot) -> dict[str, Any]:
+        parents = {parent.name: obtain(parent) for parent in stage.parents}
+        weights = {name: parent["weights"] for name, parent in parents.items()}
+        loader = Loader(
+            images,
+            "train",
+            config.trainer.batch_size,
+            augment=config.trainer.augment,
+            degradation=config.degradation,
+            device=device,
+            tasks=config.auxiliary.tasks,
+        )
+
+        def build(epoch_steps: int) -> Training:
+            return run.method.begin(stage, weights, epoch_steps, device)
+
+        trained = engine.train(stage, build, loader, slot, config.trainer, observe)
+        return _with_ancestors(stage, trained, list(parents.values()))
+
+    return obtain(run.method.stage())
+
+
+def _with_ancestors(
+    stage: Stage, trained: dict[str, Any], parents: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """An artefact that tells the whole story, should its parents be deleted."""
+    told = {
+        "name": stage.name,
+        "id": stage.id,
+        "epochs": stage.epochs,
+        "steps": trained["history"][-1]["step"] if trained["history"] else 0,
+        "seconds": trained["seconds"],
+        "interruptions": trained["interruptions"],
+    }
+    stages = {entry["id"]: entry for parent in parents for entry in parent["stages"]}
+    rows = {(row["stage"], row["step"]): row for parent in parents for row in parent["history"]}
+    return {
+        "weights": trained["weights"],
+        "stages": [*stages.values(), told],
+        "history": [*rows.values(), *trained["history"]],
+    }
+
+
+def _observer(run: Run) -> Callable[[engine.Progress], None]:
+    """What each row of the history goes to while a stage is trained."""
+    tell = _teller(run)
+    if run.config.logger == "csv":
+        return tell
+    write = tensorboard.writer(run.study.run(run.id) / "tensorboard")
+
+    def both(progress: engine.Progress) -> None:
+        tell(progress)
+        write(progress)
+
+    return both
+
+
+def _teller(run: Run) -> Callable[[engine.Progress], None]:
+    """Leaves word of where the run stands, not more often than every `TELL` seconds."""
+    last = 0.0
+
+    def tell(progress: engine.Progress) -> None:
+        nonlocal last
+        if time.monotonic() - last < TELL:
+            return
+        last = time.monotonic()
+        run.study.tell(
+            run.id,
+            {
+                "stage": progress.stage.name,
+                "stage_id": progress.stage.id,
+                "epoch": progress.epoch,
+                "epochs": progress.stage.epochs,
+                "step": progress.step,
+                "steps": progress.steps,
+                "seconds_per_step": progress.seconds_per_step,
+                "row": progress.row,
+            },
+        )
+
+    return tell
+
+
+def _write_record(run: Run, record: dict[str, Any]) -> None:
+    folder = run.study.run(run.id)
+    write_text(folder / "config.yaml", run.yaml)
+    write_json(folder / "record.json", record)
+
+
+def _last_values(history: list[dict[str, Any]]) -> dict[str, float]:
+    """What the last stage logged of its strategy: means over the stage, by name."""
+    frame = pd.DataFrame([row for row in history if row["stage"] == history[-1]["stage"]])
+    return {
+        str(k): float(v) for k, v in frame.filter(regex=r"^(gate|ratio|cosine)_").mean().items()
+    }
+
+
+def _describe(error: Exception) -> dict[str, Any]:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return {
+        "type": type(error).__name__,
+        "message": str(error),
+        "where": f"{Path(place.filename).name}:{place.lineno} in {place.name}",
+        "traceback": "".join(traceback.format_exception(error)),
+    }
