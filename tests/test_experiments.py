@@ -1,11 +1,13 @@
 """Declared tables: what is read, what is refused and where, and how words narrow them."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gradprom.errors import ConfigError
+from gradprom.reports.declared import read_claims
 from gradprom.reports.published import degraded_inputs, published
 from gradprom.sweeps import experiments
 from gradprom.sweeps.expansion import Expansion, Identity, expand, narrow, word
@@ -98,6 +100,19 @@ def test_published_numbers_below_the_degraded_input_are_known() -> None:
     measured = degraded_inputs()
     for table, psnr in (("table5", 20.1), ("table6", 20.9), ("table8", 21.3)):
         assert measured[table, "σ = 0.1", "psnr"] == pytest.approx(psnr, abs=0.2)
+
+
+def test_the_example_of_the_documentation_is_a_table(tmp_path: Path) -> None:
+    text = (experiments.FOLDER.parent / "docs" / "tables.md").read_text()
+    example, claim = re.findall(r"```yaml\n(.*?)```", text, re.S)
+    (tmp_path / "mine.yaml").write_text(example)
+    [table] = experiments.read("mine", tmp_path)
+    found = expansion(table)
+    waiting = {cell.row.title for cell in found.cells if cell.problem}
+    assert waiting == {"Random gate"} and len(runs(found)) == 4 * 2 * 3
+    (tmp_path / "claims.yaml").write_text(claim)
+    [declared] = read_claims(tmp_path / "claims.yaml")
+    assert len(declared.sums) == 4
 
 
 # what is refused

@@ -1,6 +1,7 @@
 """`python run.py -m experiment=…`: the cells of a table as runs, and what the report finds."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import running
 import small_runs
 import torch
+from fixtures_isic import isic_folder
 from PIL import Image
 
 from gradprom import metrics
@@ -142,6 +144,16 @@ def test_rows_that_a_dataset_cannot_serve_are_told_and_the_others_planned(tmp_pa
     assert "U-SAID, D2SM, WinNet, ADAP: wait for their methods" in told
     with pytest.raises(ConfigError, match=refused):
         request.read(["experiment=table2", *asked[1:]], composer)
+
+
+def test_what_is_known_of_the_data_stands_in_plan_and_record(tmp_path: Path) -> None:
+    isic_folder(tmp_path)
+    words = [*small_runs.SMALL, "dataset=isic2018", f"data_root={tmp_path}"]
+    run = small_runs.make(tmp_path / "results", *words)
+    told = plans.describe(plans.make([run], retry_failed=False))
+    assert re.search(r"note +isic2018: \d+ of \d+ images are labelled", told)
+    notes = execute(run)["dataset"]["notes"]
+    assert notes and all(note in told for note in notes)
 
 
 # several test sets

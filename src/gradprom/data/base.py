@@ -116,6 +116,8 @@ class Images:
     facts: Facts
     fingerprint: str
     """Equal fingerprints mean equal images, masks, labels and splits."""
+    notes: list[str] = field(default_factory=list)
+    """What a person should know of this copy of the dataset."""
 
 
 def load(source: Source, cache: Path) -> Images:
@@ -142,6 +144,7 @@ def load(source: Source, cache: Path) -> Images:
         splits={name: [row[id] for id in ids] for name, ids in splits.items()},
         facts=source.facts,
         fingerprint=fingerprint(content, entries, splits),
+        notes=source.notes(entries),
     )
 
 

@@ -38,6 +38,8 @@ class Plan:
     """The experiments whose cells the runs are."""
     asked: list[str] = field(default_factory=list)
     """The words that narrowed them."""
+    notes: list[str] = field(default_factory=list)
+    """What a person should know of the datasets, such as that few patients are on disk."""
 
     @property
     def pending(self) -> list[Job]:
@@ -81,6 +83,8 @@ def make(runs: list[Run], retry_failed: bool) -> Plan:
     plan = Plan([], retry_failed)
     for run in {run.id: run for run in runs}.values():
         images, fingerprints = run.images(), run.fingerprints()
+        told = [f"{run.config.dataset.name}: {note}" for note in images.notes]
+        plan.notes += [note for note in told if note not in plan.notes]
         a_epoch = steps_per_epoch(len(images.splits["train"]), run.config.trainer.batch_size)
         lineage = run.method.stage().lineage()
         steps = {stage.id: stage.epochs * a_epoch for stage in lineage}
@@ -113,6 +117,7 @@ def describe(plan: Plan) -> str:
     for title, tell in _ASPECTS.items():
         told = dict.fromkeys(tell(config) for config in configs)
         lines.append(f"  {title:<11}{'; '.join(told)}")
+    lines += [f"  {'note':<11}{note}" for note in plan.notes]
     if plan.pending:
         lines.append(f"  {'to train':<11}{_stages(plan)}")
     return "\n".join(lines)

@@ -34,7 +34,7 @@ def score(run: Run, weights: dict[str, Any], device: torch.device) -> dict[str, 
 def describe(images: Images) -> dict[str, Any]:
     """What a record says of a dataset's content."""
     counts = {split: len(rows) for split, rows in images.splits.items()}
-    return {"counts": counts, "fingerprint": images.fingerprint}
+    return {"counts": counts, "fingerprint": images.fingerprint, "notes": images.notes}
 
 
 class ImageScores:
