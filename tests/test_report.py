@@ -1,6 +1,7 @@
 """`gradprom report`, whole: what it reports, what it leaves, and that it needs no torch."""
 
 import csv
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -131,3 +132,16 @@ def test_figures_that_were_drawn_before_are_on_the_page(made: Made) -> None:
     report(made.study, ["table1"], list(NARROW))
     page = (made.study.folder / "report" / "index.html").read_text()
     assert 'src="figures/fig4.png"' in page and "Runs such and such." in page
+
+
+def test_the_committed_records_fill_their_table(tmp_path: Path) -> None:
+    """Which runs are Table I's is worked out anew: they are those that were trained long ago."""
+    reference = Path(__file__).resolve().parents[1] / "results" / "reference"
+    for part in ("runs", "sweeps"):
+        shutil.copytree(reference / part, tmp_path / "reference" / part)
+    report(Study(tmp_path, "reference"), ["table1"], [])
+    [path] = (tmp_path / "reference" / "report").glob("table1-*.csv")
+    rows = [x for x in cells(path.parent, path.stem) if x["row"] != "degraded input"]
+    ours = [x for x in rows if x["published_mean"]]
+    # seven rows of PSNR and SSIM and seven of accuracy at two noise levels
+    assert len(ours) == 42 and all(x["n"] == "3" and not x["states"] for x in ours)

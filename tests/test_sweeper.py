@@ -134,7 +134,7 @@ def test_a_failing_run_stops_no_other_and_stays_as_it_is_until_asked(tmp_path: P
 
 def test_ctrl_c_leaves_everything_resumable(tmp_path: Path, swept: Path) -> None:
     words = ("-m", "strategy=gradprom,joint", "noise=0.1")
-    child = running.start(tmp_path, *words, pause=0.05)
+    child = running.start(tmp_path, *words, pause=0.2)
     while running.saved(tmp_path) < 5:
         assert child.alive, child.text
         time.sleep(0.002)
@@ -331,7 +331,8 @@ def at_work(run: runs.Run, **progress: Any) -> Plan:
     plan = plans.make([run, other], retry_failed=False)
     folder = run.study.run(run.id)
     folder.mkdir(parents=True)
-    record = {"status": "started", "host": os.uname().nodename, "pid": os.getpid()}
+    record = {"id": run.id, "config": {}, "dataset": {}, "status": "started"}
+    record |= {"host": os.uname().nodename, "pid": os.getpid()}
     (folder / "record.json").write_text(json.dumps(record))
     if progress:
         run.study.tell(run.id, progress)
