@@ -55,13 +55,9 @@ def _best(study: Study, table: str, words: Words, records: dict[str, Record]) ->
     def identify(asked: list[Words]) -> list[Identity]:
         return identities.known(asked, study.results)
 
-    def finished(expansion: Expansion) -> int:
-        runs = {run for cell in expansion.cells for run in cell.runs.values()}
-        return sum(run in records and records[run]["status"] == "finished" for run in runs)
-
     asked = [words] if words else [*_swept(study, table), []]
     found = [one for each in asked for one in expanded([table], each, identify, study)]
-    return max(found, key=finished)
+    return max(found, key=lambda expansion: expansion.finished(records))
 
 
 def _swept(study: Study, table: str) -> list[Words]:

@@ -116,7 +116,7 @@ def rebuild(
     used = [records[i] for line in lines for c in line.cells.values() for i in c.finished.values()]
     degraded = _degraded(expansion, records, lines)
     for line in lines:
-        _flag(experiment, line, degraded)
+        _flag(experiment, line)
     return Rebuilt(experiment, asked, degraded, lines, _setup(used), declared)
 
 
@@ -242,7 +242,7 @@ def _finished(line: Line, number: int) -> list[str]:
     return [run for by_seed in runs for run in by_seed.values()]
 
 
-def _flag(experiment: Experiment, line: Line, degraded: Line) -> None:
+def _flag(experiment: Experiment, line: Line) -> None:
     """Published numbers that are worse than the degraded input of the paper's own dataset."""
     for (number, metric), cell in line.cells.items():
         floor = degraded_inputs().get((experiment.name, experiment.columns[number].title, metric))

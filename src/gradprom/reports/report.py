@@ -50,7 +50,7 @@ def report(study: Study, names: list[str], words: Words) -> None:
     records = {record["id"]: record for record in found}
     expansions, rebuilt = _rebuild(study, records, _asked(study, names, words))
     folder = study.folder / "report"
-    shown = {run for x in expansions for cell in x.cells for run in cell.runs.values()}
+    shown = set().union(*(expansion.runs for expansion in expansions))
     other = [] if names else [record for record in found if record["id"] not in shown]
     _print(rebuilt)
     if other:
@@ -100,13 +100,8 @@ def _rebuild(
 
 def _fullest(expansions: list[Expansion], records: dict[str, Any]) -> dict[str, Expansion]:
     """One expansion of each experiment for the claims: the one with the most finished runs."""
-
-    def finished(expansion: Expansion) -> int:
-        runs = {run for cell in expansion.cells for run in cell.runs.values()}
-        return sum(run in records and records[run]["status"] == "finished" for run in runs)
-
     # of equals the first stays: sorting keeps their order
-    ordered = sorted(reversed(expansions), key=finished)
+    ordered = sorted(reversed(expansions), key=lambda expansion: expansion.finished(records))
     return {expansion.experiment.name: expansion for expansion in ordered}
 
 

@@ -59,6 +59,15 @@ class Expansion:
         """The cell of a row and a column."""
         return next(cell for cell in self.cells if (cell.row, cell.column) == (row, column))
 
+    @property
+    def runs(self) -> set[str]:
+        """The ids of all its runs."""
+        return {run for cell in self.cells for run in cell.runs.values()}
+
+    def finished(self, records: dict[str, Any]) -> int:
+        """How many of its runs have finished, by records by run id."""
+        return sum(run in records and records[run]["status"] == "finished" for run in self.runs)
+
 
 def expanded(names: list[str], asked: Words, identify: Identify, study: Study) -> list[Expansion]:
     """The experiments of some names, narrowed by words, with the runs of their cells."""

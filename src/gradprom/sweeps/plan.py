@@ -129,8 +129,9 @@ def tables(plan: Plan) -> list[str]:
     for expansion in plan.expansions:
         name, cells = expansion.experiment.title, expansion.cells
         there = [cell for cell in cells if cell.runs]
-        runs = {run for cell in there for run in cell.runs.values()}
-        lines.append(f"{name}: {len(there)} of {len(cells)} cells, {len(runs)} distinct runs")
+        lines.append(
+            f"{name}: {len(there)} of {len(cells)} cells, {len(expansion.runs)} distinct runs"
+        )
         problems: dict[str, dict[str, None]] = {}
         for cell in cells:
             if cell.problem:
