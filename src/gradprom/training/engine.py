@@ -18,6 +18,7 @@ from gradprom.config import Trainer
 from gradprom.data.loader import Loader
 from gradprom.errors import RunError
 from gradprom.randomness import stream
+from gradprom.training import interruption
 from gradprom.training.stage import Stage, Training
 from gradprom.training.store import Slot
 
@@ -56,6 +57,8 @@ def train(
     ------
     NonFinite
         With the step and the last finite values; the last good checkpoint stays.
+    Interrupted
+        After a checkpoint, if the cluster asked for the run's place.
     """
     seed = stream(stage.seed, stage.name)
     steps = stage.epochs * loader.steps_per_epoch
@@ -91,7 +94,8 @@ def train(
         pace = (now - row_began) / len(meter)
         meter, row_began = [], now
         observe(Progress(stage, step, steps, epoch, row, pace))
-        if now - saved >= options.checkpoint_seconds and step < steps:
+        due = now - saved >= options.checkpoint_seconds or interruption.asked()
+        if due and step < steps:
             slot.save_checkpoint(
                 {
                     "training": training.state_dict(),
@@ -102,6 +106,7 @@ def train(
                 }
             )
             saved = time.monotonic()
+            interruption.obey()
     return {
         "weights": training.artefact(),
         "history": history,

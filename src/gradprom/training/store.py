@@ -9,6 +9,7 @@ from typing import Any
 
 from gradprom.errors import RunError
 from gradprom.files import DamagedFile, load_state, save_state, write_json
+from gradprom.training import interruption
 from gradprom.training.lease import Applicant, Lease
 from gradprom.training.stage import Stage
 
@@ -101,6 +102,7 @@ class StageStore:
                 return artefact
             with _claim(applicant) as slot:
                 if slot is None:
+                    interruption.obey()
                     time.sleep(POLL)
                 # it may have been finished between the look and the claim; a damaged one is set
                 # aside here, where nobody else can be making it anew
