@@ -59,6 +59,7 @@ def test_every_command_has_help() -> None:
         "report",
         "figure",
         "enhance",
+        "cancel",
         "compare",
         "export",
         "forget",

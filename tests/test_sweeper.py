@@ -24,7 +24,8 @@ from gradprom.errors import RunError
 from gradprom.sweeps import display
 from gradprom.sweeps import plan as plans
 from gradprom.sweeps import run as runs
-from gradprom.sweeps.display import Display, Forecast, duration, estimate
+from gradprom.sweeps.display import Display, Forecast, estimate
+from gradprom.sweeps.duration import duration
 from gradprom.sweeps.execution import execute
 from gradprom.sweeps.plan import Job, Plan
 

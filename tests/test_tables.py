@@ -21,8 +21,9 @@ from gradprom.reports import figures, render, summary, tables
 from gradprom.reports.statistics import Estimate, estimate
 from gradprom.reports.tables import build
 from gradprom.sweeps import plan as plans
-from gradprom.sweeps.display import Forecast, duration, tell
+from gradprom.sweeps.display import Forecast, tell
 from gradprom.sweeps.display import estimate as time_needed
+from gradprom.sweeps.duration import duration
 from gradprom.sweeps.records import Study
 from gradprom.training.stage import Stage
 from gradprom.training.store import StageStore

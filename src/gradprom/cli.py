@@ -64,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
         "words", nargs="+", metavar="TABLE|key=value", help="such as table1 data_root=../data"
     )
 
-    _command(commands, "status", _status, "what is done, running, failed, missing")
+    status = _command(commands, "status", _status, "what is done, queued, running, failed, missing")
+    status.add_argument("--watch", action="store_true", help="again and again, until all is done")
+    _command(commands, "cancel", _cancel, "take back the Slurm jobs that have not begun")
     report = _command(
         commands, "report", _report, "tables, claims, figures and a page from a study's records"
     )
@@ -158,9 +160,19 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _status(args: argparse.Namespace) -> None:
-    from gradprom.sweeps.status import overview
+    from gradprom.sweeps.status import overview, watch
 
-    print(overview(_study(args)))
+    if args.watch:
+        watch(_study(args))
+    else:
+        print(overview(_study(args)))
+
+
+def _cancel(args: argparse.Namespace) -> None:
+    from gradprom.sweeps.cluster import cancel
+
+    taken = cancel(_study(args))
+    print(f"{len(taken)} queued run{'s' * (len(taken) != 1)} taken back")
 
 
 def _report(args: argparse.Namespace) -> None:

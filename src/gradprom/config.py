@@ -130,6 +130,22 @@ class Sweep:
 
 
 @dataclass
+class Slurm:
+    """How runs become jobs of a SLURM cluster, with `hydra/launcher=submitit_slurm`."""
+
+    wait: bool = True
+    """Wait for the runs, show their progress and the table; otherwise submit and leave."""
+    runs_per_job: int = 1
+    """Runs that share a job: a small one does not fill a GPU."""
+    side_by_side: int = 1
+    """How many of a job's runs are at work at the same time, on one GPU; the others follow."""
+
+    def __post_init__(self) -> None:
+        _count("slurm.runs_per_job", self.runs_per_job, 1)
+        _count("slurm.side_by_side", self.side_by_side, 1)
+
+
+@dataclass
 class Root:
     """What Hydra composes. Component nodes are typed by their own `Options` in `load`."""
 
@@ -142,6 +158,7 @@ class Root:
     trainer: Trainer = field(default_factory=Trainer)
     evaluation: Evaluation = field(default_factory=Evaluation)
     sweep: Sweep = field(default_factory=Sweep)
+    slurm: Slurm = field(default_factory=Slurm)
     supervision: str = "supervised"
     """`supervised`: against labels (Eq. 4); `unsupervised`: against its own output (Eq. 3)."""
     noise: float = 0.1
@@ -209,7 +226,7 @@ def load(node: DictConfig) -> Config:
         _check_root(node)  # first, in the words of the command line: `noise`, not `sigma`
         # OmegaConf builds the typed sections here, and each raises ValueError for a bad value
         values = {f.name: node[f.name] for f in fields(Root)}
-        for name in ("auxiliary", "trainer", "evaluation"):
+        for name in ("auxiliary", "trainer", "evaluation", "slurm"):
             values[name] = OmegaConf.to_object(node[name])
         for group in PACKAGES:
             values[group] = options(group, node[group])
@@ -288,6 +305,7 @@ def _check_keys(node: DictConfig) -> None:
     """Hydra's `+key=value` gets past the schema, and nothing would read the key."""
     sections: dict[str, Any] = {"": Root, "auxiliary.": Auxiliary}
     sections |= {"trainer.": Trainer, "evaluation.": Evaluation, "sweep.": Sweep}
+    sections["slurm."] = Slurm
     for prefix, section in sections.items():
         known = sorted(f.name for f in fields(section))
         for key in map(str, node[prefix.rstrip(".")] if prefix else node):

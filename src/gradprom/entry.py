@@ -19,6 +19,7 @@ from gradprom.composing import Composer, sentence
 from gradprom.errors import ConfigError, GradpromError
 from gradprom.identity import digest
 from gradprom.reports import summary
+from gradprom.sweeps import cluster, submission
 from gradprom.sweeps import plan as plans
 from gradprom.sweeps import request as requests
 from gradprom.sweeps.display import Display, estimate
@@ -31,6 +32,11 @@ log = logging.getLogger(__name__)
 
 HERE = ("basic", "submitit_local")
 """Launchers whose jobs run on this machine."""
+GOES_ON = "Interrupted. The same command goes on from the last checkpoint."
+STAYS = (
+    "The jobs stay with Slurm. `gradprom status --watch` tells how they stand, `gradprom cancel` "
+    "takes back what waits, and the same command goes on from there."
+)
 
 
 def sweep(
@@ -48,15 +54,41 @@ def sweep(
         node, choices = composer(next(iter(request.jobs.values())))
         plan = plans.make(request.runs, node.sweep.retry_failed)
         plan.expansions, plan.asked = request.expansions, request.asked
-        if not node.sweep.dry_run and choices["hydra/launcher"] in HERE:
-            rehearse(plan)
+        if not node.sweep.dry_run:
+            if choices["hydra/launcher"] in HERE:
+                rehearse(plan)
+            elif choices["hydra/launcher"] == "submitit_slurm":
+                cluster.array_limit()  # a word from Slurm, to know that it is there
+    if choices["hydra/launcher"] == "submitit_slurm":
+        _on_cluster(plan, request.jobs, launcher, node)
+        return
     pending = [request.jobs[job.run.id] for job in plan.pending]
 
     def launch() -> list[Any]:
         # asking a failed job for its `return_value` would raise
-        return [job._return_value for job in launcher.launch(pending, initial_job_idx=0)]
+        done = launcher.launch(pending, initial_job_idx=0) if pending else []
+        return [job._return_value for job in done]
 
     work_through(plan, node.sweep.dry_run, launch)
+
+
+def _on_cluster(
+    plan: plans.Plan, words: dict[str, list[str]], launcher: Any, node: DictConfig
+) -> None:
+    def submit() -> None:
+        for number, runs in submission.submit(plan, words, launcher, node.slurm):
+            print(f"submitted {runs} run{'s' * (runs != 1)} as Slurm job {number}", flush=True)
+
+    def launch() -> list[Any]:
+        submit()
+        return submission.wait(plan)
+
+    if node.slurm.wait:
+        work_through(plan, node.sweep.dry_run, launch, STAYS)
+    elif introduce(plan, node.sweep.dry_run):
+        with one_sentence():
+            submit()
+        print(STAYS)
 
 
 def task(node: DictConfig) -> None:
@@ -111,26 +143,33 @@ def rehearse(plan: plans.Plan) -> None:
                 run.method.begin(stage, {}, epoch_steps=1, device=torch.device("cpu"))
 
 
-def work_through(plan: plans.Plan, dry_run: bool, launch: Callable[[], list[Any]]) -> None:
-    """Show the plan, launch what is pending under a live display, show what came out.
-
-    `launch` returns, for each pending job, the exception that stopped it, or anything else.
-    Exits with 1 if a run failed, with 130 on Ctrl-C.
-    """
+def introduce(plan: plans.Plan, dry_run: bool) -> bool:
+    """Show a plan and note it in its study; False if that is all that was asked for."""
     print(plans.describe(plan))
     if plan.pending:
         print(estimate(plan))
-    if dry_run:
-        return
     sys.stdout.flush()
-    plan.keep()
+    if not dry_run:
+        plan.keep()
+    return not dry_run
+
+
+def work_through(
+    plan: plans.Plan, dry_run: bool, launch: Callable[[], list[Any]], left: str = GOES_ON
+) -> None:
+    """Show the plan, launch what is pending under a live display, show what came out.
+
+    `launch` returns, for each pending job, the exception that stopped it, or anything else.
+    Exits with 1 if a run failed, with 130 on Ctrl-C, which is when `left` is said.
+    """
+    if not introduce(plan, dry_run):
+        return
     outcomes: list[Any] = []
     try:
-        if plan.pending:
-            with Display(plan, Console()):
-                outcomes = launch()
+        with Display(plan, Console()):
+            outcomes = launch()
     except KeyboardInterrupt:
-        print("\nInterrupted. The same command goes on from the last checkpoint.")
+        print(f"\n{left}")
         sys.exit(130)
     except Exception as error:  # a launcher lost a job: the records tell what is there
         log.warning("the launcher stopped: %s", error)

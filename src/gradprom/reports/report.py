@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from gradprom.errors import RunError
-from gradprom.files import read_json, write_text
+from gradprom.files import write_text
 from gradprom.reports import claims, latex, page, plots, summary, written
 from gradprom.reports.pictures import Picture
 from gradprom.reports.rebuilt import Rebuilt, rebuild
@@ -72,8 +72,7 @@ def _asked(study: Study, names: list[str], words: Words) -> list[Asked]:
     if words:
         return [Asked(wanted, words)]
     remembered: list[Asked] = []
-    for path in sorted(study.folder.glob("sweeps/*/plan.json"), key=lambda p: p.stat().st_mtime):
-        plan = read_json(path) or {}
+    for plan in study.plans():
         kept = [n for n in plan.get("experiments", []) if n in wanted or not names]
         asked = Asked(kept, plan.get("asked", []))
         if kept and asked not in remembered:

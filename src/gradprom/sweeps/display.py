@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from gradprom.sweeps.duration import duration
 from gradprom.sweeps.plan import Job, Plan
 
 REDRAW = 0.5
@@ -65,6 +66,8 @@ class Display:
         left = self.forecast.left(self.jobs)
         if lines and left is not None:
             lines[-1] += f"  {duration(left)} left"
+        if self.plan.queued:
+            lines.append(f"{self.plan.queued} queued")
         return lines
 
 
@@ -83,16 +86,6 @@ def tell(progress: dict[str, Any]) -> str:
         if values:
             told.append(unit.format(sum(values) / len(values)))
     return "  ".join(told)
-
-
-def duration(seconds: float) -> str:
-    """Such as `3 min 20 s` or `2 h 05 min`."""
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes == 0:
-        return f"{rest} s"
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 class Forecast:

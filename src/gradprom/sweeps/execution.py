@@ -16,7 +16,7 @@ import torch
 from gradprom.data import base
 from gradprom.data.loader import Loader
 from gradprom.files import write_json, write_text
-from gradprom.sweeps import provenance, tensorboard
+from gradprom.sweeps import cluster, provenance, tensorboard
 from gradprom.sweeps.records import SCHEMA
 from gradprom.sweeps.run import Run
 from gradprom.sweeps.scoring import describe, score
@@ -102,6 +102,7 @@ def _head(run: Run, images: base.Images, device: torch.device) -> dict[str, Any]
         "packages": provenance.packages(),
         "host": socket.gethostname(),
         "pid": os.getpid(),
+        "job": cluster.this_job(),
         "device": f"{device.type}: {provenance.device_name(device)}",
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
@@ -110,7 +111,7 @@ def _head(run: Run, images: base.Images, device: torch.device) -> dict[str, Any]
 def _train(run: Run, images: base.Images, device: torch.device) -> dict[str, Any]:
     """The last stage's artefact, with its ancestors' histories, trained where it is missing."""
     config, store = run.config, StageStore(run.study.stages, images.fingerprint)
-    observe = _observer(run)
+    observe = _observer(run, store)
 
     def obtain(stage: Stage) -> dict[str, Any]:
         return store.obtain(stage, functools.partial(train, stage))
@@ -158,9 +159,9 @@ def _with_ancestors(
     }
 
 
-def _observer(run: Run) -> Callable[[engine.Progress], None]:
+def _observer(run: Run, store: StageStore) -> Callable[[engine.Progress], None]:
     """What each row of the history goes to while a stage is trained."""
-    tell = _teller(run)
+    tell = _teller(run, store)
     if run.config.logger == "csv":
         return tell
     write = tensorboard.writer(run.study.run(run.id) / "tensorboard")
@@ -172,7 +173,7 @@ def _observer(run: Run) -> Callable[[engine.Progress], None]:
     return both
 
 
-def _teller(run: Run) -> Callable[[engine.Progress], None]:
+def _teller(run: Run, store: StageStore) -> Callable[[engine.Progress], None]:
     """Leaves word of where the run stands, not more often than every `TELL` seconds."""
     last = 0.0
 
@@ -191,11 +192,20 @@ def _teller(run: Run) -> Callable[[engine.Progress], None]:
                 "step": progress.step,
                 "steps": progress.steps,
                 "seconds_per_step": progress.seconds_per_step,
+                "seconds_left": _seconds_left(progress, run.method.stage().lineage(), store),
                 "row": progress.row,
             },
         )
 
     return tell
+
+
+def _seconds_left(progress: engine.Progress, lineage: list[Stage], store: StageStore) -> float:
+    """Of the run's training, if the stages after this one go at its pace."""
+    after = lineage[[stage.id for stage in lineage].index(progress.stage.id) + 1 :]
+    epochs = sum(stage.epochs for stage in after if not store.has(stage))
+    steps = progress.steps - progress.step + epochs * progress.steps / progress.stage.epochs
+    return steps * progress.seconds_per_step
 
 
 def _write_record(run: Run, record: dict[str, Any]) -> None:

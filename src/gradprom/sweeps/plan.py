@@ -8,6 +8,7 @@ from gradprom.config import Config
 from gradprom.data.loader import steps_per_epoch
 from gradprom.files import write_json
 from gradprom.identity import digest
+from gradprom.sweeps import cluster
 from gradprom.sweeps.expansion import Expansion
 from gradprom.sweeps.run import Run
 from gradprom.training.stage import Stage
@@ -22,6 +23,8 @@ class Job:
     state: str
     steps: dict[str, int]
     """Steps of each stage it is made of, by stage id."""
+    on_cluster: bool = False
+    """Whether a job of a cluster has it: it waits there, or is at work."""
 
 
 @dataclass
@@ -40,12 +43,14 @@ class Plan:
     """The words that narrowed them."""
     notes: list[str] = field(default_factory=list)
     """What a person should know of the datasets, such as that few patients are on disk."""
+    queued: int = 0
+    """Runs that wait on a cluster, when it was last asked."""
 
     @property
     def pending(self) -> list[Job]:
-        """Jobs to launch: all that are neither done nor failed for good."""
+        """Jobs to launch: none that is done, failed for good, or in a cluster's hands."""
         settled = {"done"} if self.retry_failed else {"done", "failed"}
-        return [job for job in self.jobs if job.state not in settled]
+        return [job for job in self.jobs if job.state not in settled and not job.on_cluster]
 
     @property
     def id(self) -> str:
@@ -61,7 +66,8 @@ class Plan:
         """Note which runs are expected, for `gradprom status` and `gradprom report`."""
         runs = [{"id": job.run.id, "label": job.run.label} for job in self.jobs]
         names = [expansion.experiment.name for expansion in self.expansions]
-        told = {"runs": runs, "experiments": names, "asked": self.asked}
+        tables = {each.experiment.title: sorted(each.runs) for each in self.expansions}
+        told = {"runs": runs, "tables": tables, "experiments": names, "asked": self.asked}
         write_json(self.folder / "plan.json", told)
 
     def summary(self) -> str:
@@ -81,6 +87,7 @@ def make(runs: list[Run], retry_failed: bool) -> Plan:
         If a dataset is not there or not as it should be.
     """
     plan = Plan([], retry_failed)
+    found = cluster.jobs(runs[0].study)
     for run in {run.id: run for run in runs}.values():
         images, fingerprints = run.images(), run.fingerprints()
         told = [f"{run.config.dataset.name}: {note}" for note in images.notes]
@@ -88,7 +95,9 @@ def make(runs: list[Run], retry_failed: bool) -> Plan:
         a_epoch = steps_per_epoch(len(images.splits["train"]), run.config.trainer.batch_size)
         lineage = run.method.stage().lineage()
         steps = {stage.id: stage.epochs * a_epoch for stage in lineage}
-        job = Job(run, run.study.state(run.id, fingerprints), steps)
+        state = cluster.state(run.study, run.id, found, fingerprints)
+        on_cluster = state in ("queued", "running") and run.id in (found or {})
+        job = Job(run, state, steps, on_cluster)
         plan.jobs.append(job)
         if job in plan.pending:
             store = StageStore(run.study.stages, images.fingerprint)

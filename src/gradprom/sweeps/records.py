@@ -93,6 +93,13 @@ class Study:
                 records.append(record)
         return records, problems
 
+    def plans(self) -> list[dict[str, Any]]:
+        """What the study's sweeps expect, oldest first: `runs` with `id` and `label`, `tables`
+        with the ids of their runs by title, `experiments` and the words `asked` of them."""
+        paths = self.folder.glob("sweeps/*/plan.json")
+        kept = [read_json(path) for path in sorted(paths, key=lambda path: path.stat().st_mtime)]
+        return [plan for plan in kept if plan]
+
     def resolve(self, prefix: str) -> dict[str, Any]:
         """The record whose id begins with `prefix`.
 
@@ -141,6 +148,13 @@ class Study:
     def tell(self, run_id: str, progress: dict[str, Any]) -> None:
         """Leave word of where a run stands."""
         write_json(self.run(run_id) / "progress.json", {**progress, "updated": time.time()})
+
+    def fail(self, run_id: str, kind: str, message: str) -> None:
+        """Say of a run that began, and whose process could not, that it failed."""
+        record = self.record(run_id)
+        if record is not None and record["status"] == "started":
+            error = {"type": kind, "message": message, "where": "outside Python", "traceback": ""}
+            write_json(self._record(run_id), {**record, "status": "failed", "error": error})
 
     def set_aside(self, path: Path) -> Path:
         """Move a folder to `results/set-aside`: nothing that was computed is ever deleted."""

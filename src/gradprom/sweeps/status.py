@@ -1,53 +1,113 @@
-"""How a study stands: what is done, running, interrupted, failed, and missing.
+"""How a study stands: what is done, queued, running, interrupted, lost, failed, and missing.
 
 Imports neither torch nor pandas, so that the answer comes at once.
 """
 
+import time
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
-from gradprom.files import read_json
+from gradprom.sweeps import cluster
+from gradprom.sweeps.duration import duration
 from gradprom.sweeps.records import Study
 
-STATES = ("done", "running", "interrupted", "failed", "missing")
+STATES = ("done", "running", "queued", "interrupted", "lost", "failed", "missing")
+BETWEEN = 5.0
+"""Seconds between two looks of `--watch`."""
 
 
-def overview(study: Study) -> str:
-    """Counts, and a line for each run that has not finished.
+def watch(study: Study) -> None:
+    """Show the overview anew every few seconds, until nothing is queued or running any more."""
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
 
-    `missing` are runs that a sweep has planned and that have no record.
+    with Live(console=Console(), auto_refresh=False, vertical_overflow="visible") as live:
+        while True:
+            found = states(study)
+            live.update(Text(overview(study, found)), refresh=True)
+            if not {"queued", "running"} & set(found.values()):
+                return
+            time.sleep(BETWEEN)
+
+
+def states(study: Study) -> dict[str, str]:
+    """Where each run of a study stands, by id: one of `STATES`.
+
+    `missing` are runs that a sweep has planned, that have no record and no job. `lost` ones began
+    in a job of a cluster that is gone; both are for the next sweep.
     """
-    found, problems = study.load()
-    records = {record["id"]: record for record in found}
-    planned = _planned(study)
-    states = {run_id: study.state(run_id) for run_id in records}
-    states |= {run_id: "missing" for run_id in planned if run_id not in records}
-    if not states and not problems:
+    ids = dict.fromkeys([record["id"] for record in study.records()] + list(_planned(study)))
+    jobs = cluster.jobs(study)
+    found = {run_id: cluster.state(study, run_id, jobs) for run_id in ids}
+    return {run_id: "missing" if word == "new" else word for run_id, word in found.items()}
+
+
+def overview(study: Study, found: dict[str, str] | None = None) -> str:
+    """Counts, in sum and for each table, and a line for each run that has not finished."""
+    found = states(study) if found is None else found
+    problems = study.load()[1]
+    if not found and not problems:
         return f"study {study.name}: no runs in {study.folder}"
-    counts = Counter(states.values())
-    told = ", ".join(f"{counts[s]} {s}" for s in STATES if counts[s] or s == "done")
-    lines = [f"study {study.name}: {len(states)} run{'s' * (len(states) != 1)}: {told}"]
+    lines = [f"study {study.name}: {_counts(found.values())}"]
+    lines += [
+        f"  {title}: {_counts(found[run_id] for run_id in runs)}"
+        for title, runs in _tables(study).items()
+    ]
+    labels, jobs = _planned(study), cluster.jobs(study) or {}
     for state in STATES[1:]:
-        for run_id in (i for i, s in states.items() if s == state):
-            label = planned.get(run_id) or " ".join(records[run_id]["overrides"]) or "defaults"
-            place = _place(study, run_id, records.get(run_id), state)
+        for run_id in (i for i, s in found.items() if s == state):
+            record = study.record(run_id)
+            label = (
+                labels.get(run_id) or " ".join((record or {}).get("overrides", [])) or "defaults"
+            )
+            place = _place(study, run_id, record, state, jobs.get(run_id))
             lines.append(f"  {state:<12}{run_id}  {label}{place}")
     lines += [f"  unreadable  {problem}" for problem in problems]
     return "\n".join(lines)
 
 
+def _counts(words: Iterable[str]) -> str:
+    counts = Counter(words)
+    told = ", ".join(f"{counts[s]} {s}" for s in STATES if counts[s] or s == "done")
+    return f"{counts.total()} run{'s' * (counts.total() != 1)}: {told}"
+
+
 def _planned(study: Study) -> dict[str, str]:
     """Labels of the runs that the study's sweeps expect, by id."""
-    plans = [read_json(path) for path in sorted(study.folder.glob("sweeps/*/plan.json"))]
-    return {run["id"]: run["label"] for plan in plans if plan for run in plan["runs"]}
+    return {run["id"]: run["label"] for plan in study.plans() for run in plan["runs"]}
 
 
-def _place(study: Study, run_id: str, record: dict[str, Any] | None, state: str) -> str:
-    """How far a run has come, or what stopped it and where."""
+def _tables(study: Study) -> dict[str, list[str]]:
+    """The runs of each table that sweeps of the study asked for, by its title."""
+    found: dict[str, dict[str, None]] = {}
+    for plan in study.plans():
+        for title, runs in plan.get("tables", {}).items():
+            found.setdefault(title, {}).update(dict.fromkeys(runs))
+    return {title: list(runs) for title, runs in found.items()}
+
+
+def _place(
+    study: Study,
+    run_id: str,
+    record: dict[str, Any] | None,
+    state: str,
+    job: cluster.ClusterJob | None,
+) -> str:
+    """How far a run has come and where, or what stopped it."""
     if state == "failed" and record is not None:
         error = record["error"]
         return f"\n{'':14}{error['type']}: {error['message']} ({error['where']})"
+    told = []
     progress = study.progress(run_id)
-    if state == "missing" or progress is None:
-        return ""
-    return f"  {progress['stage']}, epoch {progress['epoch']} of {progress['epochs']}"
+    if state != "missing" and progress is not None:
+        told.append(f"{progress['stage']}, epoch {progress['epoch']} of {progress['epochs']}")
+        if state == "running" and "seconds_left" in progress:
+            told.append(f"about {duration(progress['seconds_left'])} left")
+    if job is not None:
+        told.append(f"job {job.id} on {job.node}" if job.node else f"job {job.id}: {job.reason}")
+    if state == "lost" and record is not None:
+        told.append(f"job {record['job']} on {record['host']} is gone")
+        told.append(f"see {cluster.log_of(study, run_id)}")
+    return "".join(f"  {part}" for part in told)

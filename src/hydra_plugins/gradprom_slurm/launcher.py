@@ -1,0 +1,92 @@
+"""What `hydra/launcher=submitit_slurm` is here: submitit's launcher, made for sweeps that resume.
+
+Hydra imports every plugin at start-up, so the work itself is imported when a sweep begins.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn
+from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
+from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
+
+if TYPE_CHECKING:
+    from gradprom.sweeps.records import Study
+
+
+class ResumableSlurmLauncher(SlurmLauncher):
+    """Submits and returns; several runs a job; arrays no longer than the cluster allows."""
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Hydra's way in, which cannot tell whose runs these are: `submit` is ours."""
+        raise NotImplementedError("the sweeper submits: sweep with hydra/sweeper=gradprom")
+
+    def submit(
+        self, jobs: list[list[str]], runs: list[str], study: "Study", options: Any
+    ) -> list[tuple[str, int]]:
+        """Submit the runs as few job arrays; returns each one's id and number of runs.
+
+        jobs: the words of each run; runs: their ids.
+        options: `runs_per_job` and `side_by_side`, the section `slurm` of the configuration.
+        """
+        from submitit.core.utils import FailedJobError
+
+        from gradprom.errors import RunError
+        from gradprom.sweeps import cluster
+
+        limit, logs = cluster.array_limit(), str(Path(self.params["submitit_folder"]).resolve())
+        packs = self._packs(jobs, runs, study, options)
+        submitted = []
+        for array in (packs[i : i + limit] for i in range(0, len(packs), limit)):
+            name = cluster.note(study, self.params["name"], [pack.runs for pack in array], logs)
+            try:
+                first = self._executor(name).submit_array(array)[0]
+            except FailedJobError as error:
+                raise RunError(f"Slurm refused the jobs: {str(error).strip()}") from error
+            number = str(first.job_id).partition("_")[0]
+            cluster.note_job(study, name, number)
+            submitted.append((number, sum(len(pack.runs) for pack in array)))
+        return submitted
+
+    def _packs(
+        self, jobs: list[list[str]], runs: list[str], study: "Study", options: Any
+    ) -> list[Any]:
+        from gradprom.sweeps.pack import Pack
+
+        state, size = Singleton.get_state(), options.runs_per_job
+        parameters = [
+            (words, "hydra.sweep.dir", number, f"job_id_for_{number}", state)
+            for number, words in enumerate(jobs)
+        ]
+        size = options.runs_per_job
+        grace = self.params["signal_delay_s"]
+        return [
+            Pack(
+                self,
+                parameters[i : i + size],
+                runs[i : i + size],
+                study,
+                options.side_by_side,
+                grace,
+            )
+            for i in range(0, len(runs), size)
+        ]
+
+    def _executor(self, name: str) -> Any:
+        """submitit's, with what `conf/hydra/launcher/submitit_slurm.yaml` says."""
+        import submitit
+
+        params = {**self.params, "name": name}
+        folder, retries = params.pop("submitit_folder"), params.pop("max_num_timeout")
+        executor = submitit.AutoExecutor(
+            folder=folder, cluster="slurm", slurm_max_num_timeout=retries
+        )
+        general = BaseQueueConf.__dataclass_fields__
+        executor.update_parameters(
+            **{key if key in general else f"slurm_{key}": value for key, value in params.items()}
+        )
+        return executor
