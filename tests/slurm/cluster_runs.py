@@ -1,0 +1,120 @@
+"""Sweeps on the Slurm of the tests, and what is asked of their outcome."""
+
+import subprocess
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import running
+from running import Child
+
+from gradprom.sweeps import cluster
+from gradprom.sweeps.status import states
+
+NOTING = Path(__file__).parent / "noting"
+LAUNCHER = (
+    "-m",
+    "hydra/launcher=submitit_slurm",
+    "hydra.launcher.gpus_per_node=null",
+    "hydra.launcher.cpus_per_task=1",
+)
+SIZES = ("trainer.log_every=10", "trainer.checkpoint_seconds=1000")
+"""No checkpoint but what a signal asks for."""
+LONG = (*SIZES, "trainer.coupled_epochs=400")
+"""800 steps of coupled training, some twenty seconds."""
+
+
+def start(results: Path, *words: str) -> Child:
+    """The sweep's command, not waited for."""
+    setup = f"export PYTHONPATH={NOTING}:$PYTHONPATH TRAINED={results}/trained.txt"
+    return running.start(results, *LAUNCHER, f"hydra.launcher.setup=['{setup}']", *SIZES, *words)
+
+
+def sweep(results: Path, *words: str) -> tuple[int, str]:
+    """Exit code and text of the sweep's command."""
+    child = start(results, *words)
+    return child.wait(300), child.text
+
+
+def slurm(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def until(moment: Callable[[], Any], seconds: float = 120) -> Any:
+    """What `moment` returns, once that is true."""
+    end = time.monotonic() + seconds
+    while not (found := moment()):
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.1)
+    return found
+
+
+def jobs(results: Path) -> cluster.Jobs:
+    found = cluster.jobs(running.study(results))
+    assert found is not None
+    return found
+
+
+def state(results: Path) -> dict[str, str]:
+    return states(running.study(results))
+
+
+def coupled(results: Path) -> set[str]:
+    """The jobs whose runs are some way into coupled training."""
+    study = running.study(results)
+    told = {run_id: study.progress(run_id) or {} for run_id in jobs(results)}
+    return {
+        job.id
+        for run_id, job in jobs(results).items()
+        if job.state == "RUNNING"
+        and told[run_id].get("stage") == "coupled"
+        and told[run_id]["step"] >= 50
+    }
+
+
+def hurry(results: Path) -> None:
+    """Slurm lets a requeued job wait for two minutes."""
+    for job in {job.id for job in jobs(results).values() if job.reason == "BeginTime"}:
+        slurm("scontrol", "update", f"jobid={job}", "starttime=now")
+
+
+def finish(results: Path, child: Child) -> tuple[int, str]:
+    """Exit code and text of a command, with no time lost on requeued jobs."""
+
+    def ended() -> bool:
+        hurry(results)
+        return not child.alive
+
+    until(ended, 300)
+    return child.wait(), child.text
+
+
+@cache
+def undisturbed(root: Path, words: tuple[str, ...]) -> Path:
+    """The results of the same sweep on this machine, in one process."""
+    code, text = running.run(root, "-m", *SIZES, *words)
+    assert code == 0, text
+    return root
+
+
+def assert_whole(results: Path, reference: Path, *words: str) -> None:
+    """Every record is there and whole, nothing finished was trained again, and every bit is as
+    in a sweep that nothing disturbed."""
+    ours, problems = running.study(results).load()
+    assert not problems and {record["status"] for record in ours} == {"finished"}
+    assert not [*results.glob("**/.*.pt.*"), *results.glob("stages/*/checkpoint*")]
+    theirs = undisturbed(reference, words)
+    for record in ours:
+        assert running.outcome(results, record) == running.outcome(theirs, record)
+    assert_trained_once(results)
+
+
+def assert_trained_once(results: Path) -> None:
+    ended = set()
+    for line in (results / "trained.txt").read_text().splitlines():
+        word, stage = line.split(" ", 1)
+        assert stage not in ended, f"{stage} was trained again"
+        if word == "ends":
+            ended.add(stage)
