@@ -18,6 +18,7 @@ from gradprom.config import Trainer
 from gradprom.data.loader import Loader
 from gradprom.errors import RunError
 from gradprom.randomness import stream
+from gradprom.training import distributed
 from gradprom.training.stage import Stage, Training
 from gradprom.training.store import Slot
 
@@ -34,6 +35,9 @@ class Progress:
     seconds_per_step: float
 
 
+Observe = Callable[[Progress], None]
+
+
 class NonFinite(RunError):
     """A loss or gradient became NaN or infinite; the update was skipped."""
 
@@ -44,7 +48,7 @@ def train(
     loader: Loader,
     slot: Slot,
     options: Trainer,
-    observe: Callable[[Progress], None],
+    observe: Observe,
 ) -> dict[str, Any]:
     """Train a stage to its end and return its artefact with its history.
 
@@ -63,7 +67,7 @@ def train(
     training = build(loader.steps_per_epoch)
 
     step, history, interruptions, seconds = 0, [], 0, 0.0
-    checkpoint = slot.load_checkpoint()
+    checkpoint = distributed.share(slot.load_checkpoint())
     if checkpoint is not None:
         training.load_state_dict(checkpoint["training"])
         step, history = checkpoint["step"], checkpoint["history"]
@@ -74,7 +78,8 @@ def train(
     meter: list[dict[str, Tensor]] = []
     row_began = saved = time.monotonic()
     while step < steps:
-        torch.manual_seed(stream(seed, step, "networks"))
+        # ranks see other images, and so draw for them otherwise
+        torch.manual_seed(stream(seed, step, "networks") + distributed.rank())
         batch = loader.batch(seed, step, degraded=stage.degraded)
         step += 1
         ends_row = step % options.log_every == 0 or step == steps
@@ -119,6 +124,7 @@ def _read(
         key: torch.stack([logs[key].detach().float() for logs in meter if key in logs]).tolist()
         for key in keys
     }
+    values = distributed.average_rows(values)
     finite = values.pop("finite")
     if not all(finite):
         bad = step - len(meter) + finite.index(0.0) + 1
