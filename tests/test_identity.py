@@ -199,6 +199,7 @@ def test_what_is_read_depends_on_the_rest(
     [
         "trainer.device=cpu",
         "trainer.threads=2",
+        "trainer.devices=2",
         "trainer.log_every=5",
         "trainer.checkpoint_seconds=1",
         "evaluation.batch_size=3",
@@ -224,7 +225,7 @@ def test_where_a_dataset_lies_is_no_part_of_an_id(dataset: str) -> None:
 
 def test_every_key_of_the_trainer_is_read_or_declared_to_have_no_effect() -> None:
     read = {change.split("=")[0] for change, _ in CHANGES}
-    unhashed = {"log_every", "checkpoint_seconds", "device", "threads"}
+    unhashed = {"log_every", "checkpoint_seconds", "device", "devices", "threads"}
     for name in set(Trainer.__dataclass_fields__) - unhashed:
         assert f"trainer.{name}" in read
 

@@ -89,6 +89,8 @@ class Trainer:
     """Least time between two checkpoints of a stage, in seconds."""
     device: str = _unhashed("auto")
     """`auto` takes CUDA, then MPS, then the CPU."""
+    devices: int = _unhashed(1)
+    """Devices that share each batch, data-parallel; all but rounding is as on one."""
     threads: int = _unhashed(1)
     """Torch threads on the CPU; more than there are idle cores makes it far slower."""
 
@@ -100,6 +102,11 @@ class Trainer:
         _count("trainer.coupled_epochs", self.coupled_epochs, 0)
         _count("trainer.log_every", self.log_every, 1)
         _choice("trainer.device", self.device, DEVICES)
+        _count("trainer.devices", self.devices, 1)
+        if self.batch_size % self.devices:
+            raise ConfigError(
+                f"trainer.devices={self.devices} must divide trainer.batch_size={self.batch_size}"
+            )
         _count("trainer.threads", self.threads, 1)
 
 

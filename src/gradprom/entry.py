@@ -27,6 +27,7 @@ from gradprom.sweeps.execution import execute
 from gradprom.sweeps.request import make_run
 from gradprom.sweeps.run import Run
 from gradprom.training.engine import choose_device
+from gradprom.training.place import find_place, take_device
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +136,8 @@ def rehearse(plan: plans.Plan) -> None:
     built = set()
     for run in (job.run for job in plan.pending):
         config = run.config
-        choose_device(config.trainer.device)
+        device = choose_device(config.trainer.device)
+        take_device(find_place(config.trainer.devices), device)
         for stage in run.method.stage().lineage():
             networks = digest([stage.name, config.backbone, config.auxiliary, config.facts])
             if stage.id in plan.stages and not stage.parents and networks not in built:
@@ -162,6 +164,9 @@ def work_through(
     `launch` returns, for each pending job, the exception that stopped it, or anything else.
     Exits with 1 if a run failed, with 130 on Ctrl-C, which is when `left` is said.
     """
+    if follows(plan):
+        step_along(plan, dry_run, launch)
+        return
     if not introduce(plan, dry_run):
         return
     outcomes: list[Any] = []
@@ -185,6 +190,20 @@ def work_through(
     ids = [job.run.id for job in plan.jobs]
     if summary.show(ids, study, plan.folder, table=not plan.expansions):
         sys.exit(1)
+
+
+def follows(plan: plans.Plan) -> bool:
+    """Whether this is a task of Slurm's beside rank 0, which alone shows and writes."""
+    with one_sentence():
+        return any(find_place(job.run.config.trainer.devices).rank > 0 for job in plan.jobs)
+
+
+def step_along(plan: plans.Plan, dry_run: bool, launch: Callable[[], list[Any]]) -> None:
+    """Train what is pending with rank 0; exits with 1 and a sentence if it ended early."""
+    outcomes = launch() if plan.pending and not dry_run else []
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            sys.exit(f"gradprom: {outcome}")
 
 
 @contextmanager

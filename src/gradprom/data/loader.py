@@ -34,6 +34,8 @@ class Loader:
     """Training batches of one split; masks and labels only as the auxiliary tasks need them.
 
     `tasks` holds any of `diagnosis` and `segmentation`. `degradation=None` leaves images clean.
+    `part` of `parts` gets its share of each batch: everything random is drawn for the whole batch,
+    so that the shares together are the batch of a single one, bit for bit.
     Raises ValueError for an empty split, or a task whose masks or labels the dataset lacks.
     """
 
@@ -46,12 +48,14 @@ class Loader:
         degradation: Degradation | None,
         device: torch.device | str,
         tasks: Sequence[str],
+        part: int = 0,
+        parts: int = 1,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size={batch_size}: must be at least 1")
         self.ids, self.rows = images.ids, torch.tensor(_rows(images, split))
         self.batch_size, self.augment, self.degradation = batch_size, augment, degradation
-        self.device = torch.device(device)
+        self.device, self.part, self.parts = torch.device(device), part, parts
         mask, label = _annotations(images, tasks)
         self.target = images.target.to(self.device)
         self.mask = None if mask is None else mask.to(self.device)
@@ -65,17 +69,22 @@ class Loader:
     def batch(self, seed: int, step: int, degraded: bool = True) -> Batch:
         """The batch of step 0, 1, …; with `degraded=False` the input is the target itself."""
         rows = self._rows(seed, step)
-        target, mask, label = _take(self, rows)
+        share = self._share(len(rows))
+        target, mask, label = _take(self, rows[share])
         if self.augment:
             affine = augment.draw(len(rows), _generator(seed, "augment", step))
-            target, mask = augment.apply(target, mask, affine)
+            target, mask = augment.apply(target, mask, affine[share])
         ids = [self.ids[row] for row in rows.tolist()]
         input = target
         if degraded and self.degradation is not None:
             generator = _generator(seed, "degrade", step)
-            drawn = self.degradation.draw(ids, tuple(target.shape), generator)
-            input = self.degradation.apply(target, drawn)
-        return Batch(ids, input, target, mask, label)
+            drawn = self.degradation.draw(ids, (len(rows), *target.shape[1:]), generator)
+            input = self.degradation.apply(target, {k: v[share] for k, v in drawn.items()})
+        return Batch(ids[share], input, target, mask, label)
+
+    def _share(self, count: int) -> slice:
+        size = count // self.parts
+        return slice(self.part * size, (self.part + 1) * size)
 
     def _rows(self, seed: int, step: int) -> Tensor:
         epoch, position = divmod(step, self.steps_per_epoch)

@@ -12,6 +12,7 @@ from gradprom.data.loader import Batch
 from gradprom.degradations import enlarge
 from gradprom.errors import ConfigError
 from gradprom.models.recognizers import BACKBONES, build_recognizer
+from gradprom.training import distributed
 from gradprom.training.optimization import Optimizer, all_finite
 from gradprom.training.stage import Stage
 
@@ -33,9 +34,12 @@ def truth(task: str, batch: Batch) -> Tensor:
 
 
 def supervised_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy against labels (Eq. 4), mean over those that are not `UNLABELLED`."""
+    """Cross-entropy against labels (Eq. 4), mean over those that are not `UNLABELLED`.
+
+    On several ranks the mean of their losses is that over the labels of them all.
+    """
     total = F.cross_entropy(logits, target, ignore_index=UNLABELLED, reduction="sum")
-    return total / (target != UNLABELLED).sum().clamp(min=1)
+    return _per_known(total, target)
 
 
 def unsupervised_loss(logits: Tensor, clean_logits: Tensor) -> Tensor:
@@ -55,8 +59,14 @@ def clean_logits(recognizer: nn.Module, clean: Tensor) -> Tensor:
 
 def accuracy(logits: Tensor, target: Tensor) -> Tensor:
     """Share of labelled images or pixels that are recognized; 0-dim, on the device."""
-    known = target != UNLABELLED
-    return ((logits.argmax(1) == target) & known).sum() / known.sum().clamp(min=1)
+    hits = (logits.argmax(1) == target) & (target != UNLABELLED)
+    return _per_known(hits.sum().float(), target)
+
+
+def _per_known(total: Tensor, target: Tensor) -> Tensor:
+    """A sum over the labelled by their number: the ranks' mean one, which may be a fraction."""
+    count = distributed.average((target != UNLABELLED).sum().to(total.dtype))
+    return total / torch.where(count == 0, 1, count)
 
 
 def seen(batch: Batch) -> Tensor:
@@ -118,6 +128,7 @@ class RecognizerTraining:
     def __init__(self, config: Config, task: str, steps: int, device: torch.device):
         self.task = task
         self.recognizer = build(config, task, fresh=True).to(device).train()
+        distributed.synchronise(self.recognizer, device)
         self.optimizer = Optimizer(
             self.recognizer.parameters(), config.auxiliary.lr, config.trainer.schedule, steps
         )
@@ -128,10 +139,12 @@ class RecognizerTraining:
         logits = self.recognizer(seen(batch))
         loss = supervised_loss(logits, target)
         loss.backward()
-        finite = all_finite([loss], self.optimizer.gradients())
+        distributed.average_into(self.optimizer.gradients())
+        told = distributed.average(loss.detach())
+        finite = all_finite([told], self.optimizer.gradients())
         self.optimizer.step(finite)
         hits = accuracy(logits.detach(), target)
-        return {f"loss_{self.task}": loss, f"accuracy_{self.task}": hits, "finite": finite}
+        return {f"loss_{self.task}": told, f"accuracy_{self.task}": hits, "finite": finite}
 
     def state_dict(self) -> dict[str, Any]:
         """Network and optimizer."""

@@ -20,6 +20,7 @@ from gradprom.degradations import scale_of
 from gradprom.errors import ConfigError
 from gradprom.methods import recognition
 from gradprom.strategies import Mainstream, Strategy
+from gradprom.training import distributed
 from gradprom.training.optimization import Optimizer, all_finite
 from gradprom.training.stage import Stage
 
@@ -149,6 +150,7 @@ class TaskDriven:
             if name in weights:
                 network.load_state_dict(weights[name])
             network.to(device)
+            distributed.synchronise(network, device)
 
 
 class EnhancerTraining:
@@ -196,16 +198,19 @@ class EnhancerTraining:
                 else recognition.unsupervised_loss(logits, clean)
             )
         losses = [main, *auxiliary.values()]
+        reduce = distributed.average if distributed.ranks() > 1 else None
         decision = strategies.backward(
-            losses, self.shared, self.strategy, cut=enhanced, probe=probe
+            losses, self.shared, self.strategy, cut=enhanced, reduce=reduce, probe=probe
         )
+        # averages alike, so that what is not finite on one rank is so on all
+        main, *rest = distributed.average(torch.stack(losses).detach())
         gradients = [g for optimizer in self.optimizers.values() for g in optimizer.gradients()]
-        finite = all_finite(losses, gradients)
+        finite = all_finite([main, *rest], gradients)
         for optimizer in self.optimizers.values():
             optimizer.step(finite)
-        logs |= {"loss_main": main.detach(), "psnr": -10 * main.detach().log10(), "finite": finite}
+        logs |= {"loss_main": main, "psnr": -10 * main.log10(), "finite": finite}
         for index, task in enumerate(auxiliary):
-            logs[f"loss_{task}"] = auxiliary[task].detach()
+            logs[f"loss_{task}"] = rest[index]
             logs |= {f"{key}_{task}": value for key, value in _decided(decision, index).items()}
         return logs
 

@@ -14,14 +14,15 @@ import pandas as pd
 import torch
 
 from gradprom.data import base
-from gradprom.data.loader import Loader
 from gradprom.files import write_json, write_text
-from gradprom.sweeps import cluster, provenance, tensorboard
+from gradprom.sweeps import cluster, following, provenance, tensorboard
 from gradprom.sweeps.records import SCHEMA
 from gradprom.sweeps.run import Run
 from gradprom.sweeps.scoring import describe, score
 from gradprom.training import engine
-from gradprom.training.stage import Stage, Training
+from gradprom.training.distributed import RankLost
+from gradprom.training.place import Place, find_place, take_device
+from gradprom.training.stage import Stage
 from gradprom.training.store import Slot, StageStore
 
 TELL = 0.5
@@ -36,9 +37,15 @@ def execute(run: Run) -> dict[str, Any]:
     Exception
         What stopped the run; its record then says `failed`, with the error and its place.
     """
-    torch.set_num_threads(run.config.trainer.threads)
-    device = engine.choose_device(run.config.trainer.device)
+    options = run.config.trainer
+    torch.set_num_threads(options.threads)
+    device, place = engine.choose_device(options.device), find_place(options.devices)
+    take_device(place, device)
     images = run.images()
+    following.require_shares(run)
+    if place.rank > 0:
+        following.follow_leader(run, place, device)
+        return run.study.record(run.id) or {}
     state = run.study.state(run.id, run.fingerprints())
     if state == "done":
         return run.study.record(run.id) or {}
@@ -50,12 +57,14 @@ def execute(run: Run) -> dict[str, Any]:
     _write_record(run, {**head, "status": "started"})
     began = time.monotonic()
     try:
-        artefact = _train(run, images, device)
+        artefact = _train(run, images, place, device)
         write_text(
             run.study.run(run.id) / "history.csv",
             pd.DataFrame(artefact["history"]).to_csv(index=False),
         )
         results = score(run, artefact["weights"], device)
+    except RankLost:
+        raise  # no fault of the run: it goes on when it is asked for again
     except Exception as error:
         _write_record(run, {**head, "status": "failed", "error": _describe(error)})
         raise
@@ -70,7 +79,8 @@ def execute(run: Run) -> dict[str, Any]:
         "peak_memory": provenance.peak_memory(device),
     }
     _write_record(run, record)
-    (run.study.run(run.id) / "progress.json").unlink(missing_ok=True)
+    for path in (run.study.run(run.id) / "progress.json", following.meeting(run)):
+        path.unlink(missing_ok=True)
     return record
 
 
@@ -108,9 +118,9 @@ def _head(run: Run, images: base.Images, device: torch.device) -> dict[str, Any]
     }
 
 
-def _train(run: Run, images: base.Images, device: torch.device) -> dict[str, Any]:
+def _train(run: Run, images: base.Images, place: Place, device: torch.device) -> dict[str, Any]:
     """The last stage's artefact, with its ancestors' histories, trained where it is missing."""
-    config, store = run.config, StageStore(run.study.stages, images.fingerprint)
+    store = StageStore(run.study.stages, images.fingerprint)
     observe = _observer(run, store)
 
     def obtain(stage: Stage) -> dict[str, Any]:
@@ -119,23 +129,12 @@ def _train(run: Run, images: base.Images, device: torch.device) -> dict[str, Any
     def train(stage: Stage, slot: Slot) -> dict[str, Any]:
         parents = {parent.name: obtain(parent) for parent in stage.parents}
         weights = {name: parent["weights"] for name, parent in parents.items()}
-        loader = Loader(
-            images,
-            "train",
-            config.trainer.batch_size,
-            augment=config.trainer.augment,
-            degradation=config.degradation,
-            device=device,
-            tasks=config.auxiliary.tasks,
-        )
-
-        def build(epoch_steps: int) -> Training:
-            return run.method.begin(stage, weights, epoch_steps, device)
-
-        trained = engine.train(stage, build, loader, slot, config.trainer, observe)
+        with together(stage.id):
+            trained = following.train_stage(run, stage, weights, device, slot, observe)
         return _with_ancestors(stage, trained, list(parents.values()))
 
-    return obtain(run.method.stage())
+    with following.leading(run, place, device) as together:
+        return obtain(run.method.stage())
 
 
 def _with_ancestors(

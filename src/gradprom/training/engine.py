@@ -18,7 +18,8 @@ from gradprom.config import Trainer
 from gradprom.data.loader import Loader
 from gradprom.errors import RunError
 from gradprom.randomness import stream
-from gradprom.training import interruption
+from gradprom.training import distributed, interruption
+from gradprom.training.interruption import Interrupted
 from gradprom.training.stage import Stage, Training
 from gradprom.training.store import Slot
 
@@ -35,6 +36,9 @@ class Progress:
     seconds_per_step: float
 
 
+Observe = Callable[[Progress], None]
+
+
 class NonFinite(RunError):
     """A loss or gradient became NaN or infinite; the update was skipped."""
 
@@ -45,7 +49,7 @@ def train(
     loader: Loader,
     slot: Slot,
     options: Trainer,
-    observe: Callable[[Progress], None],
+    observe: Observe,
 ) -> dict[str, Any]:
     """Train a stage to its end and return its artefact with its history.
 
@@ -66,7 +70,7 @@ def train(
     training = build(loader.steps_per_epoch)
 
     step, history, interruptions, seconds = 0, [], 0, 0.0
-    checkpoint = slot.load_checkpoint()
+    checkpoint = distributed.share(slot.load_checkpoint())
     if checkpoint is not None:
         training.load_state_dict(checkpoint["training"])
         step, history = checkpoint["step"], checkpoint["history"]
@@ -77,7 +81,8 @@ def train(
     meter: list[dict[str, Tensor]] = []
     row_began = saved = time.monotonic()
     while step < steps:
-        torch.manual_seed(stream(seed, step, "networks"))
+        # ranks see other images, and so draw for them otherwise
+        torch.manual_seed(stream(seed, step, "networks") + distributed.rank())
         batch = loader.batch(seed, step, degraded=stage.degraded)
         step += 1
         ends_row = step % options.log_every == 0 or step == steps
@@ -94,8 +99,8 @@ def train(
         pace = (now - row_began) / len(meter)
         meter, row_began = [], now
         observe(Progress(stage, step, steps, epoch, row, pace))
-        due = now - saved >= options.checkpoint_seconds or interruption.asked()
-        if due and step < steps:
+        stops = distributed.share(interruption.asked())  # all ranks at the same row
+        if step < steps and (stops or now - saved >= options.checkpoint_seconds):
             slot.save_checkpoint(
                 {
                     "training": training.state_dict(),
@@ -106,7 +111,8 @@ def train(
                 }
             )
             saved = time.monotonic()
-            interruption.obey()
+            if stops:
+                raise Interrupted
     return {
         "weights": training.artefact(),
         "history": history,
@@ -124,6 +130,7 @@ def _read(
         key: torch.stack([logs[key].detach().float() for logs in meter if key in logs]).tolist()
         for key in keys
     }
+    values = distributed.average_rows(values)
     finite = values.pop("finite")
     if not all(finite):
         bad = step - len(meter) + finite.index(0.0) + 1

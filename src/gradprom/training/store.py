@@ -63,6 +63,19 @@ class Slot:
             raise TakenOver(f"another process has taken over stage {self.folder.name}")
 
 
+class NoSlot(Slot):
+    """That of a rank that only steps along: rank 0 keeps what there is to keep."""
+
+    def __init__(self) -> None:
+        pass
+
+    def load_checkpoint(self) -> None:
+        """Nothing: rank 0 shares its own."""
+
+    def save_checkpoint(self, state: dict[str, Any]) -> None:
+        """Nothing is kept."""
+
+
 class StageStore:
     """Finished stages below one folder, each under its id and the fingerprint of its data.
 

@@ -1,0 +1,165 @@
+"""What the ranks of one run do together: averages, and statistics of a whole batch.
+
+Several ranks train one stage data-parallel inside `group`; outside of it, and in a run on one
+device, there is rank 0 alone and everything here returns what it was given.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from gradprom.errors import RunError
+
+TIMEOUT = timedelta(seconds=180)
+"""How long a rank waits for the others in one step; rank 0 may be writing a checkpoint."""
+
+
+class RankLost(RunError):
+    """Another rank has ended or hangs; the run can go on from its last checkpoint."""
+
+
+def rank() -> int:
+    """This process's place among those that train the stage, from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def ranks() -> int:
+    """How many processes train the stage."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+@contextlib.contextmanager
+def group(store: dist.Store, rank: int, ranks: int, device: torch.device) -> Iterator[None]:
+    """The ranks are together while the block runs: NCCL between GPUs, gloo between processes.
+
+    Raises
+    ------
+    RankLost
+        If another rank does not come, ends, or is not heard of for `TIMEOUT`.
+    """
+    # on a timeout the watchdog frees the host, which then sees the loss and tells of it; by
+    # default it would end the process without a word
+    os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "2")
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    try:
+        with _noticing_loss():
+            dist.init_process_group(
+                backend, store=store, rank=rank, world_size=ranks, timeout=TIMEOUT
+            )
+        yield
+    except dist.DistError as error:  # from within torch's own layers
+        raise _lost() from error
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def average(values: Tensor) -> Tensor:
+    """The mean over the ranks, floats of any shape, with the same bits on each.
+
+    Differentiable: its gradient is averaged too, and so that of the mean of the ranks' losses.
+    """
+    return values if ranks() == 1 else _Average.apply(values)
+
+
+def average_into(gradients: list[Tensor]) -> None:
+    """Replace each gradient by its mean over the ranks, in one call for all."""
+    if ranks() == 1:
+        return
+    row = average(torch.cat([gradient.flatten() for gradient in gradients]))
+    pieces = row.split([gradient.numel() for gradient in gradients])
+    for gradient, piece in zip(gradients, pieces, strict=True):
+        gradient.copy_(piece.view_as(gradient))
+
+
+def average_rows(values: dict[str, list[float]]) -> dict[str, list[float]]:
+    """The means over the ranks of numbers that are on the host.
+
+    They meet there, and not on the devices: so a rank that is lost is seen here, before what the
+    others made of it is kept.
+    """
+    if ranks() == 1:
+        return values
+    means = iter(average(torch.tensor([v for row in values.values() for v in row]).double()))
+    return {key: [float(next(means)) for _ in row] for key, row in values.items()}
+
+
+def share(value: Any) -> Any:
+    """Rank 0's value, on every rank."""
+    if ranks() == 1:
+        return value
+    told = [value]
+    with _noticing_loss():
+        dist.broadcast_object_list(told, src=0, device=torch.device("cpu"))
+    return told[0]
+
+
+def synchronise(network: nn.Module, device: torch.device) -> None:
+    """Have a network's BatchNorm take its statistics over the ranks' whole batch.
+
+    The shares of the ranks are of one size. Parameters and the names of states stay the same.
+    """
+    if ranks() == 1:
+        return
+    if device.type == "cuda":
+        nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        return
+    for module in network.modules():  # torch's own refuses a CPU
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.forward = partial(_batch_norm, module)  # type: ignore[method-assign]
+
+
+def _batch_norm(module: Any, images: Tensor) -> Tensor:
+    """BatchNorm over all ranks' images [B, C, …], as one process would do it."""
+    if not module.training:
+        return type(module).forward(module, images)
+    dims, shape = [0, *range(2, images.dim())], [-1, *[1] * (images.dim() - 2)]
+    mean = average(images.mean(dims))
+    centred = images - mean.view(shape)
+    variance = average(centred.square().mean(dims))
+    _follow(module, mean.detach(), variance.detach(), images.numel() // len(mean) * ranks())
+    scale = module.weight * (variance + module.eps).rsqrt()
+    return centred * scale.view(shape) + module.bias.view(shape)
+
+
+def _follow(module: Any, mean: Tensor, variance: Tensor, count: int) -> None:
+    """Move the running statistics towards those of a batch of `count` values a channel."""
+    module.num_batches_tracked += 1
+    module.running_mean.lerp_(mean, module.momentum)
+    module.running_var.lerp_(variance * (count / (count - 1)), module.momentum)
+
+
+class _Average(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        return _all_reduced(values)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        return _all_reduced(gradient)
+
+
+def _all_reduced(values: Tensor) -> Tensor:
+    total = values.clone(memory_format=torch.contiguous_format)
+    with _noticing_loss():
+        dist.all_reduce(total)
+    return total.div_(ranks())
+
+
+@contextlib.contextmanager
+def _noticing_loss() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:  # gloo has no type of its own for a closed connection
+        raise _lost() from error
+
+
+def _lost() -> RankLost:
+    return RankLost("another rank of this run has ended or is not heard of")
