@@ -35,7 +35,7 @@ def start(results: Path, *words: str) -> Child:
 def sweep(results: Path, *words: str) -> tuple[int, str]:
     """Exit code and text of the sweep's command."""
     child = start(results, *words)
-    return child.wait(300), child.text
+    return child.wait(420), child.text
 
 
 def slurm(*command: str) -> str:
@@ -87,7 +87,7 @@ def finish(results: Path, child: Child) -> tuple[int, str]:
         hurry(results)
         return not child.alive
 
-    until(ended, 300)
+    until(ended, 420)
     return child.wait(), child.text
 
 

@@ -44,6 +44,25 @@ def test_requeued_in_the_middle_of_training(tmp_path: Path, reference: Path) -> 
     assert_whole(tmp_path, reference, *words)
 
 
+def test_a_run_of_two_tasks_requeued_in_the_middle_of_training(
+    tmp_path: Path, reference: Path
+) -> None:
+    words = (*LONG, "trainer.coupled_epochs=200", "strategy=gradprom")
+    tasks = ("trainer.devices=2", "hydra.launcher.tasks_per_node=2")
+    child = start(tmp_path, *words, *tasks)
+    slurm("scontrol", "requeue", *until(lambda: cluster_runs.coupled(tmp_path)))
+    code, text = finish(tmp_path, child)
+    assert code == 0, text
+    [record] = running.study(tmp_path).records()
+    assert record["interruptions"] == 1 and record["config"]["trainer"]["devices"] == 2
+    [alone] = [
+        each
+        for each in running.study(cluster_runs.undisturbed(reference, words)).records()
+        if each["id"] == record["id"]
+    ]
+    assert record["metrics"]["psnr"] == pytest.approx(alone["metrics"]["psnr"], abs=0.05)
+
+
 def test_a_time_limit_strikes(tmp_path: Path, reference: Path) -> None:
     words = (*LONG, "trainer.coupled_epochs=1200", "strategy=gradprom")
     limits = ("hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=5")
@@ -155,7 +174,7 @@ def test_what_waits_is_taken_back_and_arrays_are_no_longer_than_allowed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seeds = ",".join(map(str, range(14)))
-    later = "hydra.launcher.additional_parameters={begin: now+1hour}"
+    later = "hydra.launcher.additional_parameters={begin: 'now+1hour'}"
     code, text = sweep(tmp_path, "strategy=gradprom", f"seed={seeds}", "slurm.wait=false", later)
     assert code == 0 and "submitted 12 runs" in text and "submitted 2 runs" in text
     assert set(state(tmp_path).values()) == {"queued"}
