@@ -174,7 +174,7 @@ def test_what_waits_is_taken_back_and_arrays_are_no_longer_than_allowed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seeds = ",".join(map(str, range(14)))
-    later = "hydra.launcher.additional_parameters={begin: 'now+1hour'}"
+    later = "+hydra.launcher.additional_parameters.begin='now+1hour'"
     code, text = sweep(tmp_path, "strategy=gradprom", f"seed={seeds}", "slurm.wait=false", later)
     assert code == 0 and "submitted 12 runs" in text and "submitted 2 runs" in text
     assert set(state(tmp_path).values()) == {"queued"}
