@@ -15,11 +15,12 @@ import torch
 
 from gradprom.data import base
 from gradprom.data.loader import Loader
+from gradprom.errors import Pruned
 from gradprom.files import write_json, write_text
 from gradprom.sweeps import provenance, tensorboard
 from gradprom.sweeps.records import SCHEMA
 from gradprom.sweeps.run import Run
-from gradprom.sweeps.scoring import describe, score
+from gradprom.sweeps.scoring import describe, score, validator
 from gradprom.training import engine
 from gradprom.training.stage import Stage, Training
 from gradprom.training.store import Slot, StageStore
@@ -28,13 +29,20 @@ TELL = 0.5
 """Least seconds between two words on where a run stands."""
 
 
-def execute(run: Run) -> dict[str, Any]:
+Watch = Callable[[engine.Progress], None]
+
+
+def execute(run: Run, watch: Watch | None = None) -> dict[str, Any]:
     """Train what is missing of a run, evaluate it, and write its record, which is returned.
+
+    `watch` is told of each row of the history as well; it may raise Pruned to end the run.
 
     Raises
     ------
+    Pruned
+        From `watch`; the run's record then says `pruned`.
     Exception
-        What stopped the run; its record then says `failed`, with the error and its place.
+        What else stopped the run; its record then says `failed`, with the error and its place.
     """
     torch.set_num_threads(run.config.trainer.threads)
     device = engine.choose_device(run.config.trainer.device)
@@ -50,12 +58,15 @@ def execute(run: Run) -> dict[str, Any]:
     _write_record(run, {**head, "status": "started"})
     began = time.monotonic()
     try:
-        artefact = _train(run, images, device)
+        artefact = _train(run, images, device, watch)
         write_text(
             run.study.run(run.id) / "history.csv",
             pd.DataFrame(artefact["history"]).to_csv(index=False),
         )
         results = score(run, artefact["weights"], device)
+    except Pruned as reason:
+        _write_record(run, {**head, "status": "pruned", "reason": str(reason)})
+        raise
     except Exception as error:
         _write_record(run, {**head, "status": "failed", "error": _describe(error)})
         raise
@@ -107,10 +118,12 @@ def _head(run: Run, images: base.Images, device: torch.device) -> dict[str, Any]
     }
 
 
-def _train(run: Run, images: base.Images, device: torch.device) -> dict[str, Any]:
+def _train(
+    run: Run, images: base.Images, device: torch.device, watch: Watch | None
+) -> dict[str, Any]:
     """The last stage's artefact, with its ancestors' histories, trained where it is missing."""
     config, store = run.config, StageStore(run.study.stages, images.fingerprint)
-    observe = _observer(run)
+    observe, last = _observer(run, watch), run.method.stage()
 
     def obtain(stage: Stage) -> dict[str, Any]:
         return store.obtain(stage, functools.partial(train, stage))
@@ -131,10 +144,11 @@ def _train(run: Run, images: base.Images, device: torch.device) -> dict[str, Any
         def build(epoch_steps: int) -> Training:
             return run.method.begin(stage, weights, epoch_steps, device)
 
-        trained = engine.train(stage, build, loader, slot, config.trainer, observe)
+        measure = validator(run, device) if config.validation and stage is last else None
+        trained = engine.train(stage, build, loader, slot, config.trainer, observe, measure)
         return _with_ancestors(stage, trained, list(parents.values()))
 
-    return obtain(run.method.stage())
+    return obtain(last)
 
 
 def _with_ancestors(
@@ -158,21 +172,22 @@ def _with_ancestors(
     }
 
 
-def _observer(run: Run) -> Callable[[engine.Progress], None]:
+def _observer(run: Run, watch: Watch | None) -> Watch:
     """What each row of the history goes to while a stage is trained."""
-    tell = _teller(run)
-    if run.config.logger == "csv":
-        return tell
-    write = tensorboard.writer(run.study.run(run.id) / "tensorboard")
+    told = [_teller(run)]
+    if run.config.logger != "csv":
+        told.append(tensorboard.writer(run.study.run(run.id) / "tensorboard"))
+    if watch is not None:
+        told.append(watch)  # the last, for it may end the run
 
-    def both(progress: engine.Progress) -> None:
-        tell(progress)
-        write(progress)
+    def observe(progress: engine.Progress) -> None:
+        for tell in told:
+            tell(progress)
 
-    return both
+    return observe
 
 
-def _teller(run: Run) -> Callable[[engine.Progress], None]:
+def _teller(run: Run) -> Watch:
     """Leaves word of where the run stands, not more often than every `TELL` seconds."""
     last = 0.0
 

@@ -44,7 +44,7 @@ class Plan:
     @property
     def pending(self) -> list[Job]:
         """Jobs to launch: all that are neither done nor failed for good."""
-        settled = {"done"} if self.retry_failed else {"done", "failed"}
+        settled = {"done", "pruned"} | (set() if self.retry_failed else {"failed"})
         return [job for job in self.jobs if job.state not in settled]
 
     @property
@@ -112,15 +112,19 @@ def _missing(lineage: list[Stage], store: StageStore) -> list[Stage]:
 
 def describe(plan: Plan) -> str:
     """The plan as a person reads it: counts, data, networks, sizes, epochs, what sharing saves."""
-    configs = [job.run.config for job in plan.jobs]
-    lines = [*tables(plan), plan.summary()]
-    for title, tell in _ASPECTS.items():
-        told = dict.fromkeys(tell(config) for config in configs)
-        lines.append(f"  {title:<11}{'; '.join(told)}")
+    lines = [*tables(plan), plan.summary(), *aspects([job.run.config for job in plan.jobs])]
     lines += [f"  {'note':<11}{note}" for note in plan.notes]
     if plan.pending:
         lines.append(f"  {'to train':<11}{_stages(plan)}")
     return "\n".join(lines)
+
+
+def aspects(configs: list[Config]) -> list[str]:
+    """Data, networks and sizes of some runs, each value once."""
+    return [
+        f"  {title:<11}{'; '.join(dict.fromkeys(tell(config) for config in configs))}"
+        for title, tell in _ASPECTS.items()
+    ]
 
 
 def tables(plan: Plan) -> list[str]:

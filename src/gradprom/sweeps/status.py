@@ -9,7 +9,7 @@ from typing import Any
 from gradprom.files import read_json
 from gradprom.sweeps.records import Study
 
-STATES = ("done", "running", "interrupted", "failed", "missing")
+STATES = ("done", "running", "interrupted", "pruned", "failed", "missing")
 
 
 def overview(study: Study) -> str:
@@ -22,18 +22,36 @@ def overview(study: Study) -> str:
     planned = _planned(study)
     states = {run_id: study.state(run_id) for run_id in records}
     states |= {run_id: "missing" for run_id in planned if run_id not in records}
-    if not states and not problems:
+    tunings = _tunings(study)
+    if not states and not problems and not tunings:
         return f"study {study.name}: no runs in {study.folder}"
-    counts = Counter(states.values())
-    told = ", ".join(f"{counts[s]} {s}" for s in STATES if counts[s] or s == "done")
-    lines = [f"study {study.name}: {len(states)} run{'s' * (len(states) != 1)}: {told}"]
+    lines = [f"study {study.name}: {_counted(states)}"]
     for state in STATES[1:]:
         for run_id in (i for i, s in states.items() if s == state):
             label = planned.get(run_id) or " ".join(records[run_id]["overrides"]) or "defaults"
             place = _place(study, run_id, records.get(run_id), state)
             lines.append(f"  {state:<12}{run_id}  {label}{place}")
     lines += [f"  unreadable  {problem}" for problem in problems]
-    return "\n".join(lines)
+    return "\n".join([*lines, *tunings])
+
+
+def _counted(states: dict[str, str]) -> str:
+    """Such as `6 runs: 5 done, 1 failed`."""
+    counts = Counter(states.values())
+    told = ", ".join(f"{counts[s]} {s}" for s in STATES if counts[s] or s == "done")
+    return f"{len(states)} run{'s' * (len(states) != 1)}: {told}"
+
+
+def _tunings(study: Study) -> list[str]:
+    """A line for each study inside this one; its name shows it on its own."""
+    inner = [
+        Study(study.results, f"{study.name}/tune/{path.name}")
+        for path in sorted(study.folder.glob("tune/*"))
+    ]
+    return [
+        f"study {each.name}: {_counted({r['id']: each.state(r['id']) for r in each.records()})}"
+        for each in inner
+    ]
 
 
 def _planned(study: Study) -> dict[str, str]:
