@@ -26,6 +26,8 @@ from gradprom.sweeps.execution import execute
 from gradprom.sweeps.request import make_run
 from gradprom.sweeps.run import Run
 from gradprom.training.engine import choose_device
+from gradprom.tuning import tuning
+from gradprom.tuning.attempt import attempt
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,10 @@ def sweep(
     failed, with 130 on Ctrl-C.
     """
     composer = Composer(compose)
+    if tuning.asked(arguments):
+        from gradprom.tuning.command import tune  # which works with what stands below
+
+        return tune(arguments, composer, launcher)
     with one_sentence():
         request = requests.read(arguments, composer)
         node, choices = composer(next(iter(request.jobs.values())))
@@ -64,9 +70,12 @@ def task(node: DictConfig) -> None:
     hydra = HydraConfig.get()
     choices, overrides = dict(hydra.runtime.choices), list(hydra.overrides.task)
     if hydra.mode == RunMode.MULTIRUN:
-        execute(make_run(node, choices, overrides))  # the sweeper shows plan and table
+        run = make_run(node, choices, overrides)  # the sweeper shows plan and table
+        attempt(run, node.tune) if node.tune.space else execute(run)
         return
     with one_sentence():
+        if tuning.asked(overrides):
+            raise ConfigError("tune= is a study of many runs: python run.py -m tune=…")
         if node.experiment:
             raise ConfigError(
                 f"experiment={node.experiment} is a sweep: python run.py -m "

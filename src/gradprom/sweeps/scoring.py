@@ -22,8 +22,9 @@ def score(run: Run, weights: dict[str, Any], device: torch.device) -> dict[str, 
     """Evaluate a run on its test split and its further test sets; the parts of its record.
 
     A run with a validation split is scored on that one instead. Leaves `scores.csv` and `panels/`
-    in the run's folder, for a further test set `scores-<name>.csv` and `panels-<name>/`. A further set's labels and masks are not of the
-    recognizer's classes: it has the scores of the images alone.
+    in the run's folder, for a further test set `scores-<name>.csv` and `panels-<name>/`. A further
+    set's labels and masks are not of the recognizer's classes: it has the scores of the images
+    alone.
     """
     restore(run.method, weights, device, run.id)
     found: dict[str, Any] = {"metrics": _score(run, run.method, run.images(), device, run.split)}

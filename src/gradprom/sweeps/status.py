@@ -65,6 +65,8 @@ def _place(study: Study, run_id: str, record: dict[str, Any] | None, state: str)
     if state == "failed" and record is not None:
         error = record["error"]
         return f"\n{'':14}{error['type']}: {error['message']} ({error['where']})"
+    if state == "pruned" and record is not None:
+        return f"  {record['reason']}"
     progress = study.progress(run_id)
     if state == "missing" or progress is None:
         return ""

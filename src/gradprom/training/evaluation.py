@@ -28,9 +28,7 @@ def evaluate(
     A degraded input that is smaller than the clean image is scored enlarged, bicubically.
     """
     tables = []
-    for batch in test_batches(
-        images, split, options.batch_size, degradation, options.seed, device
-    ):
+    for batch in test_batches(images, split, options.batch_size, degradation, options.seed, device):
         degraded = enlarge(batch.input, batch.target.shape[-2:])
         scores = {
             "degraded_psnr": metrics.psnr(degraded, batch.target),
