@@ -11,12 +11,17 @@ from typing import Any
 import optuna
 import pytest
 import running
+from hydra.plugins.launcher import Launcher
 from optuna.trial import FrozenTrial, TrialState
 from PIL import Image
 
-from gradprom import cli
+from gradprom import cli, composing
+from gradprom.composing import Composer
+from gradprom.errors import RunError
 from gradprom.sweeps.records import Study
 from gradprom.tuning import study as studies
+from gradprom.tuning import tuning as tunings
+from gradprom.tuning.command import Search
 from gradprom.tuning.report import importance
 
 WORDS = ("-m", "tune=lambda_lr", "tune.trials=5", "tune.startup=2", "trainer.coupled_epochs=3")
@@ -160,7 +165,7 @@ def test_importance_finds_the_parameter_that_matters(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "local" / "tune" / "made-000000000000"
-    study = studies.create(folder, {"words": [], "metric": "psnr", "before": 0})
+    study = studies.create(folder, {"words": [], "metric": "psnr"})
     study.sampler = optuna.samplers.RandomSampler(seed=0)
     ranges = {key: optuna.distributions.FloatDistribution(0, 1) for key in ("lam", "trainer.lr")}
     for _ in range(60):
@@ -191,6 +196,37 @@ def test_a_failing_trial_is_told_and_equal_ones_are_trained_once(tmp_path: Path)
 
     code, text = running.run(tmp_path, *words[:2], "lam=1e37,1e38", *words[3:4], "tune.trials=2")
     assert code == 1 and "no trial has finished" in text
+
+
+class Losing(Launcher):
+    """Loses every job, as a cluster does when a machine goes down."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    def setup(self, **_: Any) -> None:
+        """Nothing is needed."""
+
+    def launch(self, job_overrides: Any, initial_job_idx: int) -> Any:
+        self.asked.append(job_overrides)
+        raise OSError("node 7 went down")
+
+
+def test_a_job_that_is_lost_is_tried_again_but_not_for_ever(tmp_path: Path) -> None:
+    words = [*running.TINY, "tune=lambda", "tune.trials=1", f"results={tmp_path}"]
+    tuning = tunings.read(words, Composer(composing.compose))
+    launcher = Losing()
+    study = studies.create(tuning.study.folder, {"words": [], "metric": "psnr"})
+    for _ in range(3):
+        assert [t.state for t in trials(tmp_path)] in ([], [TrialState.RUNNING])
+        with pytest.raises(RunError, match="node 7 went down; the same command goes on"):
+            Search(tuning, study, launcher).go_on()
+    [trial] = trials(tmp_path)
+    assert trial.state == TrialState.FAIL
+    assert trial.user_attrs["reason"] == "its job was lost 3 times"
+    assert len(launcher.asked) == 3 and launcher.asked[0] == launcher.asked[1] == launcher.asked[2]
+    Search(tuning, study, launcher).go_on()
+    assert len(launcher.asked) == 3
 
 
 def test_several_at_once_in_processes_of_their_own(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import optuna
 from hydra.plugins.launcher import Launcher
+from optuna.trial import Trial
 from rich.console import Console
 
 from gradprom.composing import Composer
@@ -29,6 +30,8 @@ from gradprom.tuning import tuning as tunings
 from gradprom.tuning.attempt import enhancer_epochs
 from gradprom.tuning.tuning import Tuning
 
+LOST = 3
+"""How often a trial's job may end before its run has, until the trial counts as failed."""
 POLL = 1.0
 """Seconds between two looks while another process works on the same tuning."""
 
@@ -50,7 +53,8 @@ def tune(arguments: Words, composer: Composer, launcher: Launcher) -> None:
     with one_sentence():
         try:
             with _alone(tuning).kept():
-                study = studies.create(tuning.study.folder, _told(tuning))
+                told = {"words": tuning.words, "metric": tuning.options.metric}
+                study = studies.create(tuning.study.folder, told)
                 Search(tuning, study, launcher).go_on()
         except KeyboardInterrupt:
             print("\nInterrupted. The same command goes on with the trials that were begun.")
@@ -104,15 +108,6 @@ def _alone(tuning: Tuning) -> Lease:
     return lease
 
 
-def _told(tuning: Tuning) -> dict[str, Any]:
-    """What a report needs to know and the journal does not."""
-    return {
-        "words": tuning.words,
-        "metric": tuning.options.metric,
-        "before": enhancer_epochs(tuning.corners[0])[0],
-    }
-
-
 class Search:
     """A tuning at work."""
 
@@ -121,17 +116,27 @@ class Search:
         self.study = study
         self.launcher = launcher
         self.launched = 0
+        self.stopped: Any = None
+        """Why a job was lost, once one is."""
 
     def go_on(self) -> None:
-        """Run batch after batch to the end."""
+        """Run batch after batch to the end.
+
+        Raises
+        ------
+        RunError
+            If the launcher has lost a job; its trial is begun and will be gone on with.
+        """
         for numbers in self._batches():
             runs = self._runs(numbers)
-            outcomes = self._launch(numbers, runs)
+            outcomes = self._launch(runs)
             for number, run in runs.items():
                 self._tell(number, run, outcomes.get(run.id))
             for number in numbers:
                 told = report.line(self.study.get_trials(deepcopy=False)[number], self.study)
                 print(told, flush=True)
+            if self.stopped is not None:
+                raise RunError(f"a job was lost: {self.stopped}; the same command goes on")
 
     def _batches(self) -> Iterator[list[int]]:
         """Numbers of trials: what a kill has left first, then new ones."""
@@ -152,25 +157,22 @@ class Search:
                 studies.tell_failed(self.study, number, str(error))
         return runs
 
-    def _launch(self, numbers: list[int], runs: dict[int, Run]) -> dict[str, Any]:
+    def _launch(self, runs: dict[int, Run]) -> dict[str, Any]:
         """Start what has not run yet, each run once; what its job returned, by run."""
-        numbered = {run.id: number for number, run in reversed(runs.items())}
-        plan = plans.make(list(runs.values()), retry_failed=False) if runs else None
-        pending = plan.pending if plan else []
-        if plan is None or not pending:
+        numbers = {run.id: number for number, run in reversed(runs.items())}
+        plan = plans.make(list(runs.values()), retry_failed=False)
+        ids = [job.run.id for job in plan.pending]
+        if not ids:
             return {}
-        jobs = []
-        for job in pending:
-            number = numbered[job.run.id]
-            params = self.study.get_trials(deepcopy=False)[number].params
-            jobs.append(self.tuning.job(number, params))
+        trials = self.study.get_trials(deepcopy=False)
+        jobs = [self.tuning.job(numbers[id], trials[numbers[id]].params) for id in ids]
         try:
             with Display(plan, Console()):
                 returned = self.launcher.launch(jobs, initial_job_idx=self.launched)
-        except Exception as error:  # it has lost a job, whose trial is still begun
-            raise RunError(f"the launcher stopped: {error}; the same command goes on") from error
+        except Exception as error:  # the records tell what is there all the same
+            self.stopped = error
+            return {}
         self.launched += len(jobs)
-        ids = [job.run.id for job in pending]
         return dict(zip(ids, (job._return_value for job in returned), strict=True))
 
     def _tell(self, number: int, run: Run, outcome: Any) -> None:
@@ -190,9 +192,19 @@ class Search:
                 error = record["error"]
                 reason = f"{error['type']}: {error['message']}"
                 studies.tell_failed(self.study, number, reason)
+            case None if isinstance(outcome, Exception):  # it could not even begin
+                studies.tell_failed(self.study, number, str(outcome))
             case _:
-                lost = outcome if isinstance(outcome, Exception) else "its job left no record"
-                studies.tell_failed(self.study, number, str(lost))
+                self._lost(begun, outcome)
+
+    def _lost(self, begun: Trial, outcome: Any) -> None:
+        """A job has ended before its run: it is tried again, but not for ever."""
+        times = begun.user_attrs.get("lost", 0) + 1
+        begun.set_user_attr("lost", times)
+        if times == LOST:
+            studies.tell_failed(self.study, begun.number, f"its job was lost {times} times")
+        else:
+            self.stopped = self.stopped or outcome or f"that of trial {begun.number}"
 
     def _curve(self, run: Run) -> dict[int, float]:
         """Validation scores by the enhancer's epoch, of a run that was not trained just now."""

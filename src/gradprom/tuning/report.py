@@ -117,9 +117,9 @@ def line(trial: FrozenTrial, study: optuna.Study) -> str:
 def _row(trial: FrozenTrial, study: optuna.Study) -> dict[str, Any]:
     reason = trial.user_attrs.get("reason", "")
     if trial.state == TrialState.PRUNED and trial.intermediate_values:
-        epoch = max(trial.intermediate_values) - study.user_attrs["before"]
-        last = _told(trial.intermediate_values[max(trial.intermediate_values)], study)
-        reason = f"{last} after epoch {epoch}, below the median"
+        last = max(trial.intermediate_values)
+        shown = _told(trial.intermediate_values[last], study)
+        reason = f"{shown} after epoch {last} of the enhancer, below the median"
     value = trial.value if trial.state == TrialState.COMPLETE else None
     return {
         "trial": trial.number,
