@@ -3,22 +3,32 @@
 import csv
 import statistics
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import running
 import small_runs
 import torch
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from gradprom import config
+from gradprom import composing, config
+from gradprom.composing import Composer
 from gradprom.data.base import Facts, Images
 from gradprom.data.validation import hold_out
 from gradprom.errors import ConfigError, DataError
 from gradprom.sweeps import execution
+from gradprom.sweeps.request import make_run
+from gradprom.tuning import study as studies
+from gradprom.tuning import tuning as tunings
+from gradprom.tuning.attempt import attempt
+from gradprom.tuning.command import Search
 
 HELD = ("validation=0.25", "trainer.coupled_epochs=2", "trainer.log_every=3")
 
@@ -134,6 +144,40 @@ def test_other_test_images_change_nothing(tmp_path: Path) -> None:
         record = small_runs.train(place / "results", *words, f"data_root={place}")
         found.append(running.outcome(place / "results", record))
         assert not {line.split(",")[0] for line in found[-1]["scores"].splitlines()} & set(test)
+    assert len(test) == 3 and found[0] == found[1]
+
+
+class Here(Launcher):
+    """Each job in this process, one after another."""
+
+    def setup(self, **_: Any) -> None:
+        """Nothing is needed."""
+
+    def launch(self, job_overrides: Any, initial_job_idx: int) -> list[JobReturn]:
+        for words in job_overrides:
+            node, choices = Composer(composing.compose)(words)
+            attempt(make_run(node, choices, words), node.tune)
+        return [JobReturn() for _ in job_overrides]
+
+
+def test_other_test_images_change_no_study(tmp_path: Path) -> None:
+    words = [*small_runs.SMALL, "dataset=folder", "dataset.channels=grey", "dataset.test=0.25"]
+    words += ["auxiliary=none", "strategy=mainstream", "tune=lr", "auxiliary.coupled_lr=1e-4"]
+    words += ["tune.trials=4", "tune.startup=1", "trainer.batch_size=3"]
+    found = []
+    test: list[str] = []
+    for seed in (0, 1):
+        place = tmp_path / str(seed)
+        folder(place, test, seed)
+        given = [*words, f"data_root={place}", f"results={place / 'results'}"]
+        tuning = tunings.read(given, Composer(composing.compose))
+        split = replace(tuning.corners[0].config, validation=0.0)
+        whole = replace(tuning.corners[0], config=split).images()
+        test = [whole.ids[row] for row in whole.splits["test"]]
+        study = studies.create(tuning.study.folder, {"words": [], "metric": "psnr"})
+        Search(tuning, study, Here()).go_on()
+        found.append([(t.params, t.value, t.intermediate_values, t.state) for t in study.trials])
+        assert len({t.value for t in study.trials}) == 4
     assert len(test) == 3 and found[0] == found[1]
 
 
