@@ -64,7 +64,7 @@ def write(folder: Path) -> str | None:
     trials = study.get_trials(deepcopy=False)
     rows = [_row(each, study) for each in trials]
     write_text(place / "trials.csv", _csv(rows))
-    _show(rows)
+    _show(rows, study.user_attrs["metric"])
     line = best_line(study)
     if line is None:
         print(f"tuning {folder.name}: no trial has finished")
@@ -131,7 +131,7 @@ def _row(trial: FrozenTrial, study: optuna.Study) -> dict[str, Any]:
     }
 
 
-def _show(rows: list[dict[str, Any]]) -> None:
+def _show(rows: list[dict[str, Any]], metric: str) -> None:
     if not rows:
         return
     console = Console()
@@ -141,7 +141,8 @@ def _show(rows: list[dict[str, Any]]) -> None:
     for key in _columns(rows):
         table.add_column(key)
     for row in rows:
-        table.add_row(*(_short(row.get(key)) for key in _columns(rows)))
+        shown = {**row, metric: None if row[metric] is None else f"{row[metric]:.3f}"}
+        table.add_row(*(_short(shown.get(key)) for key in _columns(rows)))
     console.print(table)
 
 
