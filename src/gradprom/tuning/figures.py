@@ -45,11 +45,12 @@ def _history(trials: list[FrozenTrial], metric: str) -> Figure:
     if failed:
         # on the axis: they have no value
         place = axis.get_xaxis_transform()
-        axis.plot(failed, [0] * len(failed), "x", c=GREY, label="failed", transform=place)
+        marks = {"c": GREY, "label": "failed", "clip_on": False}
+        axis.plot(failed, [0] * len(failed), "x", transform=place, **marks)
     axis.set_xlabel("trial")
     axis.set_ylabel(f"{AXES[metric]} on validation")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.legend()
+    figure.legend(loc="outside upper center", ncols=4, columnspacing=1, handletextpad=0.4)
     return figure
 
 
@@ -68,4 +69,5 @@ def _importance(importance: dict[str, float]) -> Figure:
     axis.barh(names, [importance[name] for name in names], color=BLUE, height=0.6)
     axis.set_xlabel("share of what sets the best trials apart")
     axis.grid(visible=False, axis="y")
+    axis.set_axisbelow(True)
     return figure
