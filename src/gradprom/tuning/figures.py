@@ -1,6 +1,7 @@
 """A tuning's history and what its parameters matter, as PNG and SVG."""
 
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -45,7 +46,7 @@ def _history(trials: list[FrozenTrial], metric: str) -> Figure:
     if failed:
         # on the axis: they have no value
         place = axis.get_xaxis_transform()
-        marks = {"c": GREY, "label": "failed", "clip_on": False}
+        marks: Any = {"c": GREY, "label": "failed", "clip_on": False}
         axis.plot(failed, [0] * len(failed), "x", transform=place, **marks)
     axis.set_xlabel("trial")
     axis.set_ylabel(f"{AXES[metric]} on validation")
