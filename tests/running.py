@@ -48,6 +48,7 @@ PROCESSES.set_forkserver_preload(
         "torch._dynamo",  # Adam imports it at its first step
         "hydra.main",
         "gradprom.entry",
+        "gradprom.tuning.command",
         "gradprom.reports.figures",
         "gradprom.data.phantom",
         "gradprom.methods.task_driven",

@@ -90,7 +90,8 @@ def fitting(group: str, name: str) -> list[str]:
 
 @pytest.mark.parametrize("profile", choices("profile"))
 @pytest.mark.parametrize(
-    ("group", "name"), [(g, n) for g in GROUPS if g != "profile" for n in choices(g)]
+    ("group", "name"),
+    [(g, n) for g in GROUPS if g not in ("profile", "tune") for n in choices(g)],
 )
 def test_every_file_types_under_every_profile(group: str, name: str, profile: str) -> None:
     """And the typed values are those of the file, or the profile's."""

@@ -117,6 +117,7 @@ ALL = ENHANCER | RECOGNIZER
 CHANGES: list[tuple[str, set[str]]] = [
     # all that is trained
     ("seed=1", ALL),
+    ("validation=0.2", ALL),
     ("dataset.size=96", ALL),
     ("dataset.train=96", ALL),
     ("dataset.split_seed=1", ALL),
@@ -130,6 +131,7 @@ CHANGES: list[tuple[str, set[str]]] = [
     ("backbone.blocks=5", ENHANCER),
     ("trainer.lr=0.01", ENHANCER),
     ("trainer.warmup_epochs=9", ENHANCER),
+    ("warmup_share=0.25", ENHANCER),
     ("trainer.coupled_epochs=9", ENHANCER),  # one cycle of the learning rate spans both
     # the recognizer
     ("auxiliary.backbone=resnet18", RECOGNIZER),
@@ -180,6 +182,9 @@ def test_an_override_changes_the_stages_that_read_it(override: str, changed: set
         (["degradation=mix", "degradation.order=[blur]"], "noise=0.2", set()),
         (["degradation=mix", "degradation.order=[blur]"], "degradation.poisson.rate=1", set()),
         (["method=recognizer"], "auxiliary=segmentation", {"benchmark"}),
+        (["method=recognizer"], "validation=0.2", {"benchmark"}),
+        (["validation=0.2"], "validation=0.3", ALL),
+        (["warmup_share=0.5"], "trainer.warmup_epochs=4", set()),
         (["method=recognizer"], "strategy=joint", set()),
         (["method=recognizer"], "backbone=srresnet", set()),
         (["method=recognizer"], "lam=0.01", set()),
@@ -208,6 +213,8 @@ def test_what_is_read_depends_on_the_rest(
         "results=/elsewhere",
         "study=other",
         "logger=tensorboard",
+        "validation=0",
+        "tune=lambda",
         "sweep.dry_run=true",
         "sweep.retry_failed=true",
         "hydra/launcher=submitit_local",

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradprom.errors import GradpromError
+from gradprom.errors import ConfigError, GradpromError
 
 if TYPE_CHECKING:
     from gradprom.sweeps.records import Study
@@ -74,7 +74,8 @@ def _parser() -> argparse.ArgumentParser:
         "words",
         nargs="*",
         metavar="TABLE|key=value",
-        help="such as table1 profile=demo; without any, what the study's sweeps asked for",
+        help="such as table1 profile=demo; without any, what the study's sweeps asked for; "
+        "tune=NAME reports a tuning",
     )
     figure = _command(commands, "figure", _figure, "the paper's figures that need networks")
     figure.add_argument(
@@ -176,9 +177,16 @@ def _cancel(args: argparse.Namespace) -> None:
 
 
 def _report(args: argparse.Namespace) -> None:
+    names, words = _names_and_words(args.words)
+    if tuned := [word for word in words if word.startswith("tune=")]:
+        if len(args.words) > 1:
+            raise ConfigError(f"{tuned[0]} is reported by itself, with study= and results= alone")
+        from gradprom.tuning.report import report_all
+
+        return report_all(_study(args), tuned[0].removeprefix("tune="))
     from gradprom.reports.report import report
 
-    report(_study(args), *_names_and_words(args.words))
+    report(_study(args), names, words)
 
 
 def _figure(args: argparse.Namespace) -> None:

@@ -34,6 +34,7 @@ SUPERVISIONS = ("supervised", "unsupervised")
 SCHEDULES = ("constant", "onecycle")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 LOGGERS = ("csv", "tensorboard")
+TUNED = ("psnr", "ssim", "accuracy", "miou")
 
 
 def _unhashed(default: Any) -> Any:
@@ -153,6 +154,41 @@ class Slurm:
 
 
 @dataclass
+class Tune:
+    """What `-m tune=…` searches, and how: a study of Optuna's, whose trials are runs."""
+
+    space: dict[str, str] = field(default_factory=dict)
+    """The searched keys in Hydra's sweep words, such as `lam: tag(log, interval(1e-6, 1e-1))`;
+    empty: nothing is tuned."""
+    metric: str = "psnr"
+    """What is made as high as can be on the validation split."""
+    trials: int = 40
+    """Trials in all, with those that were pruned or have failed."""
+    at_once: int = 1
+    """Trials handed to the launcher at a time; the next ones are drawn when all have ended."""
+    seed: int = 0
+    """Drives what is drawn; the trials' own seed is `seed`, as in every run."""
+    startup: int = 8
+    """Trials that are drawn at random and have ended before any is sampled or pruned."""
+    prune_after: float = 0.25
+    """Share of the coupled epochs in which no trial is pruned; 1: none ever is."""
+    validation: float = 0.2
+    """Share of the training split that is held out, in whole groups."""
+    trial: int = -1
+    """Which trial a job of the study is; set by the sweeper."""
+
+    def __post_init__(self) -> None:
+        _choice("tune.metric", self.metric, TUNED)
+        for name in ("trials", "at_once", "startup"):
+            _count(f"tune.{name}", getattr(self, name), 1)
+        _count("tune.seed", self.seed, 0)
+        if not 0 <= self.prune_after <= 1:
+            raise ConfigError(f"tune.prune_after={self.prune_after} must be between 0 and 1")
+        if not 0 < self.validation < 1:
+            raise ConfigError(f"tune.validation={self.validation} must lie between 0 and 1")
+
+
+@dataclass
 class Root:
     """What Hydra composes. Component nodes are typed by their own `Options` in `load`."""
 
@@ -166,6 +202,7 @@ class Root:
     evaluation: Evaluation = field(default_factory=Evaluation)
     sweep: Sweep = field(default_factory=Sweep)
     slurm: Slurm = field(default_factory=Slurm)
+    tune: Tune = field(default_factory=Tune)
     supervision: str = "supervised"
     """`supervised`: against labels (Eq. 4); `unsupervised`: against its own output (Eq. 3)."""
     noise: float = 0.1
@@ -176,8 +213,12 @@ class Root:
     """λ, the weight of the auxiliary loss in the enhancer's gradient (Eq. 1)."""
     pretrained: bool = True
     """Start networks from ImageNet weights; no weights and no network is an error."""
+    warmup_share: float | None = None
+    """Share of the enhancer's epochs that are its warm-up; their sum stays as it is."""
     seed: int = 0
     """Drives everything random in training."""
+    validation: float = 0.0
+    """Share of the training split that is held out, and tested on instead of the test split."""
     evaluate_on: list[Any] = field(default_factory=list)
     """Other datasets to test on as well: names, or mappings with `name` and options."""
     experiment: str = ""
@@ -206,6 +247,7 @@ class Config:
     evaluation: Evaluation
     supervision: str
     seed: int
+    validation: float
     study: str
     results: str
     logger: str
@@ -235,6 +277,9 @@ def load(node: DictConfig) -> Config:
         values = {f.name: node[f.name] for f in fields(Root)}
         for name in ("auxiliary", "trainer", "evaluation", "slurm"):
             values[name] = OmegaConf.to_object(node[name])
+        if node.warmup_share is not None:
+            _divide_epochs(values["trainer"], node.warmup_share)
+        OmegaConf.to_object(node.tune)
         for group in PACKAGES:
             values[group] = options(group, node[group])
         values["degradation"] = _degradation(node.degradation)
@@ -246,6 +291,18 @@ def load(node: DictConfig) -> Config:
     _check_together(config)
     _check_scale(config, node.scale)
     return config
+
+
+def held_out(config: Config) -> dict[str, float]:
+    """What a stage reads of the validation split: nothing where there is none, so that ids from
+    before there was one stay."""
+    return {"validation": config.validation} if config.validation else {}
+
+
+def _divide_epochs(trainer: Trainer, warmup_share: float) -> None:
+    total = trainer.warmup_epochs + trainer.coupled_epochs
+    trainer.warmup_epochs = round(warmup_share * total)
+    trainer.coupled_epochs = total - trainer.warmup_epochs
 
 
 def _facts(dataset: Any) -> Any:
@@ -312,7 +369,7 @@ def _check_keys(node: DictConfig) -> None:
     """Hydra's `+key=value` gets past the schema, and nothing would read the key."""
     sections: dict[str, Any] = {"": Root, "auxiliary.": Auxiliary}
     sections |= {"trainer.": Trainer, "evaluation.": Evaluation, "sweep.": Sweep}
-    sections["slurm."] = Slurm
+    sections |= {"slurm.": Slurm, "tune.": Tune}
     for prefix, section in sections.items():
         known = sorted(f.name for f in fields(section))
         for key in map(str, node[prefix.rstrip(".")] if prefix else node):
@@ -327,7 +384,12 @@ def _check_root(node: DictConfig) -> None:
     _choice("logger", node.logger, LOGGERS)
     if node.seed < 0:
         raise ConfigError(f"seed={node.seed} must be >= 0")
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", node.study):
+    if node.warmup_share is not None and not 0 <= node.warmup_share <= 1:
+        raise ConfigError(f"warmup_share={node.warmup_share} must be between 0 and 1")
+    if not 0 <= node.validation < 1:
+        raise ConfigError(f"validation={node.validation} must be at least 0 and less than 1")
+    # a tuning is a study of its own, inside another
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/tune/[\w.-]+)?", node.study):
         raise ConfigError(f"study={node.study} must be a plain folder name, such as local")
     if node.study in ("stages", "cache", "set-aside"):
         raise ConfigError(f"study={node.study} is a folder that all studies share; use another")
@@ -354,6 +416,10 @@ def _check_together(config: Config) -> None:
         )
     if names and config.method.name == "recognizer":
         raise ConfigError("evaluate_on needs an enhancer, and method=recognizer has none")
+    if names and config.validation:
+        raise ConfigError(
+            "evaluate_on is for testing, and with validation= nothing is tested; set one of them"
+        )
     method = component("method", config.method.name)
     method.check(config)
 

@@ -28,6 +28,8 @@ from gradprom.sweeps.request import make_run
 from gradprom.sweeps.run import Run
 from gradprom.training.engine import choose_device
 from gradprom.training.place import find_place, take_device
+from gradprom.tuning import tuning
+from gradprom.tuning.attempt import attempt
 
 log = logging.getLogger(__name__)
 
@@ -50,46 +52,29 @@ def sweep(
     failed, with 130 on Ctrl-C.
     """
     composer = Composer(compose)
+    if tuning.asked(arguments):
+        from gradprom.tuning.command import tune  # which works with what stands below
+
+        return tune(arguments, composer, launcher)
     with one_sentence():
         request = requests.read(arguments, composer)
         node, choices = composer(next(iter(request.jobs.values())))
         plan = plans.make(request.runs, node.sweep.retry_failed)
         plan.expansions, plan.asked = request.expansions, request.asked
         if not node.sweep.dry_run:
-            if choices["hydra/launcher"] in HERE:
-                rehearse(plan)
-            elif choices["hydra/launcher"] == "submitit_slurm":
-                cluster.array_limit()  # a word from Slurm, to know that it is there
-    if choices["hydra/launcher"] == "submitit_slurm":
-        _on_cluster(plan, request.jobs, launcher, node)
+            rehearse(plan, choices["hydra/launcher"])
+    on_cluster, words = choices["hydra/launcher"] == "submitit_slurm", request.jobs
+    if on_cluster and not node.slurm.wait:
+        if introduce(plan, node.sweep.dry_run):
+            with one_sentence():
+                submission.submit(plan, words, launcher, node.slurm)
+            print(STAYS)
         return
-    pending = [request.jobs[job.run.id] for job in plan.pending]
 
     def launch() -> list[Any]:
-        # asking a failed job for its `return_value` would raise
-        done = launcher.launch(pending, initial_job_idx=0) if pending else []
-        return [job._return_value for job in done]
+        return submission.launch(plan, words, launcher, node.slurm)
 
-    work_through(plan, node.sweep.dry_run, launch)
-
-
-def _on_cluster(
-    plan: plans.Plan, words: dict[str, list[str]], launcher: Any, node: DictConfig
-) -> None:
-    def submit() -> None:
-        for number, runs in submission.submit(plan, words, launcher, node.slurm):
-            print(f"submitted {runs} run{'s' * (runs != 1)} as Slurm job {number}", flush=True)
-
-    def launch() -> list[Any]:
-        submit()
-        return submission.wait(plan)
-
-    if node.slurm.wait:
-        work_through(plan, node.sweep.dry_run, launch, STAYS)
-    elif introduce(plan, node.sweep.dry_run):
-        with one_sentence():
-            submit()
-        print(STAYS)
+    work_through(plan, node.sweep.dry_run, launch, STAYS if on_cluster else GOES_ON)
 
 
 def task(node: DictConfig) -> None:
@@ -97,9 +82,12 @@ def task(node: DictConfig) -> None:
     hydra = HydraConfig.get()
     choices, overrides = dict(hydra.runtime.choices), list(hydra.overrides.task)
     if hydra.mode == RunMode.MULTIRUN:
-        execute(make_run(node, choices, overrides))  # the sweeper shows plan and table
+        run = make_run(node, choices, overrides)  # the sweeper shows plan and table
+        attempt(run, node.tune) if node.tune.space else execute(run)
         return
     with one_sentence():
+        if tuning.asked(overrides):
+            raise ConfigError("tune= is a study of many runs: python run.py -m tune=…")
         if node.experiment:
             raise ConfigError(
                 f"experiment={node.experiment} is a sweep: python run.py -m "
@@ -125,14 +113,19 @@ def here(runs: list[Run], dry_run: bool = False, retry_failed: bool = False) -> 
     work_through(plan, dry_run, lambda: [attempt(job.run) for job in plan.pending])
 
 
-def rehearse(plan: plans.Plan) -> None:
-    """Begin, without training it, what the pending runs train from nothing.
+def rehearse(plan: plans.Plan, launcher: str = "basic") -> None:
+    """Begin, without training it, what the pending runs train from nothing; or ask for a word
+    from the cluster that is to do so.
 
     Raises
     ------
     GradpromError
-        If this machine lacks the device or the pre-trained weights they ask for.
+        If this machine lacks the device or the pre-trained weights they ask for, or Slurm.
     """
+    if launcher == "submitit_slurm":
+        cluster.array_limit()
+    if launcher not in HERE:
+        return
     built = set()
     for run in (job.run for job in plan.pending):
         config = run.config

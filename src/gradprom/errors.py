@@ -17,5 +17,9 @@ class RunError(GradpromError):
     """A run, record or checkpoint cannot be used as asked."""
 
 
+class Pruned(RunError):
+    """A tuning has given a run up, because it fell behind the others."""
+
+
 class NotServed(ConfigError):
     """The dataset lacks what a configuration asks of it: labels, masks, or channels."""

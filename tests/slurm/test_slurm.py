@@ -170,6 +170,13 @@ def test_submit_and_leave(
     assert_whole(tmp_path, reference, *words)
 
 
+def test_trials_of_a_tuning_are_jobs(tmp_path: Path) -> None:
+    words = ("tune=lambda", "tune.trials=3", "tune.at_once=3", "tune.startup=1")
+    code, text = sweep(tmp_path, *words, "strategy=gradprom")
+    assert code == 0, text
+    assert "submitted 3 runs as Slurm job" in text and "best     trial " in text
+
+
 def test_what_waits_is_taken_back_and_arrays_are_no_longer_than_allowed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

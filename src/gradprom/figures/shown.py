@@ -57,7 +57,7 @@ def examples(trained: Trained, count: int, device: torch.device, clean: bool = F
     Their place alone chooses them. With `clean` they are not degraded.
     """
     images = trained.run.images()
-    rows = images.splits["test"]
+    rows = images.splits[trained.run.split]
     places = [len(rows) * (2 * n + 1) // (2 * count) for n in range(min(count, len(rows)))]
     return at(trained, images, [rows[place] for place in places], device, clean)
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gradprom import metrics
-from gradprom.config import Config
+from gradprom.config import Config, held_out
 from gradprom.data.loader import Batch
 from gradprom.degradations import enlarge
 from gradprom.errors import ConfigError
@@ -105,6 +105,7 @@ def reads(config: Config) -> dict[str, Any]:
         "dataset": config.dataset,
         "recognizer": {"backbone": a.backbone, "pretrained": pretrained, "lr": a.lr},
         "trainer": {"batch_size": t.batch_size, "schedule": t.schedule, "augment": t.augment},
+        **held_out(config),
     }
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gradprom import metrics, strategies
-from gradprom.config import Config, component
+from gradprom.config import Config, component, held_out
 from gradprom.data.loader import Batch
 from gradprom.degradations import scale_of
 from gradprom.errors import ConfigError
@@ -131,6 +131,7 @@ class TaskDriven:
             "degradation": c.degradation,
             "backbone": c.backbone,
             "trainer": {**kept, "augment": t.augment, "cycle": cycle},
+            **held_out(c),
         }
 
     def _build(self, artefacts: dict[str, Any], device: torch.device, tasks: list[str]) -> None:

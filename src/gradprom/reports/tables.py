@@ -114,7 +114,7 @@ def _note(group: list[Record]) -> str:
     return ", ".join(notes)
 
 
-_STATES = {"failed": "failed", "started": "not finished"}
+_STATES = {"failed": "failed", "pruned": "pruned", "started": "not finished"}
 
 
 def _decisions(records: list[Record]) -> dict[str, float]:
@@ -173,9 +173,13 @@ def _column(record: Record) -> str:
     return title(record["config"]["degradation"])
 
 
+_YOUNGER = {"validation": 0.0}
+"""Keys that are younger than stored records, with the value that those would have."""
+
+
 def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """A nested configuration as dotted keys."""
-    flat: dict[str, Any] = {}
+    flat: dict[str, Any] = {} if prefix else {**_YOUNGER}
     for key, value in config.items():
         if isinstance(value, dict):
             flat |= flatten(value, f"{prefix}{key}.")

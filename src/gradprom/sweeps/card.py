@@ -21,7 +21,7 @@ def card(record: Record, hidden: tuple[str, ...]) -> str:
     """The README of a finished run, in Markdown; the command leaves the `hidden` keys out."""
     sections = {
         "Data": _data(record),
-        "Scores on the test split": _scores(record["metrics"]),
+        f"Scores on the {_split(record)} split": _scores(record["metrics"]),
         "Protocol": _protocol(record),
         "Training": _training(record, hidden),
         "How to load it": _snippet(record),
@@ -53,6 +53,11 @@ def _data(record: Record) -> str:
     )
 
 
+def _split(record: Record) -> str:
+    """What the run was scored on."""
+    return "validation" if record["config"].get("validation") else "test"
+
+
 def _scores(found: dict[str, float]) -> str:
     lines = ["| | degraded input | this run |", "|---|---:|---:|"]
     for metric, title in _TITLES.items():
@@ -69,12 +74,12 @@ def _protocol(record: Record) -> str:
     return "\n".join(
         [
             "PSNR and SSIM are taken of each image (data range 1, all channels, no border crop, in "
-            "float32), then the mean over the test split.",
+            f"float32), then the mean over the {_split(record)} split.",
             f"SSIM has a Gaussian window of {window}×{window} pixels with σ {sigma}, population "
             f"covariance, and only windows that lie wholly inside the image.",
             "mIoU is the mean over classes, background included, of the intersection over union "
-            "pooled over the test split.",
-            f"Each test image is degraded once, by a draw that its id and evaluation seed {seed} "
+            f"pooled over the {_split(record)} split.",
+            f"Each image is degraded once, by a draw that its id and evaluation seed {seed} "
             f"fix. The weights are those of the last epoch: the test split selected nothing.",
         ]
     )

@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 
 from gradprom.data import base
+from gradprom.errors import Pruned
 from gradprom.files import write_json, write_text
 from gradprom.sweeps import cluster, following, provenance, tensorboard
 from gradprom.sweeps.records import SCHEMA
@@ -29,13 +30,20 @@ TELL = 0.5
 """Least seconds between two words on where a run stands."""
 
 
-def execute(run: Run) -> dict[str, Any]:
+Watch = Callable[[engine.Progress], None]
+
+
+def execute(run: Run, watch: Watch | None = None) -> dict[str, Any]:
     """Train what is missing of a run, evaluate it, and write its record, which is returned.
+
+    `watch` is told of each row of the history as well; it may raise Pruned to end the run.
 
     Raises
     ------
+    Pruned
+        From `watch`; the run's record then says `pruned`.
     Exception
-        What stopped the run; its record then says `failed`, with the error and its place.
+        What else stopped the run; its record then says `failed`, with the error and its place.
     """
     options = run.config.trainer
     torch.set_num_threads(options.threads)
@@ -57,7 +65,7 @@ def execute(run: Run) -> dict[str, Any]:
     _write_record(run, {**head, "status": "started"})
     began = time.monotonic()
     try:
-        artefact = _train(run, images, place, device)
+        artefact = _train(run, images, place, device, watch)
         write_text(
             run.study.run(run.id) / "history.csv",
             pd.DataFrame(artefact["history"]).to_csv(index=False),
@@ -65,6 +73,9 @@ def execute(run: Run) -> dict[str, Any]:
         results = score(run, artefact["weights"], device)
     except RankLost:
         raise  # no fault of the run: it goes on when it is asked for again
+    except Pruned as reason:
+        _write_record(run, {**head, "status": "pruned", "reason": str(reason)})
+        raise
     except Exception as error:
         _write_record(run, {**head, "status": "failed", "error": _describe(error)})
         raise
@@ -118,10 +129,12 @@ def _head(run: Run, images: base.Images, device: torch.device) -> dict[str, Any]
     }
 
 
-def _train(run: Run, images: base.Images, place: Place, device: torch.device) -> dict[str, Any]:
+def _train(
+    run: Run, images: base.Images, place: Place, device: torch.device, watch: Watch | None
+) -> dict[str, Any]:
     """The last stage's artefact, with its ancestors' histories, trained where it is missing."""
     store = StageStore(run.study.stages, images.fingerprint)
-    observe = _observer(run, store)
+    observe = _observer(run, store, watch)
 
     def obtain(stage: Stage) -> dict[str, Any]:
         return store.obtain(stage, functools.partial(train, stage))
@@ -158,21 +171,22 @@ def _with_ancestors(
     }
 
 
-def _observer(run: Run, store: StageStore) -> Callable[[engine.Progress], None]:
+def _observer(run: Run, store: StageStore, watch: Watch | None) -> Watch:
     """What each row of the history goes to while a stage is trained."""
-    tell = _teller(run, store)
-    if run.config.logger == "csv":
-        return tell
-    write = tensorboard.writer(run.study.run(run.id) / "tensorboard")
+    told = [_teller(run, store)]
+    if run.config.logger != "csv":
+        told.append(tensorboard.writer(run.study.run(run.id) / "tensorboard"))
+    if watch is not None:
+        told.append(watch)  # the last, for it may end the run
 
-    def both(progress: engine.Progress) -> None:
-        tell(progress)
-        write(progress)
+    def observe(progress: engine.Progress) -> None:
+        for tell in told:
+            tell(progress)
 
-    return both
+    return observe
 
 
-def _teller(run: Run, store: StageStore) -> Callable[[engine.Progress], None]:
+def _teller(run: Run, store: StageStore) -> Watch:
     """Leaves word of where the run stands, not more often than every `TELL` seconds."""
     last = 0.0
 

@@ -19,6 +19,7 @@ from gradprom.errors import GradpromError, RunError
 from gradprom.sweeps import stored
 from gradprom.sweeps.records import Study
 from gradprom.sweeps.run import Run
+from gradprom.sweeps.scoring import validator
 from gradprom.training import crew, distributed, engine
 from gradprom.training.crew import Follower, Leader
 from gradprom.training.distributed import RankLost
@@ -58,7 +59,10 @@ def train_stage(
     def build(epoch_steps: int) -> Training:
         return run.method.begin(stage, weights or {}, epoch_steps, device)
 
-    return engine.train(stage, build, loader, slot, config.trainer, observe)
+    # on every rank, for all must end the history's rows at the same steps
+    measured = config.validation and stage.id == run.training_id
+    measure = validator(run, device) if measured else None
+    return engine.train(stage, build, loader, slot, config.trainer, observe, measure)
 
 
 def require_shares(run: Run) -> None:

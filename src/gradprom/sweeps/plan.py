@@ -48,8 +48,8 @@ class Plan:
 
     @property
     def pending(self) -> list[Job]:
-        """Jobs to launch: none that is done, failed for good, or in a cluster's hands."""
-        settled = {"done"} if self.retry_failed else {"done", "failed"}
+        """Jobs to launch: none that is done, given up, failed for good, or in a cluster's hands."""
+        settled = {"done", "pruned"} | (set() if self.retry_failed else {"failed"})
         return [job for job in self.jobs if job.state not in settled and not job.on_cluster]
 
     @property
@@ -121,15 +121,19 @@ def _missing(lineage: list[Stage], store: StageStore) -> list[Stage]:
 
 def describe(plan: Plan) -> str:
     """The plan as a person reads it: counts, data, networks, sizes, epochs, what sharing saves."""
-    configs = [job.run.config for job in plan.jobs]
-    lines = [*tables(plan), plan.summary()]
-    for title, tell in _ASPECTS.items():
-        told = dict.fromkeys(tell(config) for config in configs)
-        lines.append(f"  {title:<11}{'; '.join(told)}")
+    lines = [*tables(plan), plan.summary(), *aspects([job.run.config for job in plan.jobs])]
     lines += [f"  {'note':<11}{note}" for note in plan.notes]
     if plan.pending:
         lines.append(f"  {'to train':<11}{_stages(plan)}")
     return "\n".join(lines)
+
+
+def aspects(configs: list[Config]) -> list[str]:
+    """Data, networks and sizes of some runs, each value once."""
+    return [
+        f"  {title:<11}{'; '.join(dict.fromkeys(tell(config) for config in configs))}"
+        for title, tell in _ASPECTS.items()
+    ]
 
 
 def tables(plan: Plan) -> list[str]:

@@ -119,7 +119,7 @@ class Study:
         )
 
     def state(self, run_id: str, fingerprints: dict[str, str] | None = None) -> str:
-        """`new`, `done`, `failed`, `running`, `interrupted`, or `other data`.
+        """`new`, `done`, `failed`, `pruned`, `running`, `interrupted`, or `other data`.
 
         A run counts as done, or as failed, only for the dataset content it was trained and tested
         on: the `fingerprints` of its test sets by name, "" its own dataset's.
@@ -131,7 +131,7 @@ class Study:
             return "running" if self._lives(run_id, record) else "interrupted"
         if fingerprints not in (None, fingerprints_of(record)):
             return "other data"
-        return {"finished": "done", "failed": "failed"}[record["status"]]
+        return {"finished": "done"}.get(record["status"], record["status"])
 
     def _lives(self, run_id: str, record: dict[str, Any]) -> bool:
         if record["host"] == socket.gethostname():

@@ -9,6 +9,7 @@ from typing import Any
 
 from gradprom.config import Config, component
 from gradprom.data import base
+from gradprom.data.validation import hold_out
 from gradprom.identity import digest
 from gradprom.sweeps.records import Study
 from gradprom.training.stage import Method
@@ -52,8 +53,16 @@ class Run:
         return " ".join(self.overrides) or "defaults"
 
     def images(self) -> base.Images:
-        """The dataset, decoded; read once in a process."""
-        return _images(_Hashable(self.config.dataset), self.study.cache)
+        """The dataset, decoded; read once in a process. Without its test split where images are
+        held out for validation."""
+        images = _images(_Hashable(self.config.dataset), self.study.cache)
+        share = self.config.validation
+        return hold_out(images, share) if share else images
+
+    @property
+    def split(self) -> str:
+        """The split that the run is scored on."""
+        return "validation" if self.config.validation else "test"
 
     def test_sets(self) -> dict[str, base.Images]:
         """The further datasets to test on, decoded, by name."""

@@ -1,5 +1,6 @@
 """What a trained run scores on its test sets: numbers, tables of images, pictures."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,26 +8,28 @@ import torch
 from torch import Tensor
 
 from gradprom import metrics
+from gradprom.config import TUNED, component
 from gradprom.data.base import Images
 from gradprom.data.loader import Batch
 from gradprom.errors import RunError
 from gradprom.files import replacing, write_text
 from gradprom.sweeps.run import Run
 from gradprom.training import evaluation
-from gradprom.training.stage import Method
+from gradprom.training.stage import Method, Training
 
 
 def score(run: Run, weights: dict[str, Any], device: torch.device) -> dict[str, Any]:
     """Evaluate a run on its test split and its further test sets; the parts of its record.
 
-    Leaves `scores.csv` and `panels/` in the run's folder, for a further test set
-    `scores-<name>.csv` and `panels-<name>/`. A further set's labels and masks are not of the
-    recognizer's classes: it has the scores of the images alone.
+    A run with a validation split is scored on that one instead. Leaves `scores.csv` and `panels/`
+    in the run's folder, for a further test set `scores-<name>.csv` and `panels-<name>/`. A further
+    set's labels and masks are not of the recognizer's classes: it has the scores of the images
+    alone.
     """
     restore(run.method, weights, device, run.id)
-    found: dict[str, Any] = {"metrics": _score(run, run.method, run.images(), device, "")}
+    found: dict[str, Any] = {"metrics": _score(run, run.method, run.images(), device, run.split)}
     for name, images in run.test_sets().items():
-        scores = _score(run, ImageScores(run.method), images, device, f"-{name}")
+        scores = _score(run, ImageScores(run.method), images, device, "test", f"-{name}")
         found.setdefault("evaluate_on", {})[name] = {"metrics": scores, **describe(images)}
     return found
 
@@ -53,15 +56,33 @@ class ImageScores:
 
 
 def _score(
-    run: Run, method: Any, images: Images, device: torch.device, suffix: str
+    run: Run, method: Any, images: Images, device: torch.device, split: str, suffix: str = ""
 ) -> dict[str, float]:
     config, folder = run.config, run.study.run(run.id)
-    setting = images, config.degradation, config.evaluation, device
+    setting = images, config.degradation, config.evaluation, device, split
     scores = evaluation.evaluate(method, *setting)
     write_text(folder / f"scores{suffix}.csv", scores.to_csv(index=False))
     if "psnr" in scores:
         _write_panels(folder / f"panels{suffix}", evaluation.panels(method, *setting))
     return evaluation.summarise(scores, len(config.facts.classes))
+
+
+def validator(run: Run, device: torch.device) -> Callable[[Training], dict[str, float]]:
+    """What tells the validation scores of a run's networks while they are trained.
+
+    It works on copies of their weights, so that it cannot change the training.
+    """
+    config, images = run.config, run.images()
+    setting = images, config.degradation, config.evaluation, device, run.split
+
+    def measure(training: Training) -> dict[str, float]:
+        method = component("method", config.method.name).build(config)
+        restore(method, training.artefact(), device, run.id)
+        table = evaluation.evaluate(method, *setting)
+        scores = evaluation.summarise(table, len(config.facts.classes))
+        return {f"validation_{name}": scores[name] for name in TUNED if name in scores}
+
+    return measure
 
 
 def restore(method: Method, weights: dict[str, Any], device: torch.device, run_id: str) -> None:

@@ -12,7 +12,7 @@ from gradprom.sweeps import cluster
 from gradprom.sweeps.duration import duration
 from gradprom.sweeps.records import Study
 
-STATES = ("done", "running", "queued", "interrupted", "lost", "failed", "missing")
+STATES = ("done", "running", "queued", "interrupted", "lost", "pruned", "failed", "missing")
 BETWEEN = 5.0
 """Seconds between two looks of `--watch`."""
 
@@ -48,7 +48,8 @@ def overview(study: Study, found: dict[str, str] | None = None) -> str:
     """Counts, in sum and for each table, and a line for each run that has not finished."""
     found = states(study) if found is None else found
     problems = study.load()[1]
-    if not found and not problems:
+    tunings = _tunings(study)
+    if not found and not problems and not tunings:
         return f"study {study.name}: no runs in {study.folder}"
     lines = [f"study {study.name}: {_counts(found.values())}"]
     lines += [
@@ -65,7 +66,16 @@ def overview(study: Study, found: dict[str, str] | None = None) -> str:
             place = _place(study, run_id, record, state, jobs.get(run_id))
             lines.append(f"  {state:<12}{run_id}  {label}{place}")
     lines += [f"  unreadable  {problem}" for problem in problems]
-    return "\n".join(lines)
+    return "\n".join([*lines, *tunings])
+
+
+def _tunings(study: Study) -> list[str]:
+    """A line for each study inside this one; its name shows it on its own."""
+    inner = [
+        Study(study.results, f"{study.name}/tune/{path.name}")
+        for path in sorted(study.folder.glob("tune/*"))
+    ]
+    return [f"study {each.name}: {_counts(states(each).values())}" for each in inner]
 
 
 def _counts(words: Iterable[str]) -> str:
@@ -99,6 +109,8 @@ def _place(
     if state == "failed" and record is not None:
         error = record["error"]
         return f"\n{'':14}{error['type']}: {error['message']} ({error['where']})"
+    if state == "pruned" and record is not None:
+        return f"  {record['reason']}"
     told = []
     progress = study.progress(run_id)
     if state != "missing" and progress is not None:

@@ -1,4 +1,4 @@
-"""A plan's runs in the hands of a SLURM cluster: submitted once, waited for, asked after."""
+"""A plan's runs in a launcher's hands; in those of a SLURM cluster submitted once, and waited for."""
 
 import contextlib
 import time
@@ -12,15 +12,35 @@ from gradprom.sweeps.plan import Plan
 from gradprom.sweeps.records import Study
 from gradprom.training.lease import Applicant
 
+Words = dict[str, list[str]]
+
 POLL = 3.0
 """Seconds between two looks at the queue."""
 
 
-def submit(plan: Plan, words: dict[str, list[str]], launcher: Any, options: Any) -> list[Any]:
-    """Submit the plan's pending runs; returns each job's, or array's, id and number of runs.
+class TakenAway(RunError):
+    """A job has ended before its run."""
 
-    words: those of each run, by its id. Two sweeps that share runs take turns, and the second
-    leaves out what the first has submitted meanwhile.
+
+def launch(plan: Plan, words: Words, launcher: Any, options: Any, first: int = 0) -> list[Any]:
+    """Run what is pending in a plan; for each, the exception that stopped it, or anything else.
+
+    words: those of each run, by its id. first: the number of the first one's job in this sweep.
+    """
+    if hasattr(launcher, "submit"):
+        submit(plan, words, launcher, options, first)
+        return wait(plan)
+    pending = [words[job.run.id] for job in plan.pending]
+    done = launcher.launch(pending, initial_job_idx=first) if pending else []
+    # asking a failed job for its `return_value` would raise
+    return [job._return_value for job in done]
+
+
+def submit(plan: Plan, words: Words, launcher: Any, options: Any, first: int = 0) -> None:
+    """Submit what is pending in a plan, and say as which jobs.
+
+    Two sweeps that share runs take turns, and the second leaves out what the first has submitted
+    meanwhile.
 
     Raises
     ------
@@ -30,10 +50,9 @@ def submit(plan: Plan, words: dict[str, list[str]], launcher: Any, options: Any)
     study = plan.jobs[0].run.study
     with _turn(study):
         fresh = plans.make([job.run for job in plan.pending], plan.retry_failed)
-        runs = [job.run.id for job in fresh.pending]
-        if not runs:
-            return []
-        return launcher.submit([words[run_id] for run_id in runs], runs, study, options)
+        given = {job.run.id: words[job.run.id] for job in fresh.pending}
+        for number, runs in launcher.submit(given, study, options, first) if given else []:
+            print(f"submitted {runs} run{'s' * (runs != 1)} as Slurm job {number}", flush=True)
 
 
 @contextlib.contextmanager
@@ -64,4 +83,4 @@ def _silent(study: Study, run_id: str) -> Exception | None:
     if record is not None and record["status"] != "started":
         return None
     told = "began and was taken away" if record else "did not begin"
-    return RunError(f"{told}; see {cluster.log_of(study, run_id)}, or type the command again")
+    return TakenAway(f"{told}; see {cluster.log_of(study, run_id)}, or type the command again")

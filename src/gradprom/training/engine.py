@@ -37,6 +37,7 @@ class Progress:
 
 
 Observe = Callable[[Progress], None]
+Measure = Callable[[Training], dict[str, float]]
 
 
 class NonFinite(RunError):
@@ -50,12 +51,13 @@ def train(
     slot: Slot,
     options: Trainer,
     observe: Observe,
+    measure: Measure | None = None,
 ) -> dict[str, Any]:
     """Train a stage to its end and return its artefact with its history.
 
     `build` makes the training from the steps in an epoch. The artefact holds `weights`, `history`
     (a row for each `log_every` steps: the mean of each value over them), `interruptions` and
-    `seconds`.
+    `seconds`. Where there is something to `measure`, each epoch ends a row, and it stands there.
 
     Raises
     ------
@@ -85,13 +87,16 @@ def train(
         torch.manual_seed(stream(seed, step, "networks") + distributed.rank())
         batch = loader.batch(seed, step, degraded=stage.degraded)
         step += 1
-        ends_row = step % options.log_every == 0 or step == steps
+        measured = measure is not None and step % loader.steps_per_epoch == 0
+        ends_row = step % options.log_every == 0 or step == steps or measured
         meter.append(training.update(batch, probe=ends_row))
         if not ends_row:
             continue
 
         # the only place where the host waits for the device
         row = _read(meter, stage, step, history)
+        if measure is not None and measured:
+            row |= measure(training)
         epoch = math.ceil(step / loader.steps_per_epoch)
         history.append({"stage": stage.name, "epoch": epoch, "step": step, **row})
         now = time.monotonic()

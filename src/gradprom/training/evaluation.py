@@ -16,16 +16,19 @@ from gradprom.training.stage import Method
 
 
 def evaluate(
-    method: Method, images: Images, degradation: Any, options: Evaluation, device: torch.device
+    method: Method,
+    images: Images,
+    degradation: Any,
+    options: Evaluation,
+    device: torch.device,
+    split: str = "test",
 ) -> pd.DataFrame:
-    """One row an image of the test split: id, group, degraded input's and method's scores.
+    """One row an image of a split: id, group, degraded input's and method's scores.
 
     A degraded input that is smaller than the clean image is scored enlarged, bicubically.
     """
     tables = []
-    for batch in test_batches(
-        images, "test", options.batch_size, degradation, options.seed, device
-    ):
+    for batch in test_batches(images, split, options.batch_size, degradation, options.seed, device):
         degraded = enlarge(batch.input, batch.target.shape[-2:])
         scores = {
             "degraded_psnr": metrics.psnr(degraded, batch.target),
@@ -71,9 +74,14 @@ def summarise(table: pd.DataFrame, classes: int) -> dict[str, float]:
 
 
 def panels(
-    method: Method, images: Images, degradation: Any, options: Evaluation, device: torch.device
+    method: Method,
+    images: Images,
+    degradation: Any,
+    options: Evaluation,
+    device: torch.device,
+    split: str = "test",
 ) -> dict[str, np.ndarray]:
-    """Pictures of the first test images, by id: degraded | enhanced | clean | error.
+    """Pictures of the first images of a split, by id: degraded | enhanced | clean | error.
 
     uint8 [H, 4·W, 3 or 1]; a smaller degraded image is enlarged bicubically; the error is
     |enhanced - clean|, four times as bright.
@@ -81,7 +89,7 @@ def panels(
     pictures: dict[str, np.ndarray] = {}
     if options.panels == 0:
         return pictures
-    for batch in test_batches(images, "test", options.panels, degradation, options.seed, device):
+    for batch in test_batches(images, split, options.panels, degradation, options.seed, device):
         enhanced = method.enhance(batch.input)
         error = (4 * (enhanced - batch.target).abs()).clamp(0, 1)
         degraded = enlarge(batch.input, batch.target.shape[-2:])

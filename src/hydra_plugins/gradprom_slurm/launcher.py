@@ -26,12 +26,17 @@ class ResumableSlurmLauncher(SlurmLauncher):
         raise NotImplementedError("the sweeper submits: sweep with hydra/sweeper=gradprom")
 
     def submit(
-        self, jobs: list[list[str]], runs: list[str], study: "Study", options: Any
+        self, words: dict[str, list[str]], study: "Study", options: Any, first: int
     ) -> list[tuple[str, int]]:
-        """Submit the runs as few job arrays; returns each one's id and number of runs.
+        """Submit runs as few job arrays; returns each one's id and number of runs.
 
-        jobs: the words of each run; runs: their ids.
-        options: `runs_per_job` and `side_by_side`, the section `slurm` of the configuration.
+        words: those of each run, by its id. options: `runs_per_job` and `side_by_side`, the
+        section `slurm` of the configuration. first: the number of the first run in its sweep.
+
+        Raises
+        ------
+        RunError
+            If Slurm does not answer, or refuses the jobs; in Slurm's own words.
         """
         from submitit.core.utils import FailedJobError
 
@@ -39,40 +44,32 @@ class ResumableSlurmLauncher(SlurmLauncher):
         from gradprom.sweeps import cluster
 
         limit, logs = cluster.array_limit(), str(Path(self.params["submitit_folder"]).resolve())
-        packs = self._packs(jobs, runs, study, options)
+        packs = self._packs(words, study, options, first)
         submitted = []
         for array in (packs[i : i + limit] for i in range(0, len(packs), limit)):
             name = cluster.note(study, self.params["name"], [pack.runs for pack in array], logs)
             try:
-                first = self._executor(name).submit_array(array)[0]
+                job = self._executor(name).submit_array(array)[0]
             except FailedJobError as error:
                 raise RunError(f"Slurm refused the jobs: {str(error).strip()}") from error
-            number = str(first.job_id).partition("_")[0]
+            number = str(job.job_id).partition("_")[0]
             cluster.note_job(study, name, number)
             submitted.append((number, sum(len(pack.runs) for pack in array)))
         return submitted
 
     def _packs(
-        self, jobs: list[list[str]], runs: list[str], study: "Study", options: Any
+        self, words: dict[str, list[str]], study: "Study", options: Any, first: int
     ) -> list[Any]:
         from gradprom.sweeps.pack import Pack
 
-        state, size = Singleton.get_state(), options.runs_per_job
+        state, runs, size = Singleton.get_state(), list(words), options.runs_per_job
         parameters = [
-            (words, "hydra.sweep.dir", number, f"job_id_for_{number}", state)
-            for number, words in enumerate(jobs)
+            (words[run_id], "hydra.sweep.dir", number, f"job_id_for_{number}", state)
+            for number, run_id in enumerate(runs, first)
         ]
-        size = options.runs_per_job
-        grace = self.params["signal_delay_s"]
+        manner = study, options.side_by_side, self.params["signal_delay_s"]
         return [
-            Pack(
-                self,
-                parameters[i : i + size],
-                runs[i : i + size],
-                study,
-                options.side_by_side,
-                grace,
-            )
+            Pack(self, parameters[i : i + size], runs[i : i + size], *manner)
             for i in range(0, len(runs), size)
         ]
 

@@ -1,0 +1,56 @@
+"""A validation split, cut from the training split: tuning looks at it, never at the test split."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+
+from gradprom.data.base import UNLABELLED, Entry, Images
+from gradprom.data.splits import by_group, stratified
+from gradprom.errors import DataError
+
+
+def hold_out(images: Images, share: float) -> Images:
+    """The same images with the splits `train` and `validation` alone: there is no test split.
+
+    About `share` of the training images are held out, never more, the classes as evenly as can be
+    and no group divided. Which ones, follows from their ids and labels.
+
+    Raises
+    ------
+    DataError
+        If the share is too small for a single group, or leaves none to train on.
+    """
+    entries = _entries(images, images.splits["train"])
+    grouped = len({entry.group for entry in entries}) < len(entries)
+    count = max(1, round(share * len(entries)))
+    try:
+        parts = (by_group if grouped else stratified)(entries, count, seed=0)
+    except DataError as error:
+        groups = len({entry.group for entry in entries})
+        raise DataError(
+            f"validation={share:g}: {count} of {len(entries)} training images cannot be held out "
+            f"in whole groups, of which there are {groups}; choose another share"
+        ) from error
+    row = {images.ids[number]: number for number in images.splits["train"]}
+    ids = {"train": parts["train"], "validation": parts["test"]}
+    told = json.dumps([images.fingerprint, ids])
+    return replace(
+        images,
+        splits={name: [row[id] for id in part] for name, part in ids.items()},
+        fingerprint=hashlib.sha256(told.encode()).hexdigest(),
+    )
+
+
+def _entries(images: Images, rows: list[int]) -> list[Entry]:
+    labels = [None] * len(images.ids) if images.label is None else images.label.tolist()
+    return [
+        Entry(
+            images.ids[row],
+            images.groups[row],
+            None if labels[row] in (None, UNLABELLED) else labels[row],
+            files=(),
+        )
+        for row in rows
+    ]

@@ -1,0 +1,74 @@
+"""A tuning's history and what its parameters matter, as PNG and SVG."""
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from optuna.trial import FrozenTrial, TrialState
+
+from gradprom.reports.pictures import BLUE, GREY, VERMILLION, save, styled
+
+ENOUGH = 8
+"""Finished trials below which a parameter's importance is chance."""
+WIDTH = 3.5
+"""Of a figure over one column of a page, in inches."""
+AXES = {"psnr": "PSNR, dB", "ssim": "SSIM", "accuracy": "accuracy", "miou": "mIoU"}
+
+
+def draw(
+    trials: list[FrozenTrial], importance: dict[str, float], metric: str, folder: Path
+) -> list[Path]:
+    """`history`, and `importance` where it is known; the PNG files that were written."""
+    drawn = []
+    with styled():
+        if any(each.state == TrialState.COMPLETE for each in trials):
+            title = "Validation score of each trial"
+            drawn.append(save(_history(trials, metric), folder, "history", title, title))
+        if importance:
+            title = "Importance of each parameter"
+            drawn.append(save(_importance(importance), folder, "importance", title, title))
+    return [picture.png for picture in drawn]
+
+
+def _history(trials: list[FrozenTrial], metric: str) -> Figure:
+    figure = Figure(figsize=(WIDTH, 2.4), layout="constrained")
+    axis = figure.subplots()
+    best: list[tuple[int, float]] = []
+    for each in trials:
+        if each.state == TrialState.COMPLETE and each.value is not None:
+            best.append((each.number, max([each.value, *(value for _, value in best[-1:])])))
+    _dots(axis, trials, TrialState.COMPLETE, "finished", BLUE)
+    _dots(axis, trials, TrialState.PRUNED, "pruned", "none")
+    axis.step(*zip(*best, strict=True), where="post", color=VERMILLION, label="best so far")
+    failed = [each.number for each in trials if each.state == TrialState.FAIL]
+    if failed:
+        # on the axis: they have no value
+        place = axis.get_xaxis_transform()
+        marks: Any = {"c": GREY, "label": "failed", "clip_on": False}
+        axis.plot(failed, [0] * len(failed), "x", transform=place, **marks)
+    axis.set_xlabel("trial")
+    axis.set_ylabel(f"{AXES[metric]} on validation")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.legend(loc="outside upper center", ncols=4, columnspacing=1, handletextpad=0.4)
+    return figure
+
+
+def _dots(axis: Axes, trials: list[FrozenTrial], state: TrialState, label: str, face: str) -> None:
+    """A trial's value; of a pruned one, the last that was known."""
+    kept = [(t.number, t.value) for t in trials if t.state == state and t.value is not None]
+    if kept:
+        x, y = zip(*kept, strict=True)
+        axis.plot(x, y, "o", ls="", mec=BLUE, mfc=face, label=label)
+
+
+def _importance(importance: dict[str, float]) -> Figure:
+    figure = Figure(figsize=(WIDTH, 0.7 + 0.25 * len(importance)), layout="constrained")
+    axis = figure.subplots()
+    names = list(importance)[::-1]
+    axis.barh(names, [importance[name] for name in names], color=BLUE, height=0.6)
+    axis.set_xlabel("share of what sets the best trials apart")
+    axis.grid(visible=False, axis="y")
+    axis.set_axisbelow(True)
+    return figure

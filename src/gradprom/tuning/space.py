@@ -1,0 +1,120 @@
+"""What is searched: keys of the configuration, each with Hydra's sweep words for its values."""
+
+import itertools
+from collections.abc import Iterator
+from typing import Any, cast
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import (
+    ChoiceSweep,
+    IntervalSweep,
+    Override,
+    RangeSweep,
+    Sweep,
+)
+from hydra.errors import HydraException
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from gradprom.errors import ConfigError
+
+Space = dict[str, BaseDistribution]
+Params = dict[str, Any]
+"""One value for each key of a space."""
+
+CORNERS = 64
+"""How many corners of a space are composed before anything is trained, at most."""
+_TASK = ("dataset", "degradation", "evaluation", "evaluate_on", "noise", "scale", "seed")
+"""What is asked of a run, or chance: the easiest task, or the luckiest seed, is no finding."""
+_RUN = ("experiment", "tune", "validation", "sweep", "study", "results", "data_root", "logger")
+
+
+def read(texts: dict[str, str]) -> Space:
+    """The values of each key, from Hydra's sweep words.
+
+    `choice(a,b)` or `a,b` is one of these, `interval(low,high)` any number in between,
+    `range(start,stop,step)` one of those that Hydra would sweep over; `tag(log, …)` makes a
+    logarithm's steps equally likely, `int(interval(…))` takes whole numbers.
+
+    Raises
+    ------
+    ConfigError
+        For a key that cannot be tuned, or words that are no sweep.
+    """
+    if not texts:
+        raise ConfigError("tune.space is empty: nothing is left to search")
+    return {key: _distribution(key, text) for key, text in texts.items()}
+
+
+def corners(space: Space) -> list[Params]:
+    """The combinations of every key's lowest and highest value, or of all its choices."""
+    ends = [
+        d.choices if isinstance(d, CategoricalDistribution) else (d.low, d.high)
+        for d in cast(list[Any], list(space.values()))
+    ]
+    found = (dict(zip(space, values, strict=True)) for values in itertools.product(*ends))
+    return list(itertools.islice(found, CORNERS))
+
+
+def words(params: Params) -> list[str]:
+    """`key=value` words, as Hydra reads them."""
+    return [f"{key}={value}" for key, value in params.items()]
+
+
+def canonical(space: Space) -> dict[str, list[Any]]:
+    """The space as plain values, whatever words it was written in."""
+    return {
+        key: [type(values).__name__, *sorted(vars(values).items())] for key, values in space.items()
+    }
+
+
+def _distribution(key: str, text: str) -> BaseDistribution:
+    told = f"tune.space: {key}={text}"
+    top = key.lstrip("+~").replace("/", ".").split(".")[0]
+    if top in _TASK:
+        raise ConfigError(
+            f"{told}: {top} is part of the task or of chance, not a choice to tune; give it one "
+            f"value, and tune each in a command of its own"
+        )
+    if top in (*_RUN, "hydra"):
+        raise ConfigError(f"{told}: {key} cannot be tuned")
+    try:
+        override = OverridesParser.create().parse_override(f"{key}={text}")
+    except HydraException as error:
+        raise ConfigError(f"{told}: {str(error).splitlines()[0]}") from error
+    try:
+        return _of_sweep(override)
+    except ValueError as error:
+        raise ConfigError(f"{told}: {str(error).splitlines()[0]}") from error
+
+
+def _of_sweep(override: Override) -> BaseDistribution:
+    """Raises ValueError for what Optuna cannot draw from."""
+    sweep = override.value()
+    unknown = sweep.tags - {"log"} if isinstance(sweep, Sweep) else set()
+    if unknown:
+        raise ValueError(f"the tag {', '.join(sorted(unknown))} is unknown; there is log")
+    if isinstance(sweep, ChoiceSweep):
+        return CategoricalDistribution(list(dict.fromkeys(override.sweep_string_iterator())))
+    if isinstance(sweep, IntervalSweep):
+        low, high, log = sweep.start, sweep.end, "log" in sweep.tags
+        if isinstance(low, int) and isinstance(high, int):
+            return IntDistribution(low, high, log)
+        return FloatDistribution(cast(float, low), cast(float, high), log)
+    if isinstance(sweep, RangeSweep):
+        return _of_range(list(cast(Iterator[Any], sweep.range())), "log" in sweep.tags)
+    raise ValueError("it has to be a sweep: choice(…), range(…), interval(…) or tag(log, …)")
+
+
+def _of_range(values: list[Any], log: bool) -> BaseDistribution:
+    if not values:
+        raise ValueError("the range is empty")
+    low, high = min(values), max(values)
+    step = abs(values[1] - values[0]) if len(values) > 1 else 1
+    if all(isinstance(value, int) for value in values):
+        return IntDistribution(low, high, log, step)
+    return FloatDistribution(float(low), float(high), log, float(step))
