@@ -8,7 +8,6 @@ so that a new component edits nothing here.
 import importlib
 import math
 import pkgutil
-import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +18,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gradprom.errors import ConfigError, NotServed
+from gradprom.files import is_plain
 
 CONF = Path(__file__).parents[2] / "conf"
 """Where the files of the groups are, in a clone."""
@@ -302,9 +302,9 @@ def _check_root(node: DictConfig) -> None:
     _choice("logger", node.logger, LOGGERS)
     if node.seed < 0:
         raise ConfigError(f"seed={node.seed} must be >= 0")
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", node.study):
+    if not is_plain(node.study):
         raise ConfigError(f"study={node.study} must be a plain folder name, such as local")
-    if node.study in ("stages", "cache", "set-aside"):
+    if node.study in ("stages", "cache", "set-aside", "leases"):
         raise ConfigError(f"study={node.study} is a folder that all studies share; use another")
 
 

@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +17,8 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from gradprom.composing import Composer, sentence
-from gradprom.errors import ConfigError, GradpromError
+from gradprom.errors import ConfigError, GradpromError, NotWritable
+from gradprom.files import NO_ROOM, require_writable, writing
 from gradprom.identity import digest
 from gradprom.reports import summary
 from gradprom.sweeps import plan as plans
@@ -46,6 +48,8 @@ def sweep(
     with one_sentence():
         request = requests.read(arguments, composer)
         node, choices = composer(next(iter(request.jobs.values())))
+        if not node.sweep.dry_run:
+            require_writable(Path(node.results))
         plan = plans.make(request.runs, node.sweep.retry_failed)
         plan.expansions, plan.asked = request.expansions, request.asked
         if not node.sweep.dry_run and choices["hydra/launcher"] in HERE:
@@ -56,7 +60,8 @@ def sweep(
         # asking a failed job for its `return_value` would raise
         return [job._return_value for job in launcher.launch(pending, initial_job_idx=0)]
 
-    work_through(plan, node.sweep.dry_run, launch)
+    with one_sentence():
+        work_through(plan, node.sweep.dry_run, launch)
 
 
 def task(node: DictConfig) -> None:
@@ -86,10 +91,13 @@ def here(runs: list[Run], dry_run: bool = False, retry_failed: bool = False) -> 
     def attempt(run: Run) -> Any:
         try:
             return execute(run)
+        except NotWritable:
+            raise  # there is no room for the next one either
         except Exception as error:
             return error
 
-    work_through(plan, dry_run, lambda: [attempt(job.run) for job in plan.pending])
+    with one_sentence():
+        work_through(plan, dry_run, lambda: [attempt(job.run) for job in plan.pending])
 
 
 def rehearse(plan: plans.Plan) -> None:
@@ -116,6 +124,11 @@ def work_through(plan: plans.Plan, dry_run: bool, launch: Callable[[], list[Any]
 
     `launch` returns, for each pending job, the exception that stopped it, or anything else.
     Exits with 1 if a run failed, with 130 on Ctrl-C.
+
+    Raises
+    ------
+    NotWritable
+        If there is no room for results; the same command goes on later.
     """
     print(plans.describe(plan))
     if plan.pending:
@@ -123,6 +136,7 @@ def work_through(plan: plans.Plan, dry_run: bool, launch: Callable[[], list[Any]
     if dry_run:
         return
     sys.stdout.flush()
+    logging.raiseExceptions = False  # a log that finds no room is no reason for a traceback
     plan.keep()
     outcomes: list[Any] = []
     try:
@@ -132,8 +146,16 @@ def work_through(plan: plans.Plan, dry_run: bool, launch: Callable[[], list[Any]
     except KeyboardInterrupt:
         print("\nInterrupted. The same command goes on from the last checkpoint.")
         sys.exit(130)
+    except NotWritable:
+        raise
     except Exception as error:  # a launcher lost a job: the records tell what is there
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            with writing(Path(error.filename or plan.folder)):
+                raise
         log.warning("the launcher stopped: %s", error)
+    for outcome in outcomes:
+        if isinstance(outcome, NotWritable):
+            raise outcome
     for job, outcome in zip(plan.pending, outcomes, strict=False):
         record = job.run.study.record(job.run.id)
         if isinstance(outcome, Exception) and (record is None or record["status"] == "started"):

@@ -17,5 +17,9 @@ class RunError(GradpromError):
     """A run, record or checkpoint cannot be used as asked."""
 
 
+class NotWritable(RunError):
+    """There is no room for a result, or no permission: nothing is wrong with the run itself."""
+
+
 class NotServed(ConfigError):
     """The dataset lacks what a configuration asks of it: labels, masks, or channels."""

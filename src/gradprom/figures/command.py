@@ -7,10 +7,10 @@ from pathlib import Path
 from gradprom.errors import ConfigError, RunError
 from gradprom.figures.chosen import Record
 from gradprom.figures.drawing import FIGURES, draw, tables
-from gradprom.files import read_json, write_text
+from gradprom.files import write_text
 from gradprom.sweeps import identities
 from gradprom.sweeps.expansion import Expansion, Identity, Words, expanded
-from gradprom.sweeps.records import Study
+from gradprom.sweeps.records import Study, read_plan
 
 
 def draw_all(study: Study, names: list[str], words: Words) -> list[Path]:
@@ -62,6 +62,6 @@ def _best(study: Study, table: str, words: Words, records: dict[str, Record]) ->
 
 def _swept(study: Study, table: str) -> list[Words]:
     """The words with which sweeps of the study asked for a table, without repetition."""
-    plans = [read_json(path) or {} for path in study.folder.glob("sweeps/*/plan.json")]
+    plans = [read_plan(path) for path in study.folder.glob("sweeps/*/plan.json")]
     words = [plan.get("asked", []) for plan in plans if table in plan.get("experiments", [])]
     return [one for number, one in enumerate(words) if one not in words[:number]]

@@ -14,13 +14,13 @@ from typing import Any
 from rich.console import Console
 
 from gradprom.errors import RunError
-from gradprom.files import read_json, write_text
+from gradprom.files import require_writable, write_text
 from gradprom.reports import claims, latex, page, plots, summary, written
 from gradprom.reports.pictures import Picture
 from gradprom.reports.rebuilt import Rebuilt, rebuild
 from gradprom.sweeps import experiments, identities
 from gradprom.sweeps.expansion import Expansion, Identity, Words, expanded
-from gradprom.sweeps.records import Study
+from gradprom.sweeps.records import Study, read_plan
 
 
 @dataclass
@@ -47,6 +47,7 @@ def report(study: Study, names: list[str], words: Words) -> None:
     found, problems = study.load()
     if not found and not names:
         raise RunError(f"study {study.name} has no records in {study.folder / 'runs'}")
+    require_writable(study.folder / "report")
     records = {record["id"]: record for record in found}
     expansions, rebuilt = _rebuild(study, records, _asked(study, names, words))
     folder = study.folder / "report"
@@ -73,7 +74,7 @@ def _asked(study: Study, names: list[str], words: Words) -> list[Asked]:
         return [Asked(wanted, words)]
     remembered: list[Asked] = []
     for path in sorted(study.folder.glob("sweeps/*/plan.json"), key=lambda p: p.stat().st_mtime):
-        plan = read_json(path) or {}
+        plan = read_plan(path)
         kept = [n for n in plan.get("experiments", []) if n in wanted or not names]
         asked = Asked(kept, plan.get("asked", []))
         if kept and asked not in remembered:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import logging
 import os
 import socket
 import time
@@ -15,14 +16,18 @@ import torch
 
 from gradprom.data import base
 from gradprom.data.loader import Loader
-from gradprom.files import write_json, write_text
-from gradprom.sweeps import provenance, tensorboard
+from gradprom.errors import NotWritable
+from gradprom.files import read_json, write_json, write_text
+from gradprom.sweeps import changes, provenance, tensorboard
 from gradprom.sweeps.records import SCHEMA
 from gradprom.sweeps.run import Run
 from gradprom.sweeps.scoring import describe, score
 from gradprom.training import engine
+from gradprom.training.lease import alone
 from gradprom.training.stage import Stage, Training
 from gradprom.training.store import Slot, StageStore
+
+log = logging.getLogger(__name__)
 
 TELL = 0.5
 """Least seconds between two words on where a run stands."""
@@ -34,18 +39,25 @@ def execute(run: Run) -> dict[str, Any]:
     Raises
     ------
     Exception
-        What stopped the run; its record then says `failed`, with the error and its place.
+        What stopped the run; its record then says `failed`, with the error and its place. After
+        NotWritable it says `started`, as after a kill: the same command goes on.
     """
     torch.set_num_threads(run.config.trainer.threads)
     device = engine.choose_device(run.config.trainer.device)
-    images = run.images()
+    with alone(run.study.leases(run.id)):
+        return _execute(run, run.images(), device)
+
+
+def _execute(run: Run, images: base.Images, device: torch.device) -> dict[str, Any]:
     state = run.study.state(run.id, run.fingerprints())
+    changes.require_same_data(run, state)
     if state == "done":
         return run.study.record(run.id) or {}
     if state == "other data" or (state == "new" and run.study.has_record(run.id)):
         run.study.set_aside(run.study.run(run.id))
     for data in (images, *run.test_sets().values()):
         _keep_splits(run, data)
+    changes.note(run, images.fingerprint)
     head = _head(run, images, device)
     _write_record(run, {**head, "status": "started"})
     began = time.monotonic()
@@ -56,6 +68,8 @@ def execute(run: Run) -> dict[str, Any]:
             pd.DataFrame(artefact["history"]).to_csv(index=False),
         )
         results = score(run, artefact["weights"], device)
+    except NotWritable:
+        raise
     except Exception as error:
         _write_record(run, {**head, "status": "failed", "error": _describe(error)})
         raise
@@ -70,6 +84,8 @@ def execute(run: Run) -> dict[str, Any]:
         "peak_memory": provenance.peak_memory(device),
     }
     _write_record(run, record)
+    for path in run.study.run(run.id).glob(".*"):
+        path.unlink()  # a draft that a killed process has left
     (run.study.run(run.id) / "progress.json").unlink(missing_ok=True)
     return record
 
@@ -77,8 +93,11 @@ def execute(run: Run) -> dict[str, Any]:
 def _keep_splits(run: Run, images: base.Images) -> None:
     """The ids of each split, once for all runs of a study that share the data."""
     path = run.study.splits(images.fingerprint)
-    if not path.exists():
-        ids = {name: [images.ids[row] for row in rows] for name, rows in images.splits.items()}
+    ids = {name: [images.ids[row] for row in rows] for name, rows in images.splits.items()}
+    kept = read_json(path)
+    if kept != ids:
+        if path.exists():
+            log.warning("%s is damaged; it is written again", path)
         write_json(path, ids)
 
 
@@ -199,9 +218,8 @@ def _teller(run: Run) -> Callable[[engine.Progress], None]:
 
 
 def _write_record(run: Run, record: dict[str, Any]) -> None:
-    folder = run.study.run(run.id)
-    write_text(folder / "config.yaml", run.yaml)
-    write_json(folder / "record.json", record)
+    write_text(run.study.run(run.id) / "config.yaml", run.yaml)
+    run.study.keep(record)
 
 
 def _last_values(history: list[dict[str, Any]]) -> dict[str, float]:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from gradprom.config import Config
 from gradprom.data.loader import steps_per_epoch
-from gradprom.files import write_json
+from gradprom.files import write_checked
 from gradprom.identity import digest
+from gradprom.sweeps import changes
 from gradprom.sweeps.expansion import Expansion
 from gradprom.sweeps.run import Run
 from gradprom.training.stage import Stage
@@ -62,7 +63,7 @@ class Plan:
         runs = [{"id": job.run.id, "label": job.run.label} for job in self.jobs]
         names = [expansion.experiment.name for expansion in self.expansions]
         told = {"runs": runs, "experiments": names, "asked": self.asked}
-        write_json(self.folder / "plan.json", told)
+        write_checked(self.folder / "plan.json", told)
 
     def summary(self) -> str:
         """Such as `6 runs: 6 new, 0 done`, with the rarer states where there are any."""
@@ -78,7 +79,8 @@ def make(runs: list[Run], retry_failed: bool) -> Plan:
     Raises
     ------
     DataError
-        If a dataset is not there or not as it should be.
+        If a dataset is not there, not as it should be, or not as it was when a run began that
+        is to be taken up again.
     """
     plan = Plan([], retry_failed)
     for run in {run.id: run for run in runs}.values():
@@ -89,6 +91,7 @@ def make(runs: list[Run], retry_failed: bool) -> Plan:
         lineage = run.method.stage().lineage()
         steps = {stage.id: stage.epochs * a_epoch for stage in lineage}
         job = Job(run, run.study.state(run.id, fingerprints), steps)
+        changes.require_same_data(run, job.state)
         plan.jobs.append(job)
         if job in plan.pending:
             store = StageStore(run.study.stages, images.fingerprint)

@@ -6,8 +6,7 @@ Imports neither torch nor pandas, so that the answer comes at once.
 from collections import Counter
 from typing import Any
 
-from gradprom.files import read_json
-from gradprom.sweeps.records import Study
+from gradprom.sweeps.records import Study, read_plan
 
 STATES = ("done", "running", "interrupted", "failed", "missing")
 
@@ -38,8 +37,8 @@ def overview(study: Study) -> str:
 
 def _planned(study: Study) -> dict[str, str]:
     """Labels of the runs that the study's sweeps expect, by id."""
-    plans = [read_json(path) for path in sorted(study.folder.glob("sweeps/*/plan.json"))]
-    return {run["id"]: run["label"] for plan in plans if plan for run in plan["runs"]}
+    plans = [read_plan(path) for path in sorted(study.folder.glob("sweeps/*/plan.json"))]
+    return {run["id"]: run["label"] for plan in plans for run in plan.get("runs", [])}
 
 
 def _place(study: Study, run_id: str, record: dict[str, Any] | None, state: str) -> str:
