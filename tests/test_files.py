@@ -4,13 +4,11 @@ import hashlib
 import io
 import os
 import random
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from running import PROCESSES
 
 from gradprom.files import (
     DamagedFile,
@@ -61,40 +59,6 @@ def test_an_exception_leaves_what_was_there(
         raise error
     assert names(tmp_path) == ([] if before is None else ["file"])
     assert before is None or path.read_bytes() == before
-
-
-def write_for_ever(path: Path) -> None:
-    for number in range(10**9):
-        with replacing(path) as stream:
-            for _ in range(64):
-                stream.write(b"%08d" % number * 256)
-
-
-def assert_whole(path: Path) -> None:
-    content = path.read_bytes()
-    assert content and content == content[:8] * (256 * 64)
-
-
-def test_a_kill_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    moments = random.Random(1)
-    seen = []
-    for _ in range(8):
-        process = PROCESSES.Process(target=write_for_ever, args=(path,), daemon=True)
-        process.start()
-        began = path.stat().st_mtime_ns if path.exists() else None
-        while not path.exists() or path.stat().st_mtime_ns == began:
-            time.sleep(0.001)
-        until = time.monotonic() + moments.uniform(0.02, 0.1)
-        while time.monotonic() < until:
-            assert_whole(path)  # at any moment, not only the last
-        process.kill()
-        process.join(60)
-        assert_whole(path)
-        seen.append(len(names(tmp_path)) > 1)
-        for draft in tmp_path.glob(".*"):
-            draft.unlink()
-    assert any(seen), "no kill fell into the middle of writing"
 
 
 def test_two_writers_at_once_do_not_mix(tmp_path: Path) -> None:
