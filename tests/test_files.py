@@ -10,12 +10,17 @@ from typing import Any
 import pytest
 import torch
 
+from gradprom.errors import NotWritable
 from gradprom.files import (
     DamagedFile,
+    is_plain,
     load_state,
+    read_checked,
     read_json,
     replacing,
+    require_writable,
     save_state,
+    write_checked,
     write_json,
     write_text,
 )
@@ -82,6 +87,42 @@ def test_json_comes_back_and_what_is_none_is_none(tmp_path: Path) -> None:
     assert read_json(path) is None
     path.write_bytes(b"\xff\xfe\x00")
     assert read_json(path) is None
+
+
+def test_checked_notes_are_read_whole_or_not_at_all(tmp_path: Path) -> None:
+    """At every byte, unless it means the same: `\\u03c3` is `\\u03C3`."""
+    path, value = tmp_path / "note.json", {"seed": 0, "psnr": 27.125, "nested": {"σ": [1, None]}}
+    assert read_checked(path) is None
+    write_checked(path, value)
+    assert read_checked(path) == value
+    content = path.read_bytes()
+    for place in range(len(content)):
+        path.write_bytes(content[:place])
+        assert read_checked(path) in (None, value)
+        for bit in range(8):
+            path.write_bytes(
+                content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :]
+            )
+            assert read_checked(path) in (None, value), f"bit {bit} of byte {place}"
+    path.write_bytes(content.replace(b"27.125", b"27.126"))
+    assert read_checked(path) is None
+    write_json(path, value)
+    assert read_checked(path) is None  # without a checksum there is nothing to trust
+
+
+@pytest.mark.parametrize("name", ["../x", "..", ".", "", ".x", "a/b", "/x", "a\nb", "a b", "*"])
+def test_names_that_could_lead_elsewhere_are_not_plain(name: str) -> None:
+    assert not is_plain(name)
+    assert is_plain("a.b-c_1") and is_plain("0123456789ab")
+
+
+def test_a_folder_that_is_a_file_cannot_be_written_to(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    require_writable(tmp_path / "new")
+    assert names(tmp_path / "new") == []
+    for write in (require_writable, lambda path: write_text(path / "note", "")):
+        with pytest.raises(NotWritable, match=f"{tmp_path}/file/.* cannot be written: "):
+            write(tmp_path / "file")
 
 
 def test_a_state_comes_back_bit_for_bit(tmp_path: Path) -> None:
