@@ -219,7 +219,8 @@ def noted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("kind", ["local/splits/*", "cache/hashes-*", "local/data/*"])
 def test_damaged_notes_are_written_again(noted: Path, tmp_path: Path, kind: str, seed: int) -> None:
     results = tmp_path / "noted" / "results"
-    shutil.copytree(noted, results.parent)
+    # of the copied pictures nothing is known yet
+    shutil.copytree(noted, results.parent, ignore=shutil.ignore_patterns("hashes-*"))
     fingerprint = of_pictures(results).images().fingerprint
     [path] = results.glob(kind)
     before = read_json(path)
