@@ -47,9 +47,10 @@ def report(study: Study, names: list[str], words: Words) -> None:
     found, problems = study.load()
     if not found and not names:
         raise RunError(f"study {study.name} has no records in {study.folder / 'runs'}")
-    require_writable(study.folder / "report")
     records = {record["id"]: record for record in found}
-    expansions, rebuilt = _rebuild(study, records, _asked(study, names, words))
+    asked = _asked(study, names, words)
+    require_writable(study.folder / "report")  # before the work
+    expansions, rebuilt = _rebuild(study, records, asked)
     folder = study.folder / "report"
     shown = set().union(*(expansion.runs for expansion in expansions))
     other = [] if names else [record for record in found if record["id"] not in shown]
