@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 from PIL import Image
 
+from gradprom.files import with_checksum, write_checked
 from gradprom.identity import digest
 from gradprom.reports.published import published
 from gradprom.reports.rebuilt import Rebuilt, rebuild
@@ -59,8 +60,7 @@ class Made:
 
     def rewrite(self, record: dict[str, Any]) -> None:
         """Write a record that was changed."""
-        path = self.study.run(record["id"]) / "record.json"
-        path.write_text(json.dumps(record))
+        write_checked(self.study.run(record["id"]) / "record.json", record)
 
 
 def declared(name: str) -> str:
@@ -218,10 +218,10 @@ def _degradation(told: dict[str, Any]) -> dict[str, Any]:
 def _write(folder: Path, record: dict[str, Any], rows: int, panels: int) -> None:
     """Plain writes: the syncs of real ones would take minutes for thousands."""
     folder.mkdir(parents=True)
-    (folder / "record.json").write_text(json.dumps(record, indent=1))
     (folder / "config.yaml").write_text(json.dumps(record["config"]))
     (folder / "history.csv").write_text(history(record["id"], rows))
     (folder / "scores.csv").write_text(_images(record["metrics"]))
+    (folder / "record.json").write_text(json.dumps(with_checksum(record), indent=1))
     for number in range(panels):
         (folder / "panels").mkdir(exist_ok=True)
         (folder / "panels" / f"{number:02d}.png").write_bytes(_picture(number))

@@ -92,22 +92,24 @@ class Child:
         assert self.wait() == -signal.SIGKILL
 
 
-def start(results: Path, *words: str, pause: float = 0.0) -> Child:
+def start(results: Path, *words: str, pause: float = 0.0, beside: Path | None = None) -> Child:
     """`python run.py TINY… words… results=…`, not waited for.
 
-    It rests for `pause` seconds after each checkpoint, for those who want to look or shoot.
+    It rests for `pause` seconds after each checkpoint, for those who want to look or shoot. Its
+    output and notes are in the folder of results, or `beside` it where that may have no room.
     """
-    results.mkdir(parents=True, exist_ok=True)
-    output = results / f"output-{len(list(results.glob('output-*')))}.txt"
+    notes = beside or results
+    notes.mkdir(parents=True, exist_ok=True)
+    output = notes / f"output-{len(list(notes.glob('output-*')))}.txt"
     process = PROCESSES.Process(target=_main, args=(words, results, output, pause), daemon=True)
     output.touch()
     process.start()
     return Child(process, output)
 
 
-def run(results: Path, *words: str) -> tuple[int, str]:
+def run(results: Path, *words: str, beside: Path | None = None) -> tuple[int, str]:
     """Exit code and text of `python run.py TINY… words… results=…`."""
-    child = start(results, *words)
+    child = start(results, *words, beside=beside)
     return child.wait(), child.text
 
 
@@ -116,7 +118,7 @@ def _main(words: tuple[str, ...], results: Path, output: Path, pause: float) -> 
     os.dup2(stream, 1)
     os.dup2(stream, 2)
     torch.set_num_threads(1)
-    _watch(results / "trained.txt", pause)
+    _watch(output.with_name("trained.txt"), pause)
     switches = [word for word in words if word.startswith("-")]
     rest = [word for word in words if not word.startswith("-")]
     sys.argv = ["run.py", *switches, *TINY, *rest, f"results={results}"]

@@ -17,7 +17,7 @@ import torch
 from fixtures import covid_ct_folder
 
 from gradprom import cli, composing, sweeps
-from gradprom.files import load_state, read_json
+from gradprom.files import load_state, read_json, write_checked
 from gradprom.sweeps.records import Study
 from gradprom.training.lease import Applicant
 
@@ -273,7 +273,7 @@ def test_a_failed_run_is_forgotten_with_all_its_stages(results: Path) -> None:
     record = only_record(results)
     path = results / "local" / "runs" / record["id"] / "record.json"
     del record["stages"]
-    path.write_text(json.dumps({**record, "status": "failed"}))
+    write_checked(path, {**record, "status": "failed"})
     cli.main(["forget", record["id"], "--stages", f"results={results}"])
     assert not list((results / "stages").iterdir())
 
@@ -297,7 +297,7 @@ def test_what_is_at_work_is_not_moved(results: Path, command: str) -> None:
     refused(results, [command, record["id"]], f"stage {stage.name} is being trained")
     lease.path.unlink()
     path = results / "local" / "runs" / record["id"] / "record.json"
-    path.write_text(json.dumps({**record, "status": "started", "pid": os.getpid()}))
+    write_checked(path, {**record, "status": "started", "pid": os.getpid()})
     refused(results, [command, record["id"]], f"run {record['id']} is running")
 
 

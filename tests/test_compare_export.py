@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from gradprom import cli
 from gradprom.errors import RunError
+from gradprom.files import write_checked
 from gradprom.reports.bootstrap import Ratio
 from gradprom.sweeps import compare, export
 from gradprom.sweeps.records import Study
@@ -85,7 +86,7 @@ def altered(study: Study, record: Record, change: dict) -> str:
         place[last] = value
     copy["id"] = f"altered{len(list(study.run('x').parent.iterdir()))}"
     shutil.copytree(study.run(record["id"]), study.run(copy["id"]))
-    (study.run(copy["id"]) / "record.json").write_text(json.dumps(copy))
+    write_checked(study.run(copy["id"]) / "record.json", copy)
     return copy["id"]
 
 

@@ -108,8 +108,8 @@ def test_files_are_decoded_and_hashed_once(
     first = load(tiny, cache)
     assert len(tiny.decoded) == 10
     read: list[Path] = []
-    sha256 = caching._sha256
-    monkeypatch.setattr(caching, "_sha256", lambda path: read.append(path) or sha256(path))
+    sha256 = caching.file_digest
+    monkeypatch.setattr(caching, "file_digest", lambda path: read.append(path) or sha256(path))
     second = load(tiny, cache)
     assert len(tiny.decoded) == 10 and equal(first, second)
     assert first.fingerprint == second.fingerprint

@@ -3,22 +3,24 @@
 import hashlib
 import io
 import os
-import pickle
 import random
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from running import PROCESSES
 
+from gradprom.errors import NotWritable
 from gradprom.files import (
     DamagedFile,
+    is_plain,
     load_state,
+    read_checked,
     read_json,
     replacing,
+    require_writable,
     save_state,
+    write_checked,
     write_json,
     write_text,
 )
@@ -64,40 +66,6 @@ def test_an_exception_leaves_what_was_there(
     assert before is None or path.read_bytes() == before
 
 
-def write_for_ever(path: Path) -> None:
-    for number in range(10**9):
-        with replacing(path) as stream:
-            for _ in range(64):
-                stream.write(b"%08d" % number * 256)
-
-
-def assert_whole(path: Path) -> None:
-    content = path.read_bytes()
-    assert content and content == content[:8] * (256 * 64)
-
-
-def test_a_kill_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    moments = random.Random(1)
-    seen = []
-    for _ in range(8):
-        process = PROCESSES.Process(target=write_for_ever, args=(path,), daemon=True)
-        process.start()
-        began = path.stat().st_mtime_ns if path.exists() else None
-        while not path.exists() or path.stat().st_mtime_ns == began:
-            time.sleep(0.001)
-        until = time.monotonic() + moments.uniform(0.02, 0.1)
-        while time.monotonic() < until:
-            assert_whole(path)  # at any moment, not only the last
-        process.kill()
-        process.join(60)
-        assert_whole(path)
-        seen.append(len(names(tmp_path)) > 1)
-        for draft in tmp_path.glob(".*"):
-            draft.unlink()
-    assert any(seen), "no kill fell into the middle of writing"
-
-
 def test_two_writers_at_once_do_not_mix(tmp_path: Path) -> None:
     path = tmp_path / "file"
     with replacing(path) as first:
@@ -119,6 +87,42 @@ def test_json_comes_back_and_what_is_none_is_none(tmp_path: Path) -> None:
     assert read_json(path) is None
     path.write_bytes(b"\xff\xfe\x00")
     assert read_json(path) is None
+
+
+def test_checked_notes_are_read_whole_or_not_at_all(tmp_path: Path) -> None:
+    """At every byte, unless it means the same: `\\u03c3` is `\\u03C3`."""
+    path, value = tmp_path / "note.json", {"seed": 0, "psnr": 27.125, "nested": {"σ": [1, None]}}
+    assert read_checked(path) is None
+    write_checked(path, value)
+    assert read_checked(path) == value
+    content = path.read_bytes()
+    for place in range(len(content)):
+        path.write_bytes(content[:place])
+        assert read_checked(path) in (None, value)
+        for bit in range(8):
+            path.write_bytes(
+                content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :]
+            )
+            assert read_checked(path) in (None, value), f"bit {bit} of byte {place}"
+    path.write_bytes(content.replace(b"27.125", b"27.126"))
+    assert read_checked(path) is None
+    write_json(path, value)
+    assert read_checked(path) is None  # without a checksum there is nothing to trust
+
+
+@pytest.mark.parametrize("name", ["../x", "..", ".", "", ".x", "a/b", "/x", "a\nb", "a b", "*"])
+def test_names_that_could_lead_elsewhere_are_not_plain(name: str) -> None:
+    assert not is_plain(name)
+    assert is_plain("a.b-c_1") and is_plain("0123456789ab")
+
+
+def test_a_folder_that_is_a_file_cannot_be_written_to(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    require_writable(tmp_path / "new")
+    assert names(tmp_path / "new") == []
+    for write in (require_writable, lambda path: write_text(path / "note", "")):
+        with pytest.raises(NotWritable, match=f"{tmp_path}/file/.* cannot be written: "):
+            write(tmp_path / "file")
 
 
 def test_a_state_comes_back_bit_for_bit(tmp_path: Path) -> None:
@@ -172,6 +176,6 @@ def test_a_file_with_code_in_it_is_refused(tmp_path: Path, monkeypatch: pytest.M
     path = tmp_path / "state.pt"
     # its checksum is right: whoever writes the file can write that too
     path.write_bytes(hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
-    with pytest.raises(pickle.UnpicklingError):
+    with pytest.raises(DamagedFile, match="no mapping of tensors and plain values"):
         load_state(path)
     assert names(tmp_path) == ["state.pt"]

@@ -112,7 +112,8 @@ def test_nothing_in_a_record_can_break_it(made: Made) -> None:
     second["dataset"]["name"] = second["config"]["dataset"]["name"] = INJECTED
     second["overrides"] = [INJECTED]
     second["metrics"]["psnr"] = float("nan")
-    made.study = dataclasses.replace(made.study, name="<img src=x onerror=alert(2)>")
+    results = made.study.results / "<img src=x onerror=alert(2)>"
+    made.study = dataclasses.replace(made.study, results=results)
     picture = Picture("p", INJECTED, INJECTED, made.study.folder / "a b#<.png", None)
     reader, path = page_of(made, pictures=[picture], problems=[INJECTED])
     assert [image.get("onerror") for image in reader.all("img")] == [None]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import small_runs
 
+from gradprom.files import with_checksum
 from gradprom.sweeps import plan as plans
 from gradprom.sweeps.execution import execute
 from gradprom.sweeps.records import Study, open_share
@@ -15,13 +16,20 @@ from gradprom.sweeps.status import overview
 
 def damage(text: str, kind: str) -> str:
     record = json.loads(text)
+    del record["checksum"]
+
+    def sealed(**changes: Any) -> str:
+        return json.dumps(with_checksum({**record, **changes}))
+
     return {
         "truncated": text[: len(text) // 2],
         "empty": "",
         "a list": "[1, 2]",
-        "schema": json.dumps({**record, "schema": 7}),
-        "no metrics": json.dumps({k: v for k, v in record.items() if k != "metrics"}),
-        "another's": json.dumps({**record, "id": "0" * 12}),
+        "schema": sealed(schema=7),
+        "no metrics": json.dumps(with_checksum({k: record[k] for k in record if k != "metrics"})),
+        "another's": sealed(id="0" * 12),
+        "no checksum": json.dumps(record),
+        "a digit": text.replace('"seed": 0', '"seed": 1', 1),
     }[kind]
 
 
@@ -31,9 +39,11 @@ def damage(text: str, kind: str) -> str:
         ("truncated", "truncated or no JSON"),
         ("empty", "truncated or no JSON"),
         ("a list", "truncated or no JSON"),
-        ("schema", "written as schema 7, and this version reads 1"),
+        ("schema", "written as schema 7, and this version reads 1 and 2"),
         ("no metrics", "lacks metrics"),
         ("another's", "is that of run 000000000000"),
+        ("no checksum", "does not fit its checksum"),
+        ("a digit", "does not fit its checksum"),
     ],
 )
 def test_an_unreadable_record_is_named_and_its_run_trained_again(

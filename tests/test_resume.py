@@ -1,10 +1,11 @@
-"""What is stopped at any moment goes on, and ends with the bits of what was never stopped."""
+"""What is stopped at any step goes on, and ends with the bits of what was never stopped.
+
+Processes that are killed are in tests/faults.
+"""
 
 import contextlib
 import math
 import random
-import signal
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,140 +19,13 @@ from torch import Tensor
 
 from gradprom.config import Trainer
 from gradprom.data.loader import Batch, Loader
-from gradprom.files import load_state, read_json
+from gradprom.files import load_state
 from gradprom.sweeps.run import Run
 from gradprom.training import engine
 from gradprom.training.engine import NonFinite, Progress
 from gradprom.training.lease import Applicant
 from gradprom.training.stage import Stage
 from gradprom.training.store import Slot
-
-PAUSE = 0.02
-LONGER = ("auxiliary.epochs=4", "trainer.warmup_epochs=4", "trainer.coupled_epochs=4")
-"""Eight steps a stage."""
-Moment = Callable[[Path], bool]
-
-
-def file_there(stage: str, name: str, results: Path) -> bool:
-    """Whether a file that fits the pattern lies in the place of a stage."""
-    folder = running.stage_folder(results, stage)
-    return folder is not None and any(folder.glob(name))
-
-
-def begun(results: Path) -> bool:
-    return any(record["status"] == "started" for record in running.study(results).records())
-
-
-def writing_record(results: Path) -> bool:
-    return any((results / "local" / "runs").glob("*/.*"))
-
-
-MOMENTS: dict[str, Moment] = {
-    "before anything is trained": begun,
-    "in the warm-up": partial(file_there, "warmup", "checkpoint.pt"),
-    "while the warm-up writes a checkpoint": partial(file_there, "warmup", ".checkpoint.pt.*"),
-    "in recognizer pre-training": partial(file_there, "recognizer.diagnosis", "checkpoint.pt"),
-    "between two stages": partial(file_there, "recognizer.diagnosis", "artefact.pt"),
-    "in the second recognizer's": partial(file_there, "recognizer.segmentation", "checkpoint.pt"),
-    "in coupled training": partial(file_there, "coupled", "checkpoint.pt"),
-    "while coupled training writes a checkpoint": partial(
-        file_there, "coupled", ".checkpoint.pt.*"
-    ),
-    "while coupled training writes its weights": partial(file_there, "coupled", ".artefact.pt.*"),
-    "in evaluation": partial(file_there, "coupled", "artefact.pt"),
-    "while the record is written": writing_record,
-}
-"""In the order in which they come."""
-
-
-def kill_at(moment: Moment, results: Path, words: tuple[str, ...]) -> bool:
-    """Start a command and kill -9 it at a moment; False if it ended before the moment was seen.
-
-    It is stopped first, so that what was seen is still so when it is killed.
-    """
-    child = running.start(results, *words, pause=PAUSE)
-    while child.alive:
-        if moment(results):
-            child.send(signal.SIGSTOP)
-            if moment(results):
-                child.kill()
-                return True
-            child.send(signal.SIGCONT)
-        time.sleep(0.0005)
-    assert child.wait() == 0, child.text
-    return False
-
-
-def finished(results: Path) -> set[str]:
-    """Names of the stages whose artefact is there."""
-    folders = [path.parent for path in (results / "stages").glob("*/artefact.pt")]
-    return {read_json(folder / "stage.json")["name"] for folder in folders}
-
-
-def interrupted(results: Path) -> bool:
-    """Whether an unfinished stage has a checkpoint to go on from."""
-    folders = [path.parent for path in (results / "stages").glob("*/checkpoint.pt")]
-    return any(not (folder / "artefact.pt").exists() for folder in folders)
-
-
-def finish(results: Path, words: tuple[str, ...]) -> dict[str, Any]:
-    """The same command once more, to its end; returns the record."""
-    code, text = running.run(results, *words)
-    assert code == 0, text
-    [record] = running.records(results).values()
-    assert record["status"] == "finished"
-    return record
-
-
-def assert_same(results: Path, reference: Path) -> None:
-    [ours], [other] = (list(running.records(f).values()) for f in (results, reference))
-    assert ours["id"] == other["id"]
-    assert running.outcome(results, ours) == running.outcome(reference, other)
-
-
-def test_killed_at_chosen_moments(tmp_path: Path) -> None:
-    words = ("strategy=gradprom", "auxiliary=multitask", *LONGER)
-    reference, results = tmp_path / "never stopped", tmp_path / "killed"
-    assert finish(reference, words)["interruptions"] == 0
-
-    seen, counted = [], 0
-    for name, moment in MOMENTS.items():
-        done, begun = finished(results), running.trained(results)
-        if not kill_at(moment, results, words):
-            break  # it has finished
-        seen.append(name)
-        counted += interrupted(results)
-        assert not done & set(running.trained(results) - begun), "what was done is done again"
-    # the last moments are over in a millisecond, and may be missed on a busy machine
-    assert seen[:8] == list(MOMENTS)[:8]
-
-    record = finish(results, words)
-    assert_same(results, reference)
-    # a kill in the middle of writing may hit the checkpoint that would have counted the one before
-    assert 4 <= counted - 2 <= record["interruptions"] <= counted
-    assert not [*results.glob("stages/*/.*.pt.*"), *results.glob("stages/*/checkpoint*")]
-
-
-def test_killed_at_random_moments(tmp_path: Path) -> None:
-    # a strategy with a state of its own, and targets that follow the recognizer
-    words = ("strategy=random_gate", "supervision=unsupervised", *LONGER)
-    reference, results = tmp_path / "never stopped", tmp_path / "killed"
-    finish(reference, words)
-
-    draw, counted = random.Random(1), 0
-    for _ in range(4):
-        child = running.start(results, *words, pause=PAUSE)
-        goal = running.saved(results) + draw.randrange(1, 7)
-        while running.saved(results) < goal:
-            assert child.alive, child.text
-            time.sleep(0.001)
-        time.sleep(draw.uniform(0, 2 * PAUSE))
-        child.kill()
-        counted += interrupted(results)
-    record = finish(results, words)
-    assert_same(results, reference)
-    assert record["interruptions"] == counted
-
 
 # The engine by itself: stopped after every single step, without processes.
 

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -91,26 +90,6 @@ def test_of_several_processes_one_trains_and_all_get_the_same(tmp_path: Path) ->
     assert len({pid for pid, _ in notes(tmp_path)}) == 1
     for i in range(4):
         assert torch.equal(torch.load(tmp_path / f"result-{i}"), expected(tmp_path))
-
-
-def test_one_that_is_killed_is_followed_from_its_checkpoint(tmp_path: Path) -> None:
-    processes = several(tmp_path, 3, pause=0.02)
-    killed = []
-    for goal in (6, 13):
-        wait_for(lambda goal=goal: len(notes(tmp_path)) > goal)
-        pid = notes(tmp_path)[-1][0]
-        os.kill(pid, signal.SIGKILL)
-        killed.append(pid)
-    for process in processes:
-        process.join(60)
-        assert process.exitcode == (-signal.SIGKILL if process.pid in killed else 0)
-    steps = [step for _, step in notes(tmp_path)]
-    assert steps[-1] == STEPS - 1 and set(steps) == set(range(STEPS))
-    # only what came after the last checkpoint is done again: the step that was being taken
-    assert len(steps) <= STEPS + 2
-    assert len({pid for pid, _ in notes(tmp_path)}) == 3
-    [last] = [i for i, process in enumerate(processes) if process.pid not in killed]
-    assert torch.equal(torch.load(tmp_path / f"result-{last}"), expected(tmp_path))
 
 
 def test_a_finished_stage_is_taken_and_its_checkpoint_is_gone(

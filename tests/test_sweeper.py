@@ -21,6 +21,7 @@ from rich.console import Console
 
 from gradprom import entry
 from gradprom.errors import RunError
+from gradprom.files import read_checked, write_checked
 from gradprom.sweeps import display
 from gradprom.sweeps import plan as plans
 from gradprom.sweeps import run as runs
@@ -237,7 +238,8 @@ def rewrite(run: runs.Run, **changes: Any) -> dict[str, Any]:
     """Change the record of a run."""
     path = run.study.run(run.id) / "record.json"
     record = {**json.loads(path.read_text()), **changes}
-    path.write_text(json.dumps(record))
+    del record["checksum"]
+    write_checked(path, record)
     return record
 
 
@@ -252,7 +254,7 @@ def test_records_of_other_data_do_not_count_and_are_kept_aside(run: runs.Run, st
     assert execute(run)["metrics"] == record["metrics"]
     assert run.study.state(run.id, {"": content}) == "done"
     [aside] = (run.study.results / "set-aside").iterdir()
-    assert json.loads((aside / "record.json").read_text()) == old
+    assert read_checked(aside / "record.json") == old
 
 
 def test_a_run_whose_process_has_ended_was_interrupted(run: runs.Run) -> None:

@@ -8,7 +8,6 @@ so that a new component edits nothing here.
 import importlib
 import math
 import pkgutil
-import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +18,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gradprom.errors import ConfigError, NotServed
+from gradprom.files import is_study
 
 CONF = Path(__file__).parents[2] / "conf"
 """Where the files of the groups are, in a clone."""
@@ -388,10 +388,9 @@ def _check_root(node: DictConfig) -> None:
         raise ConfigError(f"warmup_share={node.warmup_share} must be between 0 and 1")
     if not 0 <= node.validation < 1:
         raise ConfigError(f"validation={node.validation} must be at least 0 and less than 1")
-    # a tuning is a study of its own, inside another
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/tune/[\w.-]+)?", node.study):
+    if not is_study(node.study):
         raise ConfigError(f"study={node.study} must be a plain folder name, such as local")
-    if node.study in ("stages", "cache", "set-aside"):
+    if node.study in ("stages", "cache", "set-aside", "leases"):
         raise ConfigError(f"study={node.study} is a folder that all studies share; use another")
 
 

@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +17,8 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from gradprom.composing import Composer, sentence
-from gradprom.errors import ConfigError, GradpromError
+from gradprom.errors import ConfigError, GradpromError, NotWritable
+from gradprom.files import NO_ROOM, require_writable, writing
 from gradprom.identity import digest
 from gradprom.reports import summary
 from gradprom.sweeps import cluster, submission
@@ -59,6 +61,8 @@ def sweep(
     with one_sentence():
         request = requests.read(arguments, composer)
         node, choices = composer(next(iter(request.jobs.values())))
+        if not node.sweep.dry_run:
+            require_writable(Path(node.results))
         plan = plans.make(request.runs, node.sweep.retry_failed)
         plan.expansions, plan.asked = request.expansions, request.asked
         if not node.sweep.dry_run:
@@ -74,7 +78,8 @@ def sweep(
     def launch() -> list[Any]:
         return submission.launch(plan, words, launcher, node.slurm)
 
-    work_through(plan, node.sweep.dry_run, launch, STAYS if on_cluster else GOES_ON)
+    with one_sentence():
+        work_through(plan, node.sweep.dry_run, launch, STAYS if on_cluster else GOES_ON)
 
 
 def task(node: DictConfig) -> None:
@@ -107,10 +112,13 @@ def here(runs: list[Run], dry_run: bool = False, retry_failed: bool = False) -> 
     def attempt(run: Run) -> Any:
         try:
             return execute(run)
+        except NotWritable:
+            raise  # there is no room for the next one either
         except Exception as error:
             return error
 
-    work_through(plan, dry_run, lambda: [attempt(job.run) for job in plan.pending])
+    with one_sentence():
+        work_through(plan, dry_run, lambda: [attempt(job.run) for job in plan.pending])
 
 
 def rehearse(plan: plans.Plan, launcher: str = "basic") -> None:
@@ -145,6 +153,7 @@ def introduce(plan: plans.Plan, dry_run: bool) -> bool:
         print(estimate(plan))
     sys.stdout.flush()
     if not dry_run:
+        logging.raiseExceptions = False  # a log that finds no room is no reason for a traceback
         plan.keep()
     return not dry_run
 
@@ -156,6 +165,11 @@ def work_through(
 
     `launch` returns, for each pending job, the exception that stopped it, or anything else.
     Exits with 1 if a run failed, with 130 on Ctrl-C, which is when `left` is said.
+
+    Raises
+    ------
+    NotWritable
+        If there is no room for results; the same command goes on later.
     """
     if follows(plan):
         step_along(plan, dry_run, launch)
@@ -169,8 +183,16 @@ def work_through(
     except KeyboardInterrupt:
         print(f"\n{left}")
         sys.exit(130)
+    except NotWritable:
+        raise
     except Exception as error:  # a launcher lost a job: the records tell what is there
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            with writing(Path(error.filename or plan.folder)):
+                raise
         log.warning("the launcher stopped: %s", error)
+    for outcome in outcomes:
+        if isinstance(outcome, NotWritable):
+            raise outcome
     for job, outcome in zip(plan.pending, outcomes, strict=False):
         record = job.run.study.record(job.run.id)
         if isinstance(outcome, Exception) and (record is None or record["status"] == "started"):

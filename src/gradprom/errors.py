@@ -21,5 +21,9 @@ class Pruned(RunError):
     """A tuning has given a run up, because it fell behind the others."""
 
 
+class NotWritable(RunError):
+    """There is no room for a result, or no permission: nothing is wrong with the run itself."""
+
+
 class NotServed(ConfigError):
     """The dataset lacks what a configuration asks of it: labels, masks, or channels."""

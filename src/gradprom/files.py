@@ -1,14 +1,26 @@
 """Files that another process may read at any moment: whole or absent, and checked when read."""
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
 import os
+import pickle
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from gradprom.errors import NotWritable
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Reasons that are in the disk alone."""
+PROBE = 1 << 20
+"""Far less than any run leaves, more than the notes that Hydra makes first."""
+CHECKSUM = "checksum"
+"""The key that `write_checked` adds."""
 
 
 class DamagedFile(Exception):
@@ -16,20 +28,59 @@ class DamagedFile(Exception):
 
 
 @contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raises NotWritable, which names `path` and the reason, where the block cannot write."""
+    try:
+        yield
+    except OSError as error:
+        raise NotWritable(
+            f"{path} cannot be written: {error.strerror or error}; "
+            f"once that is mended, the same command goes on"
+        ) from error
+
+
+@contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Write a file beside `path`, sync it, and rename it into place when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a file beside `path`, sync it, and rename it into place when the block ends well.
+
+    Raises
+    ------
+    NotWritable
+        If the disk is full, say, or read-only.
+    """
     # not tempfile's, which only their owner may read: results are shared
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with draft.open("xb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(draft, path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with draft.open("xb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(draft, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                draft.unlink()
+            raise
+
+
+def require_writable(folder: Path) -> None:
+    """Raises NotWritable for a folder in which not even `PROBE` bytes can be left."""
+    probe = folder / f".probe.{secrets.token_hex(4)}"
+    with replacing(probe) as stream:
+        stream.write(bytes(PROBE))
+    probe.unlink()
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name can only be that of something right below the folder it is joined to."""
+    return re.fullmatch(r"[A-Za-z0-9][\w.-]*", name) is not None
+
+
+def is_study(name: str) -> bool:
+    """Whether a name is that of a study, or of a tuning in one, such as `local/tune/lr-12ab`."""
+    study, *tuning = name.split("/tune/")
+    return len(tuning) <= 1 and all(map(is_plain, [study, *tuning]))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -49,6 +100,41 @@ def read_json(path: Path) -> Any | None:
         return json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, UnicodeDecodeError):
         return None
+
+
+def write_checked(path: Path, value: dict[str, Any]) -> None:
+    """Write a mapping as JSON with a checksum of its content, whole or not at all."""
+    write_json(path, with_checksum(value))
+
+
+def read_checked(path: Path) -> dict[str, Any] | None:
+    """What `write_checked` wrote; None where there is no such file or it is damaged."""
+    value = read_json(path)
+    return without_checksum(value) if isinstance(value, dict) else None
+
+
+def with_checksum(value: dict[str, Any]) -> dict[str, Any]:
+    """A mapping as JSON will tell it, and its checksum."""
+    content = json.loads(json.dumps(value))
+    return {**content, CHECKSUM: _checksum(content)}
+
+
+def without_checksum(value: dict[str, Any]) -> dict[str, Any] | None:
+    """The content of a checked mapping; None where it does not fit its checksum or has none."""
+    content = {key: item for key, item in value.items() if key != CHECKSUM}
+    return content if value.get(CHECKSUM) == _checksum(content) else None
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    """SHA-256 (hex) in which neither blanks nor the order of keys count."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 (hex) of a file's content; raises OSError where it cannot be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
@@ -71,7 +157,7 @@ def load_state(path: Path) -> dict[str, Any]:
     FileNotFoundError
         If there is no such file.
     DamagedFile
-        If its content does not fit its checksum.
+        If its content does not fit its checksum, or is more than tensors and plain values.
     """
     import torch
 
@@ -79,4 +165,10 @@ def load_state(path: Path) -> dict[str, Any]:
     checksum, payload = content[:65], content[65:]
     if hashlib.sha256(payload).hexdigest().encode() + b"\n" != checksum:
         raise DamagedFile(f"{path} is damaged: its content does not fit its checksum")
-    return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    try:
+        state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError):
+        state = None
+    if not isinstance(state, dict):
+        raise DamagedFile(f"{path} is refused: it is no mapping of tensors and plain values")
+    return state

@@ -18,13 +18,16 @@ import numpy as np
 
 from gradprom.data.base import Entry, Source
 from gradprom.errors import DataError
-from gradprom.files import read_json, write_json
+from gradprom.files import file_digest, read_checked, write_checked, writing
 
 log = logging.getLogger(__name__)
 
 Arrays = dict[str, np.ndarray]
 
 _SUMS = "sha256.json"
+_DRAFT = ".building-"
+_ABANDONED = 3600.0
+"""Seconds after which a folder half-built is one that a killed process has left."""
 
 
 def content_key(source: Source, entries: list[Entry], cache: Path) -> str:
@@ -51,6 +54,8 @@ def decoded(source: Source, entries: list[Entry], cache: Path, key: str) -> Arra
     folder = cache / f"{source.options.name}-{key[:16]}"
     arrays = _read(folder)
     if arrays is None:
+        if folder.exists():
+            log.warning("%s is damaged; it is made again from the files", folder)
         log.info("decoding %d images into %s", len(entries), folder)
         arrays = _decode_all(source, entries)
         _write(arrays, folder)
@@ -84,7 +89,7 @@ def _read(folder: Path) -> Arrays | None:
     """The cached arrays, or None when there are none or any byte of them is damaged."""
     try:
         sums: dict[str, str] = json.loads((folder / _SUMS).read_text())
-        intact = all(_sha256(folder / f"{name}.npy") == sum for name, sum in sums.items())
+        intact = all(file_digest(folder / f"{name}.npy") == sum for name, sum in sums.items())
         return {name: np.load(folder / f"{name}.npy") for name in sums} if intact else None
     except (OSError, ValueError):
         return None
@@ -92,22 +97,32 @@ def _read(folder: Path) -> Arrays | None:
 
 def _write(arrays: Arrays, folder: Path) -> None:
     """Publish a complete folder by one rename; of several processes the first one wins."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=folder.parent) as temporary:
-        built = Path(temporary, "built")
-        built.mkdir()
-        for name, array in arrays.items():
-            np.save(built / f"{name}.npy", array)
-        sums = {name: _sha256(built / f"{name}.npy") for name in arrays}
-        (built / _SUMS).write_text(json.dumps(sums))
-        if folder.exists() and _read(folder) is None:
-            shutil.rmtree(folder, ignore_errors=True)
-        try:
-            os.rename(built, folder)
-        except OSError:
-            if not folder.exists():
-                raise
-            log.debug("another process has built %s", folder)
+    with writing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=_DRAFT, dir=folder.parent) as temporary:
+            _clear_drafts(folder.parent, than=Path(temporary))
+            built = Path(temporary, "built")
+            built.mkdir()
+            for name, array in arrays.items():
+                np.save(built / f"{name}.npy", array)
+            sums = {name: file_digest(built / f"{name}.npy") for name in arrays}
+            (built / _SUMS).write_text(json.dumps(sums))
+            if folder.exists() and _read(folder) is None:
+                shutil.rmtree(folder, ignore_errors=True)
+            try:
+                os.rename(built, folder)
+            except OSError:
+                if not folder.exists():
+                    raise
+                log.debug("another process has built %s", folder)
+
+
+def _clear_drafts(cache: Path, than: Path) -> None:
+    """Remove drafts much older `than` a new one; the file system's clock dates them all."""
+    now = than.stat().st_mtime
+    for draft in cache.glob(f"{_DRAFT}*"):
+        if now - draft.stat().st_mtime > _ABANDONED:
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def file_hashes(files: list[Path], cache: Path, source: Source) -> dict[Path, str]:
@@ -116,25 +131,20 @@ def file_hashes(files: list[Path], cache: Path, source: Source) -> dict[Path, st
     Hashes are kept against (size, mtime in ns), so that an unchanged folder is not read again.
     """
     store = cache / f"hashes-{source.options.name}.json"
-    known = read_json(store) or {}  # it only saves time
+    known = read_checked(store) or {}  # it only saves time
     hashes, fresh = {}, {}
     for file in dict.fromkeys(files):  # once, where several entries are cut from one file
         try:
             status = file.stat()
             stamp = [status.st_size, status.st_mtime_ns]
             seen = known.get(os.path.abspath(file))
-            hashes[file] = seen[1] if seen and seen[0] == stamp else _sha256(file)
+            hashes[file] = seen[1] if seen and seen[0] == stamp else file_digest(file)
             fresh[os.path.abspath(file)] = [stamp, hashes[file]]
         except OSError:
             hashes[file] = ""
     if any(known.get(file) != value for file, value in fresh.items()):
-        write_json(store, {**known, **fresh})
+        write_checked(store, {**known, **fresh})
     return hashes
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digest(value: object) -> str:

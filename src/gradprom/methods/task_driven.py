@@ -90,7 +90,8 @@ class TaskDriven:
             return WarmUp(self.config, self.enhancer, {}, Mainstream(), epoch_steps)
         self._build(artefacts, device, self.tasks)
         networks = (self.enhancer, self.recognizers)
-        training = EnhancerTraining(self.config, *networks, self.config.strategy, epoch_steps)
+        strategy = replace(self.config.strategy)  # with a state of its own, at its beginning
+        training = EnhancerTraining(self.config, *networks, strategy, epoch_steps)
         # Adam's moments and the schedule go on where the warm-up left them
         training.optimizers["enhancer"].load_state_dict(artefacts["warmup"]["optimizer"])
         return training

@@ -91,7 +91,7 @@ def _panel(folder: Path) -> list[np.ndarray] | None:
 
 def _image(axis: Axes, pixels: np.ndarray, title: str) -> None:
     axis.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    axis.set_title(title, fontsize=8)
+    axis.set_title(title, fontsize=8, parse_math=False)  # a name may hold a dollar sign
 
 
 def _curves(axes: Iterable[Axes], shown: dict[tuple[str, str], Any], study: Study) -> None:
@@ -116,4 +116,5 @@ def _curves(axes: Iterable[Axes], shown: dict[tuple[str, str], Any], study: Stud
         if kind == "ratio":
             axis.set_yscale("log")
         if kind == "psnr":  # the one that every run has
-            axis.legend(fontsize=6)
+            for text in axis.legend(fontsize=6).get_texts():
+                text.set_parse_math(False)

@@ -5,6 +5,7 @@ import io
 
 from rich import box
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from gradprom.reports.tables import METRICS, Cell, Row, Table
 
@@ -53,9 +54,12 @@ def terminal(table: Table) -> RichTable:
     """The table for a person at a terminal."""
     rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
     for number, title in enumerate(header(table)):
-        rich.add_column(title, justify="left" if number == 0 else "right", no_wrap=number == 0)
+        rich.add_column(
+            Text(title), justify="left" if number == 0 else "right", no_wrap=number == 0
+        )
     for row in table.rows:
-        rich.add_row(*line(table, row))
+        # as texts: what stands in brackets would be taken for a style
+        rich.add_row(*map(Text, line(table, row)))
     return rich
 
 
@@ -63,8 +67,13 @@ def markdown(table: Table) -> str:
     """A pipe table; ± is the sample standard deviation, n the number of seeds."""
     titles = header(table)
     lines = [titles, ["---"] + ["---:"] * (len(titles) - 1)]
-    lines += [line(table, row) for row in table.rows]
+    lines += [[_plain(text) for text in line(table, row)] for row in table.rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
+
+
+def _plain(text: str) -> str:
+    """Text that makes neither a cell nor an element of its own."""
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
 
 
 def as_csv(table: Table) -> str:

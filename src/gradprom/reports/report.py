@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from gradprom.errors import RunError
-from gradprom.files import write_text
+from gradprom.files import require_writable, write_text
 from gradprom.reports import claims, latex, page, plots, summary, written
 from gradprom.reports.pictures import Picture
 from gradprom.reports.rebuilt import Rebuilt, rebuild
@@ -48,7 +48,9 @@ def report(study: Study, names: list[str], words: Words) -> None:
     if not found and not names:
         raise RunError(f"study {study.name} has no records in {study.folder / 'runs'}")
     records = {record["id"]: record for record in found}
-    expansions, rebuilt = _rebuild(study, records, _asked(study, names, words))
+    asked = _asked(study, names, words)
+    require_writable(study.folder / "report")  # before the work
+    expansions, rebuilt = _rebuild(study, records, asked)
     folder = study.folder / "report"
     shown = set().union(*(expansion.runs for expansion in expansions))
     other = [] if names else [record for record in found if record["id"] not in shown]

@@ -46,7 +46,7 @@ class Display:
                 lines = self._running()
                 if lines and lines != shown:
                     shown = lines
-                    self.console.print("\n".join(lines), highlight=False, soft_wrap=True)
+                    self.console.print(Text("\n".join(lines)), soft_wrap=True)
             return
         with Live(console=self.console, refresh_per_second=4, transient=True) as live:
             while not self._stop.wait(REDRAW):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import logging
 import os
 import socket
 import time
@@ -14,17 +15,20 @@ import pandas as pd
 import torch
 
 from gradprom.data import base
-from gradprom.errors import Pruned
-from gradprom.files import write_json, write_text
-from gradprom.sweeps import cluster, following, provenance, tensorboard
+from gradprom.errors import NotWritable, Pruned
+from gradprom.files import read_json, write_json, write_text
+from gradprom.sweeps import changes, cluster, following, provenance, tensorboard
 from gradprom.sweeps.records import SCHEMA
 from gradprom.sweeps.run import Run
 from gradprom.sweeps.scoring import describe, score
 from gradprom.training import engine
 from gradprom.training.distributed import RankLost
+from gradprom.training.lease import alone
 from gradprom.training.place import Place, find_place, take_device
 from gradprom.training.stage import Stage
 from gradprom.training.store import Slot, StageStore
+
+log = logging.getLogger(__name__)
 
 TELL = 0.5
 """Least seconds between two words on where a run stands."""
@@ -44,23 +48,31 @@ def execute(run: Run, watch: Watch | None = None) -> dict[str, Any]:
         From `watch`; the run's record then says `pruned`.
     Exception
         What else stopped the run; its record then says `failed`, with the error and its place.
+        After NotWritable it says `started`, as after a kill: the same command goes on.
     """
     options = run.config.trainer
     torch.set_num_threads(options.threads)
     device, place = engine.choose_device(options.device), find_place(options.devices)
     take_device(place, device)
-    images = run.images()
     following.require_shares(run)
     if place.rank > 0:
         following.follow_leader(run, place, device)
         return run.study.record(run.id) or {}
+    with alone(run.study.leases(run.id)):
+        return _execute(run, place, device, watch)
+
+
+def _execute(run: Run, place: Place, device: torch.device, watch: Watch | None) -> dict[str, Any]:
+    images = run.images()
     state = run.study.state(run.id, run.fingerprints())
+    changes.require_same_data(run, state)
     if state == "done":
         return run.study.record(run.id) or {}
     if state == "other data" or (state == "new" and run.study.has_record(run.id)):
         run.study.set_aside(run.study.run(run.id))
     for data in (images, *run.test_sets().values()):
         _keep_splits(run, data)
+    changes.note(run, images.fingerprint)
     head = _head(run, images, device)
     _write_record(run, {**head, "status": "started"})
     began = time.monotonic()
@@ -71,7 +83,7 @@ def execute(run: Run, watch: Watch | None = None) -> dict[str, Any]:
             pd.DataFrame(artefact["history"]).to_csv(index=False),
         )
         results = score(run, artefact["weights"], device)
-    except RankLost:
+    except (RankLost, NotWritable):
         raise  # no fault of the run: it goes on when it is asked for again
     except Pruned as reason:
         _write_record(run, {**head, "status": "pruned", "reason": str(reason)})
@@ -90,6 +102,8 @@ def execute(run: Run, watch: Watch | None = None) -> dict[str, Any]:
         "peak_memory": provenance.peak_memory(device),
     }
     _write_record(run, record)
+    for path in run.study.run(run.id).glob(".*"):
+        path.unlink()  # a draft that a killed process has left
     for path in (run.study.run(run.id) / "progress.json", following.meeting(run)):
         path.unlink(missing_ok=True)
     return record
@@ -98,8 +112,11 @@ def execute(run: Run, watch: Watch | None = None) -> dict[str, Any]:
 def _keep_splits(run: Run, images: base.Images) -> None:
     """The ids of each split, once for all runs of a study that share the data."""
     path = run.study.splits(images.fingerprint)
-    if not path.exists():
-        ids = {name: [images.ids[row] for row in rows] for name, rows in images.splits.items()}
+    ids = {name: [images.ids[row] for row in rows] for name, rows in images.splits.items()}
+    kept = read_json(path)
+    if kept != ids:
+        if path.exists():
+            log.warning("%s is damaged; it is written again", path)
         write_json(path, ids)
 
 
@@ -222,9 +239,8 @@ def _seconds_left(progress: engine.Progress, lineage: list[Stage], store: StageS
 
 
 def _write_record(run: Run, record: dict[str, Any]) -> None:
-    folder = run.study.run(run.id)
-    write_text(folder / "config.yaml", run.yaml)
-    write_json(folder / "record.json", record)
+    write_text(run.study.run(run.id) / "config.yaml", run.yaml)
+    run.study.keep(record)
 
 
 def _last_values(history: list[dict[str, Any]]) -> dict[str, float]:

@@ -13,6 +13,7 @@ import yaml
 
 from gradprom.config import CONF, Root
 from gradprom.errors import ConfigError
+from gradprom.files import is_plain
 
 FOLDER = CONF.parent / "experiments"
 
@@ -118,7 +119,7 @@ def read(name: str, folder: Path = FOLDER) -> list[Experiment]:
         nothing; with the file and the line.
     """
     path = folder / f"{name}.yaml"
-    if not path.is_file() or name in _OTHERS:
+    if not is_plain(name) or not path.is_file() or name in _OTHERS:
         raise ConfigError(f"experiment={name} is unknown; choose from {', '.join(names())}")
     root = document(path)
     found = root.mapping()

@@ -28,12 +28,14 @@ def forget(study: Study, prefixes: list[str], stages: bool) -> list[tuple[Path, 
         if study.state(record["id"]) == "running":
             raise RunError(f"run {record['id']} is running; stop it before it is set aside")
     paths = [*(study.run(record["id"]) for record in records), *folders]
+    runs = [study.leases(record["id"]) for record in records]
     with ExitStack() as stack:
-        for folder in folders:
-            # the lease keeps others from starting on the stage between look and move
+        for folder in [*runs, *folders]:
+            # the lease keeps others from starting on the run or stage between look and move
             lease = Applicant(folder).try_acquire()
             if lease is None:
-                raise RunError(f"stage {folder.name} is being trained; wait, or stop its run")
+                kind = "run" if folder in runs else "stage"
+                raise RunError(f"{kind} {folder.name} is being trained; wait, or stop it")
             stack.enter_context(lease.kept())
         return [(path, study.set_aside(path)) for path in paths]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gradprom.config import CONF
 from gradprom.errors import ConfigError, RunError
-from gradprom.files import read_json, write_json
+from gradprom.files import read_checked, write_checked
 from gradprom.identity import digest
 from gradprom.sweeps.expansion import Identity, Words
 
@@ -40,21 +40,21 @@ def known(asked: list[Words], results: Path) -> list[Identity]:
         If working them out failed for a reason that has nothing to do with them.
     """
     path = _path(results)
-    kept = read_json(path) or {}
+    kept = read_checked(path) or {}
     missing = [words for words in asked if digest(words) not in kept]
     if missing:
         kept |= _work_out(missing)
-        write_json(path, kept)
+        write_checked(path, kept)
     return [Identity(*kept[digest(words)]) for words in asked]
 
 
 def keep(found: list[tuple[Words, Identity]], results: Path) -> None:
     """Put identities that were worked out in this process into the cache."""
     path = _path(results)
-    kept = read_json(path) or {}
+    kept = read_checked(path) or {}
     fresh = {digest(words): [identity.id, identity.problem] for words, identity in found}
     if not fresh.items() <= kept.items():
-        write_json(path, kept | fresh)
+        write_checked(path, kept | fresh)
 
 
 def _work_out(asked: list[Words]) -> dict[str, list[str]]:

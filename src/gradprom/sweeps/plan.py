@@ -6,9 +6,9 @@ from pathlib import Path
 
 from gradprom.config import Config
 from gradprom.data.loader import steps_per_epoch
-from gradprom.files import write_json
+from gradprom.files import write_checked
 from gradprom.identity import digest
-from gradprom.sweeps import cluster
+from gradprom.sweeps import changes, cluster
 from gradprom.sweeps.expansion import Expansion
 from gradprom.sweeps.run import Run
 from gradprom.training.stage import Stage
@@ -68,7 +68,7 @@ class Plan:
         names = [expansion.experiment.name for expansion in self.expansions]
         tables = {each.experiment.title: sorted(each.runs) for each in self.expansions}
         told = {"runs": runs, "tables": tables, "experiments": names, "asked": self.asked}
-        write_json(self.folder / "plan.json", told)
+        write_checked(self.folder / "plan.json", told)
 
     def summary(self) -> str:
         """Such as `6 runs: 6 new, 0 done`, with the rarer states where there are any."""
@@ -84,7 +84,8 @@ def make(runs: list[Run], retry_failed: bool) -> Plan:
     Raises
     ------
     DataError
-        If a dataset is not there or not as it should be.
+        If a dataset is not there, not as it should be, or not as it was when a run began that
+        is to be taken up again.
     """
     plan = Plan([], retry_failed)
     found = cluster.jobs(runs[0].study)
@@ -98,6 +99,7 @@ def make(runs: list[Run], retry_failed: bool) -> Plan:
         state = cluster.state(run.study, run.id, found, fingerprints)
         on_cluster = state in ("queued", "running") and run.id in (found or {})
         job = Job(run, state, steps, on_cluster)
+        changes.require_same_data(run, state)
         plan.jobs.append(job)
         if job in plan.pending:
             store = StageStore(run.study.stages, images.fingerprint)

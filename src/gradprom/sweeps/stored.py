@@ -59,7 +59,7 @@ def load_weights(study: Study, record: dict[str, Any]) -> dict[str, dict[str, to
     store = StageStore(study.stages, record["dataset"]["fingerprint"])
     path = store.place(record["training_id"]) / "artefact.pt"
     try:
-        return load_state(path)["weights"]
+        weights: Any = load_state(path).get("weights")
     except FileNotFoundError:
         raise RunError(
             f"the weights of run {record['id']} are gone: there is no {path}; {again}"
@@ -68,6 +68,18 @@ def load_weights(study: Study, record: dict[str, Any]) -> dict[str, dict[str, to
         raise RunError(
             f"the weights of run {record['id']} are of no use: {error}; {again}"
         ) from error
+    if not _are_weights(weights):
+        raise RunError(f"the weights of run {record['id']} are of no use: {path} has none; {again}")
+    return weights
+
+
+def _are_weights(value: Any) -> bool:
+    """Whether it is what a stage leaves: networks by name, each with its tensors by name."""
+    networks = value.values() if isinstance(value, dict) else [None]
+    return all(
+        isinstance(network, dict) and all(isinstance(t, torch.Tensor) for t in network.values())
+        for network in networks
+    )
 
 
 def require_finished(record: dict[str, Any]) -> None:

@@ -1,8 +1,6 @@
-"""A plan's runs in a launcher's hands; in those of a SLURM cluster submitted once, and waited for."""
+"""A plan's runs in a launcher's hands; a SLURM cluster gets each once, and is waited for."""
 
-import contextlib
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from gradprom.errors import RunError
@@ -10,7 +8,7 @@ from gradprom.sweeps import cluster
 from gradprom.sweeps import plan as plans
 from gradprom.sweeps.plan import Plan
 from gradprom.sweeps.records import Study
-from gradprom.training.lease import Applicant
+from gradprom.training.lease import alone
 
 Words = dict[str, list[str]]
 
@@ -48,20 +46,11 @@ def submit(plan: Plan, words: Words, launcher: Any, options: Any, first: int = 0
         If Slurm does not answer, or does not take the jobs; in Slurm's own words.
     """
     study = plan.jobs[0].run.study
-    with _turn(study):
+    with alone(study.folder / "submissions"):
         fresh = plans.make([job.run for job in plan.pending], plan.retry_failed)
         given = {job.run.id: words[job.run.id] for job in fresh.pending}
         for number, runs in launcher.submit(given, study, options, first) if given else []:
             print(f"submitted {runs} run{'s' * (runs != 1)} as Slurm job {number}", flush=True)
-
-
-@contextlib.contextmanager
-def _turn(study: Study) -> Iterator[None]:
-    applicant = Applicant(study.folder / "submissions")
-    while (lease := applicant.try_acquire()) is None:
-        time.sleep(0.2)
-    with lease.kept():
-        yield
 
 
 def wait(plan: Plan) -> list[Exception | None]:

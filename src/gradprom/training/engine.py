@@ -74,11 +74,11 @@ def train(
     step, history, interruptions, seconds = 0, [], 0, 0.0
     checkpoint = distributed.share(slot.load_checkpoint())
     if checkpoint is not None:
+        # at once, so that one that ends before the next checkpoint is counted too
+        interruptions = slot.count_resume()
         training.load_state_dict(checkpoint["training"])
         step, history = checkpoint["step"], checkpoint["history"]
-        interruptions, seconds = checkpoint["interruptions"] + 1, checkpoint["seconds"]
-        # at once, so that one that ends before the next checkpoint is counted too
-        slot.save_checkpoint({**checkpoint, "interruptions": interruptions})
+        seconds = checkpoint["seconds"]
 
     meter: list[dict[str, Tensor]] = []
     row_began = saved = time.monotonic()
@@ -111,7 +111,6 @@ def train(
                     "training": training.state_dict(),
                     "step": step,
                     "history": history,
-                    "interruptions": interruptions,
                     "seconds": seconds,
                 }
             )

@@ -1,4 +1,4 @@
-"""The right to train one stage, held by one process at a time on any shared file system.
+"""The right to train a stage, or a run, held by one process at a time on any shared file system.
 
 Leases are numbered files, `lease-0001`, `lease-0002`, …, each made by `os.link`, which is atomic
 on NFS too. The highest number holds. Taking over from a dead process, or from one that has let go,
@@ -19,7 +19,9 @@ from typing import Any
 
 import psutil
 
-from gradprom.files import read_json, write_json
+from gradprom.errors import NotWritable
+from gradprom.files import read_json, write_json, writing
+from gradprom.training import interruption
 
 BEAT = 5.0
 """Seconds between two heartbeats."""
@@ -28,6 +30,10 @@ STALE = 120.0
 NFS keeps a file's attributes (60 s by default)."""
 FREE = {"holder": None}
 """What a lease says once its holder has let go."""
+POLL = 0.5
+"""Seconds between two looks while another process holds a lease."""
+_LET_GO: set[str] = set()
+"""Tokens of leases that this process has let go of, but had no room to say so."""
 
 
 class Lease:
@@ -59,7 +65,14 @@ class Lease:
             stop.set()
             thread.join()
             if self.held():
-                write_json(self.path, FREE)
+                self._let_go()
+
+    def _let_go(self) -> None:
+        try:
+            write_json(self.path, FREE)
+        except NotWritable:
+            # others see this process end, it itself must not wait for that
+            _LET_GO.add(self.holder["token"])
 
 
 class Applicant:
@@ -76,7 +89,8 @@ class Applicant:
 
     def try_acquire(self) -> Lease | None:
         """The lease, or None while a living process holds it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         newest = _newest(self.folder)
         if newest is not None and not self._to_be_had(newest):
             return None
@@ -98,16 +112,27 @@ class Applicant:
             holder, beat = read_json(path), path.stat().st_mtime
         except FileNotFoundError:
             return False  # taken over just now: ask again
-        if holder == FREE:
+        if holder == FREE or (holder and holder.get("token") in _LET_GO):
             return True
-        if holder and holder["host"] == _host():
-            born = process_start(holder["pid"])
-            if born is None or born == holder["born"]:
+        if holder and holder.get("host") == _host():
+            born = process_start(holder.get("pid", 0))
+            if born is None or born == holder.get("born"):
                 return born is None
             # either the number has gone to another process or the clock was set: let beats tell
         if self._seen != (path.name, beat):
             self._seen, self._since = (path.name, beat), time.monotonic()
         return time.monotonic() - self._since > STALE
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold a folder's lease until the block ends, once others have let go of it."""
+    applicant = Applicant(folder)
+    while (lease := applicant.try_acquire()) is None:
+        interruption.obey()
+        time.sleep(POLL)
+    with lease.kept():
+        yield
 
 
 def _leases(folder: Path) -> list[Path]:

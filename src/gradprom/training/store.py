@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from gradprom.errors import RunError
-from gradprom.files import DamagedFile, load_state, save_state, write_json
+from gradprom.files import DamagedFile, is_plain, load_state, save_state, write_json, writing
 from gradprom.training import interruption
 from gradprom.training.lease import Applicant, Lease
 from gradprom.training.stage import Stage
 
 log = logging.getLogger(__name__)
 
+_RESUMED = "resumed-"
+_ONLY_TRAINING = ("checkpoint.pt", f"{_RESUMED}*", ".*.pt.*", ".stage.json.*")
 POLL = 0.5
 """Seconds between two looks while another process trains the stage."""
 
@@ -54,8 +56,20 @@ class Slot:
             return None
         except DamagedFile as error:
             log.warning("%s; it is set aside and made again", error)
-            path.replace(path.with_suffix(".damaged"))
+            with writing(path):
+                path.replace(path.with_suffix(".damaged"))
             return None
+
+    def count_resume(self) -> int:
+        """How often this stage's training was taken up again, this time included.
+
+        A file for each time: making one is over at once, so that no kill falls into its middle.
+        """
+        number = len(list(self.folder.glob(f"{_RESUMED}*"))) + 1
+        path = self.folder / f"{_RESUMED}{number:04d}"
+        with writing(path):
+            path.touch()
+        return number
 
     def require_held(self) -> None:
         """Raises TakenOver if another process has taken this stage over meanwhile."""
@@ -71,6 +85,10 @@ class NoSlot(Slot):
 
     def load_checkpoint(self) -> None:
         """Nothing: rank 0 shares its own."""
+
+    def count_resume(self) -> int:
+        """Rank 0 counts."""
+        return 0
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
         """Nothing is kept."""
@@ -91,8 +109,17 @@ class StageStore:
         return self.place(stage.id)
 
     def place(self, stage_id: str) -> Path:
-        """The same by the stage's id alone, which records tell."""
-        return self.root / f"{stage_id}-{self.fingerprint[:8]}"
+        """The same by the stage's id alone, which records tell.
+
+        Raises
+        ------
+        RunError
+            If a record tells something that is no id, and could lead out of the store.
+        """
+        name = f"{stage_id}-{self.fingerprint[:8]}"
+        if not is_plain(name):
+            raise RunError(f"{name} cannot be the name of a stage")
+        return self.root / name
 
     def find(self, stage: Stage) -> dict[str, Any] | None:
         """A finished stage's artefact; None where there is none, or a damaged one."""
@@ -136,7 +163,8 @@ class StageStore:
 
 def _clear(folder: Path) -> None:
     """Remove what only training needed: the checkpoint, and drafts that a kill left."""
-    for path in (folder / "checkpoint.pt", *folder.glob(".*.pt.*")):
+    left = [path for kind in _ONLY_TRAINING for path in folder.glob(kind)]
+    for path in left:
         path.unlink(missing_ok=True)
 
 
