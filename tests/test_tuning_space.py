@@ -150,7 +150,7 @@ def test_a_word_joins_or_leaves_the_space(results: Path) -> None:
         (["tune.trials=3"], "choose tune= from gate, lambda, lambda_lr, lr, warmup"),
         (["tune=lambda", "validation=0.2"], "a tuning has tune.validation"),
         (["tune=lambda", "sweep.retry_failed=true"], "a larger tune.trials adds trials"),
-        (["tune=lambda", "+slurm.wait=false"], "set slurm.wait=true"),
+        (["tune=lambda", "slurm.wait=false"], "set slurm.wait=true"),
         (["tune=lambda", "tune.metric=miou"], "choose from psnr, ssim, accuracy"),
         (["tune=lambda", "tune.metric=speed"], "tune.metric=speed is not allowed"),
         (["tune=lambda", "tune.validation=0"], "must lie between 0 and 1"),

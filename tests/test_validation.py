@@ -23,7 +23,7 @@ from gradprom.composing import Composer
 from gradprom.data.base import Facts, Images
 from gradprom.data.validation import hold_out
 from gradprom.errors import ConfigError, DataError
-from gradprom.sweeps import execution
+from gradprom.sweeps import following
 from gradprom.sweeps.request import make_run
 from gradprom.tuning import study as studies
 from gradprom.tuning import tuning as tunings
@@ -113,7 +113,7 @@ def test_looking_changes_no_bit_of_the_training(
 ) -> None:
     words = (*small_runs.PHANTOM, *HELD, "trainer.batch_size=4", "auxiliary.backbone=small")
     looked = small_runs.train(tmp_path / "looked", *words)
-    monkeypatch.setattr(execution, "validator", lambda run, device: None)
+    monkeypatch.setattr(following, "validator", lambda run, device: None)
     blind = small_runs.train(tmp_path / "blind", *words)
     assert blind["id"] == looked["id"]
     one = running.outcome(tmp_path / "looked", looked)
