@@ -1,23 +1,26 @@
 """Many configurations quickly: Hydra composes once for each choice of groups.
 
 Composition takes some 50 ms, most of it for finding and reading files, which depends on the
-groups alone; plain values are then set on a copy, by Hydra's own function.
+groups alone; plain values are then set on a copy, by Hydra's own function. What Hydra refuses is
+told in one sentence.
 """
 
 import copy
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import hydra
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
 from gradprom import config
 from gradprom.config import CONF
-from gradprom.errors import ConfigError
+from gradprom.errors import ConfigError, GradpromError
 
 
 class Composer:
@@ -82,3 +85,21 @@ def compose(words: list[str]) -> DictConfig:
             return hydra.compose("config", words, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(sentence(error)) from error
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Turn an error that a person can put right into its sentence and exit code 1."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.exit(130)  # nothing has begun that there would be to tell of
+    except MissingConfigException as error:
+        if not error.options or error.missing_cfg_file is None:
+            sys.exit(f"gradprom: {error}")
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        sys.exit(f"gradprom: {group}={name} is unknown; choose from {', '.join(error.options)}")
+    except (HydraException, OmegaConfBaseException) as error:
+        sys.exit(f"gradprom: {sentence(error)}")
+    except GradpromError as error:
+        sys.exit(f"gradprom: {error}")

@@ -2,41 +2,34 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException
 from hydra.plugins.launcher import Launcher
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from gradprom.composing import Composer, sentence
-from gradprom.errors import ConfigError, GradpromError, NotWritable
+from gradprom.composing import Composer, one_sentence
+from gradprom.errors import ConfigError, NotWritable
 from gradprom.files import NO_ROOM, require_writable, writing
-from gradprom.identity import digest
 from gradprom.reports import summary
-from gradprom.sweeps import cluster, submission
 from gradprom.sweeps import plan as plans
 from gradprom.sweeps import request as requests
+from gradprom.sweeps import submission
 from gradprom.sweeps.display import Display, estimate
 from gradprom.sweeps.execution import execute
+from gradprom.sweeps.rehearsal import rehearse
 from gradprom.sweeps.request import make_run
 from gradprom.sweeps.run import Run
-from gradprom.training.engine import choose_device
-from gradprom.training.place import find_place, take_device
+from gradprom.training.place import find_place
 from gradprom.tuning import tuning
 from gradprom.tuning.attempt import attempt
 
 log = logging.getLogger(__name__)
 
-HERE = ("basic", "submitit_local")
-"""Launchers whose jobs run on this machine."""
 GOES_ON = "Interrupted. The same command goes on from the last checkpoint."
 STAYS = (
     "The jobs stay with Slurm. `gradprom status --watch` tells how they stand, `gradprom cancel` "
@@ -121,31 +114,6 @@ def here(runs: list[Run], dry_run: bool = False, retry_failed: bool = False) -> 
         work_through(plan, dry_run, lambda: [attempt(job.run) for job in plan.pending])
 
 
-def rehearse(plan: plans.Plan, launcher: str = "basic") -> None:
-    """Begin, without training it, what the pending runs train from nothing; or ask for a word
-    from the cluster that is to do so.
-
-    Raises
-    ------
-    GradpromError
-        If this machine lacks the device or the pre-trained weights they ask for, or Slurm.
-    """
-    if launcher == "submitit_slurm":
-        cluster.array_limit()
-    if launcher not in HERE:
-        return
-    built = set()
-    for run in (job.run for job in plan.pending):
-        config = run.config
-        device = choose_device(config.trainer.device)
-        take_device(find_place(config.trainer.devices), device)
-        for stage in run.method.stage().lineage():
-            networks = digest([stage.name, config.backbone, config.auxiliary, config.facts])
-            if stage.id in plan.stages and not stage.parents and networks not in built:
-                built.add(networks)
-                run.method.begin(stage, {}, epoch_steps=1, device=torch.device("cpu"))
-
-
 def introduce(plan: plans.Plan, dry_run: bool) -> bool:
     """Show a plan and note it in its study; False if that is all that was asked for."""
     print(plans.describe(plan))
@@ -219,21 +187,3 @@ def step_along(plan: plans.Plan, dry_run: bool, launch: Callable[[], list[Any]])
     for outcome in outcomes:
         if isinstance(outcome, Exception):
             sys.exit(f"gradprom: {outcome}")
-
-
-@contextmanager
-def one_sentence() -> Iterator[None]:
-    """Turn an error that a person can put right into its sentence and exit code 1."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        sys.exit(130)  # nothing has begun that there would be to tell of
-    except MissingConfigException as error:
-        if not error.options or error.missing_cfg_file is None:
-            sys.exit(f"gradprom: {error}")
-        group, _, name = error.missing_cfg_file.rpartition("/")
-        sys.exit(f"gradprom: {group}={name} is unknown; choose from {', '.join(error.options)}")
-    except (HydraException, OmegaConfBaseException) as error:
-        sys.exit(f"gradprom: {sentence(error)}")
-    except GradpromError as error:
-        sys.exit(f"gradprom: {error}")

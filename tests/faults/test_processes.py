@@ -119,7 +119,7 @@ def test_a_training_begun_again_in_one_process_has_its_chances_anew(
             raise Stopped
 
     with monkeypatch.context() as patch:
-        patch.setattr(execution, "_teller", lambda run: stop)
+        patch.setattr(execution, "_teller", lambda run, store: stop)
         with pytest.raises(Stopped):
             execute(run)
     execute(run)

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import psutil
 import running
 from running import Child
 
@@ -22,8 +23,8 @@ LAUNCHER = (
 )
 SIZES = ("trainer.log_every=10", "trainer.checkpoint_seconds=1000")
 """No checkpoint but what a signal asks for."""
-LONG = (*SIZES, "trainer.coupled_epochs=400")
-"""800 steps of coupled training, some twenty seconds."""
+LONG = (*SIZES, "trainer.coupled_epochs=160")
+"""320 steps of coupled training, some ten seconds."""
 
 
 def start(results: Path, *words: str) -> Child:
@@ -71,6 +72,15 @@ def coupled(results: Path) -> set[str]:
         if job.state == "RUNNING"
         and told[run_id].get("stage") == "coupled"
         and told[run_id]["step"] >= 50
+    }
+
+
+def at_work() -> set[int]:
+    """The processes with which Slurm looks after its jobs on this machine."""
+    return {
+        process.pid
+        for process in psutil.process_iter(["name", "status"])
+        if process.info["name"] == "slurmstepd" and process.info["status"] != "zombie"
     }
 
 

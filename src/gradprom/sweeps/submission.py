@@ -38,19 +38,22 @@ def submit(plan: Plan, words: Words, launcher: Any, options: Any, first: int = 0
     """Submit what is pending in a plan, and say as which jobs.
 
     Two sweeps that share runs take turns, and the second leaves out what the first has submitted
-    meanwhile.
+    meanwhile; as each leaves out what is at work on another machine.
 
     Raises
     ------
     RunError
         If Slurm does not answer, or does not take the jobs; in Slurm's own words.
     """
+    if not plan.pending:
+        return
     study = plan.jobs[0].run.study
     with alone(study.folder / "submissions"):
         fresh = plans.make([job.run for job in plan.pending], plan.retry_failed)
-        given = {job.run.id: words[job.run.id] for job in fresh.pending}
-        for number, runs in launcher.submit(given, study, options, first) if given else []:
-            print(f"submitted {runs} run{'s' * (runs != 1)} as Slurm job {number}", flush=True)
+        runs = [job.run.id for job in fresh.pending if job.state != "running"]
+        given = {run_id: words[run_id] for run_id in runs}
+        for number, count in launcher.submit(given, study, options, first) if given else []:
+            print(f"submitted {count} run{'s' * (count != 1)} as Slurm job {number}", flush=True)
 
 
 def wait(plan: Plan) -> list[Exception | None]:

@@ -16,13 +16,13 @@ from hydra.plugins.launcher import Launcher
 from optuna.trial import Trial
 from rich.console import Console
 
-from gradprom.composing import Composer
-from gradprom.entry import one_sentence, rehearse
+from gradprom.composing import Composer, one_sentence
 from gradprom.errors import GradpromError, RunError
 from gradprom.sweeps import plan as plans
 from gradprom.sweeps import submission
 from gradprom.sweeps.display import Display
 from gradprom.sweeps.expansion import Words
+from gradprom.sweeps.rehearsal import rehearse
 from gradprom.sweeps.run import Run
 from gradprom.sweeps.submission import TakenAway
 from gradprom.training.lease import Applicant, Lease
