@@ -3,12 +3,10 @@
 Hydra imports every plugin at start-up, so the work itself is imported when a sweep begins.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn
 from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
 
@@ -17,13 +15,10 @@ if TYPE_CHECKING:
 
 
 class ResumableSlurmLauncher(SlurmLauncher):
-    """Submits and returns; several runs a job; arrays no longer than the cluster allows."""
+    """Submits and returns; several runs a job; arrays no longer than the cluster allows.
 
-    def launch(
-        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
-    ) -> Sequence[JobReturn]:
-        """Hydra's way in, which cannot tell whose runs these are: `submit` is ours."""
-        raise NotImplementedError("the sweeper submits: sweep with hydra/sweeper=gradprom")
+    `launch` is submitit's own, for other sweepers than ours: a job a run, waited for.
+    """
 
     def submit(
         self, words: dict[str, list[str]], study: "Study", options: Any, first: int
