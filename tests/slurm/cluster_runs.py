@@ -36,14 +36,14 @@ def start(results: Path, *words: str) -> Child:
 def sweep(results: Path, *words: str) -> tuple[int, str]:
     """Exit code and text of the sweep's command."""
     child = start(results, *words)
-    return child.wait(420), child.text
+    return child.wait(900), child.text
 
 
 def slurm(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def until(moment: Callable[[], Any], seconds: float = 120) -> Any:
+def until(moment: Callable[[], Any], seconds: float = 300) -> Any:
     """What `moment` returns, once that is true."""
     end = time.monotonic() + seconds
     while not (found := moment()):
@@ -97,7 +97,7 @@ def finish(results: Path, child: Child) -> tuple[int, str]:
         hurry(results)
         return not child.alive
 
-    until(ended, 420)
+    until(ended, 900)
     return child.wait(), child.text
 
 
