@@ -27,13 +27,14 @@ MEASURED = Path(__file__).parent / "measured"
 Piece = Callable[[], object]
 
 
-def parser(description: str | None, repeats: int) -> argparse.ArgumentParser:
-    """The words that every benchmark takes."""
+def parser(description: str | None, repeats: int | None = None) -> argparse.ArgumentParser:
+    """The words that every benchmark takes; those that time rounds have `--repeats`."""
     words = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     words.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    words.add_argument("--repeats", type=int, default=repeats, help="rounds that are counted")
+    if repeats is not None:
+        words.add_argument("--repeats", type=int, default=repeats, help="rounds that are counted")
     words.add_argument("--json", type=Path, help="where the figures go")
     torch.set_num_threads(1)
     return words

@@ -171,7 +171,8 @@ def records(results: Path) -> dict[str, dict[str, Any]]:
     """Records by their overrides beyond TINY and results, in words."""
     found = {}
     for record in study(results).records():
-        own = [o for o in record["overrides"] if o not in TINY and not o.startswith("results=")]
+        where = ("results=", "runs_per_device=")
+        own = [o for o in record["overrides"] if o not in TINY and not o.startswith(where)]
         found[" ".join(own)] = record
     return found
 

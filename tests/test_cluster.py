@@ -128,8 +128,8 @@ def dying(*_: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def pack(study: Study, launch: Any, parameters: list[Any], side_by_side: int) -> Pack:
-    return Pack(launch, parameters, RUNS[: len(parameters)], study, side_by_side, grace=10)
+def pack(study: Study, launch: Any, parameters: list[Any], at_once: int) -> Pack:
+    return Pack(launch, parameters, RUNS[: len(parameters)], study, at_once, grace=10)
 
 
 def test_runs_side_by_side_and_one_after_another(study: Study, tmp_path: Path) -> None:

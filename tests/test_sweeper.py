@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import running
 import small_runs
@@ -169,25 +170,64 @@ def assert_same_results(results: Path, reference: Path, *which: str) -> None:
         assert running.outcome(results, ours[words]) == running.outcome(reference, others[words])
 
 
-def test_runs_side_by_side_end_with_the_same_bits(tmp_path: Path, swept: Path) -> None:
-    """As a person types it, with processes of their own for the command and for both runs."""
-    command = [sys.executable, str(running.ROOT / "run.py"), "-m", "hydra/launcher=submitit_local"]
-    words = ["strategy=gradprom,joint", "noise=0.1", *running.TINY, f"results={tmp_path}"]
+def typed(results: Path, *words: str) -> subprocess.Popen[str]:
+    """As a person types it: runs beside each other have processes of their own."""
+    command = [sys.executable, str(running.ROOT / "run.py"), "-m", "runs_per_device=2"]
     source = str(running.ROOT / "src")
-    done = subprocess.run(
-        [*command, *words],
-        capture_output=True,
+    return subprocess.Popen(
+        [*command, *running.TINY, *words, f"results={results}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        cwd=tmp_path,
+        cwd=results,
         env={**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"},
-        timeout=300,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 runs: 2 new, 0 done" in done.stdout
-    assert re.search(r"^ ?gradprom +\d", done.stdout, re.MULTILINE)
+
+
+def test_runs_side_by_side_end_with_the_same_bits(tmp_path: Path, swept: Path) -> None:
+    command = typed(tmp_path, "strategy=gradprom,joint", "noise=0.1")
+    text, _ = command.communicate(timeout=300)
+    assert command.returncode == 0, text
+    assert "2 runs: 2 new, 0 done" in text
+    assert re.search(r"^ ?gradprom +\d", text, re.MULTILINE)
     assert running.stages(tmp_path) == {"recognizer.diagnosis": 1, "warmup": 1, "coupled": 2}
     assert_same_results(tmp_path, swept, "strategy=gradprom noise=0.1", "strategy=joint noise=0.1")
     assert len({record["pid"] for record in running.records(tmp_path).values()}) == 2
+
+
+def test_ctrl_c_asks_runs_side_by_side_for_a_checkpoint(tmp_path: Path) -> None:
+    words = ["strategy=gradprom,joint", "noise=0.1", "trainer.coupled_epochs=200"]
+    words += ["trainer.checkpoint_seconds=1000"]
+    command = typed(tmp_path, *words)
+    there = (running.study(tmp_path).folder / "runs").glob
+    while command.poll() is None:  # until both have begun, and one at least is in training
+        if len(list(there("*/record.json"))) == 2 and list(there("*/progress.json")):
+            break
+        time.sleep(0.02)
+    command.send_signal(signal.SIGINT)
+    text, _ = command.communicate(timeout=300)
+    assert command.returncode == 130, text
+    assert "The same command goes on from the last checkpoint" in text and "Traceback" not in text
+    records = running.study(tmp_path).records()
+    assert [record["status"] for record in records] == ["started", "started"]
+    assert not any(psutil.pid_exists(record["pid"]) for record in records)
+    assert list(tmp_path.glob("stages/*/checkpoint.pt"))
+
+    code, text = running.run(tmp_path, "-m", *words)
+    assert code == 0 and "2 runs: 0 new, 0 done, 2 interrupted" in text
+    undisturbed = tmp_path / "undisturbed"
+    code, text = running.run(undisturbed, "-m", *words)
+    assert code == 0
+    assert_same_results(tmp_path, undisturbed, *running.records(undisturbed))
+
+
+def test_one_that_fails_side_by_side_stops_no_other(tmp_path: Path) -> None:
+    command = typed(tmp_path, "lam=1e38,0.0001", "strategy=joint")
+    text, _ = command.communicate(timeout=300)
+    assert command.returncode == 1 and "1 failed" in text and "Traceback" not in text
+    assert sorted(r["status"] for r in running.study(tmp_path).records()) == ["failed", "finished"]
+    [log] = tmp_path.glob("local/sweeps/*/output.log")
+    assert "not finite at step 1 of stage coupled" in log.read_text()
 
 
 def test_seeds_give_a_mean_and_a_spread(tmp_path: Path) -> None:

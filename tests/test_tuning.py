@@ -231,7 +231,7 @@ def test_a_job_that_is_lost_is_tried_again_but_not_for_ever(tmp_path: Path) -> N
 
 def test_several_at_once_in_processes_of_their_own(tmp_path: Path) -> None:
     words = ["-m", "tune=lambda", "tune.trials=2", "tune.at_once=2"]
-    words += ["hydra/launcher=submitit_local", f"results={tmp_path}"]
+    words += ["runs_per_device=2", f"results={tmp_path}"]
     command = [sys.executable, str(running.ROOT / "run.py"), *words, *running.TINY]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

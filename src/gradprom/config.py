@@ -144,13 +144,10 @@ class Slurm:
     wait: bool = True
     """Wait for the runs, show their progress and the table; otherwise submit and leave."""
     runs_per_job: int = 1
-    """Runs that share a job: a small one does not fill a GPU."""
-    side_by_side: int = 1
-    """How many of a job's runs are at work at the same time, on one GPU; the others follow."""
+    """Runs that share a job, `runs_per_device` of them at a time: a small one fills no GPU."""
 
     def __post_init__(self) -> None:
         _count("slurm.runs_per_job", self.runs_per_job, 1)
-        _count("slurm.side_by_side", self.side_by_side, 1)
 
 
 @dataclass
@@ -231,6 +228,8 @@ class Root:
     """Where the datasets are."""
     logger: str = "csv"
     """`csv`, or `tensorboard` beside it (`pip install -e '.[tensorboard]'`)."""
+    runs_per_device: int = 1
+    """Runs of a sweep that are at work at the same time, on this machine or in a Slurm job."""
 
 
 @dataclass
@@ -382,6 +381,7 @@ def _check_root(node: DictConfig) -> None:
         raise ConfigError(f"noise={node.noise} is no noise level; it must be a finite number >= 0")
     _choice("supervision", node.supervision, SUPERVISIONS)
     _choice("logger", node.logger, LOGGERS)
+    _count("runs_per_device", node.runs_per_device, 1)
     if node.seed < 0:
         raise ConfigError(f"seed={node.seed} must be >= 0")
     if node.warmup_share is not None and not 0 <= node.warmup_share <= 1:

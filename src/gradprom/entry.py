@@ -61,15 +61,16 @@ def sweep(
         if not node.sweep.dry_run:
             rehearse(plan, choices["hydra/launcher"])
     on_cluster, words = choices["hydra/launcher"] == "submitit_slurm", request.jobs
+    manner = submission.Manner.of(node)
     if on_cluster and not node.slurm.wait:
         if introduce(plan, node.sweep.dry_run):
             with one_sentence():
-                submission.submit(plan, words, launcher, node.slurm)
+                submission.submit(plan, words, launcher, manner)
             print(STAYS)
         return
 
     def launch() -> list[Any]:
-        return submission.launch(plan, words, launcher, node.slurm)
+        return submission.launch(plan, words, launcher, manner)
 
     with one_sentence():
         work_through(plan, node.sweep.dry_run, launch, STAYS if on_cluster else GOES_ON)

@@ -1,4 +1,4 @@
-"""The runs of one Slurm job, each in a process of its own.
+"""The runs of one Slurm job, or of a sweep on this machine, each in a process of its own.
 
 A process of its own for each: one that is out of memory or crashes takes no other with it, and is
 noted as failed; and several can share one GPU, side by side.
@@ -28,16 +28,16 @@ class Pack:
     """Some runs as submitit's callable: called in the job, and again when the job is requeued."""
 
     launch: Callable[..., Any]
-    """Hydra's launcher, which runs one set of overrides."""
+    """Hydra's launcher, or what else runs one set of overrides."""
     parameters: list[tuple[Any, ...]]
     """What `launch` takes, for each run."""
     runs: list[str]
     """Their ids."""
     study: Study
-    side_by_side: int
-    """How many at once."""
+    at_once: int
+    """How many at the same time."""
     grace: int
-    """Seconds between the cluster's signal and its last word."""
+    """Seconds between the signal to stop and the last word."""
 
     def __call__(self) -> None:
         """Run all; those that are done already end at once."""
@@ -46,7 +46,7 @@ class Pack:
         children: dict[int, str] = {}
         _hand_on(children, self.grace)
         for run_id, parameters in zip(self.runs, self.parameters, strict=True):
-            if len(children) == self.side_by_side:
+            if len(children) == self.at_once:
                 self._wait(children)
             children[_fork(lambda p=parameters: self.launch(*p))] = run_id  # type: ignore[misc]
         while children:

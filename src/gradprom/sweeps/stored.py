@@ -98,7 +98,10 @@ def read_config(path: Path) -> DictConfig:
         If it is not there, is no configuration, or has keys that the schema does not know.
     """
     try:
-        node = OmegaConf.merge(OmegaConf.structured(config.Root), OmegaConf.load(path))
+        stored = OmegaConf.load(path)
+        if isinstance(stored, DictConfig):
+            stored.pop("slurm", None)  # how it was launched is over, and the words for it change
+        node = OmegaConf.merge(OmegaConf.structured(config.Root), stored)
     except FileNotFoundError:
         raise RunError(f"there is no {path}") from None
     except (OmegaConfBaseException, YAMLError, ValueError) as error:

@@ -171,7 +171,7 @@ class Search:
         try:
             with Display(plan, Console()):
                 returned = submission.launch(
-                    plan, jobs, self.launcher, self.tuning.slurm, self.launched
+                    plan, jobs, self.launcher, self.tuning.manner, self.launched
                 )
         except Exception as error:  # the records tell what is there all the same
             self.stopped = error

@@ -15,6 +15,7 @@ from gradprom.sweeps.expansion import Words, key_of
 from gradprom.sweeps.records import Study
 from gradprom.sweeps.request import make_run
 from gradprom.sweeps.run import Run
+from gradprom.sweeps.submission import Manner
 from gradprom.tuning import space as spaces
 from gradprom.tuning.space import Params, Space
 
@@ -33,8 +34,7 @@ class Tuning:
     """The runs at the corners of the space."""
     composer: Composer
     launcher: str
-    slurm: Any
-    """The section `slurm` of the configuration."""
+    manner: Manner
     dry_run: bool
 
     @functools.cached_property
@@ -112,7 +112,7 @@ def read(arguments: Words, composer: Composer) -> Tuning:
         corners,
         composer,
         launcher,
-        node.slurm,
+        Manner.of(node),
         node.sweep.dry_run,
     )
 

@@ -12,6 +12,7 @@ from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLaunche
 
 if TYPE_CHECKING:
     from gradprom.sweeps.records import Study
+    from gradprom.sweeps.submission import Manner
 
 
 class ResumableSlurmLauncher(SlurmLauncher):
@@ -21,12 +22,11 @@ class ResumableSlurmLauncher(SlurmLauncher):
     """
 
     def submit(
-        self, words: dict[str, list[str]], study: "Study", options: Any, first: int
+        self, words: dict[str, list[str]], study: "Study", manner: "Manner", first: int
     ) -> list[tuple[str, int]]:
         """Submit runs as few job arrays; returns each one's id and number of runs.
 
-        words: those of each run, by its id. options: `runs_per_job` and `side_by_side`, the
-        section `slurm` of the configuration. first: the number of the first run in its sweep.
+        words: those of each run, by its id. first: the number of the first run in its sweep.
 
         Raises
         ------
@@ -39,7 +39,7 @@ class ResumableSlurmLauncher(SlurmLauncher):
         from gradprom.sweeps import cluster
 
         limit, logs = cluster.array_limit(), str(Path(self.params["submitit_folder"]).resolve())
-        packs = self._packs(words, study, options, first)
+        packs = self._packs(words, study, manner, first)
         submitted = []
         for array in (packs[i : i + limit] for i in range(0, len(packs), limit)):
             name = cluster.note(study, self.params["name"], [pack.runs for pack in array], logs)
@@ -53,20 +53,24 @@ class ResumableSlurmLauncher(SlurmLauncher):
         return submitted
 
     def _packs(
-        self, words: dict[str, list[str]], study: "Study", options: Any, first: int
+        self, words: dict[str, list[str]], study: "Study", manner: "Manner", first: int
     ) -> list[Any]:
         from gradprom.sweeps.pack import Pack
 
-        state, runs, size = Singleton.get_state(), list(words), options.runs_per_job
+        state, runs, size = Singleton.get_state(), list(words), manner.runs_per_job
         parameters = [
             (words[run_id], "hydra.sweep.dir", number, f"job_id_for_{number}", state)
             for number, run_id in enumerate(runs, first)
         ]
-        manner = study, options.side_by_side, self.params["signal_delay_s"]
+        rest = study, manner.runs_per_device, self.params["signal_delay_s"]
         return [
-            Pack(self, parameters[i : i + size], runs[i : i + size], *manner)
+            Pack(self._work, parameters[i : i + size], runs[i : i + size], *rest)
             for i in range(0, len(runs), size)
         ]
+
+    def _work(self, *parameters: Any) -> Any:
+        """One run, in its job; raises what stopped it."""
+        return self(*parameters).return_value
 
     def _executor(self, name: str) -> Any:
         """submitit's, with what `conf/hydra/launcher/submitit_slurm.yaml` says."""
