@@ -125,6 +125,26 @@ def test_values_stay_in_range_and_types_are_kept() -> None:
     assert set(sampled_mask.unique().tolist()) <= {0, 1, 2, 3}
 
 
+def test_white_and_black_stay_in_range_and_beyond_the_border_there_is_nothing_else() -> None:
+    affine = augment.draw(64, generator())
+    for size in (64, 50):
+        white, _ = augment.apply(torch.ones(64, 1, size, size), None, affine)
+        assert 1 - 1e-6 < white.min() and white.max() <= 1
+        black, _ = augment.apply(torch.zeros(64, 1, size, size), None, affine)
+        assert not black.any()
+
+
+@pytest.mark.parametrize("size", [(16, 16), (10, 24)])
+def test_a_stored_mask_is_sampled_as_its_class_numbers_are(size: tuple[int, int]) -> None:
+    images = torch.rand(8, 1, *size, generator=generator())
+    mask = torch.randint(0, 256, (8, *size), generator=generator())
+    affine = augment.draw(8, generator())
+    _, expected = augment.apply(images, mask, affine)
+    _, sampled = augment.apply(images, mask.byte(), affine)
+    assert sampled is not None and sampled.dtype == torch.uint8
+    assert torch.equal(sampled.long(), expected)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_every_device_sees_the_same_images() -> None:
     images = smooth(8, 3, 64, 64)

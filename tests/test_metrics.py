@@ -146,11 +146,31 @@ def test_ssim_bounds_and_symmetry():
     assert (ssim(1 - target, target) < 0.2).all()
 
 
-def test_single_precision_is_close_to_double_precision():
-    image, target = batch(height=96, width=96)
-    torch.testing.assert_close(
-        ssim(image.float(), target.float()).double(), ssim(image, target), rtol=0, atol=1e-5
-    )
+@pytest.mark.parametrize("sigma", [0.003, 0.03, 0.1])
+def test_a_batch_in_single_precision_scores_as_each_image_in_double_precision(sigma):
+    reference = pytest.importorskip("skimage.metrics")
+    _, target = batch(height=96, width=96)
+    target[:, :, 20:80, 10:90] = 0.97  # flat and bright: the variances are what rounding leaves
+    noise = torch.randn(target.shape, generator=torch.Generator().manual_seed(0))
+    image, target = (target + sigma * noise).clamp(0, 1).float(), target.float()
+    for score in (psnr(image, target), ssim(image, target)):
+        assert score.dtype == torch.float64
+    pairs = zip(image.double().numpy(), target.double().numpy(), strict=True)
+    for number, (x, y) in enumerate(pairs):
+        _, maps = reference.structural_similarity(
+            y,
+            x,
+            data_range=1,
+            channel_axis=0,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+            full=True,
+        )
+        expected = maps[:, 5:-5, 5:-5].mean()
+        assert ssim(image, target)[number].item() == pytest.approx(expected, abs=1e-9)
+        expected = reference.peak_signal_noise_ratio(y, x, data_range=1)
+        assert psnr(image, target)[number].item() == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_smallest_image_is_one_window():

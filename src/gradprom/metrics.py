@@ -1,7 +1,8 @@
 """How good an enhanced image is, and what the recognizer makes of it.
 
-Pure functions on tensors, importing nothing else of gradprom. The image metrics work in the
-dtype and on the device they are given: float64 in, float64 out. The protocol (open choice 9):
+Pure functions on tensors, importing nothing else of gradprom. The image metrics work in float64,
+whatever they are given, on its device (on the CPU where that has no float64): in float32 SSIM is
+off by some 1e-5 where an image is flat and bright. The protocol (open choice 9):
 data range 1, all channels, no border crop, per image; a score is then the mean over images.
 """
 
@@ -23,21 +24,22 @@ K1, K2 = 0.01, 0.03
 def psnr(image: Tensor, target: Tensor) -> Tensor:
     """Peak signal-to-noise ratio of each image in dB, data range 1.
 
-    [B, C, H, W] twice -> [B]; +inf where the two are equal. The squared error is averaged over
-    one image, not over the batch: a pooled value is lower and depends on the batch size.
+    [B, C, H, W] twice -> float64 [B]; +inf where the two are equal. The squared error is averaged
+    over one image, not over the batch: a pooled value is lower and depends on the batch size.
 
     Raises ValueError when the shapes differ.
     """
     _check_shapes(image, target)
-    error = (image - target).square().mean(dim=(1, 2, 3))
+    error = (_doubled(image) - _doubled(target)).square().mean(dim=(1, 2, 3))
     return -10 * torch.log10(error)
 
 
 def ssim(image: Tensor, target: Tensor) -> Tensor:
     """Structural similarity of each image (Wang et al. 2004), data range 1.
 
-    [B, C, H, W] twice -> [B]. Gaussian window of 11×11 pixels, σ 1.5, population covariance, mean
-    over all channels and over the window positions that lie wholly inside the image.
+    [B, C, H, W] twice -> float64 [B]. Gaussian window of 11×11 pixels, σ 1.5, population
+    covariance, mean over all channels and over the window positions that lie wholly inside the
+    image.
 
     Raises ValueError when the shapes differ or a side is shorter than 11 pixels.
     """
@@ -45,12 +47,14 @@ def ssim(image: Tensor, target: Tensor) -> Tensor:
     if min(image.shape[-2:]) < WINDOW:
         height, width = image.shape[-2:]
         raise ValueError(f"image of {height}×{width} pixels: SSIM needs at least 11×11")
-    mean_x, mean_y = _smooth(image), _smooth(target)
-    variance_x = _smooth(image * image) - mean_x**2
-    variance_y = _smooth(target * target) - mean_y**2
-    covariance = _smooth(image * target) - mean_x * mean_y
-    luminance = (2 * mean_x * mean_y + K1**2) / (mean_x**2 + mean_y**2 + K1**2)
-    structure = (2 * covariance + K2**2) / (variance_x + variance_y + K2**2)
+    x, y = _doubled(image), _doubled(target)
+    mean_x, mean_y = _smooth(x), _smooth(y)
+    product, squares = mean_x * mean_y, mean_x.square() + mean_y.square()
+    covariance = _smooth(x * y) - product
+    # the two variances enter as their sum alone, and so does what is smoothed for them
+    variances = _smooth(x.square() + y.square()) - squares
+    luminance = (2 * product + K1**2) / (squares + K1**2)
+    structure = (2 * covariance + K2**2) / (variances + K2**2)
     return (luminance * structure).mean(dim=(1, 2, 3))
 
 
@@ -126,8 +130,7 @@ def majority_share(matrix: Tensor) -> float:
 def _smooth(images: Tensor) -> Tensor:
     """Gaussian-weighted means over the windows inside the image: [B, C, H, W] -> 10 less a side.
 
-    A sum of shifted images and not a convolution: cuDNN would round to TF32 and autocast to half
-    precision, and SSIM's variances are small differences of large means.
+    A sum of shifted images: float64 has no quick convolution.
     """
     weights = [math.exp(-((i - WINDOW // 2) ** 2) / (2 * SIGMA**2)) for i in range(WINDOW)]
     weights = [weight / sum(weights) for weight in weights]
@@ -135,9 +138,13 @@ def _smooth(images: Tensor) -> Tensor:
         size = images.shape[dim] - WINDOW + 1
         total = images.narrow(dim, 0, size) * weights[0]
         for i in range(1, WINDOW):
-            total = total.add(images.narrow(dim, i, size), alpha=weights[i])
+            total.add_(images.narrow(dim, i, size), alpha=weights[i])
         images = total
     return images
+
+
+def _doubled(images: Tensor) -> Tensor:
+    return (images.cpu() if images.device.type == "mps" else images).double()
 
 
 def _check_shapes(first: Tensor, second: Tensor) -> None:

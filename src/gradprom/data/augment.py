@@ -7,6 +7,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 MAX_ANGLE = math.radians(10)
 MIN_SCALE = 0.5
@@ -35,50 +36,45 @@ def compose(flip_x: Tensor, flip_y: Tensor, angle: Tensor, scale: Tensor) -> Ten
 
 
 def apply(images: Tensor, mask: Tensor | None, affine: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Sample images float [B,C,H,W] bilinearly and masks int64 [B,H,W] at the nearest pixel.
+    """Sample images float [B,C,H,W] in [0,1] bilinearly and masks, integers [B,H,W] that are kept
+    as such, at the nearest pixel.
 
     Both are read at the same points; beyond its border an image goes on as its mirror image.
     """
-    # Pixel coordinates and gathering, where grid_sample would round through [-1,1]: identity and
-    # flips stay exact, and devices without grid_sample's mirrored border serve as well.
     height, width = images.shape[-2:]
-    x, y = _points(affine.to(images.device), height, width)
-    left, top = x.floor(), y.floor()
-    right_share, bottom_share = (x - left).unsqueeze(1), (y - top).unsqueeze(1)
-    left, top = left.long(), top.long()
-    right, bottom = (left + 1).clamp(max=width - 1), (top + 1).clamp(max=height - 1)
-    above = torch.lerp(_take(images, left, top), _take(images, right, top), right_share)
-    below = torch.lerp(_take(images, left, bottom), _take(images, right, bottom), right_share)
-    sampled = torch.lerp(above, below, bottom_share)
+    grid = _grid(affine.to(images.device), height, width)
+    # four weights need not add up to 1 to the last bit
+    sampled = _sample(images, grid, "bilinear").clamp_(0, 1)
     if mask is None:
         return sampled, None
-    nearest = ((x + 0.5).floor().long(), (y + 0.5).floor().long())
-    return sampled, _take(mask.unsqueeze(1), *nearest).squeeze(1)
+    nearest = _sample(mask.unsqueeze(1).to(images.dtype), grid, "nearest")
+    return sampled, nearest.squeeze(1).to(mask.dtype)
 
 
-def _points(affine: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Where each output pixel reads: x and y in input pixels, float32 [B,H,W], inside the image."""
-    center_x, center_y = (width - 1) / 2, (height - 1) / 2
-    x = torch.arange(width, device=affine.device) - center_x
-    y = (torch.arange(height, device=affine.device) - center_y).unsqueeze(1)
-    a = affine[:, :, :, None, None]
-    return (
-        _mirror(a[:, 0, 0] * x + a[:, 0, 1] * y + a[:, 0, 2] + center_x, width),
-        _mirror(a[:, 1, 0] * x + a[:, 1, 1] * y + a[:, 1, 2] + center_y, height),
-    )
+def _grid(affine: Tensor, height: int, width: int) -> Tensor:
+    """Where each output pixel reads, inside the image, as `_sample` takes it: [B,H,W,2]."""
+    grid = affine.new_empty(len(affine), 2, height, width)
+    x = torch.arange(width, device=affine.device) - (width - 1) / 2
+    y = (torch.arange(height, device=affine.device) - (height - 1) / 2).unsqueeze(1)
+    for axis, size in enumerate((width, height)):
+        a = affine[:, axis, :, None, None]
+        # from the image's outer edge: pixel i lies at i + ½
+        place = torch.add(a[:, 0] * x, a[:, 1] * y + (a[:, 2] + size / 2), out=grid[:, axis])
+        # folded at both outer edges: the distance to the nearest multiple of 2 · size
+        place.sub_((place / (2 * size)).round_(), alpha=2 * size).abs_()
+        place.clamp_(0.5, size - 0.5).mul_(2 / _padded(size)).sub_(1)
+    return grid.permute(0, 2, 3, 1)
 
 
-def _mirror(position: Tensor, size: int) -> Tensor:
-    """Fold positions back at the outer edges of the first and the last pixel (-½, size - ½)."""
-    folded = (position + 0.5).remainder(2 * size)
-    # Only what lies outside is folded: inside, the arithmetic would cost exactness.
-    folded = torch.minimum(folded, 2 * size - folded) - 0.5
-    inside = (position >= -0.5) & (position <= size - 0.5)
-    return torch.where(inside, position, folded).clamp(0, size - 1)
+def _sample(values: Tensor, grid: Tensor, mode: str) -> Tensor:
+    """grid_sample of [B,C,H,W] on an image whose sides are powers of two: in its [-1,1] no other
+    pixel lies exactly, and identity and flips would not be exact."""
+    height, width = values.shape[-2:]
+    missing = (0, _padded(width) - width, 0, _padded(height) - height)
+    if any(missing):
+        values = F.pad(values, missing)  # which is never read
+    return F.grid_sample(values, grid, mode=mode, align_corners=False)
 
 
-def _take(values: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """values [B,C,H,W] at the pixels x, y int64 [B,H,W]."""
-    index = (y * values.shape[-1] + x).flatten(1).unsqueeze(1)
-    index = index.expand(-1, values.shape[1], -1)
-    return values.flatten(2).gather(2, index).unflatten(2, x.shape[1:])
+def _padded(size: int) -> int:
+    return 1 << (size - 1).bit_length()

@@ -35,4 +35,4 @@ class Gaussian(SameShape):
     def apply(self, batch: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
         """batch + σ·noise, cut to [0, 1] if `clamp`; [B, C, H, W] -> [B, C, H, W]."""
         noisy = batch + self.sigma * parameters["noise"].to(batch)
-        return noisy.clamp(0, 1) if self.clamp else noisy
+        return noisy.clamp_(0, 1) if self.clamp else noisy

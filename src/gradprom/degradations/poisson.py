@@ -50,8 +50,9 @@ def quantile(uniform: Tensor, mean: Tensor, largest: int) -> Tensor:
     counts = torch.zeros_like(mean)
     probability = torch.exp(-mean)  # of N = k
     cumulated = probability.clone()
+    spare = torch.empty_like(mean)  # memory anew for each k would take longer than the arithmetic
     for k in range(largest):
-        counts += uniform > cumulated
-        probability *= mean / (k + 1)
+        counts += torch.gt(uniform, cumulated, out=spare)
+        probability *= torch.div(mean, k + 1, out=spare)
         cumulated += probability
     return counts

@@ -27,7 +27,8 @@ def evaluate(
 
     A degraded input that is smaller than the clean image is scored enlarged, bicubically.
     """
-    tables = []
+    ids: list[str] = []
+    found: dict[str, list[Tensor]] = {}
     for batch in test_batches(images, split, options.batch_size, degradation, options.seed, device):
         degraded = enlarge(batch.input, batch.target.shape[-2:])
         scores = {
@@ -35,14 +36,14 @@ def evaluate(
             "degraded_ssim": metrics.ssim(degraded, batch.target),
             **method.evaluate(batch),
         }
-        columns: dict[str, list[Any]] = {"id": list(batch.ids)}
+        ids += batch.ids
         for name, values in scores.items():
-            columns |= _columns(name, values.cpu())
-        tables.append(pd.DataFrame(columns))
-    table = pd.concat(tables, ignore_index=True)
+            found.setdefault(name, []).append(values)
     groups = dict(zip(images.ids, images.groups, strict=True))
-    table.insert(1, "group", table["id"].map(groups))
-    return table
+    columns: dict[str, list[Any]] = {"id": ids, "group": [groups[id] for id in ids]}
+    for name, parts in found.items():
+        columns |= _columns(name, torch.cat(parts).cpu())  # the host waits for the device here
+    return pd.DataFrame(columns)
 
 
 def _columns(name: str, values: Tensor) -> dict[str, list[Any]]:

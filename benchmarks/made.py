@@ -1,0 +1,54 @@
+"""Datasets and methods for benchmarks, made in memory; the weights are the initial ones."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from gradprom import config
+from gradprom.config import Config
+from gradprom.data.base import Facts, Images
+from gradprom.methods.task_driven import EnhancerTraining, TaskDriven
+from gradprom.sweeps.request import shell_composer
+
+CPU = torch.device("cpu")
+UNTRAINED = ("pretrained=false", "auxiliary.pretrained=false")
+
+
+def images(count: int, size: int, facts: Facts, split: str) -> Images:
+    """Random images, masks and labels, all in one split; smooth, as images are."""
+    random = torch.Generator().manual_seed(0)
+    coarse = torch.rand(count, facts.channels, 9, 9, generator=random)
+    target = nn.functional.interpolate(coarse, (size, size), mode="bicubic").clamp(0, 1)
+    names = [str(number) for number in range(count)]
+    return Images(
+        ids=names,
+        target=(255 * target).byte(),
+        mask=_levels(target.mean(1), len(facts.mask_classes)),
+        label=torch.randint(len(facts.classes), (count,), generator=random),
+        groups=names,
+        splits={split: list(range(count))},
+        facts=facts,
+        fingerprint="random",
+    )
+
+
+def composed(*words: str) -> Config:
+    """The configuration that these words ask for, its networks untrained."""
+    node, _ = shell_composer()([*words, *UNTRAINED])
+    return config.load(node)
+
+
+def coupled(method: TaskDriven, device: torch.device) -> EnhancerTraining:
+    """The last stage's training at its beginning."""
+    stage, artefacts = method.stage(), {}
+    for parent in stage.parents:
+        torch.manual_seed(0)
+        artefacts[parent.name] = method.begin(parent, {}, 1000, device).artefact()
+    training = method.begin(stage, artefacts, 1000, device)
+    assert isinstance(training, EnhancerTraining)
+    return training
+
+
+def _levels(values: Tensor, count: int) -> Tensor:
+    return (count * values).long().clamp(max=count - 1).byte()
