@@ -1,0 +1,117 @@
+"""On paper: what the eight tables cost at the paper's settings, in arithmetic and in hours.
+
+Operations are counted by torch on networks without memory (the device `meta`), a forward pass a
+network; a step is then made of such passes, as its strategy makes them. Images an epoch are those
+of the published datasets, whether they are on this machine or not. Hours are those of a device
+that keeps up `--tflops`; the default is a quarter of an A100's peak in TF32, an assumption and no
+measurement.
+"""
+
+import argparse
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import measuring
+from gradprom import config
+from gradprom.config import Config
+from gradprom.degradations import scale_of
+from gradprom.methods import recognition
+from gradprom.sweeps import request as requests
+from gradprom.training.stage import Stage
+
+IMAGES = {"isic2018": 2075, "covid_ct": 600, "lizard": 2880, "camus": 1600}
+"""For training; of Lizard 180 images in 16 tiles, of CAMUS 400 patients in 4 frames."""
+TABLES = [f"table{number}" for number in range(1, 9)]
+
+
+def main() -> None:
+    words = measuring.parser(__doc__)
+    words.add_argument("--tflops", type=float, default=39, help="TFLOP/s that a device keeps up")
+    words.add_argument("--tables", nargs="+", default=TABLES)
+    given = words.parse_args()
+    config.register()
+    rows = [row("together" if len(each) > 1 else each[0], each, given) for each in asked(given)]
+    measuring.tell("cost", rows, given, tflops=given.tflops)
+
+
+def asked(given: argparse.Namespace) -> list[list[str]]:
+    """Each table by itself, and then all of them in one sweep."""
+    return [[name] for name in given.tables] + [given.tables] * (len(given.tables) > 1)
+
+
+def row(title: str, tables: list[str], given: argparse.Namespace) -> dict[str, Any]:
+    """Runs, distinct stages, steps and operations of some tables."""
+    words = [f"experiment={','.join(tables)}", "pretrained=false"]
+    runs = requests.read(words, requests.shell_composer()).runs
+    stages = {
+        stage.id: (stage, run.config) for run in runs for stage in run.method.stage().lineage()
+    }
+    steps = {id: steps_of(stage, chosen) for id, (stage, chosen) in stages.items()}
+    work = sum(steps[id] * step(stage, chosen) for id, (stage, chosen) in stages.items())
+    alone = sum(steps[s.id] for run in runs for s in run.method.stage().lineage())
+    return {
+        "tables": title,
+        "runs": len(runs),
+        "stages": len(stages),
+        "million steps": sum(steps.values()) / 1e6,
+        "to each run alone": sum(steps.values()) / alone,
+        "EFLOP": work / 1e18,
+        "device hours": work / (given.tflops * 1e12) / 3600,
+    }
+
+
+def steps_of(stage: Stage, chosen: Config) -> int:
+    """Batches that a stage trains on."""
+    return stage.epochs * (IMAGES[chosen.dataset.name] // chosen.trainer.batch_size)
+
+
+def step(stage: Stage, chosen: Config) -> float:
+    """Floating-point operations of a step.
+
+    A backward pass through a network is two forward passes, one for its input's gradient and one
+    for its weights'; each gradient that is compared goes through the enhancer by itself.
+    """
+    kind, _, task = stage.name.partition(".")
+    if kind in ("recognizer", "benchmark"):
+        return 3 * passes(chosen, task or chosen.auxiliary.tasks[0])
+    enhancer, strategy = passes(chosen, "enhancer"), chosen.strategy
+    tasks = chosen.auxiliary.tasks if strategy.has_auxiliary and kind == "coupled" else []
+    through = 1 + len(tasks) if strategy.compares and tasks else 1
+    # frozen weights have no gradients; what is compared with comes from a clean image
+    of_task = (3 if strategy.learns else 2) + (chosen.supervision == "unsupervised")
+    return (1 + 2 * through) * enhancer + sum(of_task * passes(chosen, task) for task in tasks)
+
+
+def passes(chosen: Config, network: str) -> float:
+    """Operations of one forward pass of a batch through the enhancer, or a task's recognizer."""
+    count, size, channels = chosen.trainer.batch_size, chosen.dataset.size, chosen.facts.channels
+    if network == "enhancer":
+        backbone, scale = chosen.backbone, scale_of(chosen.degradation)
+        build = functools.partial(
+            config.component("backbone", backbone.name).build, backbone, channels, scale
+        )
+        return _counted(f"{backbone} {scale}", (count, channels, size // scale), build)
+    build = functools.partial(recognition.build, chosen, network, fresh=False)
+    return _counted(f"{chosen.auxiliary.backbone} {network}", (count, channels, size), build)
+
+
+def _counted(name: str, shape: tuple[int, int, int], build: Callable[[], nn.Module]) -> float:
+    count, channels, size = shape
+    key = f"{name} {shape}"
+    if key not in _COUNTS:
+        with torch.device("meta"), FlopCounterMode(display=False) as counter:
+            build().eval()(torch.empty(count, channels, size, size))
+        _COUNTS[key] = float(counter.get_total_flops())
+    return _COUNTS[key]
+
+
+_COUNTS: dict[str, float] = {}
+
+
+if __name__ == "__main__":
+    main()

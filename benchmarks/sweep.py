@@ -1,0 +1,90 @@
+"""A sweep that shares its stages against running each of its runs alone, and runs side by side.
+
+Three ways to train the same runs, each from nothing, each timed by the clock from the command to
+its end: one sweep; each run by a command of its own that finds nothing there; one sweep with two
+runs at a time. The metrics of all three must be equal.
+
+    python benchmarks/sweep.py
+    python benchmarks/sweep.py experiment=table1 profile=bench data_root=/path/to/data noise=0.1
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import measuring
+from gradprom import config
+from gradprom.sweeps import request as requests
+from gradprom.sweeps.records import Study
+
+ROOT = Path(__file__).parents[1]
+PART = ("experiment=table1", "profile=demo", "dataset=phantom", "noise=0.1", "seed=0")
+"""A column of Table I for one seed: 8 of its 96 runs."""
+
+
+def main() -> None:
+    words = measuring.parser(__doc__)
+    words.add_argument("--at-once", type=int, default=2, help="runs side by side")
+    words.add_argument("words", nargs="*", default=PART, help="what is swept")
+    given = words.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        measuring.tell("sweep", measured(given, Path(place)), given, sweep=" ".join(given.words))
+
+
+def measured(given: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
+    """A row for each way to train the runs."""
+    swept = [*given.words, f"trainer.device={given.device}"]
+    shared, stages, scores = run("shared stages", ["-m", *swept], place / "shared")
+    alone = 0.0
+    several: dict[str, Any] = {}
+    request = requests.read([*swept, f"results={place / 'alone'}"], requests.shell_composer())
+    lineages = [each.method.stage().lineage() for each in request.runs]
+    epochs = {stage.id: stage.epochs for lineage in lineages for stage in lineage}
+    every = sum(stage.epochs for lineage in lineages for stage in lineage)
+    for number, job in enumerate(request.jobs.values()):
+        own = [word for word in job if not word.startswith("results=")]
+        took, _, score = run(f"alone, {number + 1}", own, place / f"alone-{number}")
+        alone += took
+        several |= score
+    at_once = [*swept, f"runs_per_device={given.at_once}"]
+    beside, _, third = run("side by side", ["-m", *at_once], place / "beside")
+    assert scores == several == third, "the three ways must end with the same metrics"
+    rows = {"shared": shared, "each run alone": alone, f"{given.at_once} at a time": beside}
+    return [
+        {
+            "way": way,
+            "runs": len(scores),
+            "epochs": every if way == "each run alone" else sum(epochs.values()),
+            "seconds": took,
+            "to its stages": took / stages if way == "shared" else None,
+            "to alone": took / alone,
+            "runs an hour": 3600 * len(scores) / took,
+        }
+        for way, took in rows.items()
+    ]
+
+
+def run(title: str, words: list[str], results: Path) -> tuple[float, float, dict[str, Any]]:
+    """Seconds by the clock, seconds of the stages that were trained, metrics by run."""
+    print(title, flush=True)
+    began = time.monotonic()
+    subprocess.run(
+        [sys.executable, ROOT / "run.py", *words, f"results={results}"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    took = time.monotonic() - began
+    records = Study(results, "local").records()
+    stages = {stage["id"]: stage["seconds"] for record in records for stage in record["stages"]}
+    return took, sum(stages.values()), {record["id"]: record["metrics"] for record in records}
+
+
+if __name__ == "__main__":
+    config.register()
+    main()
