@@ -45,7 +45,7 @@ PROCESSES = get_context("forkserver")
 PROCESSES.set_forkserver_preload(
     [
         "__main__",
-        "torch._dynamo",  # Adam imports it at its first step
+        "torch.fx.experimental.symbolic_shapes",  # the first gradient from the cut imports it
         "hydra.main",
         "gradprom.entry",
         "gradprom.tuning.command",

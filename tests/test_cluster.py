@@ -19,7 +19,7 @@ from gradprom.errors import RunError
 from gradprom.sweeps import cluster
 from gradprom.sweeps.pack import Pack
 from gradprom.sweeps.records import Study
-from gradprom.sweeps.status import overview, states
+from gradprom.sweeps.status import look, overview
 
 RUNS = [letter * 12 for letter in "abcdef"]
 
@@ -75,7 +75,7 @@ def test_where_runs_stand(study: Study, say: Callable[[str, str], None]) -> None
     keep_record(study, unknown, "started", job=None)
     told = {"stage": "coupled", "epoch": 2, "epochs": 4, "seconds_left": 125.0}
     study.tell(begun, told)
-    assert states(study) == {
+    assert look(study).states == {
         done: "done", begun: "running", taken: "lost", requeued: "queued",
         unknown: "interrupted",
     }  # fmt: skip
@@ -93,9 +93,9 @@ def test_where_slurm_does_not_answer_only_heartbeats_tell(
     keep_record(study, RUNS[0], "started", job="7")
     monkeypatch.setenv("PATH", "")
     assert cluster.jobs(study) is None
-    assert states(study) == {RUNS[0]: "interrupted"}
+    assert look(study).states == {RUNS[0]: "interrupted"}
     study.tell(RUNS[0], {"stage": "warmup", "epoch": 1, "epochs": 2})
-    assert states(study) == {RUNS[0]: "running"}
+    assert look(study).states == {RUNS[0]: "running"}
     with pytest.raises(RunError, match="squeue does not answer here"):
         cluster.cancel(study)
     with pytest.raises(SystemExit, match="gradprom: squeue does not answer"):

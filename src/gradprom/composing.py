@@ -5,7 +5,8 @@ groups alone; plain values are then set on a copy, by Hydra's own function. What
 told in one sentence.
 """
 
-import copy
+import functools
+import pickle
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException
-from omegaconf import DictConfig, flag_override
+from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
 from gradprom import config
@@ -34,11 +35,12 @@ class Composer:
 
     def __init__(self, compose: Callable[[list[str]], DictConfig]):
         self.compose = compose
-        self.composed: dict[tuple[str, ...], tuple[DictConfig, dict[str, str]]] = {}
+        self.composed: dict[tuple[str, ...], tuple[bytes, dict[str, str]]] = {}
+        """Pickled: what is read from it is a copy, in a tenth of the time that copying takes."""
 
     def __call__(self, words: list[str]) -> tuple[DictConfig, dict[str, str]]:
         """The configuration without the node `hydra`, and which file each group was taken from."""
-        parsed = OverridesParser.create().parse_overrides(words)
+        parsed = [_parsed(word) for word in words]
         values = [override for override in parsed if _sets_a_value(override)]
         groups = tuple(word for word, each in zip(words, parsed, strict=True) if each not in values)
         if groups not in self.composed:
@@ -46,11 +48,18 @@ class Composer:
             choices = dict(node.hydra.runtime.choices)
             with flag_override(node, ["struct", "readonly"], False):
                 del node["hydra"]
-            self.composed[groups] = node, choices
+            self.composed[groups] = pickle.dumps(node), choices
         kept, choices = self.composed[groups]
-        task = copy.deepcopy(kept)
+        task = pickle.loads(kept)
         ConfigLoaderImpl._apply_overrides_to_config(values, task)
+        OmegaConf.resolve(task)  # once, whatever is read of it
         return task, choices
+
+
+@functools.cache
+def _parsed(word: str) -> Override:
+    [override] = OverridesParser.create().parse_overrides([word])
+    return override
 
 
 def _sets_a_value(override: Override) -> bool:

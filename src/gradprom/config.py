@@ -5,8 +5,11 @@ strategy, …) is a module that owns an `Options` dataclass: the node's key `nam
 so that a new component edits nothing here.
 """
 
+import copy
+import functools
 import importlib
 import math
+import pickle
 import pkgutil
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -324,6 +327,7 @@ def _test_set(node: DictConfig, entry: Any, facts: Any) -> Any:
     return chosen
 
 
+@functools.cache
 def component(group: str, name: str) -> Any:
     """The module of a component, such as `gradprom.strategies.gradprom`."""
     package = importlib.import_module(PACKAGES[group])
@@ -359,9 +363,15 @@ def _degradation(node: DictConfig) -> Any:
 def _typed(group: str, options: type, node: DictConfig) -> Any:
     try:
         values = OmegaConf.to_container(node, resolve=True)  # while it still has its parent
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(options), values))
+        return copy.deepcopy(_built(options, pickle.dumps(values)))
     except (OmegaConfBaseException, ValueError) as error:
         raise ConfigError(f"{group}={node.name}: {_first_line(error)}") from error
+
+
+@functools.cache
+def _built(options: type, values: bytes) -> Any:
+    """Options of some pickled values; a sweep asks for the same ones again and again."""
+    return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(options), pickle.loads(values)))
 
 
 def _check_keys(node: DictConfig) -> None:

@@ -25,8 +25,7 @@ from gradprom.sweeps.rehearsal import rehearse
 from gradprom.sweeps.request import make_run
 from gradprom.sweeps.run import Run
 from gradprom.training.place import find_place
-from gradprom.tuning import tuning
-from gradprom.tuning.attempt import attempt
+from gradprom.tuning import asked
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +46,8 @@ def sweep(
     failed, with 130 on Ctrl-C.
     """
     composer = Composer(compose)
-    if tuning.asked(arguments):
-        from gradprom.tuning.command import tune  # which works with what stands below
+    if asked(arguments):
+        from gradprom.tuning.command import tune  # with Optuna, which takes a while to import
 
         return tune(arguments, composer, launcher)
     with one_sentence():
@@ -82,10 +81,15 @@ def task(node: DictConfig) -> None:
     choices, overrides = dict(hydra.runtime.choices), list(hydra.overrides.task)
     if hydra.mode == RunMode.MULTIRUN:
         run = make_run(node, choices, overrides)  # the sweeper shows plan and table
-        attempt(run, node.tune) if node.tune.space else execute(run)
+        if node.tune.space:
+            from gradprom.tuning.attempt import attempt
+
+            attempt(run, node.tune)
+        else:
+            execute(run)
         return
     with one_sentence():
-        if tuning.asked(overrides):
+        if asked(overrides):
             raise ConfigError("tune= is a study of many runs: python run.py -m tune=…")
         if node.experiment:
             raise ConfigError(
@@ -103,7 +107,7 @@ def here(runs: list[Run], dry_run: bool = False, retry_failed: bool = False) -> 
         if not dry_run:
             rehearse(plan)
 
-    def attempt(run: Run) -> Any:
+    def outcome(run: Run) -> Any:
         try:
             return execute(run)
         except NotWritable:
@@ -112,7 +116,7 @@ def here(runs: list[Run], dry_run: bool = False, retry_failed: bool = False) -> 
             return error
 
     with one_sentence():
-        work_through(plan, dry_run, lambda: [attempt(job.run) for job in plan.pending])
+        work_through(plan, dry_run, lambda: [outcome(job.run) for job in plan.pending])
 
 
 def introduce(plan: plans.Plan, dry_run: bool) -> bool:
@@ -178,8 +182,7 @@ def work_through(
 
 def follows(plan: plans.Plan) -> bool:
     """Whether this is a task of Slurm's beside rank 0, which alone shows and writes."""
-    with one_sentence():
-        return any(find_place(job.run.config.trainer.devices).rank > 0 for job in plan.jobs)
+    return any(find_place(job.run.config.trainer.devices).rank > 0 for job in plan.jobs)
 
 
 def step_along(plan: plans.Plan, dry_run: bool, launch: Callable[[], list[Any]]) -> None:

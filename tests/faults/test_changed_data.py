@@ -13,6 +13,7 @@ from PIL import Image
 
 from gradprom import cli, entry
 from gradprom.errors import DataError
+from gradprom.sweeps import changes
 from gradprom.sweeps import plan as plans
 from gradprom.sweeps import run as runs
 from gradprom.sweeps.execution import execute
@@ -126,6 +127,8 @@ def test_a_run_is_not_resumed_on_other_data(
 
     run, other = made(tmp_path, pictures), made(tmp_path, pictures, "seed=1")
     before = sorted(run.study.results.glob("stages/*"))
+    with pytest.raises(DataError, match="has changed since run"):
+        changes.require_same_data(run, "lost")  # as one that a cluster has taken
     sentence = (
         f"dataset=folder has changed since run {run.id} began: {told}; put it back, or begin anew "
         f"after `gradprom forget {run.id} study=local`"

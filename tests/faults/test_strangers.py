@@ -217,7 +217,7 @@ def hostile(above: Path, pictures: Path, title: str) -> Run:
     dataset = dataclasses.replace(run.config.dataset, classes=CLASSES, title=title)
     facts = dataclasses.replace(run.config.facts, classes=tuple(CLASSES))
     config = dataclasses.replace(run.config, dataset=dataset, facts=facts)
-    return Run(config, run.yaml, run.choices, [f"dataset.title={title}"])
+    return Run(config, run.composed, run.choices, [f"dataset.title={title}"])
 
 
 class Tags(HTMLParser):

@@ -12,7 +12,7 @@ import running
 from running import Child
 
 from gradprom.sweeps import cluster
-from gradprom.sweeps.status import states
+from gradprom.sweeps.status import look
 
 NOTING = Path(__file__).parent / "noting"
 LAUNCHER = (
@@ -59,7 +59,7 @@ def jobs(results: Path) -> cluster.Jobs:
 
 
 def state(results: Path) -> dict[str, str]:
-    return states(running.study(results))
+    return look(running.study(results)).states
 
 
 def coupled(results: Path) -> set[str]:

@@ -29,10 +29,10 @@ def require_same_data(run: Run, state: str) -> None:
     Raises
     ------
     DataError
-        If `state` is `interrupted` and the run has stages trained, or in training, on a dataset
-        that has changed since; it lists what has.
+        If `state` is `interrupted` or `lost` and the run has stages trained, or in training, on a
+        dataset that has changed since; it lists what has.
     """
-    record = run.study.record(run.id) if state == "interrupted" else None
+    record = run.study.record(run.id) if state in ("interrupted", "lost") else None
     if record is None:
         return
     began, now = record["dataset"]["fingerprint"], run.images().fingerprint

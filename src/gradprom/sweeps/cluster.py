@@ -20,6 +20,8 @@ from gradprom.sweeps.records import Study
 
 TIMEOUT = 60
 """Seconds after which a command of Slurm counts as not answering."""
+ENDED = ("CANCELLED", "COMPLETED", "FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL")
+"""Slurm's words for a job that is being cleared away."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,6 @@ def _squeue(names: list[str]) -> list[tuple[str, ClusterJob]] | None:
     rows = [line.strip().split("|") for line in text.splitlines()]
     # what has ended is still listed while it is being cleared away
     return [(name, ClusterJob(*rest)) for name, *rest in rows if rest[1] not in ENDED]
-
-
-ENDED = ("CANCELLED", "COMPLETED", "FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL")
 
 
 def state(study: Study, run_id: str, found: Jobs | None, fingerprints: Any = None) -> str:

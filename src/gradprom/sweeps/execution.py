@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 
 from gradprom.data import base
@@ -78,10 +77,7 @@ def _execute(run: Run, place: Place, device: torch.device, watch: Watch | None) 
     began = time.monotonic()
     try:
         artefact = _train(run, images, place, device, watch)
-        write_text(
-            run.study.run(run.id) / "history.csv",
-            pd.DataFrame(artefact["history"]).to_csv(index=False),
-        )
+        write_text(run.study.run(run.id) / "history.csv", _as_csv(artefact["history"]))
         results = score(run, artefact["weights"], device)
     except (RankLost, NotWritable):
         raise  # no fault of the run: it goes on when it is asked for again
@@ -205,7 +201,7 @@ def _observer(run: Run, store: StageStore, watch: Watch | None) -> Watch:
 
 def _teller(run: Run, store: StageStore) -> Watch:
     """Leaves word of where the run stands, not more often than every `TELL` seconds."""
-    last = 0.0
+    last, lineage = 0.0, run.method.stage().lineage()
 
     def tell(progress: engine.Progress) -> None:
         nonlocal last
@@ -222,7 +218,7 @@ def _teller(run: Run, store: StageStore) -> Watch:
                 "step": progress.step,
                 "steps": progress.steps,
                 "seconds_per_step": progress.seconds_per_step,
-                "seconds_left": _seconds_left(progress, run.method.stage().lineage(), store),
+                "seconds_left": _seconds_left(progress, lineage, store),
                 "row": progress.row,
             },
         )
@@ -243,8 +239,16 @@ def _write_record(run: Run, record: dict[str, Any]) -> None:
     run.study.keep(record)
 
 
+def _as_csv(history: list[dict[str, Any]]) -> str:
+    import pandas as pd  # late, for it takes a while and training does without
+
+    return pd.DataFrame(history).to_csv(index=False)
+
+
 def _last_values(history: list[dict[str, Any]]) -> dict[str, float]:
     """What the last stage logged of its strategy: means over the stage, by name."""
+    import pandas as pd
+
     frame = pd.DataFrame([row for row in history if row["stage"] == history[-1]["stage"]])
     return {
         str(k): float(v) for k, v in frame.filter(regex=r"^(gate|ratio|cosine)_").mean().items()

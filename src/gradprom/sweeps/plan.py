@@ -49,8 +49,12 @@ class Plan:
     @property
     def pending(self) -> list[Job]:
         """Jobs to launch: none that is done, given up, failed for good, or in a cluster's hands."""
+        return [job for job in self.jobs if self.launches(job)]
+
+    def launches(self, job: Job) -> bool:
+        """Whether a job is pending."""
         settled = {"done", "pruned"} | (set() if self.retry_failed else {"failed"})
-        return [job for job in self.jobs if job.state not in settled and not job.on_cluster]
+        return job.state not in settled and not job.on_cluster
 
     @property
     def id(self) -> str:
@@ -101,7 +105,7 @@ def make(runs: list[Run], retry_failed: bool) -> Plan:
         job = Job(run, state, steps, on_cluster)
         changes.require_same_data(run, state)
         plan.jobs.append(job)
-        if job in plan.pending:
+        if plan.launches(job):
             store = StageStore(run.study.stages, images.fingerprint)
             for stage in _missing(lineage, store):
                 plan.stages[stage.id] = (stage.name, steps[stage.id])

@@ -123,7 +123,7 @@ class Study:
         """What the study's sweeps expect, oldest first: `runs` with `id` and `label`, `tables`
         with the ids of their runs by title, `experiments` and the words `asked` of them."""
         paths = self.folder.glob("sweeps/*/plan.json")
-        kept = [read_plan(path) for path in sorted(paths, key=lambda path: path.stat().st_mtime)]
+        kept = [_read_plan(path) for path in sorted(paths, key=lambda path: path.stat().st_mtime)]
         return [plan for plan in kept if plan]
 
     def keep(self, record: dict[str, Any]) -> None:
@@ -208,7 +208,7 @@ class Study:
         return target
 
 
-def read_plan(path: Path) -> dict[str, Any]:
+def _read_plan(path: Path) -> dict[str, Any]:
     """What a sweep was asked for; nothing where the file is damaged. Old ones have no checksum."""
     plan = read_json(path)
     if isinstance(plan, dict) and CHECKSUM in plan:

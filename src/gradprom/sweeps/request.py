@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -64,10 +65,17 @@ def make_run(node: DictConfig, choices: dict[str, str], overrides: Words) -> Run
     """A typed run from a composed node, labelled by `overrides`."""
     return Run(
         config.load(node),
-        yaml=OmegaConf.to_yaml(node, resolve=True),
+        composed=plain(node),
         choices={group: name for group, name in choices.items() if "hydra/" not in group},
         overrides=overrides,
     )
+
+
+def plain(node: DictConfig) -> dict[str, Any]:
+    """A composed configuration, resolved, without OmegaConf's types."""
+    found = OmegaConf.to_container(node, resolve=True, enum_to_str=True)
+    assert isinstance(found, dict)
+    return {str(key): value for key, value in found.items()}
 
 
 def _of_experiments(names: list[str], words: Words, composer: Composer) -> Request:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from gradprom.config import Config, component
 from gradprom.data import base
 from gradprom.data.validation import hold_out
@@ -20,8 +22,8 @@ class Run:
     """A configuration made ready to be trained: its method, its identity, its study."""
 
     config: Config
-    yaml: str
-    """The composed configuration, for the record."""
+    composed: dict[str, Any]
+    """The configuration as Hydra composed it, resolved."""
     choices: dict[str, str]
     """Which file each group of the configuration was taken from."""
     overrides: list[str]
@@ -43,6 +45,11 @@ class Run:
         return digest([self.training_id, self.config.evaluation, *others])
 
     @property
+    def yaml(self) -> str:
+        """The composed configuration, for the record; to write it takes milliseconds."""
+        return OmegaConf.to_yaml(OmegaConf.create(self.composed))
+
+    @property
     def study(self) -> Study:
         """Where the record goes."""
         return Study(Path(self.config.results), self.config.study)
@@ -55,9 +62,7 @@ class Run:
     def images(self) -> base.Images:
         """The dataset, decoded; read once in a process. Without its test split where images are
         held out for validation."""
-        images = _images(_Hashable(self.config.dataset), self.study.cache)
-        share = self.config.validation
-        return hold_out(images, share) if share else images
+        return _images(_Hashable(self.config.dataset), self.study.cache, self.config.validation)
 
     @property
     def split(self) -> str:
@@ -67,7 +72,7 @@ class Run:
     def test_sets(self) -> dict[str, base.Images]:
         """The further datasets to test on, decoded, by name."""
         return {
-            options.name: _images(_Hashable(options), self.study.cache)
+            options.name: _images(_Hashable(options), self.study.cache, 0.0)
             for options in self.config.evaluate_on
         }
 
@@ -88,6 +93,8 @@ class _Hashable:
 
 
 @functools.lru_cache(maxsize=3)
-def _images(key: _Hashable, cache: Path) -> base.Images:
+def _images(key: _Hashable, cache: Path, held_out: float) -> base.Images:
+    if held_out:
+        return hold_out(_images(key, cache, 0.0), held_out)
     source = component("dataset", key.options.name).build(key.options)
     return base.load(source, cache)

@@ -14,7 +14,6 @@ from gradprom.data.loader import Batch
 from gradprom.errors import RunError
 from gradprom.files import replacing, write_text
 from gradprom.sweeps.run import Run
-from gradprom.training import evaluation
 from gradprom.training.stage import Method, Training
 
 
@@ -58,6 +57,8 @@ class ImageScores:
 def _score(
     run: Run, method: Any, images: Images, device: torch.device, split: str, suffix: str = ""
 ) -> dict[str, float]:
+    from gradprom.training import evaluation  # with pandas, which takes a while to import
+
     config, folder = run.config, run.study.run(run.id)
     setting = images, config.degradation, config.evaluation, device, split
     scores = evaluation.evaluate(method, *setting)
@@ -72,6 +73,8 @@ def validator(run: Run, device: torch.device) -> Callable[[Training], dict[str, 
 
     It works on copies of their weights, so that it cannot change the training.
     """
+    from gradprom.training import evaluation
+
     config, images = run.config, run.images()
     setting = images, config.degradation, config.evaluation, device, run.split
 

@@ -6,6 +6,7 @@ Imports neither torch nor pandas, so that the answer comes at once.
 import time
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from gradprom.sweeps import cluster
@@ -25,47 +26,60 @@ def watch(study: Study) -> None:
 
     with Live(console=Console(), auto_refresh=False, vertical_overflow="visible") as live:
         while True:
-            found = states(study)
-            live.update(Text(overview(study, found)), refresh=True)
-            if not {"queued", "running"} & set(found.values()):
+            seen = look(study)
+            live.update(Text(overview(study, seen)), refresh=True)
+            if not {"queued", "running"} & set(seen.states.values()):
                 return
             time.sleep(BETWEEN)
 
 
-def states(study: Study) -> dict[str, str]:
-    """Where each run of a study stands, by id: one of `STATES`.
+@dataclass(frozen=True)
+class Look:
+    """What one look at a study's files and at its cluster has found."""
+
+    states: dict[str, str]
+    """Where each run stands, by id: one of `STATES`.
 
     `missing` are runs that a sweep has planned, that have no record and no job. `lost` ones began
     in a job of a cluster that is gone; both are for the next sweep.
     """
-    ids = dict.fromkeys([record["id"] for record in study.records()] + list(_planned(study)))
-    jobs = cluster.jobs(study)
+    problems: list[str]
+    """A sentence for each record that is of no use."""
+    plans: list[dict[str, Any]]
+    jobs: cluster.Jobs
+
+
+def look(study: Study) -> Look:
+    """See how a study stands."""
+    records, problems = study.load()
+    plans, jobs = study.plans(), cluster.jobs(study)
+    ids = dict.fromkeys([record["id"] for record in records] + list(_planned(plans)))
     found = {run_id: cluster.state(study, run_id, jobs) for run_id in ids}
-    return {run_id: "missing" if word == "new" else word for run_id, word in found.items()}
+    states = {run_id: "missing" if word == "new" else word for run_id, word in found.items()}
+    return Look(states, problems, plans, jobs or {})
 
 
-def overview(study: Study, found: dict[str, str] | None = None) -> str:
+def overview(study: Study, seen: Look | None = None) -> str:
     """Counts, in sum and for each table, and a line for each run that has not finished."""
-    found = states(study) if found is None else found
-    problems = study.load()[1]
-    tunings = _tunings(study)
-    if not found and not problems and not tunings:
+    seen = seen or look(study)
+    found, tunings = seen.states, _tunings(study)
+    if not found and not seen.problems and not tunings:
         return f"study {study.name}: no runs in {study.folder}"
     lines = [f"study {study.name}: {_counts(found.values())}"]
     lines += [
         f"  {title}: {_counts(found[run_id] for run_id in runs)}"
-        for title, runs in _tables(study).items()
+        for title, runs in _tables(seen.plans).items()
     ]
-    labels, jobs = _planned(study), cluster.jobs(study) or {}
+    labels = _planned(seen.plans)
     for state in STATES[1:]:
         for run_id in (i for i, s in found.items() if s == state):
             record = study.record(run_id)
             label = (
                 labels.get(run_id) or " ".join((record or {}).get("overrides", [])) or "defaults"
             )
-            place = _place(study, run_id, record, state, jobs.get(run_id))
+            place = _place(study, run_id, record, state, seen.jobs.get(run_id))
             lines.append(f"  {state:<12}{run_id}  {label}{place}")
-    lines += [f"  unreadable  {problem}" for problem in problems]
+    lines += [f"  unreadable  {problem}" for problem in seen.problems]
     return "\n".join([*lines, *tunings])
 
 
@@ -75,7 +89,7 @@ def _tunings(study: Study) -> list[str]:
         Study(study.results, f"{study.name}/tune/{path.name}")
         for path in sorted(study.folder.glob("tune/*"))
     ]
-    return [f"study {each.name}: {_counts(states(each).values())}" for each in inner]
+    return [f"study {each.name}: {_counts(look(each).states.values())}" for each in inner]
 
 
 def _counts(words: Iterable[str]) -> str:
@@ -84,15 +98,15 @@ def _counts(words: Iterable[str]) -> str:
     return f"{counts.total()} run{'s' * (counts.total() != 1)}: {told}"
 
 
-def _planned(study: Study) -> dict[str, str]:
-    """Labels of the runs that the study's sweeps expect, by id."""
-    return {run["id"]: run["label"] for plan in study.plans() for run in plan["runs"]}
+def _planned(plans: list[dict[str, Any]]) -> dict[str, str]:
+    """Labels of the runs that sweeps expect, by id."""
+    return {run["id"]: run["label"] for plan in plans for run in plan["runs"]}
 
 
-def _tables(study: Study) -> dict[str, list[str]]:
-    """The runs of each table that sweeps of the study asked for, by its title."""
+def _tables(plans: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """The runs of each table that sweeps asked for, by its title."""
     found: dict[str, dict[str, None]] = {}
-    for plan in study.plans():
+    for plan in plans:
         for title, runs in plan.get("tables", {}).items():
             found.setdefault(title, {}).update(dict.fromkeys(runs))
     return {title: list(runs) for title, runs in found.items()}

@@ -12,6 +12,7 @@ from gradprom import config
 from gradprom.errors import ConfigError, RunError
 from gradprom.files import DamagedFile, load_state
 from gradprom.sweeps.records import Study
+from gradprom.sweeps.request import plain
 from gradprom.sweeps.run import Run
 from gradprom.sweeps.scoring import restore
 from gradprom.training.stage import Method
@@ -30,8 +31,7 @@ def load_run(study: Study, prefix: str) -> Run:
     node = read_config(study.run(record["id"]) / "config.yaml")
     # where the folder of results is called today, and not when the run was trained
     node.results, node.study = str(study.results), study.name
-    yaml = OmegaConf.to_yaml(node, resolve=True)
-    return Run(typed(node), yaml, record["choices"], record["overrides"])
+    return Run(typed(node), plain(node), record["choices"], record["overrides"])
 
 
 def restored_method(run: Run, record: dict[str, Any], device: torch.device) -> Method:

@@ -125,10 +125,16 @@ class Applicant:
 
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Hold a folder's lease until the block ends, once others have let go of it."""
+def alone(folder: Path, waiting: str = "") -> Iterator[None]:
+    """Hold a folder's lease until the block ends, once others have let go of it.
+
+    `waiting` is printed if that takes a while.
+    """
     applicant = Applicant(folder)
     while (lease := applicant.try_acquire()) is None:
+        if waiting:
+            print(waiting, flush=True)
+            waiting = ""
         interruption.obey()
         time.sleep(POLL)
     with lease.kept():

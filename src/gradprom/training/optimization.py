@@ -1,11 +1,26 @@
 """Adam with a schedule, and the skip of updates that are not finite."""
 
 from collections.abc import Iterable
+from inspect import unwrap
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+
+
+class _Adam(torch.optim.Adam):
+    """torch's own, without what wraps its methods for the sake of torch.compile.
+
+    The wrappers import torch's compiler, which takes as long as torch itself, only to be left out
+    of what it compiles.
+    """
+
+    add_param_group = unwrap(torch.optim.Adam.add_param_group)
+    state_dict = unwrap(torch.optim.Adam.state_dict)
+    load_state_dict = unwrap(torch.optim.Adam.load_state_dict)
+    zero_grad = unwrap(torch.optim.Adam.zero_grad)
+    step = torch.no_grad()(unwrap(torch.optim.Adam.step))
 
 
 class Optimizer:
@@ -25,7 +40,7 @@ class Optimizer:
 
     def __init__(self, parameters: Iterable[Tensor], lr: float, schedule: str, steps: int):
         self.parameters = [p for p in parameters if p.requires_grad]
-        self.adam = torch.optim.Adam(self.parameters, lr=lr, fused=True)
+        self.adam = _Adam(self.parameters, lr=lr, fused=True)
         self.schedule: LRScheduler = LambdaLR(self.adam, lambda step: 1.0)
         if schedule == "onecycle" and steps > 0:
             # one step more than are taken, so that the last one still learns

@@ -6,7 +6,6 @@ and only this process tells Optuna of it: a job that outlives this process is ta
 
 import csv
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -25,7 +24,7 @@ from gradprom.sweeps.expansion import Words
 from gradprom.sweeps.rehearsal import rehearse
 from gradprom.sweeps.run import Run
 from gradprom.sweeps.submission import TakenAway
-from gradprom.training.lease import Applicant, Lease
+from gradprom.training.lease import alone
 from gradprom.tuning import report
 from gradprom.tuning import study as studies
 from gradprom.tuning import tuning as tunings
@@ -34,8 +33,7 @@ from gradprom.tuning.tuning import Tuning
 
 LOST = 3
 """How often a trial's job may end before its run has, until the trial counts as failed."""
-POLL = 1.0
-"""Seconds between two looks while another process works on the same tuning."""
+WAITING = "another process works on this tuning; its end is waited for"
 
 
 def tune(arguments: Words, composer: Composer, launcher: Launcher) -> None:
@@ -54,7 +52,7 @@ def tune(arguments: Words, composer: Composer, launcher: Launcher) -> None:
     sys.stdout.flush()
     with one_sentence():
         try:
-            with _alone(tuning).kept():
+            with alone(tuning.study.folder / "lease", WAITING):
                 told = {"words": tuning.words, "metric": tuning.options.metric}
                 study = studies.create(tuning.study.folder, told)
                 Search(tuning, study, launcher).go_on()
@@ -97,17 +95,6 @@ def _values(values: Any) -> str:
         return "|".join(map(str, values.choices))
     step = f" by {values.step}" if values.step not in (None, 1) else ""
     return f"{values.low:g} to {values.high:g}{step}{' (log)' if values.log else ''}"
-
-
-def _alone(tuning: Tuning) -> Lease:
-    """The right to work on a tuning, waited for while another process has it."""
-    applicant, told = Applicant(tuning.study.folder / "lease"), False
-    while (lease := applicant.try_acquire()) is None:
-        if not told:
-            print("another process works on this tuning; its end is waited for", flush=True)
-        told = True
-        time.sleep(POLL)
-    return lease
 
 
 class Search:

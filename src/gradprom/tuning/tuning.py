@@ -17,6 +17,7 @@ from gradprom.sweeps.request import make_run
 from gradprom.sweeps.run import Run
 from gradprom.sweeps.submission import Manner
 from gradprom.tuning import space as spaces
+from gradprom.tuning import top
 from gradprom.tuning.space import Params, Space
 
 
@@ -54,7 +55,7 @@ class Tuning:
     @property
     def words(self) -> Words:
         """The base configuration as one would train it."""
-        return [word for word in self.fixed if _top(word) != "tune"]
+        return [word for word in self.fixed if top(word) != "tune"]
 
     def job(self, number: int, params: Params) -> Words:
         """A trial's run as it would be typed."""
@@ -65,11 +66,6 @@ class Tuning:
         """A trial's run; ConfigError if its parameters do not go together."""
         label = [f"trial {number}:", *(f"{key}={short(v)}" for key, v in params.items())]
         return make_run(*self.composer(self.job(number, params)), label)
-
-
-def asked(arguments: Words) -> bool:
-    """Whether some words of a sweep ask for a tuning."""
-    return any(_top(word) == "tune" for word in arguments)
 
 
 def read(arguments: Words, composer: Composer) -> Tuning:
@@ -92,7 +88,7 @@ def read(arguments: Words, composer: Composer) -> Tuning:
     swept = {key: word.split("=", 1)[1] for key, word, several in typed if several}
     if "tune" in swept:
         raise ConfigError(f"tune={swept['tune']}: one tuning at a time")
-    fixed = [word for _, word, several in typed if not several and _top(word) != "sweep"]
+    fixed = [word for _, word, several in typed if not several and top(word) != "sweep"]
     node, choices = composer([word for _, word, several in typed if not several])
     options = _options(node, choices.get("tune"))
     free = {key: text for key, text in options.space.items() if key not in {t[0] for t in typed}}
@@ -150,11 +146,6 @@ def _options(node: DictConfig, name: str | None) -> Tune:
 def _held_out(tune: Tune) -> str:
     """The word that has a run scored on the validation split."""
     return f"validation={tune.validation}"
-
-
-def _top(word: str) -> str:
-    """`tune` of `tune=lambda`, `+tune.trials=3`."""
-    return word.lstrip("+~").split("=")[0].split(".")[0]
 
 
 def _check_metric(metric: str, configs: list[Config]) -> None:
