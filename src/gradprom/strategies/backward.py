@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -47,8 +48,9 @@ def backward(
     reduce: takes gradients stacked as [rows, parameters] and returns them averaged over the
         data-parallel ranks. Called on θ's before the decision, so that all ranks decide alike, and
         on φ's. All ranks must build the same graph.
-    probe: take the inner products, for the log, even if the strategy does not compare; the training
-        gradient stays the same in every bit.
+    probe: take the inner products, for the log, even if the strategy does not compare; and where it
+        compares by `scope`, what all of θ would decide. The training gradient stays the same in
+        every bit.
 
     Never waits for the device. The graphs are used up, as `loss.backward()` leaves them. Raises
     ValueError, before any `.grad` has changed, if `shared`, `scope` or `cut` is not as described
@@ -56,7 +58,7 @@ def backward(
     """
     theta = flat_theta(shared, strategy.granularity)
     measured = theta if scope is None else flat_scope(scope, theta, strategy.granularity)
-    step = _Step(strategy, theta, measured, reduce, strategy.compares or probe)
+    step = _Step(strategy, theta, measured, reduce, probe)
     kept = losses if strategy.has_auxiliary or probe else losses[:1]
     found, own = back_from_losses(kept, theta, cut, strategy.learns)
     found += [[None] * len(found[0])] * (len(losses) - len(kept))
@@ -79,31 +81,46 @@ class _Step:
     theta: Flat
     measured: Flat
     reduce: Reduce | None
-    measures: bool
+    probe: bool
+
+    @property
+    def measures(self) -> bool:
+        return self.strategy.compares or self.probe
+
+    @property
+    def also_overall(self) -> bool:
+        """Are the gradients over all of θ looked at beside those that decide?"""
+        return self.probe and self.strategy.compares and self.measured is not self.theta
 
     def averaged(self, rows: list[Tensor]) -> list[Tensor]:
         """The rows [P], averaged over the ranks."""
         return rows if self.reduce is None else list(self.reduce(torch.stack(rows)))
 
-    def decision(self, rows: list[Tensor], count: int) -> Decision:
-        """The weights of `count` losses, from their gradients over `measured` if there are any."""
-        gram = _inner_products(rows, self.measured.layers) if self.measures else None
+    def decision(self, rows: list[Tensor], onto: Flat, count: int) -> Decision:
+        """The weights of `count` losses, by their gradients over `onto`, θ or a part of it."""
+        seen = rows
+        if onto is not self.measured:
+            seen = [onto.part(row, self.measured.parameters) for row in rows]
+        gram = _inner_products(seen, self.measured.layers) if self.measures else None
         if self.strategy.compares and gram is not None:
             given = gram
         else:
             # A probe must not reach the weights; NaN betrays a strategy that reads it after all.
             kind, place = _accumulator(self.theta.dtype), self.theta.parameters[0].device
             given = torch.full((count, count), math.nan, dtype=kind, device=place)
-        return Decision(self.strategy.weights(given), gram, self.strategy.lam)
+        overall = self._overall(rows) if self.also_overall else None
+        return Decision(self.strategy.weights(given), gram, self.strategy.lam, overall)
+
+    def _overall(self, rows: list[Tensor]) -> Decision:
+        """What the gradients over all of θ would decide, by a strategy that forgets it again."""
+        gram = _inner_products(rows, self.theta.layers)
+        return Decision(copy.deepcopy(self.strategy).weights(gram), gram, self.strategy.lam)
 
 
 def _without_cut(step: _Step, found: list[Gradients]) -> tuple[Tensor, Decision]:
     """θ's gradient [P] from each loss's gradients over θ."""
     rows = step.averaged([step.theta.row(gradients) for gradients in found])
-    seen = rows
-    if step.measured is not step.theta:
-        seen = [step.theta.part(row, step.measured.parameters) for row in rows]
-    decision = step.decision(seen, len(rows))
+    decision = step.decision(rows, step.theta, len(rows))
     return _weighted_by_layer(rows, decision.weights, step.theta.layers), decision
 
 
@@ -113,10 +130,11 @@ def _through_cut(step: _Step, cut: Tensor, cotangents: Gradients) -> tuple[Tenso
     Weights first and one pass, unless all gradients over θ are there for the comparison anyway.
     """
     rows_serve = step.strategy.compares and step.measured is step.theta
+    onto = step.theta if step.also_overall else step.measured
     rows: list[Tensor] = []
     if step.measures:
-        rows = step.averaged(_pulled_back(cut, cotangents, step.measured, keep=not rows_serve))
-    decision = step.decision(rows, len(cotangents))
+        rows = step.averaged(_pulled_back(cut, cotangents, onto, keep=not rows_serve))
+    decision = step.decision(rows, onto, len(cotangents))
     if rows_serve:
         return _weighted_by_layer(rows, decision.weights, step.theta.layers), decision
     there = [torch.zeros_like(cut) if c is None else c for c in cotangents]
