@@ -365,6 +365,42 @@ def test_scope_decides_for_all_of_theta(cut):
 
 
 @with_and_without_cut
+def test_a_probe_beside_a_scope_tells_what_all_of_theta_would_decide(cut):
+    agreed = 0
+    for seed in range(12):
+        case = Case(seed=seed, tasks=2)
+        scope = [*case.enhancer.body[1].parameters()]
+        rows, _ = case.oracle()
+        is_open = (rows[1:] @ rows[0] >= 0).double()
+        _, decision = case.run(GradProm(lam=LAM), cut, scope=scope, probe=True)
+        close(decision.overall.gram, rows @ rows.mT)
+        assert torch.equal(decision.overall.gate, is_open)
+        agreed += int((decision.gate == is_open).sum())
+        assert case.run(GradProm(lam=LAM), cut, scope=scope)[1].overall is None
+        assert case.run(GradProm(lam=LAM), cut, probe=True)[1].overall is None
+    assert 0 < agreed < 24
+
+
+class Counting(Project):
+    """Remembers how often it has decided, and weighs by that."""
+
+    decided = 0
+
+    def weights(self, gram: Tensor) -> Tensor:
+        self.decided += 1
+        return super().weights(gram) * self.decided
+
+
+@with_and_without_cut
+def test_a_probe_beside_a_scope_leaves_no_trace_in_the_strategys_state(cut):
+    case, strategy = Case(), Counting(lam=LAM)
+    losses, enhanced = case.losses()
+    scope, where = case.theta[-1:], enhanced if cut else None
+    backward(losses, case.theta, strategy, cut=where, scope=scope, probe=True)
+    assert strategy.decided == 1
+
+
+@with_and_without_cut
 @pytest.mark.parametrize("strategy", [Joint(lam=LAM), GradProm(lam=LAM), Frozen(lam=LAM)], ids=str)
 def test_ranks_decide_on_their_averaged_gradients(strategy, cut):
     """Two ranks in turn: what the other one sends is recorded first, then averaged in."""
@@ -396,13 +432,15 @@ def test_ranks_decide_on_their_averaged_gradients(strategy, cut):
 
 @with_and_without_cut
 def test_ranks_decide_alike_with_a_scope_and_a_probe(cut):
-    """What is averaged: the gradients that decide, θ's own, φ's; each exactly once."""
+    """What is averaged: the gradients that are compared, θ's own, φ's; each exactly once."""
     case = Case()
     last = [*case.enhancer.body[-1].parameters()]
     theta, scope = sum(p.numel() for p in case.theta), sum(p.numel() for p in last)
     phi = sum(p.numel() for p in case.phi)
     shapes: list[tuple[int, ...]] = []
-    for strategy in (GradProm(), Joint()):
+    # a probe of a strategy that compares looks at all of θ as well
+    for strategy, compared in ((GradProm(), theta), (Joint(), scope)):
+        shapes.clear()
         case.run(
             strategy,
             cut,
@@ -410,8 +448,8 @@ def test_ranks_decide_alike_with_a_scope_and_a_probe(cut):
             probe=True,
             reduce=lambda stack: shapes.append(tuple(stack.shape)) or stack,
         )
-    once = [(2, scope), (1, theta), (1, phi)] if cut else [(2, theta), (1, phi)]
-    assert shapes == once * 2
+        once = [(2, compared), (1, theta), (1, phi)] if cut else [(2, theta), (1, phi)]
+        assert shapes == once
 
 
 def test_gradients_accumulate_like_torchs():
@@ -655,6 +693,7 @@ class Counted(nn.Module):
         (PCGrad(), {}, 1, 2),
         (MGDA(), {}, 1, 2),
         (GradProm(), {"scope": "last"}, 1, 1),
+        (GradProm(), {"scope": "last", "probe": True}, 1, 3),
         (Joint(), {"scope": "last"}, 1, 1),
         (Joint(), {"probe": True}, 1, 3),
         (Joint(), {"probe": True, "scope": "last"}, 1, 1),

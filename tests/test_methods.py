@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gradprom import metrics
-from gradprom.config import Config
+from gradprom.config import Config, component
 from gradprom.data.loader import Batch, Loader, test_batches
 from gradprom.errors import RunError
 from gradprom.methods import recognition
 from gradprom.methods.recognizer import Recognizer
 from gradprom.methods.task_driven import EnhancerTraining, TaskDriven
 from gradprom.randomness import stream
+from gradprom.strategies import layers
 from gradprom.training import engine
 from gradprom.training.stage import Stage
 from gradprom.training.store import StageStore
@@ -116,6 +117,8 @@ class Oracle:
         self.recognizers = {name: copy.deepcopy(net) for name, net in of.recognizers.items()}
         for recognizer in self.recognizers.values():
             recognizer.requires_grad_(True)
+        # of whose gradients the gate is decided
+        self.deciding = 2 if getattr(made.strategy, "gate_on", "all") == "last" else 0
         self.theta = HandAdam(list(self.enhancer.parameters()), LR)
         self.phi = {
             name: HandAdam(list(net.parameters()), COUPLED_LR)
@@ -148,13 +151,17 @@ class Oracle:
             found = torch.autograd.grad(loss, [*theta, *phi], retain_graph=True)
             own, theirs = found[: len(theta)], list(found[len(theta) :])
             inner = sum(float((g * h).sum()) for g, h in zip(main_gradients, own, strict=True))
-            is_open = self.strategy != "gradprom" or inner >= 0
+            deciding = zip(main_gradients[-self.deciding :], own[-self.deciding :], strict=True)
+            agreement = sum(float((g * h).sum()) for g, h in deciding)
+            is_open = self.strategy != "gradprom" or agreement >= 0
             self.gates.append(is_open)
             if is_open:
                 total = [g + LAM * h for g, h in zip(total, own, strict=True)]
             norm = math.sqrt(sum(float((g * g).sum()) for g in own))
             logs |= {f"loss_{task}": float(loss.detach()), f"gate_{task}": float(is_open)}
             logs |= {f"cosine_{task}": inner / norm / length, f"ratio_{task}": LAM * norm / length}
+            if self.deciding:
+                logs[f"agree_{task}"] = float(is_open == (inner >= 0))
             steps.append((self.phi[task], theirs))
         self.theta.step(total)
         for adam, gradients in steps if self.strategy != "frozen" else []:
@@ -164,7 +171,7 @@ class Oracle:
 
 SETUPS = [
     (strategy, supervision, auxiliary)
-    for strategy in ("joint", "frozen", "gradprom")
+    for strategy in ("joint", "frozen", "gradprom", "gradprom strategy.gate_on=last")
     for supervision in ("supervised", "unsupervised")
     for auxiliary in ("diagnosis", "segmentation", "multitask")
 ]
@@ -175,7 +182,8 @@ def test_coupled_steps_are_those_of_equation_6(
     strategy: str, supervision: str, auxiliary: str
 ) -> None:
     """Parameters, BatchNorm statistics and what is logged, over steps with Adam's memory."""
-    words = [f"strategy={strategy}", f"supervision={supervision}", f"auxiliary={auxiliary}"]
+    words = [*f"strategy={strategy}".split(), f"supervision={supervision}"]
+    words += [f"auxiliary={auxiliary}"]
     made = config(*words)
     trained = training(made)
     oracle = Oracle(made, trained)
@@ -194,22 +202,29 @@ def test_coupled_steps_are_those_of_equation_6(
 
 def test_the_gates_of_the_oracle_open_and_close() -> None:
     """Otherwise the test above would not tell gradprom from joint."""
-    gates = []
-    for words in (["auxiliary=multitask"], ["auxiliary=multitask", "supervision=unsupervised"]):
-        made = config("strategy=gradprom", *words)
-        oracle = Oracle(made, training(made))
-        for number in range(6):
-            oracle.step(batch(number))
-        gates += oracle.gates
-    assert {True, False} == set(gates)
+    for gate_on in ("all", "last"):
+        gates, agreed = [], []
+        for supervision in ("supervised", "unsupervised"):
+            words = [f"strategy.gate_on={gate_on}", f"supervision={supervision}"]
+            made = config("strategy=gradprom", "auxiliary=multitask", *words)
+            oracle = Oracle(made, training(made))
+            for number in range(6):
+                told = oracle.step(batch(number))
+                agreed += [value for key, value in told.items() if key.startswith("agree_")]
+            gates += oracle.gates
+        assert {True, False} == set(gates)
+        assert set(agreed) == ({0.0, 1.0} if gate_on == "last" else set())
 
 
-@pytest.mark.parametrize("strategy", ["joint", "frozen", "gradprom", "random_gate", "mainstream"])
+STRATEGIES = ["joint", "frozen", "gradprom", "random_gate", "mainstream"]
+
+
+@pytest.mark.parametrize("strategy", [*STRATEGIES, "gradprom strategy.gate_on=last"])
 def test_a_probe_changes_no_bit(strategy: str) -> None:
     left = []
     for probe in (False, True):
         # made anew: a random gate has a state
-        trained = training(config(f"strategy={strategy}", "auxiliary=multitask"))
+        trained = training(config(*f"strategy={strategy}".split(), "auxiliary=multitask"))
         for number in range(3):
             trained.update(batch(number), probe=probe)
         left.append(state(trained.enhancer, *trained.recognizers.values()))
@@ -227,6 +242,35 @@ def test_what_is_logged() -> None:
     trained = training(config("strategy=gradprom", "supervision=unsupervised"))
     # the clean image is looked at anyway: its accuracy shows a target that drifts
     assert "clean_accuracy_diagnosis" in trained.update(batch(0), probe=False)
+
+
+def test_what_is_logged_of_a_gate_on_the_last_layer() -> None:
+    """What all of θ would have decided, where a probe looks at it."""
+    trained = training(config("strategy=gradprom", "strategy.gate_on=last"))
+    plain, probed = (set(trained.update(batch(0), probe=probe)) for probe in (False, True))
+    assert plain == {"loss_main", "psnr", "finite", "loss_diagnosis", "gate_diagnosis"}
+    seen = ("clean_accuracy", "cosine", "ratio", "agree")
+    assert probed - plain == {f"{kind}_diagnosis" for kind in seen}
+
+
+BACKBONES = sorted(p.stem for p in (small_runs.CONF / "backbone").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+@pytest.mark.parametrize("name", BACKBONES)
+def test_the_last_layer_is_what_an_enhancer_ends_with(name: str, scale: int) -> None:
+    """The last that its forward pass goes through of those that have parameters."""
+    backbone = small_runs.make(Path("results"), f"backbone={name}", "pretrained=false").config
+    build = component("backbone", backbone.backbone.name).build
+    enhancer = build(backbone.backbone, 1, scale).eval()
+    passed: list[nn.Module] = []
+    for module in enhancer.modules():
+        module.register_forward_hook(lambda module, *_: passed.append(module))
+    enhanced = enhancer(torch.rand(1, 1, 32, 32))
+    owners = [m for m in passed if [*m.parameters(recurse=False)]]
+    last = layers(enhancer)[-1]
+    assert [id(p) for p in last] == [id(p) for p in owners[-1].parameters()]
+    assert owners[-1].weight.shape[0] == enhanced.shape[1]
 
 
 def test_the_logged_psnr_is_the_batchs() -> None:

@@ -171,6 +171,12 @@ def test_state_of_another_strategy_is_refused():
         (RandomGate, {"rate": -0.5}, r"rate must be between 0 and 1, got -0\.5"),
         (RandomGate, {"seed": -1}, "seed must be >= 0, got -1"),
         (GradProm, {"gate": "soft"}, "gate must be one of hard, cosine, got 'soft'"),
+        (GradProm, {"gate_on": "tail"}, "gate_on must be one of all, last, got 'tail'"),
+        (
+            GradProm,
+            {"gate_on": "last", "granularity": "layer"},
+            "gate_on 'last' needs granularity 'whole', got 'layer'",
+        ),
         (GradProm, {"granularity": "row"}, "granularity must be one of whole, layer, got 'row'"),
     ],
 )

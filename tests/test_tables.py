@@ -223,6 +223,7 @@ def test_rows_never_mix_configurations(key: str, value: Any, told: str) -> None:
         ("config__results", "elsewhere"),
         ("config__logger", "tensorboard"),
         ("config__facts__channels", 1),
+        ("config__strategy__gate_on", "all"),  # which older records do not say
     ],
 )
 def test_what_cannot_change_a_result_divides_no_row(key: str, value: Any) -> None:

@@ -18,6 +18,7 @@ from PIL import Image
 from gradprom import metrics
 from gradprom.degradations import degrade_for_evaluation
 from gradprom.errors import ConfigError
+from gradprom.reports.rebuilt import score
 from gradprom.sweeps import identities, request, stored
 from gradprom.sweeps import plan as plans
 from gradprom.sweeps.execution import execute
@@ -45,6 +46,20 @@ def test_the_plan_counts_cells_runs_and_epochs(swept: Path) -> None:
     # a seed: 4 epochs of the benchmark, 2 each of recognizer, warm-up and 7 × coupled;
     # alone: 4 + (2 + 2) of Benchmark-i + 6 × (2 + 2 + 2)
     assert "44 epochs instead of 88" in text
+
+
+def test_a_gate_on_the_last_layer_is_shown_with_its_agreement(tmp_path: Path) -> None:
+    words = ("-m", "experiment=gate_on", "profile=demo", "dataset=phantom", "seed=0", "lam=0.01")
+    code, text = running.run(tmp_path, *words)
+    assert code == 0 and "2 of 2 cells, 2 distinct runs" in text, text
+    study = running.study(tmp_path)
+    found = {record["config"]["strategy"]["gate_on"]: record for record in study.records()}
+    history = pd.read_csv(study.run(found["last"]["id"]) / "history.csv")
+    agreed = history[history.stage == "coupled"].agree_diagnosis
+    assert agreed.isin([0, 1]).all() and score(found["last"], "agree") == agreed.mean()
+    assert score(found["all"], "agree") is None
+    [line] = [one for one in text.splitlines() if "GradProm, last layer" in one]
+    assert line.split()[-1] == f"{agreed.mean():.3f}"
 
 
 def test_each_cell_is_trained_once_and_typed_again_nothing_is(swept: Path) -> None:

@@ -169,6 +169,8 @@ class EnhancerTraining:
         self.enhancer, self.recognizers, self.strategy = enhancer, recognizers, strategy
         self.supervised = config.supervision == "supervised"
         self.shared = strategies.layers(enhancer)
+        # an enhancer ends, and so its modules do, with the convolution that makes the image
+        self.scope = self.shared[-1] if strategy.gate_on == "last" else None
         enhancer.train()
         for recognizer in recognizers.values():
             recognizer.requires_grad_(strategy.learns).train(strategy.learns)
@@ -202,7 +204,7 @@ class EnhancerTraining:
         losses = [main, *auxiliary.values()]
         reduce = distributed.average if distributed.ranks() > 1 else None
         decision = strategies.backward(
-            losses, self.shared, self.strategy, cut=enhanced, reduce=reduce, probe=probe
+            losses, self.shared, self.strategy, enhanced, self.scope, reduce, probe
         )
         # averages alike, so that what is not finite on one rank is so on all
         main, *rest = distributed.average(torch.stack(losses).detach())
@@ -213,7 +215,8 @@ class EnhancerTraining:
         logs |= {"loss_main": main, "psnr": -10 * main.log10(), "finite": finite}
         for index, task in enumerate(auxiliary):
             logs[f"loss_{task}"] = rest[index]
-            logs |= {f"{key}_{task}": value for key, value in _decided(decision, index).items()}
+            told = _decided(decision, index, scoped=self.scope is not None)
+            logs |= {f"{key}_{task}": value for key, value in told.items()}
         return logs
 
     def state_dict(self) -> dict[str, Any]:
@@ -245,9 +248,12 @@ class WarmUp(EnhancerTraining):
         return {**super().artefact(), "optimizer": self.optimizers["enhancer"].state_dict()}
 
 
-def _decided(decision: strategies.Decision, index: int) -> dict[str, Tensor]:
-    """What the strategy saw and did about one auxiliary loss."""
+def _decided(decision: strategies.Decision, index: int, scoped: bool) -> dict[str, Tensor]:
+    """What the strategy did about one auxiliary loss, and what there was to see over all of θ."""
     logs = {"gate": decision.gate[index]}
-    if decision.gram is not None:
-        logs |= {"cosine": decision.cosine[index], "ratio": decision.ratio[index]}
+    overall = decision.overall if scoped else decision
+    if overall is not None and overall.gram is not None:
+        logs |= {"cosine": overall.cosine[index], "ratio": overall.ratio[index]}
+        if scoped:
+            logs["agree"] = (overall.gate[index] == logs["gate"]).float()
     return logs

@@ -15,7 +15,7 @@ from gradprom.sweeps.experiments import Column, Experiment, Row
 
 Record = dict[str, Any]
 
-DIGITS = {"psnr": 3, "ssim": 3, "accuracy": 3, "miou": 3, "ratio": 4, "gate": 2}
+DIGITS = {"psnr": 3, "ssim": 3, "accuracy": 3, "miou": 3, "ratio": 4, "gate": 2, "agree": 3}
 RANKED = ("psnr", "ssim", "accuracy", "miou")
 """Metrics of which more is better."""
 LONGEST = 100
@@ -161,7 +161,7 @@ def score(record: Record, metric: str, test_set: str = "") -> float | None:
     """One number of a record; None where it has not got it."""
     if record["status"] != "finished":
         return None
-    if metric in ("ratio", "gate"):
+    if metric in ("ratio", "gate", "agree"):
         found = [v for k, v in record["training"].items() if k.startswith(f"{metric}_")]
         return sum(found) / len(found) if found else None
     metrics = record["metrics"]

@@ -173,7 +173,7 @@ def _column(record: Record) -> str:
     return title(record["config"]["degradation"])
 
 
-_YOUNGER = {"validation": 0.0}
+_YOUNGER = {"validation": 0.0, "strategy.gate_on": "all"}
 """Keys that are younger than stored records, with the value that those would have."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from torch.autograd import grad
 
 from gradprom.strategies.base import Strategy
 from gradprom.strategies.decision import Decision
-from gradprom.strategies.flat import Flat, Gradients, add_to_grad, flat_scope, flat_theta
+from gradprom.strategies.flat import Flat, Gradients, Row, add_to_grad, flat_scope, flat_theta
 from gradprom.strategies.graph import back_from_losses
 
 Reduce = Callable[[Tensor], Tensor]
@@ -47,8 +48,9 @@ def backward(
     reduce: takes gradients stacked as [rows, parameters] and returns them averaged over the
         data-parallel ranks. Called on θ's before the decision, so that all ranks decide alike, and
         on φ's. All ranks must build the same graph.
-    probe: take the inner products, for the log, even if the strategy does not compare; the training
-        gradient stays the same in every bit.
+    probe: take the inner products, for the log, even if the strategy does not compare; and where it
+        compares by `scope`, what all of θ would decide. The training gradient stays the same in
+        every bit.
 
     Never waits for the device. The graphs are used up, as `loss.backward()` leaves them. Raises
     ValueError, before any `.grad` has changed, if `shared`, `scope` or `cut` is not as described
@@ -56,7 +58,7 @@ def backward(
     """
     theta = flat_theta(shared, strategy.granularity)
     measured = theta if scope is None else flat_scope(scope, theta, strategy.granularity)
-    step = _Step(strategy, theta, measured, reduce, strategy.compares or probe)
+    step = _Step(strategy, theta, measured, reduce, probe)
     kept = losses if strategy.has_auxiliary or probe else losses[:1]
     found, own = back_from_losses(kept, theta, cut, strategy.learns)
     found += [[None] * len(found[0])] * (len(losses) - len(kept))
@@ -79,66 +81,83 @@ class _Step:
     theta: Flat
     measured: Flat
     reduce: Reduce | None
-    measures: bool
+    probe: bool
 
-    def averaged(self, rows: list[Tensor]) -> list[Tensor]:
-        """The rows [P], averaged over the ranks."""
-        return rows if self.reduce is None else list(self.reduce(torch.stack(rows)))
+    @property
+    def measures(self) -> bool:
+        return self.strategy.compares or self.probe
 
-    def decision(self, rows: list[Tensor], count: int) -> Decision:
-        """The weights of `count` losses, from their gradients over `measured` if there are any."""
-        gram = _inner_products(rows, self.measured.layers) if self.measures else None
+    @property
+    def also_overall(self) -> bool:
+        """Are the gradients over all of θ looked at beside those that decide?"""
+        return self.probe and self.strategy.compares and self.measured is not self.theta
+
+    def averaged(self, rows: list[Row], onto: Flat) -> list[Row]:
+        """The rows, averaged over the ranks."""
+        return rows if self.reduce is None else onto.averaged(rows, self.reduce)
+
+    def decision(self, rows: list[Row], onto: Flat, count: int) -> Decision:
+        """The weights of `count` losses, by their gradients over `onto`, θ or a part of it."""
+        seen = rows
+        if onto is not self.measured:
+            every = [onto.gradients(row) for row in rows]
+            seen = [self.measured.row([g[p] for p in self.measured.parameters]) for g in every]
+        gram = _inner_products(seen, self.measured.layers) if self.measures else None
         if self.strategy.compares and gram is not None:
             given = gram
         else:
             # A probe must not reach the weights; NaN betrays a strategy that reads it after all.
             kind, place = _accumulator(self.theta.dtype), self.theta.parameters[0].device
             given = torch.full((count, count), math.nan, dtype=kind, device=place)
-        return Decision(self.strategy.weights(given), gram, self.strategy.lam)
+        overall = self._overall(rows) if self.also_overall else None
+        return Decision(self.strategy.weights(given), gram, self.strategy.lam, overall)
+
+    def _overall(self, rows: list[Row]) -> Decision:
+        """What the gradients over all of θ would decide, by a strategy that forgets it again."""
+        gram = _inner_products(rows, self.theta.layers)
+        return Decision(copy.deepcopy(self.strategy).weights(gram), gram, self.strategy.lam)
 
 
-def _without_cut(step: _Step, found: list[Gradients]) -> tuple[Tensor, Decision]:
-    """θ's gradient [P] from each loss's gradients over θ."""
-    rows = step.averaged([step.theta.row(gradients) for gradients in found])
-    seen = rows
-    if step.measured is not step.theta:
-        seen = [step.theta.part(row, step.measured.parameters) for row in rows]
-    decision = step.decision(seen, len(rows))
+def _without_cut(step: _Step, found: list[Gradients]) -> tuple[Row, Decision]:
+    """θ's gradient from each loss's gradients over θ."""
+    rows = step.averaged([step.theta.row(gradients) for gradients in found], step.theta)
+    decision = step.decision(rows, step.theta, len(rows))
     return _weighted_by_layer(rows, decision.weights, step.theta.layers), decision
 
 
-def _through_cut(step: _Step, cut: Tensor, cotangents: Gradients) -> tuple[Tensor, Decision]:
-    """θ's gradient [P] from each loss's gradient at the cut.
+def _through_cut(step: _Step, cut: Tensor, cotangents: Gradients) -> tuple[Row, Decision]:
+    """θ's gradient from each loss's gradient at the cut.
 
     Weights first and one pass, unless all gradients over θ are there for the comparison anyway.
     """
     rows_serve = step.strategy.compares and step.measured is step.theta
-    rows: list[Tensor] = []
+    onto = step.theta if step.also_overall else step.measured
+    rows: list[Row] = []
     if step.measures:
-        rows = step.averaged(_pulled_back(cut, cotangents, step.measured, keep=not rows_serve))
-    decision = step.decision(rows, len(cotangents))
+        rows = step.averaged(_pulled_back(cut, cotangents, onto, keep=not rows_serve), onto)
+    decision = step.decision(rows, onto, len(cotangents))
     if rows_serve:
         return _weighted_by_layer(rows, decision.weights, step.theta.layers), decision
     there = [torch.zeros_like(cut) if c is None else c for c in cotangents]
     merged = _weighted(there, decision.weights)
-    return step.averaged(_pulled_back(cut, [merged], step.theta, keep=False))[0], decision
+    rows = _pulled_back(cut, [merged], step.theta, keep=False)
+    return step.averaged(rows, step.theta)[0], decision
 
 
-def _pulled_back(cut: Tensor, cotangents: Gradients, onto: Flat, keep: bool) -> list[Tensor]:
+def _pulled_back(cut: Tensor, cotangents: Gradients, onto: Flat, keep: bool) -> list[Row]:
     """One vector-Jacobian product through the enhancer for each cotangent; None gives zeros.
 
     The last one frees the enhancer's graph unless it is to be kept.
     """
     last = max((k for k, c in enumerate(cotangents) if c is not None), default=-1)
-    rows = []
-    for k, cotangent in enumerate(cotangents):
-        gradients: Gradients = [None] * len(onto.parameters)
-        if cotangent is not None:
-            gradients = grad(
-                cut, onto.parameters, cotangent, retain_graph=keep or k < last, allow_unused=True
-            )
-        rows.append(onto.row(gradients))
-    return rows
+
+    def pulled(k: int, cotangent: Tensor | None) -> Gradients:
+        if cotangent is None:
+            return [None] * len(onto.parameters)
+        kept = keep or k < last
+        return grad(cut, onto.parameters, cotangent, retain_graph=kept, allow_unused=True)
+
+    return [onto.row(pulled(k, cotangent)) for k, cotangent in enumerate(cotangents)]
 
 
 def _accumulator(dtype: torch.dtype) -> torch.dtype:
@@ -146,32 +165,29 @@ def _accumulator(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-def _inner_products(rows: list[Tensor], layers: list[int]) -> Tensor:
-    """[K, K], or [layers, K, K] where there are several, of rows [P] laid out by layer.
+def _inner_products(rows: list[Row], layers: list[int]) -> Tensor:
+    """[K, K], or [layers, K, K] where there are several, of rows with so many pieces a layer.
 
     Products and sums rather than matmul: that may round its factors to TF32.
     """
-    rows = [row.to(_accumulator(row.dtype)) for row in rows]
     size = range(len(rows))
-    inner = {
-        (i, j): torch.stack([piece.sum() for piece in (rows[i] * rows[j]).split(layers)])
-        for i in size
-        for j in size
-        if i <= j
-    }
-    by_row = [torch.stack([inner[min(i, j), max(i, j)] for j in size], -1) for i in size]
-    gram = torch.stack(by_row, -2)
+    pairs = [(i, j) for i in size for j in size if i <= j]
+    found = []
+    for piece in zip(*rows, strict=True):
+        wide = [own.to(_accumulator(own.dtype)) for own in piece]
+        found.append(torch.stack([(wide[i] * wide[j]).sum() for i, j in pairs]))
+    sums = torch.stack([own.sum(0) for own in torch.stack(found).split(layers)])
+    places = [pairs.index((min(i, j), max(i, j))) for i in size for j in size]
+    gram = torch.stack([sums[:, place] for place in places], -1).unflatten(-1, (len(rows), -1))
     return gram[0] if len(layers) == 1 else gram
 
 
-def _weighted_by_layer(rows: list[Tensor], weights: Tensor, layers: list[int]) -> Tensor:
-    """[P]: the weighted sum of rows [P], with weights [K] or [layers, K]."""
-    if weights.dim() == 1:
-        weights = weights.expand(len(layers), -1)
-    pieces = zip(*(row.split(layers) for row in rows), strict=True)
-    return torch.cat(
-        [_weighted(piece, own) for piece, own in zip(pieces, weights.unbind(), strict=True)]
-    )
+def _weighted_by_layer(rows: list[Row], weights: Tensor, layers: list[int]) -> Row:
+    """The weighted sum of rows, with weights [K] or [layers, K]; takes the rows apart."""
+    own = [weights] * len(layers) if weights.dim() == 1 else weights.unbind()
+    each = [ours for ours, pieces in zip(own, layers, strict=True) for _ in range(pieces)]
+    # no longer held, a piece leaves its room to the sum's
+    return [_weighted([row.pop(0) for row in rows], ours) for ours in each]
 
 
 def _weighted(vectors: Sequence[Tensor], weights: Tensor) -> Tensor:
@@ -180,10 +196,10 @@ def _weighted(vectors: Sequence[Tensor], weights: Tensor) -> Tensor:
     A weight of zero selects instead of multiplying: 0·inf would be NaN, and adding even a zero
     would turn the main gradient's -0 into 0. A weight of one changes no bit.
     """
-    main, *auxiliary = zip(vectors, weights.unbind(), strict=True)
-    total = torch.where(main[1] != 0, main[0] * main[1], 0.0)
-    for vector, weight in auxiliary:
-        total = torch.where(weight != 0, total + vector * weight, total)
+    main, *auxiliary = zip(vectors, weights.unbind(), (weights != 0).unbind(), strict=True)
+    total = torch.where(main[2], main[0] * main[1], 0.0)
+    for vector, weight, joins in auxiliary:
+        total = torch.where(joins, total + vector * weight, total)
     return total
 
 
@@ -192,6 +208,4 @@ def _own_averaged(own: dict[Tensor, Tensor], reduce: Reduce | None) -> dict[Tens
     if reduce is None or not own:
         return own
     flat = Flat([list(own)])
-    row = reduce(flat.row(list(own.values()))[None])[0]
-    pieces = row.split(flat.sizes)
-    return {p: piece.view_as(p) for p, piece in zip(own, pieces, strict=True)}
+    return flat.gradients(flat.averaged([flat.row(list(own.values()))], reduce)[0])

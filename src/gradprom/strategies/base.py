@@ -27,6 +27,8 @@ class Strategy(ABC):
     """λ of Eq. 1; 0 for a strategy without one."""
     granularity: str = "whole"
     """"whole": one decision for θ; "layer": one for each layer, from its own Gram matrix."""
+    gate_on: str = "all"
+    """For a training loop: whose gradients decide, "all" of θ or the "last" layer's (`scope`)."""
 
     @abstractmethod
     def weights(self, gram: Tensor) -> Tensor:

@@ -21,6 +21,8 @@ class Decision:
     """[K, K] or [layers, K, K]: inner products of the gradients; None where none were taken."""
     lam: float
     """The strategy's λ."""
+    overall: Decision | None = None
+    """Where a part of θ decided: what all of θ would have decided, if a probe asked for it."""
 
     @property
     def _whole(self) -> Tensor:

@@ -1,14 +1,20 @@
-"""Parameters in groups, and their gradients one behind the other in a row."""
+"""Parameters in groups, and their gradients one behind the other in rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 
 import torch
 from torch import Tensor, nn
 
 Gradients = Sequence[Tensor | None]
+Row = list[Tensor]
+"""The gradients over some parameters one behind the other, in pieces [n] of one dtype."""
+
+PIECE = 2**18
+"""Elements of a piece at most, unless it is one parameter: many small parameters are few pieces to
+compute with, and large ones need not be copied into one."""
 
 
 def layers(module: nn.Module) -> list[list[Tensor]]:
@@ -28,39 +34,72 @@ def layers(module: nn.Module) -> list[list[Tensor]]:
 
 
 class Flat:
-    """Parameters and the layout of their gradients in a row [P], layer after layer."""
+    """Parameters and the layout of their gradients in a row, layer after layer."""
 
     def __init__(self, groups: list[list[Tensor]]) -> None:
         self.parameters = [p for group in groups for p in group]
-        self.sizes = [p.numel() for p in self.parameters]
-        self.layers = [sum(p.numel() for p in group) for group in groups]
         self.dtype = reduce(torch.promote_types, (p.dtype for p in self.parameters))
+        pieces = [_pieces(group) for group in groups]
+        self.layers = [len(layer) for layer in pieces]
+        """How many pieces of a row belong to each layer."""
+        self._pieces = [piece for layer in pieces for piece in layer]
         self._reached: set[Tensor] = set()
 
-    def row(self, gradients: Gradients) -> Tensor:
-        """The gradients as [P], zero where a parameter has none."""
-        row = torch.zeros(sum(self.sizes), dtype=self.dtype, device=self.parameters[0].device)
-        pieces = row.split(self.sizes)
-        for parameter, piece, gradient in zip(self.parameters, pieces, gradients, strict=True):
-            if gradient is not None:
-                piece.view_as(parameter).copy_(gradient)
-                self._reached.add(parameter)
-        return row
+    def row(self, gradients: Gradients) -> Row:
+        """The gradients as a row, zero where a parameter has none."""
+        found = dict(zip(self.parameters, gradients, strict=True))
+        self._reached.update(p for p, gradient in found.items() if gradient is not None)
+        return [
+            _joined([_flattened(p, found[p]) for p in piece]).to(self.dtype)
+            for piece in self._pieces
+        ]
 
-    def part(self, row: Tensor, parameters: list[Tensor]) -> Tensor:
-        """The columns of a row [P] that belong to some of the parameters, in their order."""
-        pieces = dict(zip(self.parameters, row.split(self.sizes), strict=True))
-        return torch.cat([pieces[p] for p in parameters])
+    def averaged(self, rows: list[Row], reduce: Callable[[Tensor], Tensor]) -> list[Row]:
+        """The rows as `reduce` averages them, [rows, P] to [rows, P]."""
+        sizes = [sum(p.numel() for p in piece) for piece in self._pieces]
+        stack = reduce(torch.stack([torch.cat(row) for row in rows]))
+        return [[*row.split(sizes)] for row in stack]
 
-    def add_to_grad(self, row: Tensor, every: bool) -> None:
-        """Adds a row [P] to the parameters' `.grad`.
+    def gradients(self, row: Row) -> dict[Tensor, Tensor]:
+        """By parameter, in its shape."""
+        return {
+            p: own.view_as(p)
+            for piece, part in zip(self._pieces, row, strict=True)
+            for p, own in zip(piece, part.split([p.numel() for p in piece]), strict=True)
+        }
+
+    def add_to_grad(self, row: Row, every: bool) -> None:
+        """Adds a row to the parameters' `.grad`; takes it apart.
 
         Like torch it leaves alone parameters that no loss reached, because an optimizer treats
         None and zero differently; not if `every`: other ranks' losses may have reached them.
         """
-        for parameter, piece in zip(self.parameters, row.split(self.sizes), strict=True):
-            if every or parameter in self._reached:
-                add_to_grad(parameter, piece.view_as(parameter))
+        for piece in self._pieces:
+            part = row.pop(0)
+            for p, own in zip(piece, part.split([p.numel() for p in piece]), strict=True):
+                if every or p in self._reached:
+                    add_to_grad(p, own.view_as(p))
+
+
+def _pieces(parameters: list[Tensor]) -> list[list[Tensor]]:
+    """In order; small ones are together."""
+    pieces: list[list[Tensor]] = []
+    room = 0
+    for p in parameters:
+        if p.numel() > room:
+            pieces.append([])
+            room = PIECE
+        pieces[-1].append(p)
+        room -= p.numel()
+    return pieces
+
+
+def _flattened(parameter: Tensor, gradient: Tensor | None) -> Tensor:
+    return parameter.new_zeros(parameter.numel()) if gradient is None else gradient.flatten()
+
+
+def _joined(flat: list[Tensor]) -> Tensor:
+    return flat[0] if len(flat) == 1 else torch.cat(flat)
 
 
 def add_to_grad(leaf: Tensor, gradient: Tensor) -> None:

@@ -1,6 +1,6 @@
 """GradProm: an auxiliary gradient joins where it agrees with the main one (Section 3.2)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -23,11 +23,17 @@ class GradProm(Strategy):
     "cosine": λ·max(0, cos) (Lemma 3.1)."""
     granularity: str = "whole"
     """"whole": one gate for θ; "layer": one for each layer (a reading of Fig. 3b)."""
+    gate_on: str = field(default="all", metadata={"before": "all"})  # younger than stored ids
+    """"all": the gradients over θ decide; "last": those of its last layer alone, the convolution
+    that the enhanced image comes from. Cheaper, and not in the paper. Both join over all of θ."""
 
     def __post_init__(self) -> None:
         check_lambda(self.lam)
         check_choice("gate", self.gate, ("hard", "cosine"))
         check_choice("granularity", self.granularity, ("whole", "layer"))
+        check_choice("gate_on", self.gate_on, ("all", "last"))
+        if self.gate_on == "last" and self.granularity == "layer":
+            raise ValueError("gate_on 'last' needs granularity 'whole', got 'layer'")
 
     def weights(self, gram: Tensor) -> Tensor:
         """(1, λ·gate, …); a gradient that is not finite finds the gate closed."""

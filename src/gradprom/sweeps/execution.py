@@ -251,7 +251,8 @@ def _last_values(history: list[dict[str, Any]]) -> dict[str, float]:
 
     frame = pd.DataFrame([row for row in history if row["stage"] == history[-1]["stage"]])
     return {
-        str(k): float(v) for k, v in frame.filter(regex=r"^(gate|ratio|cosine)_").mean().items()
+        str(k): float(v)
+        for k, v in frame.filter(regex=r"^(gate|ratio|cosine|agree)_").mean().items()
     }
 
 

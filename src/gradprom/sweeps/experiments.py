@@ -24,8 +24,9 @@ METRICS = {
     "miou": "mIoU",
     "ratio": "λ‖g_VR‖/‖g_IP‖",
     "gate": "gates open",
+    "agree": "gates agree",
 }
-"""What a cell can show; the last two are the strategy's, over coupled training."""
+"""What a cell can show; the last three are the strategy's, over coupled training."""
 PUBLISHED_KEYS = ("row", "setting", "auxiliary", "backbone", "block")
 """Columns of published.csv that tell one number from another."""
 
