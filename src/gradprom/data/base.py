@@ -101,7 +101,7 @@ class Source(ABC):
 
 @dataclass
 class Images:
-    """A whole dataset in memory."""
+    """A whole dataset in memory, or mapped into it."""
 
     ids: list[str]
     target: Tensor
@@ -118,6 +118,8 @@ class Images:
     """Equal fingerprints mean equal images, masks, labels and splits."""
     notes: list[str] = field(default_factory=list)
     """What a person should know of this copy of the dataset."""
+    mapped: bool = False
+    """Whether pixels are read from the cache as they are needed, for want of memory."""
 
 
 def load(source: Source, cache: Path) -> Images:
@@ -145,6 +147,7 @@ def load(source: Source, cache: Path) -> Images:
         facts=source.facts,
         fingerprint=fingerprint(content, entries, splits),
         notes=source.notes(entries),
+        mapped=isinstance(arrays["target"], np.memmap),
     )
 
 

@@ -6,16 +6,20 @@ folder finds no cache of its own and is decoded again. A cache can be deleted at
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
+from gradprom.data import memory
 from gradprom.data.base import Entry, Source
 from gradprom.errors import DataError
 from gradprom.files import file_digest, read_checked, write_checked, writing
@@ -57,32 +61,25 @@ def decoded(source: Source, entries: list[Entry], cache: Path, key: str) -> Arra
         if folder.exists():
             log.warning("%s is damaged; it is made again from the files", folder)
         log.info("decoding %d images into %s", len(entries), folder)
-        arrays = _decode_all(source, entries)
-        _write(arrays, folder)
+        _publish(_decode_all(source, entries), len(entries), folder)
+        arrays = _load(folder, _names(folder))
     return arrays
 
 
-def _decode_all(source: Source, entries: list[Entry]) -> Arrays:
-    arrays: Arrays = {}
+def _decode_all(source: Source, entries: list[Entry]) -> Iterator[dict[str, np.ndarray]]:
+    """Each entry's arrays in turn; at the end DataError, should any not have been readable."""
     unreadable = []
-    for row, entry in enumerate(entries):
+    for entry in entries:
         try:
-            sample = source.decode(entry)
+            yield source.decode(entry)
         except (OSError, ValueError) as error:
             unreadable.append(str(error))
-            continue
-        for name, value in sample.items():
-            if name not in arrays:
-                arrays[name] = np.empty((len(entries), *value.shape), value.dtype)
-            assert value.shape == arrays[name].shape[1:], f"{entry.id}: {name} {value.shape}"
-            arrays[name][row] = value
     if unreadable:
         lines = "".join(f"\n  {line}" for line in unreadable)
         raise DataError(
             f"{len(unreadable)} of {len(entries)} images of {source.options.name} "
             f"cannot be read:{lines}"
         )
-    return arrays
 
 
 def _read(folder: Path) -> Arrays | None:
@@ -90,12 +87,28 @@ def _read(folder: Path) -> Arrays | None:
     try:
         sums: dict[str, str] = json.loads((folder / _SUMS).read_text())
         intact = all(file_digest(folder / f"{name}.npy") == sum for name, sum in sums.items())
-        return {name: np.load(folder / f"{name}.npy") for name in sums} if intact else None
+        return _load(folder, list(sums)) if intact else None
     except (OSError, ValueError):
         return None
 
 
-def _write(arrays: Arrays, folder: Path) -> None:
+def _names(folder: Path) -> list[str]:
+    return list(json.loads((folder / _SUMS).read_text()))
+
+
+def _load(folder: Path, names: list[str]) -> Arrays:
+    """The arrays in memory, or mapped into it where they would take too much of it."""
+    files = {name: folder / f"{name}.npy" for name in names}
+    size = sum(file.stat().st_size for file in files.values())
+    if memory.fits_host(size):
+        return {name: np.load(file) for name, file in files.items()}
+    told = f"{size / 2**30:.1f} GiB of images are too much for the memory that is free"
+    log.info("%s: they are read from %s as they are needed", told, folder)
+    # "c": torch warns of arrays that cannot be written to
+    return {name: np.load(file, mmap_mode="c") for name, file in files.items()}
+
+
+def _publish(samples: Iterable[dict[str, np.ndarray]], count: int, folder: Path) -> None:
     """Publish a complete folder by one rename; of several processes the first one wins."""
     with writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -103,9 +116,8 @@ def _write(arrays: Arrays, folder: Path) -> None:
             _clear_drafts(folder.parent, than=Path(temporary))
             built = Path(temporary, "built")
             built.mkdir()
-            for name, array in arrays.items():
-                np.save(built / f"{name}.npy", array)
-            sums = {name: file_digest(built / f"{name}.npy") for name in arrays}
+            names = _write(samples, count, built)
+            sums = {name: file_digest(built / f"{name}.npy") for name in names}
             (built / _SUMS).write_text(json.dumps(sums))
             if folder.exists() and _read(folder) is None:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -117,11 +129,31 @@ def _write(arrays: Arrays, folder: Path) -> None:
                 log.debug("another process has built %s", folder)
 
 
+def _write(samples: Iterable[dict[str, np.ndarray]], count: int, folder: Path) -> list[str]:
+    """Write `count` samples as .npy files, one after the other: all may be more than the memory
+    holds. Returns the arrays' names."""
+    files: dict[str, BinaryIO] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
+    with contextlib.ExitStack() as stack:
+        for sample in samples:
+            for name, value in sample.items():
+                if name not in files:
+                    files[name] = stack.enter_context((folder / f"{name}.npy").open("wb"))
+                    shapes[name] = value.shape
+                    header = {"descr": value.dtype.str, "fortran_order": False}
+                    shape = {"shape": (count, *value.shape)}
+                    np.lib.format.write_array_header_1_0(files[name], {**header, **shape})
+                assert value.shape == shapes[name], f"{name} {value.shape}"
+                files[name].write(value.tobytes())
+    return list(files)
+
+
 def _clear_drafts(cache: Path, than: Path) -> None:
-    """Remove drafts much older `than` a new one; the file system's clock dates them all."""
+    """Remove drafts in which nothing was written for long before a new one was made; the file
+    system's clock dates them all."""
     now = than.stat().st_mtime
     for draft in cache.glob(f"{_DRAFT}*"):
-        if now - draft.stat().st_mtime > _ABANDONED:
+        if all(now - path.stat().st_mtime > _ABANDONED for path in (draft, *draft.rglob("*"))):
             shutil.rmtree(draft, ignore_errors=True)
 
 

@@ -1,18 +1,28 @@
 """Batches from images in memory. Everything random at a step follows from (seed, step) alone,
-so that a resumed run needs no random state and any step can be looked at again."""
+so that a resumed run needs no random state and any step can be looked at again.
+
+What is random is drawn on the host, on which every device sees the same; the arithmetic is the
+device's. For a GPU, and where images are read from the disk, a thread makes the host's part of the
+next steps, so that neither waits for the other.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from gradprom.data import augment
+from gradprom.data import augment, memory
+from gradprom.data.ahead import Ahead
 from gradprom.data.base import Images
 from gradprom.degradations import Degradation, degrade_for_evaluation
 from gradprom.randomness import stream
+from gradprom.transfer import pinned, sent
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -28,6 +38,18 @@ class Batch:
     """int64 [B,H,W]."""
     label: Tensor | None
     """int64 [B], -1 where an image is not labelled."""
+
+
+@dataclass
+class _Drawn:
+    """The host's part of a batch, ready to be sent."""
+
+    ids: list[str]
+    rows: Tensor
+    stored: list[Tensor | None]
+    """Target, mask and label of these rows; none of them where they lie on the device."""
+    affine: Tensor | None
+    degradation: dict[str, Tensor] | None
 
 
 class Loader:
@@ -56,10 +78,16 @@ class Loader:
         self.ids, self.rows = images.ids, torch.tensor(_rows(images, split))
         self.batch_size, self.augment, self.degradation = batch_size, augment, degradation
         self.device, self.part, self.parts = torch.device(device), part, parts
-        mask, label = _annotations(images, tasks)
-        self.target = images.target.to(self.device)
-        self.mask = None if mask is None else mask.to(self.device)
-        self.label = None if label is None else label.to(self.device)
+        stored = [images.target, *_annotations(images, tasks)]
+        self.shape = images.target.shape[1:]
+        size = sum(part.nbytes for part in stored if part is not None)
+        self.home = self.device if memory.fits_device(size, self.device) else torch.device("cpu")
+        if self.home != self.device:
+            told = f"{size / 2**30:.1f} GiB of images do not fit on the GPU beside the networks"
+            log.info("%s: they stay on the host, from where batches are fetched ahead", told)
+        self.stored = [None if part is None else part.to(self.home) for part in stored]
+        ahead = self.device.type == "cuda" or images.mapped
+        self.ahead: Ahead[_Drawn] | None = Ahead(self.device) if ahead else None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -68,19 +96,35 @@ class Loader:
 
     def batch(self, seed: int, step: int, degraded: bool = True) -> Batch:
         """The batch of step 0, 1, …; with `degraded=False` the input is the target itself."""
+        asked = seed, step, degraded
+        drawn = self.ahead.take(self._draw, *asked) if self.ahead else self._draw(*asked)
+        stored = drawn.stored or _take(self.stored, sent(drawn.rows, self.device))
+        target, mask, label = _opened(stored, self.device)
+        if drawn.affine is not None:
+            target, mask = augment.apply(target, mask, sent(drawn.affine, self.device))
+        input = target
+        if self.degradation is not None and drawn.degradation is not None:
+            found = {key: sent(value, self.device) for key, value in drawn.degradation.items()}
+            input = self.degradation.apply(target, found)
+        return Batch(drawn.ids, input, target, None if mask is None else mask.long(), label)
+
+    def _draw(self, seed: int, step: int, degraded: bool) -> _Drawn:
         rows = self._rows(seed, step)
         share = self._share(len(rows))
-        target, mask, label = _take(self, rows[share])
-        if self.augment:
-            affine = augment.draw(len(rows), _generator(seed, "augment", step))
-            target, mask = augment.apply(target, mask, affine[share])
         ids = [self.ids[row] for row in rows.tolist()]
-        input = target
+        affine, found = None, None
+        if self.augment:
+            affine = augment.draw(len(rows), _generator(seed, "augment", step))[share]
+            affine = pinned(affine, self.device)
         if degraded and self.degradation is not None:
             generator = _generator(seed, "degrade", step)
-            drawn = self.degradation.draw(ids, (len(rows), *target.shape[1:]), generator)
-            input = self.degradation.apply(target, {k: v[share] for k, v in drawn.items()})
-        return Batch(ids[share], input, target, mask, label)
+            drawn = self.degradation.draw(ids, (len(rows), *self.shape), generator)
+            found = {key: pinned(value[share], self.device) for key, value in drawn.items()}
+        rows = rows[share]
+        stored = []
+        if self.home.type == "cpu":
+            stored = _pinned(_take(self.stored, rows), self.device)
+        return _Drawn(ids[share], pinned(rows, self.device), stored, affine, found)
 
     def _share(self, count: int) -> slice:
         size = count // self.parts
@@ -106,12 +150,11 @@ def test_batches(
     The degradation of an image depends on `seed` and its id alone. Raises ValueError for an
     empty split.
     """
+    device, stored = torch.device(device), [images.target, images.mask, images.label]
     for rows in torch.tensor(_rows(images, split)).split(batch_size):
-        target, mask, label = (
-            None if part is None else part.to(device) for part in _take(images, rows)
-        )
+        target, mask, label = _opened(_pinned(_take(stored, rows), device), device)
+        mask = None if mask is None else mask.long()
         ids = [images.ids[row] for row in rows.tolist()]
-        assert target is not None
         input = target
         if degradation is not None:
             input = degrade_for_evaluation(degradation, target, ids, seed)
@@ -127,14 +170,23 @@ def steps_per_epoch(count: int, batch_size: int) -> int:
 test_batches.__test__ = False  # type: ignore[attr-defined]
 
 
-def _take(source: Images | Loader, rows: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Target float32 [B,C,H,W] in [0,1], mask int64 and label int64 of some rows."""
-    rows = rows.to(source.target.device)
-    return (
-        source.target[rows].float() / 255,
-        None if source.mask is None else source.mask[rows].long(),
-        None if source.label is None else source.label[rows],
-    )
+def _take(stored: list[Tensor | None], rows: Tensor) -> list[Tensor | None]:
+    """Some rows of target, mask and label, where these lie."""
+    return [None if part is None else part.index_select(0, rows) for part in stored]
+
+
+def _pinned(stored: list[Tensor | None], device: torch.device) -> list[Tensor | None]:
+    return [None if part is None else pinned(part, device) for part in stored]
+
+
+def _opened(
+    stored: list[Tensor | None], device: torch.device
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Target float32 [B,C,H,W] in [0,1], mask and label as they are stored, on the device."""
+    target, mask, label = (None if part is None else sent(part, device) for part in stored)
+    assert target is not None
+    # by a tensor: CUDA would multiply by the reciprocal of a number, and round otherwise
+    return target / torch.full((), 255.0, device=device), mask, label
 
 
 def _rows(images: Images, split: str) -> list[int]:

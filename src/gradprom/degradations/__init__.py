@@ -19,6 +19,7 @@ from gradprom.degradations.gaussian import Gaussian
 from gradprom.degradations.mix import Mix
 from gradprom.degradations.poisson import Poisson
 from gradprom.randomness import stream
+from gradprom.transfer import pinned, sent
 
 __all__ = [
     "OPTIONS",
@@ -69,7 +70,9 @@ def degrade_for_evaluation(
     for id in ids:
         generator = torch.Generator().manual_seed(stream("evaluation degradation", seed, id))
         draws.append(degradation.draw([id], shape, generator))
+    device = images.device
     parameters = {
-        key: torch.cat([draw[key] for draw in draws]).to(images.device) for key in draws[0]
+        key: sent(pinned(torch.cat([draw[key] for draw in draws]), device), device)
+        for key in draws[0]
     }
     return degradation.apply(images, parameters)

@@ -1,0 +1,48 @@
+"""What the next steps need of the host, made while the present one is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+import torch
+
+DEPTH = 2
+"""So many steps ahead."""
+
+Made = TypeVar("Made")
+
+
+class Ahead(Generic[Made]):
+    """Calls a loader's `make(seed, step, degraded)` in a thread before it is asked for.
+
+    Whoever takes steps in another order than one after the other gets the same, only later.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.waiting: dict[tuple[int, int, bool], Future[Made]] = {}
+        self.thread = ThreadPoolExecutor(1, initializer=_take, initargs=(_number(device),))
+
+    def take(
+        self, make: Callable[[int, int, bool], Made], seed: int, step: int, degraded: bool
+    ) -> Made:
+        """What `make`, always the same one, gives for a step; raises what it raises."""
+        steps = [(seed, step + further, degraded) for further in range(DEPTH + 1)]
+        for skipped in self.waiting.keys() - set(steps):
+            self.waiting.pop(skipped).cancel()
+        for wanted in steps:
+            if wanted not in self.waiting:
+                self.waiting[wanted] = self.thread.submit(make, *wanted)
+        return self.waiting.pop(steps[0]).result()
+
+
+def _number(device: torch.device) -> int | None:
+    """The GPU that this thread works on."""
+    return torch.cuda.current_device() if device.type == "cuda" else None
+
+
+def _take(number: int | None) -> None:
+    # a new thread would pin memory for the first GPU, and take some of that GPU's own
+    if number is not None:
+        torch.cuda.set_device(number)
