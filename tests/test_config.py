@@ -244,6 +244,16 @@ REFUSED = [
     (["trainer.schedule=cosine"], "trainer.schedule=cosine is not allowed; choose from constant"),
     (["trainer.device=gpu"], "trainer.device=gpu is not allowed; choose from auto, cpu, cuda"),
     (["trainer.threads=0"], "trainer.threads=0 must be at least 1"),
+    (["trainer.precision=fp16"], "trainer.precision=fp16 is not allowed; choose from float32"),
+    (
+        ["trainer.precision=tf32", "trainer.device=cpu"],
+        "trainer.precision=tf32 is not there on trainer.device=cpu; it needs cuda",
+    ),
+    (
+        ["trainer.precision=bf16", "trainer.device=mps"],
+        "trainer.precision=bf16 is not there on trainer.device=mps; it needs cuda or cpu",
+    ),
+    (["trainer.compile=true", "trainer.devices=2"], "trainer.compile=true works on one device"),
     (["auxiliary.tasks=[diagnose]"], "auxiliary.tasks=diagnose is not allowed; choose from diag"),
     (["auxiliary.backbone=vgg"], "auxiliary.backbone=vgg is unknown; choose from small, resnet18"),
     (["evaluation.batch_size=0"], "evaluation.batch_size=0 must be at least 1"),

@@ -124,6 +124,7 @@ CHANGES: list[tuple[str, set[str]]] = [
     ("trainer.batch_size=4", ALL),
     ("trainer.augment=false", ALL),
     ("trainer.schedule=constant", ALL),
+    ("trainer.precision=bf16", ALL),
     # the enhancer
     ("noise=0.2", ENHANCER),
     ("degradation.clamp=false", ENHANCER),
@@ -183,6 +184,8 @@ def test_an_override_changes_the_stages_that_read_it(override: str, changed: set
         (["degradation=mix", "degradation.order=[blur]"], "degradation.poisson.rate=1", set()),
         (["method=recognizer"], "auxiliary=segmentation", {"benchmark"}),
         (["method=recognizer"], "validation=0.2", {"benchmark"}),
+        (["method=recognizer"], "trainer.precision=bf16", {"benchmark"}),
+        (["trainer.device=auto", "trainer.precision=bf16"], "trainer.precision=tf32", ALL),
         (["validation=0.2"], "validation=0.3", ALL),
         (["warmup_share=0.5"], "trainer.warmup_epochs=4", set()),
         (["method=recognizer"], "strategy=joint", set()),
@@ -205,6 +208,8 @@ def test_what_is_read_depends_on_the_rest(
         "trainer.device=cpu",
         "trainer.threads=2",
         "trainer.devices=2",
+        "trainer.precision=float32",
+        "trainer.compile=true",
         "trainer.log_every=5",
         "trainer.checkpoint_seconds=1",
         "evaluation.batch_size=3",
@@ -232,7 +237,7 @@ def test_where_a_dataset_lies_is_no_part_of_an_id(dataset: str) -> None:
 
 def test_every_key_of_the_trainer_is_read_or_declared_to_have_no_effect() -> None:
     read = {change.split("=")[0] for change, _ in CHANGES}
-    unhashed = {"log_every", "checkpoint_seconds", "device", "devices", "threads"}
+    unhashed = {"log_every", "checkpoint_seconds", "device", "devices", "threads", "compile"}
     for name in set(Trainer.__dataclass_fields__) - unhashed:
         assert f"trainer.{name}" in read
 

@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gradprom.errors import ConfigError, NotServed
 from gradprom.files import is_study
+from gradprom.identity import added
 
 CONF = Path(__file__).parents[2] / "conf"
 """Where the files of the groups are, in a clone."""
@@ -36,6 +37,8 @@ TASKS = ("diagnosis", "segmentation")
 SUPERVISIONS = ("supervised", "unsupervised")
 SCHEDULES = ("constant", "onecycle")
 DEVICES = ("auto", "cpu", "cuda", "mps")
+SERVED = {"float32": DEVICES[1:], "tf32": ("cuda",), "bf16": ("cuda", "cpu")}
+"""The precisions, and the devices that have them."""
 LOGGERS = ("csv", "tensorboard")
 TUNED = ("psnr", "ssim", "accuracy", "miou")
 
@@ -95,6 +98,11 @@ class Trainer:
     """`auto` takes CUDA, then MPS, then the CPU."""
     devices: int = _unhashed(1)
     """Devices that share each batch, data-parallel; all but rounding is as on one."""
+    precision: str = added("float32")
+    """How networks compute while they are trained: `float32`, and nothing less; `tf32`, on CUDA;
+    `bf16`, autocast with parameters and losses in float32. Scores are always float32's."""
+    compile: bool = _unhashed(False)
+    """Compile the networks: seconds to minutes a stage, then faster steps, equal up to rounding."""
     threads: int = _unhashed(1)
     """Torch threads on the CPU; more than there are idle cores makes it far slower."""
 
@@ -110,6 +118,17 @@ class Trainer:
         if self.batch_size % self.devices:
             raise ConfigError(
                 f"trainer.devices={self.devices} must divide trainer.batch_size={self.batch_size}"
+            )
+        _choice("trainer.precision", self.precision, tuple(SERVED))
+        if self.device not in ("auto", *SERVED[self.precision]):
+            raise ConfigError(
+                f"trainer.precision={self.precision} is not there on trainer.device={self.device}; "
+                f"it needs {' or '.join(SERVED[self.precision])}"
+            )
+        if self.compile and self.devices > 1:
+            raise ConfigError(
+                f"trainer.compile=true works on one device; leave it, or trainer.devices="
+                f"{self.devices}, out"
             )
         _count("trainer.threads", self.threads, 1)
 
@@ -299,6 +318,13 @@ def held_out(config: Config) -> dict[str, float]:
     """What a stage reads of the validation split: nothing where there is none, so that ids from
     before there was one stay."""
     return {"validation": config.validation} if config.validation else {}
+
+
+def inexact(config: Config) -> dict[str, str]:
+    """What a stage reads of the precision: nothing where it is float32, as it was before there
+    was a choice."""
+    precision = config.trainer.precision
+    return {} if precision == "float32" else {"precision": precision}
 
 
 def _divide_epochs(trainer: Trainer, warmup_share: float) -> None:

@@ -7,12 +7,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gradprom import metrics
-from gradprom.config import Config, held_out
+from gradprom.config import Config, held_out, inexact
 from gradprom.data.loader import Batch
 from gradprom.degradations import enlarge
 from gradprom.errors import ConfigError
 from gradprom.models.recognizers import BACKBONES, build_recognizer
-from gradprom.training import distributed
+from gradprom.training import distributed, precision
 from gradprom.training.optimization import Optimizer, all_finite
 from gradprom.training.stage import Stage
 
@@ -106,6 +106,7 @@ def reads(config: Config) -> dict[str, Any]:
         "recognizer": {"backbone": a.backbone, "pretrained": pretrained, "lr": a.lr},
         "trainer": {"batch_size": t.batch_size, "schedule": t.schedule, "augment": t.augment},
         **held_out(config),
+        **inexact(config),
     }
 
 
@@ -130,6 +131,7 @@ class RecognizerTraining:
         self.task = task
         self.recognizer = build(config, task, fresh=True).to(device).train()
         distributed.synchronise(self.recognizer, device)
+        precision.prepare(self.recognizer, config.trainer)
         self.optimizer = Optimizer(
             self.recognizer.parameters(), config.auxiliary.lr, config.trainer.schedule, steps
         )

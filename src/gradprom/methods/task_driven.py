@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gradprom import metrics, strategies
-from gradprom.config import Config, component, held_out
+from gradprom.config import Config, component, held_out, inexact
 from gradprom.data.loader import Batch
 from gradprom.degradations import scale_of
 from gradprom.errors import ConfigError
 from gradprom.methods import recognition
 from gradprom.strategies import Mainstream, Strategy
-from gradprom.training import distributed
+from gradprom.training import distributed, precision
 from gradprom.training.optimization import Optimizer, all_finite
 from gradprom.training.stage import Stage
 
@@ -133,6 +133,7 @@ class TaskDriven:
             "backbone": c.backbone,
             "trainer": {**kept, "augment": t.augment, "cycle": cycle},
             **held_out(c),
+            **inexact(c),
         }
 
     def _build(self, artefacts: dict[str, Any], device: torch.device, tasks: list[str]) -> None:
@@ -176,6 +177,8 @@ class EnhancerTraining:
             recognizer.requires_grad_(strategy.learns).train(strategy.learns)
         t, a = config.trainer, config.auxiliary
         self.networks = {"enhancer": enhancer, **recognizers}
+        for network in self.networks.values():
+            precision.prepare(network, t)
         steps = (t.warmup_epochs + t.coupled_epochs) * epoch_steps
         self.optimizers = {"enhancer": Optimizer(enhancer.parameters(), t.lr, t.schedule, steps)}
         if strategy.learns:

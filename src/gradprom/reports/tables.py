@@ -26,6 +26,7 @@ _NOT_COMPARED = (
     "degradation.",
     "facts.",
     "trainer.device",
+    "trainer.compile",
     "trainer.threads",
     "trainer.log_every",
     "trainer.checkpoint_seconds",
@@ -173,7 +174,12 @@ def _column(record: Record) -> str:
     return title(record["config"]["degradation"])
 
 
-_YOUNGER = {"validation": 0.0, "strategy.gate_on": "all"}
+_YOUNGER = {
+    "validation": 0.0,
+    "strategy.gate_on": "all",
+    "trainer.precision": "float32",
+    "trainer.compile": False,
+}
 """Keys that are younger than stored records, with the value that those would have."""
 
 

@@ -20,7 +20,7 @@ from gradprom.sweeps import changes, cluster, following, provenance, tensorboard
 from gradprom.sweeps.records import SCHEMA
 from gradprom.sweeps.run import Run
 from gradprom.sweeps.scoring import describe, score
-from gradprom.training import engine
+from gradprom.training import engine, precision
 from gradprom.training.distributed import RankLost
 from gradprom.training.lease import alone
 from gradprom.training.place import Place, find_place, take_device
@@ -53,6 +53,7 @@ def execute(run: Run, watch: Watch | None = None) -> dict[str, Any]:
     torch.set_num_threads(options.threads)
     device, place = engine.choose_device(options.device), find_place(options.devices)
     take_device(place, device)
+    precision.require(options, device)
     following.require_shares(run)
     if place.rank > 0:
         following.follow_leader(run, place, device)
@@ -138,6 +139,7 @@ def _head(run: Run, images: base.Images, device: torch.device) -> dict[str, Any]
         "pid": os.getpid(),
         "job": cluster.this_job(),
         "device": f"{device.type}: {provenance.device_name(device)}",
+        "precision": config.trainer.precision,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
 

@@ -20,7 +20,7 @@ from gradprom.sweeps import stored
 from gradprom.sweeps.records import Study
 from gradprom.sweeps.run import Run
 from gradprom.sweeps.scoring import validator
-from gradprom.training import crew, distributed, engine
+from gradprom.training import crew, distributed, engine, precision
 from gradprom.training.crew import Follower, Leader
 from gradprom.training.distributed import RankLost
 from gradprom.training.engine import Observe
@@ -62,7 +62,8 @@ def train_stage(
     # on every rank, for all must end the history's rows at the same steps
     measured = config.validation and stage.id == run.training_id
     measure = validator(run, device) if measured else None
-    return engine.train(stage, build, loader, slot, config.trainer, observe, measure)
+    with precision.tf32(config.trainer.precision == "tf32"):
+        return engine.train(stage, build, loader, slot, config.trainer, observe, measure)
 
 
 def require_shares(run: Run) -> None:

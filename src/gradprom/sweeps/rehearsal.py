@@ -5,6 +5,7 @@ import torch
 from gradprom.identity import digest
 from gradprom.sweeps import cluster
 from gradprom.sweeps import plan as plans
+from gradprom.training import precision
 from gradprom.training.engine import choose_device
 from gradprom.training.place import find_place, take_device
 
@@ -19,7 +20,8 @@ def rehearse(plan: plans.Plan, launcher: str = "basic") -> None:
     Raises
     ------
     GradpromError
-        If this machine lacks the device or the pre-trained weights they ask for, or Slurm.
+        If this machine lacks the device, its precision or compiler, or the pre-trained weights
+        that they ask for, or Slurm.
     """
     if launcher == "submitit_slurm":
         cluster.array_limit()
@@ -30,6 +32,7 @@ def rehearse(plan: plans.Plan, launcher: str = "basic") -> None:
         config = run.config
         device = choose_device(config.trainer.device)
         take_device(find_place(config.trainer.devices), device)
+        precision.require(config.trainer, device)
         for stage in run.method.stage().lineage():
             networks = digest([stage.name, config.backbone, config.auxiliary, config.facts])
             if stage.id in plan.stages and not stage.parents and networks not in built:

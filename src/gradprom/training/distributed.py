@@ -120,6 +120,7 @@ def _batch_norm(module: Any, images: Tensor) -> Tensor:
     """BatchNorm over all ranks' images [B, C, …], as one process would do it."""
     if not module.training:
         return type(module).forward(module, images)
+    images = images.to(module.weight.dtype)  # autocast gives bfloat16, too coarse for statistics
     dims, shape = [0, *range(2, images.dim())], [-1, *[1] * (images.dim() - 2)]
     mean = average(images.mean(dims))
     centred = images - mean.view(shape)

@@ -12,9 +12,11 @@ from gradprom.config import Evaluation
 from gradprom.data.base import Images
 from gradprom.data.loader import test_batches
 from gradprom.degradations import enlarge
+from gradprom.training import precision
 from gradprom.training.stage import Method
 
 
+@precision.tf32(False)
 def evaluate(
     method: Method,
     images: Images,
@@ -25,7 +27,8 @@ def evaluate(
 ) -> pd.DataFrame:
     """One row an image of a split: id, group, degraded input's and method's scores.
 
-    A degraded input that is smaller than the clean image is scored enlarged, bicubically.
+    A degraded input that is smaller than the clean image is scored enlarged, bicubically. All is
+    computed in float32, whatever `trainer.precision` was.
     """
     ids: list[str] = []
     found: dict[str, list[Tensor]] = {}
@@ -74,6 +77,7 @@ def summarise(table: pd.DataFrame, classes: int) -> dict[str, float]:
     return means
 
 
+@precision.tf32(False)
 def panels(
     method: Method,
     images: Images,

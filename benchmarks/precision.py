@@ -1,0 +1,154 @@
+"""A training step in each precision, memory layout, eager and compiled, against eager float32.
+
+A step is all of `EnhancerTraining.update`: forward, two gradients over the enhancer, GradProm's
+decision, Adam. Networks and image sizes are those of the profiles, the batch is `--batch` images
+(by default 8 of demo, 2 of bench). `ppm` is the largest relative difference of the main loss over
+the steps that were taken, in millionths, all variants having begun with the same weights and seen
+the same images; `first` the seconds of the first step, compilation included. Compiled code is taken
+from torch's cache where it is there: an empty TORCHINDUCTOR_CACHE_DIR shows what it costs. The
+compiler chooses the memory layout itself. A CPU without bfloat16 in its instructions takes ten
+times as long for it, so that there only demo is measured in it unless `--precisions` asks.
+
+    python benchmarks/precision.py [--device cuda] [--profiles demo bench] [--repeats N]
+"""
+
+import argparse
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import hydra
+import torch
+from torch import Tensor
+
+import measuring
+from gradprom import config
+from gradprom.config import CONF, Config, component
+from gradprom.data.loader import Batch
+from gradprom.methods import recognition
+from gradprom.methods.task_driven import EnhancerTraining
+from gradprom.training import precision
+
+BATCH = {"demo": 8, "bench": 2, "paper": 2}
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
+WAYS = (("contiguous", False), ("channels last", False), ("contiguous", True))
+"""Layout, and whether compiled."""
+DIFFERENT = 4
+"""Batches that are seen in turn."""
+
+
+@dataclass
+class Variant:
+    """A training whose steps are timed, and the losses it has had."""
+
+    precision: str
+    layout: str
+    compiled: bool
+    training: EnhancerTraining
+    batches: list[Batch]
+    losses: list[Tensor] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return f"{self.precision}, {self.layout}, {'compiled' if self.compiled else 'eager'}"
+
+    def step(self) -> None:
+        """One step on the next batch."""
+        batch = self.batches[len(self.losses) % DIFFERENT]
+        with precision.tf32(self.precision == "tf32"):
+            self.losses.append(self.training.update(batch, probe=False)["loss_main"])
+
+    def first(self) -> float:
+        """Seconds of a step by the clock, for compilers work in processes of their own."""
+        began = time.perf_counter()
+        self.step()
+        self.losses[-1].item()
+        return time.perf_counter() - began
+
+
+def main() -> None:
+    """Measure what the words ask for."""
+    words = measuring.parser(__doc__, repeats=3)
+    words.add_argument("--profiles", nargs="+", default=["demo", "bench"], choices=tuple(BATCH))
+    words.add_argument("--batch", type=int, help="images a step")
+    words.add_argument("--size", type=int, help="height and width in pixels")
+    words.add_argument("--precisions", nargs="+", choices=tuple(config.SERVED))
+    words.add_argument("--no-compile", action="store_true", help="eager variants alone")
+    told = words.parse_args()
+    rows = [row for profile in told.profiles for row in measured(profile, told)]
+    measuring.tell("precision", rows, told)
+
+
+def measured(profile: str, told: argparse.Namespace) -> list[dict[str, Any]]:
+    """A row for each variant of a profile's step; the first is the one others are compared with."""
+    choices = [(kind, *way) for kind in precisions(profile, told) for way in WAYS]
+    wanted = [choice for choice in choices if not (told.no_compile and choice[-1])]
+    variants = [variant(profile, told, *choice) for choice in wanted]
+    first = {each.name: each.first() for each in variants}
+    pieces = {each.name: each.step for each in variants}
+    took = measuring.seconds(pieces, told.repeats, told.device)
+    losses = {each.name: torch.stack(each.losses).cpu() for each in variants}
+    base = variants[0].name
+    return [
+        {
+            "profile": profile,
+            "precision": each.precision,
+            "layout": each.layout,
+            "compiled": each.compiled,
+            "ratio": measuring.ratio(took[each.name], took[base]),
+            "ppm": 1e6 * float((losses[each.name].double() / losses[base] - 1).abs().max()),
+            "steps": len(each.losses),
+            "first": first[each.name],
+            "seconds": sorted(took[each.name])[told.repeats // 2],
+        }
+        for each in variants
+    ]
+
+
+def precisions(profile: str, told: argparse.Namespace) -> list[str]:
+    """Those that were asked for, or all that the device has and that end in time."""
+    if told.precisions:
+        return told.precisions
+    if told.device == "cpu" and profile != "demo":
+        return ["float32"]
+    return [name for name, devices in config.SERVED.items() if told.device in devices]
+
+
+def variant(
+    profile: str, told: argparse.Namespace, kind: str, layout: str, compiled: bool
+) -> Variant:
+    """A profile's networks and batches, always the same ones."""
+    made = composed(profile, told)
+    made.trainer = replace(made.trainer, precision=kind, compile=compiled)
+    torch.manual_seed(0)
+    channels, memory_format = made.facts.channels, LAYOUTS[layout]
+    place: dict[str, Any] = {"device": told.device, "memory_format": memory_format}
+    enhancer = component("backbone", made.backbone.name).build(made.backbone, channels)
+    recognizer = recognition.build(made, "diagnosis", fresh=False).to(**place)
+    networks = enhancer.to(**place), {"diagnosis": recognizer}
+    training = EnhancerTraining(made, *networks, replace(made.strategy), epoch_steps=100)
+    shape = (told.batch or BATCH[profile], channels, made.dataset.size, made.dataset.size)
+    batches = [batch(shape, len(made.facts.classes), number, place) for number in range(DIFFERENT)]
+    return Variant(kind, layout, compiled, training, batches)
+
+
+def composed(profile: str, told: argparse.Namespace) -> Config:
+    """The profile's configuration on the phantom, with networks that begin at random."""
+    config.register()
+    size = [f"dataset.size={told.size}"] if told.size else []
+    words = [f"profile={profile}", f"trainer.device={told.device}", "pretrained=false", *size]
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        return config.load(hydra.compose("config", words))
+
+
+def batch(shape: tuple[int, ...], classes: int, seed: int, place: dict[str, Any]) -> Batch:
+    """Images of no meaning, degraded by noise."""
+    generator = torch.Generator().manual_seed(seed)
+    target = torch.rand(shape, generator=generator)
+    noisy = target + 0.1 * torch.randn(shape, generator=generator)
+    label = torch.randint(classes, shape[:1], generator=generator).to(place["device"])
+    return Batch([""] * len(target), noisy.to(**place), target.to(**place), None, label)
+
+
+if __name__ == "__main__":
+    main()
