@@ -19,7 +19,7 @@ from gradprom.files import with_checksum, write_checked
 from gradprom.identity import digest
 from gradprom.reports.published import published
 from gradprom.reports.rebuilt import Rebuilt, rebuild
-from gradprom.sweeps.expansion import Cell, Expansion, Identity, Words, expanded
+from gradprom.sweeps.expansion import Cell, Expansion, Identify, Identity, Words, expanded
 from gradprom.sweeps.experiments import Experiment, read
 from gradprom.sweeps.records import SCHEMA, Study
 
@@ -38,6 +38,11 @@ CHOICES = {
 REVISION = "0407e8adab0c7a5a3dda501a6b0be33ff03316ba"
 
 
+def identify(asked: list[Words]) -> list[Identity]:
+    """An id for any words, equal for equal words in any order."""
+    return [Identity(digest(sorted(words))) for words in asked]
+
+
 @dataclass
 class Made:
     """A study of fabricated records and what they were made for."""
@@ -45,11 +50,12 @@ class Made:
     study: Study
     names: tuple[str, ...]
     words: tuple[str, ...] = ()
+    identify: Identify = identify
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By run id; change them at will before `tables`."""
 
     def expansions(self) -> list[Expansion]:
-        return expanded(list(self.names), list(self.words), identify, self.study)
+        return expanded(list(self.names), list(self.words), self.identify, self.study)
 
     def tables(self) -> list[Rebuilt]:
         """The tables of the records as they are now."""
@@ -68,11 +74,6 @@ def declared(name: str) -> str:
     return str(read(name)[0].overrides["dataset"])
 
 
-def identify(asked: list[Words]) -> list[Identity]:
-    """An id for any words, equal for equal words in any order."""
-    return [Identity(digest(sorted(words))) for words in asked]
-
-
 def make(
     results: Path,
     names: list[str],
@@ -80,6 +81,7 @@ def make(
     rows: int = 24,
     panels: int = 0,
     name: str = "made",
+    identify: Identify = identify,
 ) -> Made:
     """Write a record for each run that some experiments, narrowed by words, are made of.
 
@@ -89,8 +91,10 @@ def make(
         Rows of each run's history.
     panels
         Pictures of each run.
+    identify
+        Where the ids come from, if they are to be those of real runs.
     """
-    made = Made(Study(results, name), tuple(names), words)
+    made = Made(Study(results, name), tuple(names), words, identify)
     # rows that take a result of other rows have runs only once those are there
     for _ in range(2):
         for expansion in made.expansions():

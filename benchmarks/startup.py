@@ -1,0 +1,226 @@
+"""How long a person waits: for the first training step, a plan, what is done already, a report.
+
+Each piece is a command in a process of its own, as it would be typed, on one thread; `import
+torch` by itself is the floor under those that train or plan. Modules are read from bytecode, as
+an installation leaves it: a first round, which is not counted, writes it. The first training step
+is over when the run leaves its first word of where it stands. Records of finished runs are made
+up; their ids, files and sizes are those of real ones.
+
+What a run costs is the difference between a sweep of many runs and one of eight.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+import measuring
+from gradprom import composing
+from gradprom.composing import Composer
+from gradprom.sweeps import experiments, identities, request
+from gradprom.sweeps.run import Run
+
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "tests"))
+
+import fabricated  # type: ignore[import-not-found]  # noqa: E402  the tests' own
+
+RUN = [sys.executable, str(ROOT / "run.py")]
+GRADPROM = [sys.executable, "-m", "gradprom.cli"]
+NOISE = ["0.05", "0.1", "0.2", "0.3"]
+FEW = 8
+SCORES = {"psnr": 28.1, "ssim": 0.75, "accuracy": 0.88, "degraded_psnr": 20.1, "degraded_ssim": 0.3}
+IMAGES = 240
+"""Rows of a demo run's scores."""
+STEPS = 120
+"""Rows of its history."""
+
+Cost = tuple[float, float]
+"""Seconds by the clock and of the processor."""
+
+
+def main() -> None:
+    """Time the pieces and tell."""
+    words = measuring.parser(__doc__, repeats=3)
+    words.add_argument("--runs", type=int, default=1000, help="runs of the long sweeps")
+    words.add_argument("--records", type=int, default=2000, help="records of the long report")
+    words.add_argument("--only", nargs="+", help="pieces to time, beside import torch")
+    given = words.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        place = Place(Path(folder))
+        short, long = (
+            _wanted(pieces, given.only) for pieces in (_short(place), _long(place, given))
+        )
+        took = _in_turn(short, given.repeats) | _once(long)
+    measuring.tell("startup", _rows(took, given.runs), given, cores=len(os.sched_getaffinity(0)))
+
+
+class Place:
+    """A folder of results of its own, and what is run there."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        bytecode = {"PYTHONPYCACHEPREFIX": str(folder / "bytecode"), "OMP_NUM_THREADS": "1"}
+        kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        self.environment = {**kept, **bytecode}
+
+    def start(self, *command: str) -> subprocess.Popen[bytes]:
+        """Begin a command, whose output goes to a file."""
+        with (self.folder / "output.txt").open("wb") as output:
+            return subprocess.Popen(
+                command, cwd=self.folder, env=self.environment, stdout=output, stderr=output
+            )
+
+    def cost(self, *command: str) -> Cost:
+        """Of a command, to its end."""
+        began = time.perf_counter()
+        process = self.start(*command)
+        _, status, used = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - began
+        if os.waitstatus_to_exitcode(status):
+            sys.exit((self.folder / "output.txt").read_text())
+        return wall, used.ru_utime + used.ru_stime
+
+    def first_step(self, *words: str) -> Cost:
+        """From a command to the end of its first training step, with the data in the cache."""
+        for name in ("local", "stages", "leases"):
+            shutil.rmtree(self.folder / "results" / name, ignore_errors=True)
+        began = time.perf_counter()
+        process = self.start(*RUN, *words, "trainer.log_every=1")
+        while not list(self.folder.glob("results/local/runs/*/progress.json")):
+            if process.poll() is not None:
+                sys.exit((self.folder / "output.txt").read_text())
+            time.sleep(0.005)
+        wall, used = time.perf_counter() - began, psutil.Process(process.pid).cpu_times()
+        process.kill()
+        process.wait()
+        return wall, used.user + used.system
+
+
+def _short(place: Place) -> dict[str, Callable[[], Cost]]:
+    fabricated.make(place.folder / "results", ["table1"])
+    return {
+        "import torch": lambda: place.cost(sys.executable, "-c", "import torch"),
+        "gradprom status, 96 runs": lambda: place.cost(*GRADPROM, "status", "study=made"),
+        "first step, one run": place.first_step,
+        "first step, -m": lambda: place.first_step("-m", "noise=0.05,0.1"),
+    }
+
+
+def _long(place: Place, given: argparse.Namespace) -> dict[str, Callable[[], Cost]]:
+    def plan(count: int) -> Cost:
+        return place.cost(*RUN, "-m", *_sweep(count), "study=planned", "sweep.dry_run=true")
+
+    def again(count: int) -> Cost:
+        _finish(place.folder / "results", [*_sweep(count), "study=finished"])
+        return place.cost(*RUN, "-m", *_sweep(count), "study=finished")
+
+    demo = ("experiment=all", "profile=demo", "dataset=phantom", "sweep.dry_run=true")
+    return {
+        f"plan of {FEW}": lambda: plan(FEW),
+        f"plan of {given.runs}": lambda: plan(given.runs),
+        "plan of the eight tables": lambda: place.cost(*RUN, "-m", *demo),
+        f"{FEW} done, typed again": lambda: again(FEW),
+        f"{given.runs} done, typed again": lambda: again(given.runs),
+        f"report of {given.records}": lambda: _report(place, given.records),
+    }
+
+
+def _wanted(
+    pieces: dict[str, Callable[[], Cost]], only: list[str] | None
+) -> dict[str, Callable[[], Cost]]:
+    kept = [name for name in pieces if only is None or name in ("import torch", *only)]
+    return {name: pieces[name] for name in kept}
+
+
+def _sweep(count: int) -> list[str]:
+    return [f"seed=range(0,{count // len(NOISE)})", f"noise={','.join(NOISE)}"]
+
+
+def _finish(results: Path, words: list[str]) -> None:
+    """Leave what the runs of a sweep would leave, had they been trained."""
+    composer = Composer(composing.compose)
+    for run in request.read([*words, f"results={results}"], composer).runs:
+        record = fabricated.finished(run.study, run.id, run.overrides, SCORES)
+        record |= {"config": yaml.safe_load(run.yaml), "choices": run.choices}
+        record["dataset"]["fingerprint"] = run.images().fingerprint
+        record["training_id"] = run.training_id
+        _leave(run, record)
+
+
+def _leave(run: Run, record: dict[str, Any]) -> None:
+    folder = run.study.run(run.id)
+    folder.mkdir(parents=True, exist_ok=True)
+    names = list(SCORES)
+    image = ",".join(str(SCORES[name]) for name in names)
+    rows = [f"phantom-{number:05d},phantom-{number:05d},{image}" for number in range(IMAGES)]
+    (folder / "scores.csv").write_text("\n".join([",".join(["id", "group", *names]), *rows]) + "\n")
+    (folder / "history.csv").write_text(fabricated.history(run.id, STEPS))
+    (folder / "config.yaml").write_text(run.yaml)
+    run.study.keep(record)
+
+
+def _report(place: Place, count: int) -> Cost:
+    """Of all tables, at as many seeds as it takes."""
+    results = place.folder / "results"
+    names = [name for name in experiments.names() if name.startswith("table")]
+
+    def identify(words: list[list[str]]) -> list[Any]:
+        return identities.known(words, results)
+
+    one = fabricated.make(results, names, "seed=0", name="one", identify=identify)
+    seeds = "seed=" + ",".join(map(str, range(-(-count // len(one.records)))))
+    made = fabricated.make(results, names, seeds, rows=STEPS, name="reported", identify=identify)
+    for record in made.records.values():
+        made.study.keep(record)  # with the checksums of its files
+    return place.cost(*GRADPROM, "report", seeds, "study=reported")
+
+
+def _in_turn(pieces: dict[str, Callable[[], Cost]], repeats: int) -> dict[str, list[Cost]]:
+    took: dict[str, list[Cost]] = {name: [] for name in pieces}
+    for number in range(repeats + 1):
+        for name, piece in pieces.items():
+            cost = piece()
+            if number > 0:
+                took[name].append(cost)
+    return took
+
+
+def _once(pieces: dict[str, Callable[[], Cost]]) -> dict[str, list[Cost]]:
+    return {name: [piece()] for name, piece in pieces.items()}
+
+
+def _rows(took: dict[str, list[Cost]], runs: int) -> list[dict[str, Any]]:
+    found = {
+        name: [statistics.median(part) for part in zip(*costs, strict=True)]
+        for name, costs in took.items()
+    }
+    few = {f"plan of {runs}": f"plan of {FEW}"}
+    few |= {f"{runs} done, typed again": f"{FEW} done, typed again"}
+    floor = found["import torch"][0]
+    return [
+        {
+            "piece": name,
+            "seconds": wall,
+            "of the processor": cpu,
+            "× import torch": wall / floor,
+            "ms a run": 1000 * (wall - found[few[name]][0]) / (runs - FEW)
+            if few.get(name) in found
+            else None,
+        }
+        for name, (wall, cpu) in found.items()
+    ]
+
+
+if __name__ == "__main__":
+    main()
