@@ -47,7 +47,13 @@ def ssim(image: Tensor, target: Tensor) -> Tensor:
     if min(image.shape[-2:]) < WINDOW:
         height, width = image.shape[-2:]
         raise ValueError(f"image of {height}×{width} pixels: SSIM needs at least 11×11")
-    x, y = _doubled(image), _doubled(target)
+    # a CPU's cache holds the maps of one image; a GPU takes them all at once
+    size = 1 if image.device.type == "cpu" else max(1, len(image))
+    pairs = zip(image.split(size), target.split(size), strict=True)
+    return torch.cat([_similarity(_doubled(x), _doubled(y)) for x, y in pairs])
+
+
+def _similarity(x: Tensor, y: Tensor) -> Tensor:
     mean_x, mean_y = _smooth(x), _smooth(y)
     product, squares = mean_x * mean_y, mean_x.square() + mean_y.square()
     covariance = _smooth(x * y) - product
