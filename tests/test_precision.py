@@ -21,7 +21,8 @@ from gradprom.files import load_state
 from gradprom.methods import recognition
 from gradprom.methods.task_driven import EnhancerTraining
 from gradprom.strategies import Joint
-from gradprom.sweeps import following
+from gradprom.sweeps import following, plan, rehearsal
+from gradprom.sweeps.execution import execute
 from gradprom.training import evaluation, precision
 from gradprom.training.store import NoSlot
 
@@ -233,3 +234,45 @@ def test_a_device_that_does_not_serve_the_precision() -> None:
             precision.require(Trainer(precision=kind), torch.device(device))
     for device, kind in (("cpu", "bf16"), ("cpu", "float32"), ("mps", "float32")):
         precision.require(Trainer(precision=kind), torch.device(device))
+
+
+def test_a_machine_that_cannot_compile(tmp_path: Path) -> None:
+    """Told before anything is trained, in a sentence."""
+    run = small_runs.make(tmp_path, *small_runs.PHANTOM, "trainer.compile=true")
+    told = "trainer.compile=true and torch cannot compile on this machine .*compile=false"
+    precision._require_compiler.cache_clear()
+    with torch._inductor.config.patch({"cpp.cxx": (str(tmp_path / "g++"),)}):
+        with pytest.raises(RunError, match=told) as caught:
+            rehearsal.rehearse(plan.make([run], retry_failed=False))
+        with pytest.raises(RunError, match=told):
+            execute(run)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "stages").exists()
+
+
+def test_compiled_steps_are_eager_ones_up_to_rounding() -> None:
+    """Two passes back through a compiled graph, BatchNorm's two modes, and the way to eager."""
+    words = ["strategy=gradprom", "supervision=unsupervised"]
+    eager, compiled = training(*words), training(*words, "trainer.compile=true")
+    for number in range(3):
+        told = [each.update(batch(number), probe=False) for each in (eager, compiled)]
+        for name, value in told[0].items():
+            torch.testing.assert_close(told[1][name], value, rtol=1e-4, atol=1e-6)
+    for name, network in eager.networks.items():
+        states = network.state_dict(), compiled.networks[name].state_dict()
+        assert list(states[0]) == list(states[1])
+        for key, value in states[0].items():
+            torch.testing.assert_close(states[1][key], value, rtol=1e-4, atol=1e-5)
+    assert all(graphs_of(network) for network in compiled.networks.values())
+    resumed = training(*words)
+    resumed.load_state_dict(compiled.state_dict())
+    told = [each.update(batch(3), probe=False) for each in (resumed, compiled)]
+    for name, value in told[0].items():
+        torch.testing.assert_close(told[1][name], value, rtol=1e-4, atol=1e-6)
+
+
+def graphs_of(network: nn.Module) -> bool:
+    """Whether the network's output comes from a compiled graph."""
+    with torch.enable_grad():
+        output = network(batch(0).input)
+    return "CompiledFunction" in type(output.grad_fn).__name__
