@@ -12,6 +12,7 @@ import small_runs
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gradprom import metrics
 from gradprom.config import Config, component
@@ -664,3 +665,59 @@ def test_a_recognizer_does_not_enhance() -> None:
     method = Recognizer(config("method=recognizer"))
     with pytest.raises(RunError, match="method=recognizer has no enhancer; choose a task_driven"):
         method.enhance(torch.zeros(1, 3, 32, 32))
+
+
+# what the host waits for
+
+WAITS = ("_local_scalar_dense", "item", "is_nonzero", "nonzero", "masked_select", "equal")
+
+
+class NoWord(TorchDispatchMode):
+    """Refuses what would have the host wait for a device: to read a value, or to learn a size."""
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        chosen = args[1] if func.overloadpacket is torch.ops.aten.index else []
+        by_mask = any(index is not None and index.dtype == torch.bool for index in chosen)
+        if func.overloadpacket.__name__ in WAITS or by_mask:
+            raise AssertionError(f"the host asks for a value: {func}")
+        return func(*args, **(kwargs or {}))
+
+
+KINDS = [*STRATEGIES, *("project", "pcgrad", "gradprom strategy.gate=cosine")]
+KINDS += ["gradprom strategy.granularity=layer", "gradprom strategy.gate_on=last"]
+
+
+@pytest.mark.parametrize("supervision", ["supervised", "unsupervised"])
+@pytest.mark.parametrize("auxiliary", ["diagnosis", "segmentation", "multitask"])
+def test_no_step_asks_the_device_for_a_value(
+    supervision: str, auxiliary: str, tmp_path: Path
+) -> None:
+    """From the batch to the logs, whatever the gates do; the engine reads in bulk."""
+    common = [*small_runs.PHANTOM, f"supervision={supervision}", f"auxiliary={auxiliary}"]
+    run = small_runs.make(tmp_path, *common)
+    c, tasks = run.config, list(run.config.auxiliary.tasks)
+    loader = Loader(run.images(), "train", 8, True, c.degradation, CPU, tasks)
+    kinds = KINDS + ["mgda"] * (len(tasks) == 1)
+    for kind in kinds:
+        made = small_runs.make(tmp_path, *common, *f"strategy={kind}".split()).config
+        networks = {task: recognition.build(made, task, fresh=True) for task in tasks}
+        build = component("backbone", made.backbone.name).build
+        enhancer = build(made.backbone, made.facts.channels, 1)
+        trained = EnhancerTraining(made, enhancer, networks, made.strategy, epoch_steps=2)
+        with NoWord():
+            for step, probe in enumerate((False, True)):
+                trained.update(loader.batch(0, step), probe)
+
+
+@pytest.mark.parametrize(
+    "asks", [lambda t: t.sum().item(), lambda t: bool(t[0]), lambda t: t[t > 0]]
+)
+def test_the_check_above_notices_what_asks(asks: Callable[[Tensor], Any]) -> None:
+    with NoWord(), pytest.raises(AssertionError, match="the host asks for a value"):
+        asks(torch.ones(2))

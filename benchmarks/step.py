@@ -1,0 +1,301 @@
+"""The gradients of one training step, and the whole step, against what they could cost.
+
+Each way computes forward passes, losses and the `.grad` of all that learns, on the same batch:
+
+- `joint, plain`: one backward of L_IP + λ L_VR in plain torch, which `× plain` refers to;
+- `limit, …`: the passes that are needed and nothing else, each network's forward once, backward
+  once through the recognizer, and through the enhancer once or, to compare, once a loss;
+- `beginner`: a forward and a full backward for each loss, then the gate, read on the host;
+- `TorchJD`: the same gate as an aggregator of torchjd, one loss after the other;
+- the others: `strategies.backward`. `× limit` refers to the limit of as many passes;
+- `… update`: all of `EnhancerTraining.update`, against the limit with the same optimizers' steps;
+  `probed` as at each `trainer.log_every`-th step.
+
+Peak memory is what a way takes beyond networks and batch, in MiB. Networks and losses are those of
+the profiles, the images are random. `frozen` lets the recognizer not learn; `multitask` has two.
+
+By default the networks of `demo` at 64²; on one core a round of `bench` at 64² takes minutes.
+
+    python benchmarks/step.py [--profiles demo bench paper] [--sizes 64 128 256] [--setups …]
+                              [--ways joint gradprom …] [--device cuda] [--repeats N]
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import grad
+
+import measuring
+from gradprom import config, strategies
+from gradprom.config import Config, component
+from gradprom.data.loader import Batch
+from gradprom.methods import recognition
+from gradprom.methods.task_driven import EnhancerTraining
+from gradprom.strategies import Frozen, GradProm, Joint, Strategy
+from gradprom.sweeps.request import shell_composer
+
+LAM = 1e-4
+BATCH = 8
+SETUPS = ("supervised", "unsupervised", "multitask")
+COMPARED = {
+    "gradprom": GradProm(lam=LAM),
+    "gradprom, cosine": GradProm(lam=LAM, gate="cosine"),
+    "gradprom, layer": GradProm(lam=LAM, granularity="layer"),
+}
+LAST = GradProm(lam=LAM, gate_on="last")
+
+
+class Networks:
+    """Networks of a profile with a batch, and the losses of a strategy's step."""
+
+    def __init__(self, made: Config, device: str, strategy: Strategy) -> None:
+        torch.manual_seed(0)
+        backbone, channels = made.backbone, made.facts.channels
+        enhancer: nn.Module = component("backbone", backbone.name).build(backbone, channels, 1)
+        self.recognizers = {
+            task: recognition.build(made, task, fresh=True).to(device)
+            for task in made.auxiliary.tasks
+        }
+        self.strategy, self.supervised = strategy, made.supervision == "supervised"
+        self.batch = _batch(made, device)
+        self.training = EnhancerTraining(
+            made, enhancer.to(device), self.recognizers, strategy, epoch_steps=10**4
+        )
+        self.enhancer = enhancer
+
+    def clear(self) -> None:
+        """No network has gradients."""
+        for network in (self.enhancer, *self.recognizers.values()):
+            network.zero_grad()
+
+    def losses(self, enhanced: Tensor) -> list[Tensor]:
+        """The main loss first."""
+        losses = [nn.functional.mse_loss(enhanced, self.batch.target)]
+        return losses + [self.auxiliary(task, enhanced) for task in self.recognizers]
+
+    def auxiliary(self, task: str, enhanced: Tensor) -> Tensor:
+        """One recognizer's loss."""
+        recognizer = self.recognizers[task]
+        if self.supervised:
+            truth = recognition.truth(task, self.batch)
+            return recognition.supervised_loss(recognizer(enhanced), truth)
+        clean = recognition.clean_logits(recognizer, self.batch.target)
+        return recognition.unsupervised_loss(recognizer(enhanced), clean)
+
+    # the ways
+
+    def plain(self) -> None:
+        """One backward through everything."""
+        self.clear()
+        main, *auxiliary = self.losses(self.enhancer(self.batch.input))
+        (main + LAM * torch.stack(auxiliary).sum()).backward()
+
+    def limit(self) -> None:
+        """The passes, and nothing made of what they give."""
+        self.clear()
+        enhanced = self.enhancer(self.batch.input)
+        cut = enhanced.detach().requires_grad_()
+        cotangents = []
+        for loss in self.losses(cut):
+            cut.grad = None
+            loss.backward()
+            cotangents.append(cut.grad)
+        if not self.strategy.compares:
+            cotangents = cotangents[:1]
+        theta = [*self.enhancer.parameters()]
+        for cotangent in cotangents[1:]:
+            grad(enhanced, theta, cotangent, retain_graph=True)
+        enhanced.backward(cotangents[0])
+
+    def limit_updated(self) -> None:
+        """The passes and the optimizers' steps."""
+        self.limit()
+        for optimizer in self.training.optimizers.values():
+            optimizer.adam.step()
+            optimizer.schedule.step()
+
+    def beginner(self) -> None:
+        """A forward and a full backward a loss; the gradients join where they agree."""
+        theta = [*self.enhancer.parameters()]
+        self.clear()
+        nn.functional.mse_loss(self.enhancer(self.batch.input), self.batch.target).backward()
+        total = main = _gradients(theta)
+        for task in self.recognizers:
+            self.enhancer.zero_grad()
+            self.auxiliary(task, self.enhancer(self.batch.input)).backward()
+            own = _gradients(theta)
+            if torch.stack([(g * h).sum() for g, h in zip(main, own, strict=True)]).sum() >= 0:
+                total = [g + LAM * h for g, h in zip(total, own, strict=True)]
+        for p, gradient in zip(theta, total, strict=True):
+            p.grad = gradient
+
+    def torchjd(self) -> None:
+        """GradProm's gate as an aggregator of torchjd."""
+        from torchjd.autojac import jac_to_grad, mtl_backward
+
+        self.clear()
+        theta = [*self.enhancer.parameters()]
+        enhanced = self.enhancer(self.batch.input)
+        phi = [[*network.parameters()] for network in self.recognizers.values()]
+        mtl_backward(
+            self.losses(enhanced),
+            enhanced,
+            tasks_params=[[], *phi],
+            shared_params=theta,
+            parallel_chunk_size=1,
+        )
+        jac_to_grad(theta, _gate())
+
+    def ours(self) -> None:
+        """The strategy."""
+        self.clear()
+        enhanced = self.enhancer(self.batch.input)
+        scope = self.training.scope
+        shared = self.training.shared
+        strategies.backward(self.losses(enhanced), shared, self.strategy, enhanced, scope)
+
+    def update(self) -> None:
+        """The training's own step."""
+        self.training.update(self.batch, probe=False)
+
+    def probed(self) -> None:
+        """The training's own step, at the end of a row of the history."""
+        self.training.update(self.batch, probe=True)
+
+
+@dataclass
+class Way:
+    """What is timed, and the ways it is held against."""
+
+    name: str
+    run: Callable[[], None]
+    limit: str
+
+
+def main() -> None:
+    """Measure what the words ask for."""
+    words = measuring.parser(__doc__, repeats=9)
+    words.add_argument(
+        "--profiles", nargs="+", default=["demo"], choices=("demo", "bench", "paper")
+    )
+    words.add_argument("--sizes", nargs="+", type=int, default=[64], help="in pixels")
+    words.add_argument("--setups", nargs="+", default=SETUPS, choices=SETUPS)
+    words.add_argument("--ways", nargs="+", help="only those whose names begin so")
+    told = words.parse_args()
+    _needs_torchjd(words)
+    rows: list[dict[str, Any]] = []
+    for case in itertools.product(told.profiles, told.sizes, told.setups):
+        rows += measured(*case, told)
+        print(*case, "done", flush=True)
+    measuring.tell("step", rows, told)
+
+
+def measured(profile: str, size: int, setup: str, told: Any) -> list[dict[str, Any]]:
+    """A row for each way."""
+    ways = {way.name: way for way in _ways(_config(profile, size, setup), setup, told.device)}
+    if told.ways:
+        asked = tuple(told.ways)
+        limits = {way.limit for name, way in ways.items() if name.startswith(asked)}
+        kept = {"joint, plain", *limits}
+        ways = {n: way for n, way in ways.items() if n in kept or n.startswith(asked)}
+    times = measuring.seconds({n: w.run for n, w in ways.items()}, told.repeats, told.device)
+    memory = {n: measuring.peak_memory(w.run, told.device) for n, w in ways.items()}
+    return [
+        {
+            "case": f"{profile} {size} {setup}",
+            "way": name,
+            "ms": 1000 * statistics.median(times[name]),
+            "× plain": measuring.ratio(times[name], times["joint, plain"]),
+            "× limit": measuring.ratio(times[name], times[way.limit]),
+            "MiB": memory[name] / 2**20,
+            "MiB × plain": memory[name] / memory["joint, plain"],
+            "rounds": told.repeats,
+        }
+        for name, way in ways.items()
+    ]
+
+
+def _ways(made: Config, setup: str, device: str) -> Iterator[Way]:
+    """One set of networks for each way that learns, so that each is used as its training is."""
+    joint = Networks(made, device, Joint(lam=LAM))
+    yield Way("joint, plain", joint.plain, "limit, joint")
+    yield Way("limit, joint", joint.limit, "limit, joint")
+    yield Way("joint", joint.ours, "limit, joint")
+    gated = Networks(made, device, COMPARED["gradprom"])
+    yield Way("beginner", gated.beginner, "limit, compared")
+    yield Way("TorchJD", gated.torchjd, "limit, compared")
+    yield Way("limit, compared", gated.limit, "limit, compared")
+    strategies_ = COMPARED if setup == "supervised" else {"gradprom": COMPARED["gradprom"]}
+    for name, strategy in strategies_.items():
+        networks = gated if name == "gradprom" else Networks(made, device, strategy)
+        yield Way(name, networks.ours, "limit, compared")
+    if setup == "supervised":
+        yield Way("gradprom, last", Networks(made, device, LAST).ours, "limit, joint")
+    if setup != "multitask":
+        frozen = Networks(made, device, Frozen(lam=LAM))
+        yield Way("limit, frozen", frozen.limit, "limit, frozen")
+        yield Way("frozen", frozen.ours, "limit, frozen")
+    if setup == "supervised":
+        for name, networks in (("joint", joint), ("compared", gated)):
+            limit = f"limit, {name}, updated"
+            ours = "joint" if name == "joint" else "gradprom"
+            yield Way(limit, networks.limit_updated, limit)
+            yield Way(f"{ours}, update", networks.update, limit)
+            yield Way(f"{ours}, update, probed", networks.probed, limit)
+
+
+def _config(profile: str, size: int, setup: str) -> Config:
+    auxiliary = "multitask" if setup == "multitask" else "diagnosis"
+    supervision = "unsupervised" if setup == "unsupervised" else "supervised"
+    config.register()
+    node, _ = shell_composer()(
+        [
+            *(f"profile={profile}", "dataset=phantom", f"dataset.size={size}", "pretrained=false"),
+            *(f"auxiliary={auxiliary}", f"supervision={supervision}"),
+        ]
+    )
+    return config.load(node)
+
+
+def _batch(made: Config, device: str) -> Batch:
+    """Random images, labels and masks."""
+    size, facts = made.dataset.size, made.facts
+    target = torch.rand(BATCH, facts.channels, size, size)
+    noisy = (target + 0.1 * torch.randn_like(target)).clamp(0, 1)
+    mask = torch.randint(len(facts.mask_classes), (BATCH, size, size))
+    label = torch.randint(len(facts.classes), (BATCH,))
+    ids = [str(image) for image in range(BATCH)]
+    return Batch(ids, *(part.to(device) for part in (noisy, target, mask, label)))
+
+
+def _gradients(parameters: list[nn.Parameter]) -> list[Tensor]:
+    return [p.grad for p in parameters if p.grad is not None]
+
+
+def _gate() -> Any:
+    from torchjd.aggregation import Aggregator
+
+    class Gate(Aggregator):
+        def forward(self, matrix: Tensor) -> Tensor:
+            agrees = matrix[1:] @ matrix[0] >= 0
+            return matrix[0] + LAM * agrees.to(matrix.dtype) @ matrix[1:]
+
+    return Gate()
+
+
+def _needs_torchjd(words: Any) -> None:
+    try:
+        from torchjd.autojac import jac_to_grad  # noqa: F401
+    except ImportError:
+        words.error("this benchmark needs torchjd 0.18 or younger: pip install 'torchjd>=0.18'")
+
+
+if __name__ == "__main__":
+    main()
