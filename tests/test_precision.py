@@ -1,5 +1,6 @@
 """How networks compute in training: what is rounded, what is not, and that scores never are."""
 
+import copy
 import functools
 from collections.abc import Iterator
 from dataclasses import replace
@@ -225,6 +226,32 @@ def test_inner_products_over_25_million_parameters() -> None:
     assert ((gram - expected).abs() < 1e-6 * norms * norms[:, None]).all()
 
 
+# the memory layout
+
+
+def test_channels_last_changes_nothing_but_rounding() -> None:
+    """And a training goes on in the other layout where it has stopped in one."""
+    words = ("strategy=gradprom", "auxiliary=multitask")
+    trained = {
+        last: training(*words, f"trainer.channels_last={last}", kind=torch.float64)
+        for last in (False, True)
+    }
+    for step in range(4):
+        if step == 2:
+            plain, last = (each.state_dict() for each in trained.values())
+            trained[False].load_state_dict(copy.deepcopy(last))
+            trained[True].load_state_dict(copy.deepcopy(plain))
+        logs = [each.update(test_methods.batch(step), probe=True) for each in trained.values()]
+        for name, value in logs[0].items():
+            torch.testing.assert_close(logs[1][name], value, rtol=1e-9, atol=1e-12)
+    pairs = zip(*(each.enhancer.parameters() for each in trained.values()), strict=True)
+    strides = []
+    for plain, last in pairs:
+        torch.testing.assert_close(last, plain, rtol=1e-9, atol=1e-12)
+        strides.append(plain.stride() == last.stride())
+    assert not all(strides)
+
+
 # refusals at the device, and compilation
 
 
@@ -252,6 +279,8 @@ def test_a_machine_that_cannot_compile(tmp_path: Path) -> None:
 
 def test_compiled_steps_are_eager_ones_up_to_rounding() -> None:
     """Two passes back through a compiled graph, BatchNorm's two modes, and the way to eager."""
+    precision._require_compiler.cache_clear()
+    precision.require(Trainer(compile=True), CPU)  # which compiles a line
     words = ["strategy=gradprom", "supervision=unsupervised"]
     eager, compiled = training(*words), training(*words, "trainer.compile=true")
     for number in range(3):

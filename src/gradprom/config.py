@@ -103,6 +103,9 @@ class Trainer:
     `bf16`, autocast with parameters and losses in float32. Scores are always float32's."""
     compile: bool = _unhashed(False)
     """Compile the networks: seconds to minutes a stage, then faster steps, equal up to rounding."""
+    channels_last: bool = _unhashed(False)
+    """Keep a pixel's channels together in memory: faster for narrow networks on a CPU, slower for
+    wide ones; equal up to rounding."""
     threads: int = _unhashed(1)
     """Torch threads on the CPU; more than there are idle cores makes it far slower."""
 

@@ -27,6 +27,7 @@ _NOT_COMPARED = (
     "facts.",
     "trainer.device",
     "trainer.compile",
+    "trainer.channels_last",
     "trainer.threads",
     "trainer.log_every",
     "trainer.checkpoint_seconds",
@@ -179,6 +180,7 @@ _YOUNGER = {
     "strategy.gate_on": "all",
     "trainer.precision": "float32",
     "trainer.compile": False,
+    "trainer.channels_last": False,
 }
 """Keys that are younger than stored records, with the value that those would have."""
 

@@ -63,8 +63,12 @@ class Optimizer:
         return {"adam": self.adam.state_dict(), "schedule": self.schedule.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a `state_dict`."""
+        """Continue from a `state_dict`, whatever the memory layout was in which it was made."""
         self.adam.load_state_dict(state["adam"])
+        for parameter, moments in self.adam.state.items():
+            # the fused kernels go through memory, and take it that all lies as the parameter does
+            for name in ("exp_avg", "exp_avg_sq"):
+                moments[name] = torch.empty_like(parameter).copy_(moments[name])
         self.schedule.load_state_dict(state["schedule"])
 
 

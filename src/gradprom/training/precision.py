@@ -52,6 +52,8 @@ def prepare(network: nn.Module, options: Trainer) -> None:
 
     It happens in place, so that the names of its states stay. It takes and gives float32.
     """
+    if options.channels_last:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if options.precision == "bf16":
         network.forward = functools.partial(_in_bf16, network.forward)
     if options.compile:
