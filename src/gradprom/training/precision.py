@@ -57,8 +57,10 @@ def prepare(network: nn.Module, options: Trainer) -> None:
     if options.precision == "bf16":
         network.forward = functools.partial(_in_bf16, network.forward)
     if options.compile:
+        from torch._functorch import config as functorch  # which torch imports to compile
+
         # several strategies go back through one graph twice, whose buffers must outlive the first
-        torch._functorch.config.donated_buffer = False
+        functorch.donated_buffer = False
         # what was compiled for earlier stages counts against a limit, past which nothing is
         torch._dynamo.reset()
         network.compile()
