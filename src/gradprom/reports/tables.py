@@ -187,13 +187,13 @@ _YOUNGER = {
 
 def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """A nested configuration as dotted keys."""
-    flat: dict[str, Any] = {} if prefix else {**_YOUNGER}
+    flat: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, dict):
             flat |= flatten(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value
-    return flat
+    return flat if prefix else {**flat, **{k: v for k, v in _YOUNGER.items() if k not in flat}}
 
 
 def row_key(record: Record) -> dict[str, Any]:
