@@ -22,6 +22,7 @@ from gradprom.sweeps.run import Run
 from gradprom.sweeps.scoring import describe, score
 from gradprom.training import engine, precision
 from gradprom.training.distributed import RankLost
+from gradprom.training.heap import keep_freed
 from gradprom.training.lease import alone
 from gradprom.training.place import Place, find_place, take_device
 from gradprom.training.stage import Stage
@@ -51,6 +52,7 @@ def execute(run: Run, watch: Watch | None = None) -> dict[str, Any]:
     """
     options = run.config.trainer
     torch.set_num_threads(options.threads)
+    keep_freed()
     device, place = engine.choose_device(options.device), find_place(options.devices)
     take_device(place, device)
     precision.require(options, device)
