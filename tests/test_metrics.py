@@ -111,10 +111,9 @@ def test_ssim_agrees_with_the_formula_window_by_window():
     assert ours.item() == pytest.approx(ssim_by_loops(noisy, clean), abs=1e-12)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_ssim_agrees_with_scikit_image_over_the_valid_region(channels):
+def ssim_maps(clean, noisy):
+    """scikit-image's SSIM of each pixel, [C, H, W] twice."""
     metrics = pytest.importorskip("skimage.metrics")
-    noisy, clean = pair(channels=channels, height=80, width=64)
     _, maps = metrics.structural_similarity(
         clean,
         noisy,
@@ -125,6 +124,13 @@ def test_ssim_agrees_with_scikit_image_over_the_valid_region(channels):
         use_sample_covariance=False,
         full=True,
     )
+    return maps
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_ssim_agrees_with_scikit_image_over_the_valid_region(channels):
+    noisy, clean = pair(channels=channels, height=80, width=64)
+    maps = ssim_maps(clean, noisy)
     expected = maps[:, 5:-5, 5:-5].mean()
     ours = ssim(torch.from_numpy(noisy)[None], torch.from_numpy(clean)[None]).item()
     assert ours == pytest.approx(expected, abs=1e-9)
@@ -157,17 +163,7 @@ def test_a_batch_in_single_precision_scores_as_each_image_in_double_precision(si
         assert score.dtype == torch.float64
     pairs = zip(image.double().numpy(), target.double().numpy(), strict=True)
     for number, (x, y) in enumerate(pairs):
-        _, maps = reference.structural_similarity(
-            y,
-            x,
-            data_range=1,
-            channel_axis=0,
-            gaussian_weights=True,
-            sigma=1.5,
-            use_sample_covariance=False,
-            full=True,
-        )
-        expected = maps[:, 5:-5, 5:-5].mean()
+        expected = ssim_maps(y, x)[:, 5:-5, 5:-5].mean()
         assert ssim(image, target)[number].item() == pytest.approx(expected, abs=1e-9)
         expected = reference.peak_signal_noise_ratio(y, x, data_range=1)
         assert psnr(image, target)[number].item() == pytest.approx(expected, rel=1e-12)

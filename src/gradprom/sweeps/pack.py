@@ -41,7 +41,7 @@ class Pack:
 
     def __call__(self) -> None:
         """Run all; those that are done already end at once."""
-        import gradprom.entry  # noqa: F401  once, for all that are forked from here
+        import gradprom.sweeps.execution  # noqa: F401  once, for all that are forked from here
 
         children: dict[int, str] = {}
         _hand_on(children, self.grace)
