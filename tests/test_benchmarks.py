@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import running
 
+pytestmark = pytest.mark.benchmarks
+
 ONE_RUN = ["noise=0.1", "strategy=joint", *running.TINY]
 
 

@@ -272,7 +272,7 @@ REFUSED = [
     (["strategy=mgda", "auxiliary=multitask"], "strategy=mgda takes two losses; choose a single"),
     # what Hydra itself proposes for a misspelt key
     (["+nois=0.1"], "nois is no key; choose from auxiliary, backbone, data_root, dataset, degrad"),
-    (["+trainer.lrr=1"], "trainer.lrr is no key; choose from augment, batch_size, checkpoint_s"),
+    (["+trainer.lrr=1"], "trainer.lrr is no key; choose from augment, batch_size, channels_last, "),
     (["+auxiliary.task=x"], "auxiliary.task is no key; choose from backbone, coupled_lr, epochs"),
     (["~noise"], "Key 'noise' not in 'Root'"),
     (["~strategy"], "Missing mandatory value: strategy"),
