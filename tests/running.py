@@ -197,7 +197,7 @@ def outcome(results: Path, record: dict[str, Any]) -> dict[str, Any]:
     [place] = (results / "stages").glob(f"{record['training_id']}-*")
     weights = load_state(place / "artefact.pt")["weights"]
     bits = {
-        f"{network}.{name}": tensor.contiguous().view(torch.uint8).numpy().tobytes().hex()
+        f"{network}.{name}": tensor.numpy().tobytes().hex()
         for network, state in weights.items()
         for name, tensor in state.items()
         if tensor.dim()
