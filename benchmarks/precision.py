@@ -119,7 +119,8 @@ def variant(
 ) -> Variant:
     """A profile's networks and batches, always the same ones."""
     made = composed(profile, told)
-    made.trainer = replace(made.trainer, precision=kind, compile=compiled)
+    last = layout == "channels last"
+    made.trainer = replace(made.trainer, precision=kind, compile=compiled, channels_last=last)
     torch.manual_seed(0)
     channels, memory_format = made.facts.channels, LAYOUTS[layout]
     place: dict[str, Any] = {"device": told.device, "memory_format": memory_format}
