@@ -17,17 +17,17 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import hydra
 import torch
 from torch import Tensor
 
 import measuring
 from gradprom import config
-from gradprom.config import CONF, Config, component
+from gradprom.config import component
 from gradprom.data.loader import Batch
 from gradprom.methods import recognition
 from gradprom.methods.task_driven import EnhancerTraining
 from gradprom.training import precision
+from made import composed
 
 BATCH = {"demo": 8, "bench": 2, "paper": 2}
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
@@ -118,7 +118,8 @@ def variant(
     profile: str, told: argparse.Namespace, kind: str, layout: str, compiled: bool
 ) -> Variant:
     """A profile's networks and batches, always the same ones."""
-    made = composed(profile, told)
+    size = [f"dataset.size={told.size}"] if told.size else []
+    made = composed(f"profile={profile}", f"trainer.device={told.device}", *size)
     last = layout == "channels last"
     made.trainer = replace(made.trainer, precision=kind, compile=compiled, channels_last=last)
     torch.manual_seed(0)
@@ -131,15 +132,6 @@ def variant(
     shape = (told.batch or BATCH[profile], channels, made.dataset.size, made.dataset.size)
     batches = [batch(shape, len(made.facts.classes), number, place) for number in range(DIFFERENT)]
     return Variant(kind, layout, compiled, training, batches)
-
-
-def composed(profile: str, told: argparse.Namespace) -> Config:
-    """The profile's configuration on the phantom, with networks that begin at random."""
-    config.register()
-    size = [f"dataset.size={told.size}"] if told.size else []
-    words = [f"profile={profile}", f"trainer.device={told.device}", "pretrained=false", *size]
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        return config.load(hydra.compose("config", words))
 
 
 def batch(shape: tuple[int, ...], classes: int, seed: int, place: dict[str, Any]) -> Batch:

@@ -33,13 +33,13 @@ from torch import Tensor, nn
 from torch.autograd import grad
 
 import measuring
-from gradprom import config, strategies
+from gradprom import strategies
 from gradprom.config import Config, component
 from gradprom.data.loader import Batch
 from gradprom.methods import recognition
 from gradprom.methods.task_driven import EnhancerTraining
 from gradprom.strategies import Frozen, GradProm, Joint, Strategy
-from gradprom.sweeps.request import shell_composer
+from made import composed
 
 LAM = 1e-4
 BATCH = 8
@@ -254,14 +254,8 @@ def _ways(made: Config, setup: str, device: str) -> Iterator[Way]:
 def _config(profile: str, size: int, setup: str) -> Config:
     auxiliary = "multitask" if setup == "multitask" else "diagnosis"
     supervision = "unsupervised" if setup == "unsupervised" else "supervised"
-    config.register()
-    node, _ = shell_composer()(
-        [
-            *(f"profile={profile}", "dataset=phantom", f"dataset.size={size}", "pretrained=false"),
-            *(f"auxiliary={auxiliary}", f"supervision={supervision}"),
-        ]
-    )
-    return config.load(node)
+    sized = f"profile={profile}", f"dataset.size={size}"
+    return composed(*sized, f"auxiliary={auxiliary}", f"supervision={supervision}")
 
 
 def _batch(made: Config, device: str) -> Batch:
