@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from gradprom.sweeps.records import Study
+from gradprom.runs.records import Study
 
 NEEDED = {0.1: 4.0, 0.05: 1.0}
 

@@ -23,7 +23,7 @@ import made
 import measuring
 from gradprom.data.loader import Batch, test_batches
 from gradprom.methods.task_driven import TaskDriven
-from gradprom.training.evaluation import evaluate
+from gradprom.runs.evaluation import evaluate
 
 IMAGES = {"demo": 16, "bench": 4, "paper": 4}
 

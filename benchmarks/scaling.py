@@ -21,12 +21,12 @@ import made
 import measuring
 from gradprom import config
 from gradprom.data.loader import test_batches
+from gradprom.experiments.expansion import Identity, Words, expanded
 from gradprom.methods.task_driven import TaskDriven
 from gradprom.reports.report import report
-from gradprom.sweeps import identities
 from gradprom.sweeps import plan as plans
 from gradprom.sweeps import request as requests
-from gradprom.sweeps.expansion import Identity, Words, expanded
+from gradprom.sweeps import run_ids
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
@@ -113,7 +113,7 @@ def _report(seeds: int, results: Path) -> measuring.Piece:
 
     def identify(asked: list[Words]) -> list[Identity]:
         found: list[Identity] = fabricated.identify(asked)
-        identities.keep(list(zip(asked, found, strict=True)), results)
+        run_ids.keep(list(zip(asked, found, strict=True)), results)
         return found
 
     expanded(["table1"], [word], identify, study)

@@ -25,10 +25,11 @@ import psutil
 import yaml
 
 import measuring
-from gradprom import composing
-from gradprom.composing import Composer
-from gradprom.sweeps import experiments, identities, request
-from gradprom.sweeps.run import Run
+from gradprom.config import composing
+from gradprom.config.composing import Composer
+from gradprom.experiments import declared
+from gradprom.runs.run import Run
+from gradprom.sweeps import request, run_ids
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "tests"))
@@ -173,10 +174,10 @@ def _leave(run: Run, record: dict[str, Any]) -> None:
 def _report(place: Place, count: int) -> Cost:
     """Of all tables, at as many seeds as it takes."""
     results = place.folder / "results"
-    names = [name for name in experiments.names() if name.startswith("table")]
+    names = [name for name in declared.names() if name.startswith("table")]
 
     def identify(words: list[list[str]]) -> list[Any]:
-        return identities.known(words, results)
+        return run_ids.known(words, results)
 
     one = fabricated.make(results, names, "seed=0", name="one", identify=identify)
     seeds = "seed=" + ",".join(map(str, range(-(-count // len(one.records)))))

@@ -19,8 +19,8 @@ from typing import Any
 
 import measuring
 from gradprom import config
+from gradprom.runs.records import Study
 from gradprom.sweeps import request as requests
-from gradprom.sweeps.records import Study
 
 ROOT = Path(__file__).parents[1]
 PART = ("experiment=table1", "profile=demo", "dataset=phantom", "noise=0.1", "seed=0")

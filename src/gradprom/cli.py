@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gradprom.errors import ConfigError, GradpromError
 
 if TYPE_CHECKING:
-    from gradprom.sweeps.records import Study
+    from gradprom.runs.records import Study
 
 SETTINGS = {"study": "local", "results": "results"}
 """What every command takes as `key=value`, with its default."""
@@ -126,7 +126,7 @@ def _command(
 
 
 def _study(args: argparse.Namespace) -> Study:
-    from gradprom.sweeps.records import Study
+    from gradprom.runs.records import Study
 
     given = SETTINGS | dict(text.split("=", 1) for text in args.settings)
     return Study(Path(given["results"]), given["study"])
@@ -135,7 +135,7 @@ def _study(args: argparse.Namespace) -> Study:
 def _dataset(args: argparse.Namespace) -> tuple[Any, Any]:
     """The module of the dataset that is meant, and its options."""
     from gradprom import config
-    from gradprom.composing import compose
+    from gradprom.config.composing import compose
 
     node = compose([*args.overrides, *args.settings])
     options = config.options("dataset", node.dataset)
@@ -143,7 +143,7 @@ def _dataset(args: argparse.Namespace) -> tuple[Any, Any]:
 
 
 def _describe(args: argparse.Namespace) -> None:
-    from gradprom.data.about import describe
+    from gradprom.data.dataset_card import describe
 
     print(describe(*_dataset(args)))
 
@@ -170,7 +170,7 @@ def _status(args: argparse.Namespace) -> None:
 
 
 def _cancel(args: argparse.Namespace) -> None:
-    from gradprom.sweeps.cluster import cancel
+    from gradprom.sweeps.queue import cancel
 
     taken = cancel(_study(args))
     print(f"{len(taken)} queued run{'s' * (len(taken) != 1)} taken back")
@@ -196,7 +196,7 @@ def _figure(args: argparse.Namespace) -> None:
 
 
 def _degraded(args: argparse.Namespace) -> None:
-    from gradprom.sweeps.degraded import degraded_inputs
+    from gradprom.sweeps.degraded_inputs import degraded_inputs
 
     names, words = _names_and_words([*args.words, *args.settings])
     print(degraded_inputs(names, words), end="")
@@ -208,49 +208,48 @@ def _names_and_words(given: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _enhance(args: argparse.Namespace) -> None:
-    from gradprom import pictures
+    from gradprom.data import image_files
 
-    targets = pictures.assign(args.input, args.output)
+    targets = image_files.assign(args.input, args.output)
     study = _study(args)
     record = study.resolve(args.run)
 
     import torch
 
-    from gradprom import inference
     from gradprom.degradations import scale_of
-    from gradprom.sweeps import stored
+    from gradprom.runs import inference, restore
     from gradprom.training.engine import choose_device
 
-    run = stored.load_run(study, record["id"])
+    run = restore.load_run(study, record["id"])
     torch.set_num_threads(run.config.trainer.threads)
     device, channels = choose_device(args.device), run.config.facts.channels
     scale = scale_of(run.config.degradation)
-    method = stored.restored_method(run, record, device)
+    method = restore.restored_method(run, record, device)
     for source, target in targets.items():
-        picture = pictures.read(source)
+        picture = image_files.read(source)
         planes = picture.planes()
         enhanced = inference.enhance(method.enhance, planes, channels, args.tile, device, scale)
         replaced = "  (replaced)" if target.exists() else ""
         shown = picture.showing(enhanced)
-        pictures.write(target, shown)
+        image_files.write(target, shown)
         print(f"{target}  {shown.kind()}{replaced}")
 
 
 def _compare(args: argparse.Namespace) -> None:
-    from gradprom.sweeps.compare import compare
+    from gradprom.reports.compare import compare
 
     print(compare(_study(args), *args.runs).text())
 
 
 def _export(args: argparse.Namespace) -> None:
-    from gradprom.sweeps.export import export
+    from gradprom.runs.export import export
 
     export(_study(args), args.run, args.output)
     print(f"{args.output}: weights.safetensors, config.yaml, README.md")
 
 
 def _forget(args: argparse.Namespace) -> None:
-    from gradprom.sweeps.forget import forget
+    from gradprom.runs.forget import forget
 
     for source, target in forget(_study(args), args.runs, args.stages):
         print(f"moved {source}\n   to {target}")
@@ -258,7 +257,7 @@ def _forget(args: argparse.Namespace) -> None:
 
 def _rerun(args: argparse.Namespace) -> None:
     from gradprom import entry
-    from gradprom.sweeps.stored import load_run
+    from gradprom.runs.restore import load_run
 
     study = _study(args)
     runs = [load_run(study, prefix) for prefix in args.runs]

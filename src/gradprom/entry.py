@@ -12,19 +12,19 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from rich.console import Console
 
-from gradprom.composing import Composer, one_sentence
+from gradprom.config.composing import Composer, one_sentence
 from gradprom.errors import ConfigError, NotWritable
-from gradprom.files import NO_ROOM, require_writable, writing
-from gradprom.reports import summary
+from gradprom.launch import submission
+from gradprom.reports.sweep_table import summary
+from gradprom.runs.execution import execute
+from gradprom.runs.run import Run
+from gradprom.storage.files import NO_ROOM, require_writable, writing
 from gradprom.sweeps import plan as plans
 from gradprom.sweeps import request as requests
-from gradprom.sweeps import submission
-from gradprom.sweeps.display import Display, estimate
-from gradprom.sweeps.execution import execute
-from gradprom.sweeps.rehearsal import rehearse
+from gradprom.sweeps.preflight import rehearse
+from gradprom.sweeps.progress import Display, estimate
 from gradprom.sweeps.request import make_run
-from gradprom.sweeps.run import Run
-from gradprom.training.place import find_place
+from gradprom.training.parallel.placement import find_place
 from gradprom.tuning import asked
 
 log = logging.getLogger(__name__)

@@ -27,3 +27,8 @@ class NotWritable(RunError):
 
 class NotServed(ConfigError):
     """The dataset lacks what a configuration asks of it: labels, masks, or channels."""
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, or its type where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

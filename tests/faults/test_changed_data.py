@@ -7,17 +7,16 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-import running
-import small_runs
 from PIL import Image
+from support import cli_process, tiny_runs
 
 from gradprom import cli, entry
 from gradprom.errors import DataError
-from gradprom.sweeps import changes
+from gradprom.runs import dataset_changes
+from gradprom.runs import run as runs
+from gradprom.runs.execution import execute
+from gradprom.runs.run import Run
 from gradprom.sweeps import plan as plans
-from gradprom.sweeps import run as runs
-from gradprom.sweeps.execution import execute
-from gradprom.sweeps.run import Run
 from gradprom.training.store import Slot
 
 PICTURES = [f"slice {number}" for number in range(12)]
@@ -42,9 +41,9 @@ def pictures(tmp_path: Path) -> Path:
 def made(tmp_path: Path, pictures: Path, *words: str) -> Run:
     """The run as a new process would make it."""
     runs._images.cache_clear()
-    return small_runs.make(
+    return tiny_runs.make(
         tmp_path / "results",
-        *small_runs.SMALL,
+        *tiny_runs.SMALL,
         "dataset=folder",
         f"dataset.root={pictures}",
         "dataset.labels=labels.csv",
@@ -128,7 +127,7 @@ def test_a_run_is_not_resumed_on_other_data(
     run, other = made(tmp_path, pictures), made(tmp_path, pictures, "seed=1")
     before = sorted(run.study.results.glob("stages/*"))
     with pytest.raises(DataError, match="has changed since run"):
-        changes.require_same_data(run, "lost")  # as one that a cluster has taken
+        dataset_changes.require_same_data(run, "lost")  # as one that a cluster has taken
     sentence = (
         f"dataset=folder has changed since run {run.id} began: {told}; put it back, or begin anew "
         f"after `gradprom forget {run.id} study=local`"
@@ -186,4 +185,4 @@ def test_a_finished_run_of_other_data_is_trained_again(tmp_path: Path, pictures:
     assert new["metrics"] != old["metrics"]
     folders = list((run.study.cache).glob("folder-*/target.npy"))
     assert len(folders) == 2, "the cache of other content was used"
-    assert running.stages(run.study.results)["coupled"] == 2
+    assert cli_process.stages(run.study.results)["coupled"] == 2

@@ -11,20 +11,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-import running
-import small_runs
-from lives import damage
+from faults.lifecycle import damage
 from PIL import Image
+from support import cli_process, tiny_runs
 
 from gradprom import cli
-from gradprom.files import read_json
+from gradprom.runs import run as runs
+from gradprom.runs.execution import execute
+from gradprom.runs.run import Run
+from gradprom.storage.files import read_json
 from gradprom.sweeps import plan as plans
-from gradprom.sweeps import run as runs
-from gradprom.sweeps.execution import execute
-from gradprom.sweeps.run import Run
 from gradprom.training.store import Slot
 
-WORDS = (*small_runs.PHANTOM, "trainer.log_every=1", "trainer.checkpoint_seconds=0")
+WORDS = (*tiny_runs.PHANTOM, "trainer.log_every=1", "trainer.checkpoint_seconds=0")
 TIMES = range(3)
 """Damages of each file, at random places, half of them truncations."""
 
@@ -32,7 +31,7 @@ TIMES = range(3)
 def made(results: Path, *words: str) -> Run:
     """The run as a new process would make it: with nothing in memory."""
     runs._images.cache_clear()
-    return small_runs.make(results, *WORDS, *words)
+    return tiny_runs.make(results, *WORDS, *words)
 
 
 class Stopped(BaseException):
@@ -67,9 +66,9 @@ def results(whole: Path, tmp_path: Path) -> Path:
 
 
 def outcome(results: Path, run_id: str) -> dict[str, Any]:
-    record = running.study(results).record(run_id)
+    record = cli_process.study(results).record(run_id)
     assert record is not None and record["status"] == "finished"
-    return running.outcome(results, record)
+    return cli_process.outcome(results, record)
 
 
 def spoiled(path: Path, seed: int) -> bool:
@@ -129,8 +128,8 @@ def test_a_finished_run_with_a_damaged_file_is_no_result(
 def test_a_damaged_stage_is_made_again_by_the_run_that_needs_it(
     results: Path, whole: Path, stage: str, seed: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    folder = running.stage_folder(results, stage)
-    coupled = running.stage_folder(results, "coupled")
+    folder = cli_process.stage_folder(results, stage)
+    coupled = cli_process.stage_folder(results, "coupled")
     assert folder is not None and coupled is not None
     shutil.rmtree(coupled)
     shutil.rmtree(results / "local" / "runs")
@@ -143,7 +142,7 @@ def test_a_damaged_stage_is_made_again_by_the_run_that_needs_it(
 
 def test_damaged_weights_of_a_finished_run_are_not_used(results: Path, whole: Path) -> None:
     run = made(results)
-    coupled = running.stage_folder(results, "coupled")
+    coupled = cli_process.stage_folder(results, "coupled")
     assert coupled is not None
     spoiled(coupled / "artefact.pt", 0)
     with pytest.raises(SystemExit, match=r"artefact\.pt is damaged.*`gradprom rerun"):
@@ -200,7 +199,7 @@ def of_pictures(results: Path) -> Run:
     runs._images.cache_clear()
     root = results.parent / "pictures"
     words = ("dataset=folder", f"dataset.root={root}", "dataset.channels=grey", "auxiliary=none")
-    return small_runs.make(results, *small_runs.SMALL, "strategy=mainstream", *words)
+    return tiny_runs.make(results, *tiny_runs.SMALL, "strategy=mainstream", *words)
 
 
 @pytest.fixture(scope="module")

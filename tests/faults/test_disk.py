@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import running
-from lives import MOMENTS, PAUSE, assert_same, drafts, finish, frozen_at
+from faults.lifecycle import MOMENTS, PAUSE, assert_same, drafts, finish, frozen_at
+from support import cli_process
 
 from gradprom import cli
-from gradprom.files import load_state
+from gradprom.storage.files import load_state
 
 SIZE = 16 << 20
 WORDS = ("strategy=random_gate",)
@@ -58,7 +58,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def stopped(results: Path, words: tuple[str, ...], reason: str, beside: Path) -> str:
     """The one sentence that a command ends with, after a look at what it has left."""
-    code, text = running.run(results, *words, beside=beside)
+    code, text = cli_process.run(results, *words, beside=beside)
     assert code == 1, text
     return one_sentence(results, text, reason)
 
@@ -71,7 +71,7 @@ def one_sentence(results: Path, text: str, reason: str) -> str:
     assert drafts(results) == [] and not [*results.glob("cache/.*"), *results.glob(".probe*")]
     for path in results.glob("stages/*/*.pt"):
         load_state(path)  # raises for one that is damaged
-    _, problems = running.study(results).load()
+    _, problems = cli_process.study(results).load()
     assert problems == []
     return last
 
@@ -79,7 +79,7 @@ def one_sentence(results: Path, text: str, reason: str) -> str:
 def went_on(disk: Disk, reference: Path, words: tuple[str, ...], beside: Path) -> None:
     """With room again, the same command ends as if nothing had been."""
     disk.ballast.unlink(missing_ok=True)
-    code, text = running.run(disk.folder, *words, beside=beside)
+    code, text = cli_process.run(disk.folder, *words, beside=beside)
     assert code == 0, text
     assert_same(disk.folder, reference)
 
@@ -109,14 +109,14 @@ def test_a_disk_that_fills_up_stops_a_run_which_goes_on_when_there_is_room(
         disk.ballast.unlink(missing_ok=True)
         # the evaluation of eight images is over at once: make it long
         pause = 0.4 if moment is scoring else PAUSE
-        child = running.start(disk.folder, *words, pause=pause, beside=beside)
+        child = cli_process.start(disk.folder, *words, pause=pause, beside=beside)
         assert frozen_at(moment, child, disk.folder), child.text
         disk.leave(0)
         child.send(signal.SIGCONT)
         assert child.wait() == 1, child.text
         one_sentence(disk.folder, child.text, "No space left on device")
-        [record] = running.study(disk.folder).records()
-        assert running.study(disk.folder).state(record["id"]) == "interrupted"
+        [record] = cli_process.study(disk.folder).records()
+        assert cli_process.study(disk.folder).state(record["id"]) == "interrupted"
     went_on(disk, reference, words, beside)
 
 
@@ -135,13 +135,13 @@ def test_a_read_only_folder_is_told_and_what_is_there_can_be_looked_at(
     disk: Disk, reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     beside = tmp_path / "beside"
-    child = running.start(disk.folder, *WORDS, pause=PAUSE, beside=beside)
+    child = cli_process.start(disk.folder, *WORDS, pause=PAUSE, beside=beside)
     assert frozen_at(MOMENTS["in coupled training"], child, disk.folder), child.text
     child.kill()
     disk.remount("ro")
     for words in (WORDS, ("-m", *WORDS)):
         stopped(disk.folder, words, "Read-only file system", beside)
-    [record] = running.study(disk.folder).records()
+    [record] = cli_process.study(disk.folder).records()
     for command in ("report", "forget " + record["id"], "rerun " + record["id"]):
         with pytest.raises(SystemExit, match="gradprom: .* cannot be written: Read-only"):
             cli.main([*command.split(), f"results={disk.folder}"])

@@ -6,13 +6,22 @@ import signal
 import time
 from pathlib import Path
 
-import running
 import torch
-from lives import LONGER, MOMENTS, PAUSE, assert_same, finish, finished, frozen_at, interrupted
-from running import PROCESSES
-from test_store import STEPS, expected, notes, several, wait_for
+from faults.lifecycle import (
+    LONGER,
+    MOMENTS,
+    PAUSE,
+    assert_same,
+    finish,
+    finished,
+    frozen_at,
+    interrupted,
+)
+from support import cli_process
+from support.cli_process import PROCESSES
+from training.test_store import STEPS, expected, notes, several, wait_for
 
-from gradprom.files import replacing
+from gradprom.storage.files import replacing
 
 
 def test_killed_at_chosen_moments(tmp_path: Path) -> None:
@@ -22,14 +31,14 @@ def test_killed_at_chosen_moments(tmp_path: Path) -> None:
 
     seen, counted = [], 0
     for name, moment in MOMENTS.items():
-        done, begun = finished(results), running.trained(results)
-        child = running.start(results, *words, pause=PAUSE)
+        done, begun = finished(results), cli_process.trained(results)
+        child = cli_process.start(results, *words, pause=PAUSE)
         if not frozen_at(moment, child, results):
             break  # it has finished
         child.kill()
         seen.append(name)
         counted += interrupted(results)
-        assert not done & set(running.trained(results) - begun), "what was done is done again"
+        assert not done & set(cli_process.trained(results) - begun), "what was done is done again"
     # the last moments are over in a millisecond, and may be missed on a busy machine
     assert seen[:8] == list(MOMENTS)[:8]
 
@@ -61,9 +70,9 @@ def live(results: Path, words: tuple[str, ...], draw: random.Random) -> int:
     """Start a run again and again, kill it soon after; how many kills left a stage unfinished."""
     counted = 0
     while True:
-        child = running.start(results, *words, pause=PAUSE)
-        goal = running.saved(results) + draw.randrange(1, 4)
-        while child.alive and running.saved(results) < goal:
+        child = cli_process.start(results, *words, pause=PAUSE)
+        goal = cli_process.saved(results) + draw.randrange(1, 4)
+        while child.alive and cli_process.saved(results) < goal:
             time.sleep(0.001)
         time.sleep(draw.uniform(0, 2 * PAUSE))
         if not child.alive:

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import running
-import small_runs
-from lives import MOMENTS, PAUSE, assert_same, finish, frozen_at
+from faults.lifecycle import MOMENTS, PAUSE, assert_same, finish, frozen_at
+from support import cli_process, tiny_runs
 
-from gradprom.sweeps import execution
-from gradprom.sweeps.execution import execute
-from gradprom.sweeps.records import SILENT
+from gradprom.runs import execution
+from gradprom.runs.execution import execute
+from gradprom.runs.records import SILENT
 from gradprom.training import engine
 
 WORDS = ("strategy=gradprom",)
@@ -26,41 +25,41 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_of_two_that_want_a_run_one_trains_it(tmp_path: Path, reference: Path) -> None:
-    children = [running.start(tmp_path, *WORDS, pause=PAUSE) for _ in range(2)]
+    children = [cli_process.start(tmp_path, *WORDS, pause=PAUSE) for _ in range(2)]
     for child in children:
         assert child.wait() == 0, child.text
         assert "table " in child.text
     assert_same(tmp_path, reference)
-    assert set(running.trained(tmp_path).values()) == {1}
-    [record] = running.records(tmp_path).values()
+    assert set(cli_process.trained(tmp_path).values()) == {1}
+    [record] = cli_process.records(tmp_path).values()
     assert record["interruptions"] == 0
     assert not (tmp_path / "set-aside").exists()
 
 
 def test_one_that_waits_takes_over_from_one_that_is_killed(tmp_path: Path, reference: Path) -> None:
-    first = running.start(tmp_path, *WORDS, pause=PAUSE)
+    first = cli_process.start(tmp_path, *WORDS, pause=PAUSE)
     assert frozen_at(MOMENTS["in the warm-up"], first, tmp_path), first.text
-    second = running.start(tmp_path, *WORDS)
+    second = cli_process.start(tmp_path, *WORDS)
     until = time.monotonic() + 60
     while "run 1/1" not in second.text and time.monotonic() < until:
         time.sleep(0.05)
-    assert running.trained(tmp_path)["warmup"] == 1, "both train"
+    assert cli_process.trained(tmp_path)["warmup"] == 1, "both train"
     first.kill()
     assert second.wait() == 0, second.text
     assert_same(tmp_path, reference)
-    [record] = running.records(tmp_path).values()
+    [record] = cli_process.records(tmp_path).values()
     assert record["interruptions"] == 1
 
 
 def test_a_clock_that_goes_backwards_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = (*small_runs.PHANTOM, "trainer.log_every=1", "trainer.checkpoint_seconds=0")
-    usual = execute(small_runs.make(tmp_path / "usual", *words))
+    words = (*tiny_runs.PHANTOM, "trainer.log_every=1", "trainer.checkpoint_seconds=0")
+    usual = execute(tiny_runs.make(tmp_path / "usual", *words))
     real = time.time()
     ticks = iter(range(10**6))
     monkeypatch.setattr(time, "time", lambda: real - 60 * next(ticks))
-    run = small_runs.make(tmp_path / "backwards", *words)
+    run = tiny_runs.make(tmp_path / "backwards", *words)
     record = execute(run)
     assert next(ticks) > 0
     assert record["metrics"] == usual["metrics"] and record["duration"] > 0
@@ -70,7 +69,7 @@ def test_a_clock_that_goes_backwards_changes_nothing(
 @pytest.fixture
 def started(tmp_path: Path) -> Any:
     """A run whose record says that this very process trains it."""
-    run = small_runs.make(tmp_path, *small_runs.PHANTOM)
+    run = tiny_runs.make(tmp_path, *tiny_runs.PHANTOM)
     record = {**execute(run), "status": "started"}
     run.study.keep(record)
     assert run.study.state(run.id) == "running"
@@ -108,11 +107,11 @@ def test_a_training_begun_again_in_one_process_has_its_chances_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There was no checkpoint yet; the gate's random numbers must not have moved on."""
-    words = (*small_runs.PHANTOM, "strategy=random_gate", "trainer.coupled_epochs=4")
+    words = (*tiny_runs.PHANTOM, "strategy=random_gate", "trainer.coupled_epochs=4")
     words += ("trainer.log_every=1", "trainer.checkpoint_seconds=1000")
-    usual = small_runs.make(tmp_path / "usual", *words)
+    usual = tiny_runs.make(tmp_path / "usual", *words)
     execute(usual)
-    run = small_runs.make(tmp_path / "stopped", *words)
+    run = tiny_runs.make(tmp_path / "stopped", *words)
 
     def stop(progress: engine.Progress) -> None:
         if progress.stage.name == "coupled" and progress.step == 3:

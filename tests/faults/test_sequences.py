@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 
 import pytest
-import running
-from lives import LONGER, PAUSE, assert_same, damage, finish, finished
+from faults.lifecycle import LONGER, PAUSE, assert_same, damage, finish, finished
+from support import cli_process
 
 WORDS = ("strategy=random_gate", "supervision=unsupervised", *LONGER)
 ACTIONS = ("kill", "kill", "damage", "damage", "resume")
@@ -28,15 +28,15 @@ def test_any_sequence_ends_with_the_bits_of_the_undisturbed_run(
     draw, told = random.Random(seed), []
     for _ in range(7):
         action = draw.choice(ACTIONS)
-        whole, begun = finished(tmp_path), running.trained(tmp_path)
+        whole, begun = finished(tmp_path), cli_process.trained(tmp_path)
         told.append(act(action, tmp_path, draw))
-        again = set(running.trained(tmp_path) - begun) & whole
+        again = set(cli_process.trained(tmp_path) - begun) & whole
         assert not again, f"{again} trained again after {told}"
         no_record_lies(tmp_path, reference)
     print("\n".join(told))
     finish(tmp_path, WORDS)
     assert_same(tmp_path, reference)
-    assert running.study(tmp_path).load()[1] == []
+    assert cli_process.study(tmp_path).load()[1] == []
 
 
 def act(action: str, results: Path, draw: random.Random) -> str:
@@ -48,15 +48,15 @@ def act(action: str, results: Path, draw: random.Random) -> str:
         files = sorted(path for path in files if not path.name.startswith(SAID))
         files = [path for path in files if path.stat().st_size]
         return damage(draw.choice(files), draw) if files else "nothing to damage"
-    child = running.start(results, *WORDS, pause=PAUSE)
-    goal = running.saved(results) + draw.randrange(10)
-    while child.alive and (action == "resume" or running.saved(results) < goal):
+    child = cli_process.start(results, *WORDS, pause=PAUSE)
+    goal = cli_process.saved(results) + draw.randrange(10)
+    while child.alive and (action == "resume" or cli_process.saved(results) < goal):
         time.sleep(0.002)
     if child.alive:
         time.sleep(draw.uniform(0, 0.2))
         child.process.kill()
         child.process.join()
-        return f"killed at {running.saved(results)} checkpoints"
+        return f"killed at {cli_process.saved(results)} checkpoints"
     assert child.wait() == 0, child.text
     return "went to its end"
 
@@ -69,13 +69,13 @@ def to_be_damaged(path: Path) -> bool:
 
 def no_record_lies(results: Path, reference: Path) -> None:
     """One that can be read and says `finished` has the undisturbed run's numbers."""
-    [expected] = running.study(reference).records()
-    for record in running.study(results).records():
+    [expected] = cli_process.study(reference).records()
+    for record in cli_process.study(results).records():
         if record["status"] == "finished":
             assert record["metrics"] == expected["metrics"]
             assert record["config"]["strategy"] == expected["config"]["strategy"]
             texts = [
-                running.study(f).run(record["id"]) / "history.csv" for f in (results, reference)
+                cli_process.study(f).run(record["id"]) / "history.csv" for f in (results, reference)
             ]
             assert texts[0].read_text() == texts[1].read_text()
         else:

@@ -12,20 +12,20 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import fabricated
 import numpy as np
 import pytest
-import running
-import small_runs
 import torch
 from PIL import Image
+from support import cli_process, records_factory, tiny_runs
 
 from gradprom import cli
-from gradprom.files import write_checked
-from gradprom.reports import latex, report, summary
-from gradprom.sweeps.execution import execute
-from gradprom.sweeps.records import Study
-from gradprom.sweeps.run import Run
+from gradprom.reports import report
+from gradprom.reports.sweep_table import summary
+from gradprom.reports.tables import latex
+from gradprom.runs.execution import execute
+from gradprom.runs.records import Study
+from gradprom.runs.run import Run
+from gradprom.storage.files import write_checked
 
 
 class Code:
@@ -50,7 +50,7 @@ def everything(folder: Path) -> set[Path]:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = tmp_path_factory.mktemp("trained") / "results"
-    small_runs.train(results, *small_runs.PHANTOM, "strategy=joint")
+    tiny_runs.train(results, *tiny_runs.PHANTOM, "strategy=joint")
     return results
 
 
@@ -66,8 +66,8 @@ def results(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 @pytest.mark.parametrize("name", ["code", "no weights", "a list", "no tensors", "an archive"])
 def test_weights_of_a_stranger_are_one_sentence(results: Path, name: str) -> None:
-    [record] = running.study(results).records()
-    path = running.study(results).stages.glob(f"{record['training_id']}-*/artefact.pt")
+    [record] = cli_process.study(results).records()
+    path = cli_process.study(results).stages.glob(f"{record['training_id']}-*/artefact.pt")
     weights = next(path)
     state: Any = {
         "no weights": {"step": 1},
@@ -93,13 +93,13 @@ def test_weights_of_a_stranger_are_one_sentence(results: Path, name: str) -> Non
 def test_a_stage_that_holds_code_is_set_aside_and_trained(
     results: Path, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    [before] = running.study(results).records()
+    [before] = cli_process.study(results).records()
     shutil.rmtree(results / "local" / "runs")
-    folder = running.stage_folder(results, "coupled")
+    folder = cli_process.stage_folder(results, "coupled")
     assert folder is not None
     (folder / "artefact.pt").unlink()
     with_code(folder / name)
-    record = small_runs.train(results, *small_runs.PHANTOM, "strategy=joint")
+    record = tiny_runs.train(results, *tiny_runs.PHANTOM, "strategy=joint")
     assert record["metrics"] == before["metrics"]
     assert f"{folder / name} is refused: it is no mapping of tensors" in caplog.text
     assert not (results.parent / "proof-that-code-has-run").exists()
@@ -119,7 +119,7 @@ def test_a_study_cannot_lie_elsewhere(results: Path, tmp_path: Path, place: str)
         with pytest.raises(SystemExit, match=f"gradprom: study={re.escape(place)} must be a plain"):
             cli.main([*command.split(), f"study={place}", f"results={results}"])
     assert everything(tmp_path) == before
-    code, text = running.run(results, f"study='{place}'")
+    code, text = cli_process.run(results, f"study='{place}'")
     assert code == 1 and "Traceback" not in text and "plain folder name" in text
 
 
@@ -130,7 +130,7 @@ def test_a_run_cannot_lie_elsewhere(
     results: Path, tmp_path: Path, place: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Even where a record waits there that calls itself by that name."""
-    [record] = running.study(results).records()
+    [record] = cli_process.study(results).records()
     for name in ("outside", "evil"):
         write_checked(results / name / "record.json", {**record, "id": f"../../{name}"})
     Image.new("RGB", (32, 32)).save("a.png")
@@ -156,7 +156,7 @@ def test_a_table_cannot_lie_elsewhere(results: Path, tmp_path: Path, name: str) 
 @pytest.mark.parametrize("key", ["training_id", "fingerprint", "files"])
 def test_a_record_cannot_lead_elsewhere(results: Path, tmp_path: Path, key: str) -> None:
     """A stranger's record, whose checksum is right."""
-    [record] = running.study(results).records()
+    [record] = cli_process.study(results).records()
     outside = tmp_path / "outside-aaaaaaaa"
     outside.mkdir()
     (outside / "artefact.pt").touch()
@@ -165,7 +165,7 @@ def test_a_record_cannot_lead_elsewhere(results: Path, tmp_path: Path, key: str)
         "fingerprint": {"dataset": {**record["dataset"], "fingerprint": "/../../.."}},
         "files": {"files": {"/dev/zero": "00"}},
     }[key]
-    path = running.study(results).run(record["id"]) / "record.json"
+    path = cli_process.study(results).run(record["id"]) / "record.json"
     write_checked(path, {**record, **lie})
     for command in ("export -o x", "forget --stages", "forget"):
         with pytest.raises(SystemExit, match="^gradprom: "):
@@ -213,7 +213,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hostile(above: Path, pictures: Path, title: str) -> Run:
     words = ("dataset=folder", f"dataset.root={pictures}", "dataset.labels=labels.csv")
     words += ("dataset.classes=[a,b]", "dataset.test=0.5", "trainer.batch_size=4")
-    run = small_runs.make(above / "results", *small_runs.SMALL, *words)
+    run = tiny_runs.make(above / "results", *tiny_runs.SMALL, *words)
     dataset = dataclasses.replace(run.config.dataset, classes=CLASSES, title=title)
     facts = dataclasses.replace(run.config.facts, classes=tuple(CLASSES))
     config = dataclasses.replace(run.config, dataset=dataset, facts=facts)
@@ -276,7 +276,7 @@ def test_tables_and_pictures_take_any_text(
 
 def test_texts_are_escaped_in_latex(tmp_path: Path) -> None:
     word = f"dataset.title='{TITLE} \\input{{/etc/passwd}} ^^5cinput #1 ~ & %'"
-    made = fabricated.make(tmp_path / "results", ["table5"], word)
+    made = records_factory.make(tmp_path / "results", ["table5"], word)
     [table] = made.tables()
     assert "/" not in table.key and table.key not in (".", "..")
     text = latex.document([table])

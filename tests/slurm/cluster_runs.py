@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import running
-from running import Child
+from support import cli_process
+from support.cli_process import Child
 
-from gradprom.sweeps import cluster
+from gradprom.sweeps import queue
 from gradprom.sweeps.status import look
 
 NOTING = Path(__file__).parent / "noting"
@@ -30,7 +30,9 @@ LONG = (*SIZES, "trainer.coupled_epochs=160")
 def start(results: Path, *words: str) -> Child:
     """The sweep's command, not waited for."""
     setup = f"export PYTHONPATH={NOTING}:$PYTHONPATH TRAINED={results}/trained.txt"
-    return running.start(results, *LAUNCHER, f"hydra.launcher.setup=['{setup}']", *SIZES, *words)
+    return cli_process.start(
+        results, *LAUNCHER, f"hydra.launcher.setup=['{setup}']", *SIZES, *words
+    )
 
 
 def sweep(results: Path, *words: str) -> tuple[int, str]:
@@ -52,19 +54,19 @@ def until(moment: Callable[[], Any], seconds: float = 300) -> Any:
     return found
 
 
-def jobs(results: Path) -> cluster.Jobs:
-    found = cluster.jobs(running.study(results))
+def jobs(results: Path) -> queue.Jobs:
+    found = queue.jobs(cli_process.study(results))
     assert found is not None
     return found
 
 
 def state(results: Path) -> dict[str, str]:
-    return look(running.study(results)).states
+    return look(cli_process.study(results)).states
 
 
 def coupled(results: Path) -> set[str]:
     """The jobs whose runs are some way into coupled training."""
-    study = running.study(results)
+    study = cli_process.study(results)
     told = {run_id: study.progress(run_id) or {} for run_id in jobs(results)}
     return {
         job.id
@@ -104,7 +106,7 @@ def finish(results: Path, child: Child) -> tuple[int, str]:
 @cache
 def undisturbed(root: Path, words: tuple[str, ...]) -> Path:
     """The results of the same sweep on this machine, in one process."""
-    code, text = running.run(root, "-m", *SIZES, *words)
+    code, text = cli_process.run(root, "-m", *SIZES, *words)
     assert code == 0, text
     return root
 
@@ -112,12 +114,12 @@ def undisturbed(root: Path, words: tuple[str, ...]) -> Path:
 def assert_whole(results: Path, reference: Path, *words: str) -> None:
     """Every record is there and whole, nothing finished was trained again, and every bit is as
     in a sweep that nothing disturbed."""
-    ours, problems = running.study(results).load()
+    ours, problems = cli_process.study(results).load()
     assert not problems and {record["status"] for record in ours} == {"finished"}
     assert not [*results.glob("**/.*.pt.*"), *results.glob("stages/*/checkpoint*")]
     theirs = undisturbed(reference, words)
     for record in ours:
-        assert running.outcome(results, record) == running.outcome(theirs, record)
+        assert cli_process.outcome(results, record) == cli_process.outcome(theirs, record)
     assert_trained_once(results)
 
 

@@ -4,10 +4,21 @@ import os
 import signal
 from pathlib import Path
 
-import cluster_runs
 import pytest
-import running
-from cluster_runs import LONG, assert_whole, finish, hurry, jobs, slurm, start, state, sweep, until
+from slurm import cluster_runs
+from slurm.cluster_runs import (
+    LONG,
+    assert_whole,
+    finish,
+    hurry,
+    jobs,
+    slurm,
+    start,
+    state,
+    sweep,
+    until,
+)
+from support import cli_process
 
 from gradprom import cli
 
@@ -23,9 +34,9 @@ def test_a_sweep_is_one_job_array(tmp_path: Path, reference: Path) -> None:
     assert code == 0, text
     assert "12 runs: 12 new, 0 done" in text and "submitted 12 runs as Slurm job " in text
     assert "table.md" in text
-    arrays = {record["job"].partition("_")[0] for record in running.study(tmp_path).records()}
+    arrays = {record["job"].partition("_")[0] for record in cli_process.study(tmp_path).records()}
     assert len(arrays) == 1
-    assert len({record["job"] for record in running.study(tmp_path).records()}) == 12
+    assert len({record["job"] for record in cli_process.study(tmp_path).records()}) == 12
     assert_whole(tmp_path, reference, *words)
     # typed again: nothing is submitted
     code, text = sweep(tmp_path, *words)
@@ -39,7 +50,7 @@ def test_requeued_in_the_middle_of_training(tmp_path: Path, reference: Path) -> 
     slurm("scontrol", "requeue", *taken)
     code, text = finish(tmp_path, child)
     assert code == 0, text
-    records = running.study(tmp_path).records()
+    records = cli_process.study(tmp_path).records()
     assert {record["job"] for record in records if record["interruptions"] == 1} == taken
     assert_whole(tmp_path, reference, *words)
 
@@ -53,10 +64,10 @@ def test_a_run_of_two_tasks_requeued_in_the_middle_of_training(
     slurm("scontrol", "requeue", *until(lambda: cluster_runs.coupled(tmp_path)))
     code, text = finish(tmp_path, child)
     assert code == 0, text
-    [record] = running.study(tmp_path).records()
+    [record] = cli_process.study(tmp_path).records()
     assert record["interruptions"] == 1 and record["config"]["trainer"]["devices"] == 2
     one_device = cluster_runs.undisturbed(reference, (*words, "seed=0,1"))
-    alone = running.study(one_device).record(record["id"])
+    alone = cli_process.study(one_device).record(record["id"])
     assert alone is not None
     assert record["metrics"]["psnr"] == pytest.approx(alone["metrics"]["psnr"], abs=0.05)
 
@@ -66,7 +77,7 @@ def test_a_time_limit_strikes(tmp_path: Path, reference: Path) -> None:
     limits = ("hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=5")
     code, text = finish(tmp_path, start(tmp_path, *words, *limits))
     assert code == 0, text
-    [record] = running.study(tmp_path).records()
+    [record] = cli_process.study(tmp_path).records()
     assert record["interruptions"] >= 1
     assert_whole(tmp_path, reference, *words)
 
@@ -124,7 +135,7 @@ def test_a_process_that_is_killed_is_no_work_of_the_cluster(
     child = start(tmp_path, *words, "slurm.runs_per_job=2")
     until(lambda: cluster_runs.coupled(tmp_path))
     first = next(
-        record for record in running.study(tmp_path).records() if record["status"] == "started"
+        record for record in cli_process.study(tmp_path).records() if record["status"] == "started"
     )
     os.kill(first["pid"], signal.SIGKILL)
     code, text = finish(tmp_path, child)

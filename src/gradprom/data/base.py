@@ -9,8 +9,6 @@ Nothing here imports torch before `load` is called, so that a configuration can 
 from __future__ import annotations
 
 import dataclasses
-import struct
-import zlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +17,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
     from torch import Tensor
 
 UNLABELLED = -1
@@ -122,35 +119,6 @@ class Images:
     """Whether pixels are read from the cache as they are needed, for want of memory."""
 
 
-def load(source: Source, cache: Path) -> Images:
-    """Read a dataset, decoding its files only when `cache` does not hold them yet.
-
-    Raises DataError when the files are not as they should be; all unreadable ones are listed.
-    """
-    import torch
-
-    from gradprom.data.cache import content_key, decoded, fingerprint
-
-    entries = source.index()
-    splits = source.splits(entries)
-    content = content_key(source, entries, cache)
-    arrays = decoded(source, entries, cache, content)
-    row = {entry.id: number for number, entry in enumerate(entries)}
-    labels = [UNLABELLED if entry.label is None else entry.label for entry in entries]
-    return Images(
-        ids=[entry.id for entry in entries],
-        target=torch.from_numpy(arrays["target"]),
-        mask=torch.from_numpy(arrays["mask"]) if "mask" in arrays else None,
-        label=torch.tensor(labels, dtype=torch.int64) if source.facts.classes else None,
-        groups=[entry.group for entry in entries],
-        splits={name: [row[id] for id in ids] for name, ids in splits.items()},
-        facts=source.facts,
-        fingerprint=fingerprint(content, entries, splits),
-        notes=source.notes(entries),
-        mapped=isinstance(arrays["target"], np.memmap),
-    )
-
-
 @dataclass
 class FileOptions:
     """What can be asked of every published dataset that is read from files."""
@@ -173,25 +141,3 @@ class FileOptions:
         if self.split not in self.splits:
             allowed = ", ".join(self.splits)
             raise ValueError(f"dataset.split={self.split}: must be one of {allowed}")
-
-
-def open_image(path: Path) -> Image:
-    """The fully read image of a file, recognised by its content and never by its extension.
-
-    Raises ValueError, naming the file and why, where it is missing, empty, truncated or no image.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            image.load()  # open() reads the header alone: truncation shows only here
-            return image
-    except UnidentifiedImageError as error:
-        reason = "not an image" if path.stat().st_size else "empty file"
-        raise ValueError(f"{path}: {reason}") from error
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror or error}") from error
-    except (ValueError, SyntaxError, EOFError, struct.error, zlib.error) as error:
-        raise ValueError(f"{path}: {error}") from error
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"{path}: {error}") from error

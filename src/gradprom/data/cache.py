@@ -22,7 +22,7 @@ import numpy as np
 from gradprom.data import memory
 from gradprom.data.base import Entry, Source
 from gradprom.errors import DataError
-from gradprom.files import file_digest, read_checked, write_checked, writing
+from gradprom.storage.files import file_digest, read_checked, write_checked, writing
 
 log = logging.getLogger(__name__)
 

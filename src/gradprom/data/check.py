@@ -83,7 +83,7 @@ def check(source: Source, cache: Path, sheet: Path | None = None) -> Report:
     duplicates = _duplicates(source, images, cache)
     _overlaps(report, source, entries, splits, duplicates)
     if sheet and readable:
-        from gradprom.data.sheet import draw
+        from gradprom.data.contact_sheet import draw
 
         draw(source, entries, splits, sheet)
         report.sheet = f"sample sheet: {sheet}"

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from gradprom.data import augment, memory
-from gradprom.data.ahead import Ahead
 from gradprom.data.base import Images
+from gradprom.data.prefetch import Ahead
 from gradprom.degradations import Degradation, degrade_for_evaluation
 from gradprom.randomness import stream
 from gradprom.transfer import pinned, sent

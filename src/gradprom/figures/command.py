@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from gradprom.errors import ConfigError, RunError
-from gradprom.figures.chosen import Record
-from gradprom.figures.drawing import FIGURES, draw, tables
-from gradprom.files import write_text
-from gradprom.sweeps import identities
-from gradprom.sweeps.expansion import Expansion, Identity, Words, expanded
-from gradprom.sweeps.records import Study
+from gradprom.experiments.expansion import Expansion, Identity, Words, expanded
+from gradprom.figures.registry import FIGURES, draw, tables
+from gradprom.figures.selection import Record
+from gradprom.runs.records import Study
+from gradprom.storage.files import write_text
+from gradprom.sweeps import run_ids
 
 
 def draw_all(study: Study, names: list[str], words: Words) -> list[Path]:
@@ -53,7 +53,7 @@ def _best(study: Study, table: str, words: Words, records: dict[str, Record]) ->
     """A table as it is asked for; where words leave it open, with the most finished runs."""
 
     def identify(asked: list[Words]) -> list[Identity]:
-        return identities.known(asked, study.results)
+        return run_ids.known(asked, study.results)
 
     asked = [words] if words else [*_swept(study, table), []]
     found = [one for each in asked for one in expanded([table], each, identify, study)]

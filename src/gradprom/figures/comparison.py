@@ -9,10 +9,10 @@ from torch import Tensor
 from gradprom import metrics
 from gradprom.data.loader import Batch
 from gradprom.degradations import enlarge
-from gradprom.figures.chosen import Choice, Entrant
-from gradprom.figures.sheet import Box, Strip, Tile
-from gradprom.figures.shown import Trained, detail, examples, foreground, load, picture
-from gradprom.sweeps.records import Study
+from gradprom.figures.examples import Trained, detail, examples, foreground, load, picture
+from gradprom.figures.grid import Box, Strip, Tile
+from gradprom.figures.selection import Choice, Entrant
+from gradprom.runs.records import Study
 
 
 def compare(

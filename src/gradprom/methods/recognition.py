@@ -7,13 +7,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gradprom import metrics
-from gradprom.config import Config, held_out, inexact
+from gradprom.config import Config, holdout_reads, precision_reads
 from gradprom.data.loader import Batch
 from gradprom.degradations import enlarge
 from gradprom.errors import ConfigError
 from gradprom.models.recognizers import BACKBONES, build_recognizer
-from gradprom.training import distributed, precision
+from gradprom.training import precision
 from gradprom.training.optimization import Optimizer, all_finite
+from gradprom.training.parallel import distributed
 from gradprom.training.stage import Stage
 
 UNLABELLED = -1
@@ -105,8 +106,8 @@ def reads(config: Config) -> dict[str, Any]:
         "dataset": config.dataset,
         "recognizer": {"backbone": a.backbone, "pretrained": pretrained, "lr": a.lr},
         "trainer": {"batch_size": t.batch_size, "schedule": t.schedule, "augment": t.augment},
-        **held_out(config),
-        **inexact(config),
+        **holdout_reads(config),
+        **precision_reads(config),
     }
 
 

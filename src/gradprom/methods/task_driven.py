@@ -14,14 +14,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gradprom import metrics, strategies
-from gradprom.config import Config, component, held_out, inexact
+from gradprom.config import Config, component, holdout_reads, precision_reads
 from gradprom.data.loader import Batch
 from gradprom.degradations import scale_of
 from gradprom.errors import ConfigError
 from gradprom.methods import recognition
 from gradprom.strategies import Mainstream, Strategy
-from gradprom.training import distributed, precision
+from gradprom.training import precision
 from gradprom.training.optimization import Optimizer, all_finite
+from gradprom.training.parallel import distributed
 from gradprom.training.stage import Stage
 
 
@@ -132,8 +133,8 @@ class TaskDriven:
             "degradation": c.degradation,
             "backbone": c.backbone,
             "trainer": {**kept, "augment": t.augment, "cycle": cycle},
-            **held_out(c),
-            **inexact(c),
+            **holdout_reads(c),
+            **precision_reads(c),
         }
 
     def _build(self, artefacts: dict[str, Any], device: torch.device, tasks: list[str]) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 
 from gradprom.errors import RunError
-from gradprom.reports.columns import title
-from gradprom.reports.rebuilt import score
-from gradprom.reports.tables import CHOICES, Record, choice_of, row_key
-from gradprom.sweeps.records import Study
+from gradprom.reports.sweep_table.columns import title
+from gradprom.reports.sweep_table.tables import CHOICES, Record, choice_of, row_key
+from gradprom.reports.tables.table import score
+from gradprom.runs.records import Study
 
 METRICS = ("psnr", "ssim", "accuracy", "miou", "degraded_psnr", "degraded_ssim")
 """Come first, in this order; what else was scored follows."""

@@ -2,7 +2,7 @@
 
 results/<study>/report/index.html   everything, to look at
                        <table>.csv .md .tex, tables.tex
-                       claims.md claims.csv
+                       verdicts.md verdicts.csv
                        figures/
                        table.md table.csv picture.png   runs that belong to no table
 """
@@ -14,13 +14,18 @@ from typing import Any
 from rich.console import Console
 
 from gradprom.errors import RunError
-from gradprom.files import require_writable, write_text
-from gradprom.reports import claims, latex, page, plots, summary, written
-from gradprom.reports.pictures import Picture
-from gradprom.reports.rebuilt import Rebuilt, rebuild
-from gradprom.sweeps import experiments, identities
-from gradprom.sweeps.expansion import Expansion, Identity, Words, expanded
-from gradprom.sweeps.records import Study
+from gradprom.experiments import declared
+from gradprom.experiments.expansion import Expansion, Identity, Words, expanded
+from gradprom.reports.claims import verdicts
+from gradprom.reports.page import page
+from gradprom.reports.plots import curves
+from gradprom.reports.plots.style import Picture
+from gradprom.reports.sweep_table import summary
+from gradprom.reports.tables import latex, text
+from gradprom.reports.tables.table import Rebuilt, rebuild
+from gradprom.runs.records import Study
+from gradprom.storage.files import require_writable, write_text
+from gradprom.sweeps import run_ids
 
 
 @dataclass
@@ -57,9 +62,9 @@ def report(study: Study, names: list[str], words: Words) -> None:
     _print(rebuilt)
     if other:
         summary.show_table(other, study, folder)
-    judged = claims.judge(claims.read_claims(), _fullest(expansions, records), records, study)
+    judged = verdicts.judge(verdicts.read_claims(), _fullest(expansions, records), records, study)
     _write(folder, rebuilt, judged)
-    pictures = plots.draw(rebuilt, records, study, folder / "figures")
+    pictures = curves.draw(rebuilt, records, study, folder / "figures")
     pictures += _drawn_before(folder / "figures")
     page.write_page(folder / "index.html", rebuilt, records, study, judged, pictures, problems)
     for problem in problems:
@@ -69,8 +74,8 @@ def report(study: Study, names: list[str], words: Words) -> None:
 
 def _asked(study: Study, names: list[str], words: Words) -> list[Asked]:
     """What to report: as told, else as the study's sweeps asked, else as declared."""
-    wanted = names or [name for name in experiments.names() if name.startswith("table")]
-    wanted = [x.name for name in wanted for x in experiments.read(name)]
+    wanted = names or [name for name in declared.names() if name.startswith("table")]
+    wanted = [x.name for name in wanted for x in declared.read(name)]
     if words:
         return [Asked(wanted, words)]
     remembered: list[Asked] = []
@@ -87,15 +92,15 @@ def _rebuild(
     study: Study, records: dict[str, Any], asked: list[Asked]
 ) -> tuple[list[Expansion], list[Rebuilt]]:
     def identify(words: list[Words]) -> list[Identity]:
-        return identities.known(words, study.results)
+        return run_ids.known(words, study.results)
 
     identify(_all_words(study, asked))  # at once, for each question that is new costs seconds
     expansions, rebuilt = [], []
     for one in asked:
         for expansion in expanded(one.names, one.words, identify, study):
-            declared = experiments.read(expansion.experiment.name)[0].overrides["dataset"]
+            dataset = declared.read(expansion.experiment.name)[0].overrides["dataset"]
             expansions.append(expansion)
-            rebuilt.append(rebuild(expansion, records, one.words, declared))
+            rebuilt.append(rebuild(expansion, records, one.words, dataset))
     return expansions, rebuilt
 
 
@@ -122,10 +127,10 @@ def _all_words(study: Study, asked: list[Asked]) -> list[Words]:
 def _drawn_before(folder: Path) -> list[Picture]:
     """The figures that `gradprom figure` has left there."""
     found = []
-    for text in sorted(folder.glob("fig*.txt")):
-        title, _, caption = text.read_text().partition("\n")
-        png, vector = text.with_suffix(".png"), text.with_suffix(".svg")
-        found.append(Picture(text.stem, title, caption.strip(), png, vector))
+    for note in sorted(folder.glob("fig*.txt")):
+        title, _, caption = note.read_text().partition("\n")
+        png, vector = note.with_suffix(".png"), note.with_suffix(".svg")
+        found.append(Picture(note.stem, title, caption.strip(), png, vector))
     return found
 
 
@@ -135,14 +140,14 @@ def _print(rebuilt: list[Rebuilt]) -> None:
         console = Console(width=summary.WIDE)
     for table in rebuilt:
         if any(cell.finished for line in table.lines for cell in line.cells.values()):
-            console.print(written.terminal(table))
+            console.print(text.terminal(table))
 
 
-def _write(folder: Path, rebuilt: list[Rebuilt], judged: list[claims.Judged]) -> None:
+def _write(folder: Path, rebuilt: list[Rebuilt], judged: list[verdicts.Judged]) -> None:
     for table in rebuilt:
-        write_text(folder / f"{table.key}.csv", written.as_csv(table))
-        write_text(folder / f"{table.key}.md", written.markdown(table))
+        write_text(folder / f"{table.key}.csv", text.as_csv(table))
+        write_text(folder / f"{table.key}.md", text.markdown(table))
         write_text(folder / f"{table.key}.tex", latex.latex(table))
     write_text(folder / "tables.tex", latex.document(rebuilt))
-    write_text(folder / "claims.md", claims.markdown(judged))
-    write_text(folder / "claims.csv", claims.as_csv(judged))
+    write_text(folder / "claims.md", verdicts.markdown(judged))
+    write_text(folder / "claims.csv", verdicts.as_csv(judged))

@@ -9,10 +9,10 @@ import sys
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from gradprom.composing import sentence
+from gradprom.config.composing import sentence
 from gradprom.errors import GradpromError
-from gradprom.sweeps.identities import REFUSED
 from gradprom.sweeps.request import identify_with, shell_composer
+from gradprom.sweeps.run_ids import REFUSED
 
 
 def main() -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from gradprom.config import Config
 from gradprom.data.loader import steps_per_epoch
-from gradprom.files import write_checked
+from gradprom.experiments.expansion import Expansion
 from gradprom.identity import digest
-from gradprom.sweeps import changes, cluster
-from gradprom.sweeps.expansion import Expansion
-from gradprom.sweeps.run import Run
+from gradprom.runs import dataset_changes
+from gradprom.runs.run import Run
+from gradprom.storage.files import write_checked
+from gradprom.sweeps import queue
 from gradprom.training.stage import Stage
 from gradprom.training.store import StageStore
 
@@ -92,7 +93,7 @@ def make(runs: list[Run], retry_failed: bool) -> Plan:
         is to be taken up again.
     """
     plan = Plan([], retry_failed)
-    found = cluster.jobs(runs[0].study)
+    found = queue.jobs(runs[0].study)
     for run in {run.id: run for run in runs}.values():
         images, fingerprints = run.images(), run.fingerprints()
         told = [f"{run.config.dataset.name}: {note}" for note in images.notes]
@@ -100,10 +101,10 @@ def make(runs: list[Run], retry_failed: bool) -> Plan:
         a_epoch = steps_per_epoch(len(images.splits["train"]), run.config.trainer.batch_size)
         lineage = run.method.stage().lineage()
         steps = {stage.id: stage.epochs * a_epoch for stage in lineage}
-        state = cluster.state(run.study, run.id, found, fingerprints)
+        state = queue.state(run.study, run.id, found, fingerprints)
         on_cluster = state in ("queued", "running") and run.id in (found or {})
         job = Job(run, state, steps, on_cluster)
-        changes.require_same_data(run, state)
+        dataset_changes.require_same_data(run, state)
         plan.jobs.append(job)
         if plan.launches(job):
             store = StageStore(run.study.stages, images.fingerprint)

@@ -2,17 +2,16 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from gradprom import composing, config
-from gradprom.composing import Composer
+from gradprom import config
+from gradprom.config import composing
+from gradprom.config.composing import Composer
 from gradprom.errors import DataError, NotServed
-from gradprom.sweeps import identities
-from gradprom.sweeps.expansion import (
+from gradprom.experiments.expansion import (
     Expansion,
     Identify,
     Identity,
@@ -21,8 +20,9 @@ from gradprom.sweeps.expansion import (
     key_of,
     values_of,
 )
-from gradprom.sweeps.records import Study
-from gradprom.sweeps.run import Run
+from gradprom.runs.records import Study
+from gradprom.runs.run import Run, plain
+from gradprom.sweeps import run_ids
 
 
 @dataclass
@@ -71,16 +71,9 @@ def make_run(node: DictConfig, choices: dict[str, str], overrides: Words) -> Run
     )
 
 
-def plain(node: DictConfig) -> dict[str, Any]:
-    """A composed configuration, resolved, without OmegaConf's types."""
-    found = OmegaConf.to_container(node, resolve=True, enum_to_str=True)
-    assert isinstance(found, dict)
-    return {str(key): value for key, value in found.items()}
-
-
 def _of_experiments(names: list[str], words: Words, composer: Composer) -> Request:
-    places = [word for word in words if identities.is_place(word)]
-    asked = [word for word in words if not identities.is_place(word)]
+    places = [word for word in words if run_ids.is_place(word)]
+    asked = [word for word in words if not run_ids.is_place(word)]
     node, _ = composer(places)
     study = Study(Path(node.results), node.study)
     built: dict[str, Run] = {}
@@ -88,7 +81,7 @@ def _of_experiments(names: list[str], words: Words, composer: Composer) -> Reque
 
     def identify(asked: list[Words]) -> list[Identity]:
         found = work_out(asked)
-        identities.keep(list(zip(asked, found, strict=True)), study.results)
+        run_ids.keep(list(zip(asked, found, strict=True)), study.results)
         return found
 
     expansions = expanded(names, asked, identify, study)

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from gradprom.sweeps import cluster
+from gradprom.runs.records import Study
+from gradprom.sweeps import queue
 from gradprom.sweeps.duration import duration
-from gradprom.sweeps.records import Study
 
 STATES = ("done", "running", "queued", "interrupted", "lost", "pruned", "failed", "missing")
 BETWEEN = 5.0
@@ -46,15 +46,15 @@ class Look:
     problems: list[str]
     """A sentence for each record that is of no use."""
     plans: list[dict[str, Any]]
-    jobs: cluster.Jobs
+    jobs: queue.Jobs
 
 
 def look(study: Study) -> Look:
     """See how a study stands."""
     records, problems = study.load()
-    plans, jobs = study.plans(), cluster.jobs(study)
+    plans, jobs = study.plans(), queue.jobs(study)
     ids = dict.fromkeys([record["id"] for record in records] + list(_planned(plans)))
-    found = {run_id: cluster.state(study, run_id, jobs) for run_id in ids}
+    found = {run_id: queue.state(study, run_id, jobs) for run_id in ids}
     states = {run_id: "missing" if word == "new" else word for run_id, word in found.items()}
     return Look(states, problems, plans, jobs or {})
 
@@ -117,7 +117,7 @@ def _place(
     run_id: str,
     record: dict[str, Any] | None,
     state: str,
-    job: cluster.ClusterJob | None,
+    job: queue.ClusterJob | None,
 ) -> str:
     """How far a run has come and where, or what stopped it."""
     if state == "failed" and record is not None:
@@ -135,5 +135,5 @@ def _place(
         told.append(f"job {job.id} on {job.node}" if job.node else f"job {job.id}: {job.reason}")
     if state == "lost" and record is not None:
         told.append(f"job {record['job']} on {record['host']} is gone")
-        told.append(f"see {cluster.log_of(study, run_id)}")
+        told.append(f"see {queue.log_of(study, run_id)}")
     return "".join(f"  {part}" for part in told)

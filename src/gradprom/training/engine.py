@@ -18,8 +18,9 @@ from gradprom.config import Trainer
 from gradprom.data.loader import Loader
 from gradprom.errors import RunError
 from gradprom.randomness import stream
-from gradprom.training import distributed, interruption
-from gradprom.training.interruption import Interrupted
+from gradprom.storage import preemption
+from gradprom.storage.preemption import Interrupted
+from gradprom.training.parallel import distributed
 from gradprom.training.stage import Stage, Training
 from gradprom.training.store import Slot
 
@@ -104,7 +105,7 @@ def train(
         pace = (now - row_began) / len(meter)
         meter, row_began = [], now
         observe(Progress(stage, step, steps, epoch, row, pace))
-        stops = distributed.share(interruption.asked())  # all ranks at the same row
+        stops = distributed.share(preemption.asked())  # all ranks at the same row
         if step < steps and (stops or now - saved >= options.checkpoint_seconds):
             slot.save_checkpoint(
                 {

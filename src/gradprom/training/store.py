@@ -8,9 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from gradprom.errors import RunError
-from gradprom.files import DamagedFile, is_plain, load_state, save_state, write_json, writing
-from gradprom.training import interruption
-from gradprom.training.lease import Applicant, Lease
+from gradprom.storage import preemption
+from gradprom.storage.files import (
+    DamagedFile,
+    is_plain,
+    load_state,
+    save_state,
+    write_json,
+    writing,
+)
+from gradprom.storage.lease import Applicant, Lease
 from gradprom.training.stage import Stage
 
 log = logging.getLogger(__name__)
@@ -142,7 +149,7 @@ class StageStore:
                 return artefact
             with _claim(applicant) as slot:
                 if slot is None:
-                    interruption.obey()
+                    preemption.obey()
                     time.sleep(POLL)
                 # it may have been finished between the look and the claim; a damaged one is set
                 # aside here, where nobody else can be making it anew

@@ -4,8 +4,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from gradprom.config import Tune
 from gradprom.errors import Pruned
-from gradprom.sweeps.execution import Watch, execute
-from gradprom.sweeps.run import Run
+from gradprom.runs.execution import Watch, execute
+from gradprom.runs.run import Run
 from gradprom.training.engine import Progress
 from gradprom.tuning import study as studies
 

@@ -15,16 +15,16 @@ from hydra.plugins.launcher import Launcher
 from optuna.trial import Trial
 from rich.console import Console
 
-from gradprom.composing import Composer, one_sentence
+from gradprom.config.composing import Composer, one_sentence
 from gradprom.errors import GradpromError, RunError
+from gradprom.experiments.expansion import Words
+from gradprom.launch import submission
+from gradprom.launch.submission import TakenAway
+from gradprom.runs.run import Run
+from gradprom.storage.lease import alone
 from gradprom.sweeps import plan as plans
-from gradprom.sweeps import submission
-from gradprom.sweeps.display import Display
-from gradprom.sweeps.expansion import Words
-from gradprom.sweeps.rehearsal import rehearse
-from gradprom.sweeps.run import Run
-from gradprom.sweeps.submission import TakenAway
-from gradprom.training.lease import alone
+from gradprom.sweeps.preflight import rehearse
+from gradprom.sweeps.progress import Display
 from gradprom.tuning import report
 from gradprom.tuning import study as studies
 from gradprom.tuning import tuning as tunings

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from optuna.trial import FrozenTrial, TrialState
 
-from gradprom.reports.pictures import BLUE, GREY, VERMILLION, save, styled
+from gradprom.reports.plots.style import BLUE, GREY, VERMILLION, save, styled
 
 ENOUGH = 8
 """Finished trials below which a parameter's importance is chance."""

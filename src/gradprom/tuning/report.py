@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from gradprom.errors import RunError
-from gradprom.files import write_text
-from gradprom.sweeps.records import Study
+from gradprom.runs.records import Study
+from gradprom.storage.files import write_text
 from gradprom.tuning import figures
 from gradprom.tuning import study as studies
 

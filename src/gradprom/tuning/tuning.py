@@ -7,15 +7,15 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from gradprom.composing import Composer
 from gradprom.config import CONF, Config, Tune
+from gradprom.config.composing import Composer
 from gradprom.errors import ConfigError
+from gradprom.experiments.expansion import Words, key_of
 from gradprom.identity import digest
-from gradprom.sweeps.expansion import Words, key_of
-from gradprom.sweeps.records import Study
+from gradprom.launch.submission import Manner
+from gradprom.runs.records import Study
+from gradprom.runs.run import Run
 from gradprom.sweeps.request import make_run
-from gradprom.sweeps.run import Run
-from gradprom.sweeps.submission import Manner
 from gradprom.tuning import space as spaces
 from gradprom.tuning import top
 from gradprom.tuning.space import Params, Space

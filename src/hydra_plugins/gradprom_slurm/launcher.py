@@ -11,8 +11,8 @@ from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
 
 if TYPE_CHECKING:
-    from gradprom.sweeps.records import Study
-    from gradprom.sweeps.submission import Manner
+    from gradprom.launch.submission import Manner
+    from gradprom.runs.records import Study
 
 
 class ResumableSlurmLauncher(SlurmLauncher):
@@ -36,26 +36,26 @@ class ResumableSlurmLauncher(SlurmLauncher):
         from submitit.core.utils import FailedJobError
 
         from gradprom.errors import RunError
-        from gradprom.sweeps import cluster
+        from gradprom.sweeps import queue
 
-        limit, logs = cluster.array_limit(), str(Path(self.params["submitit_folder"]).resolve())
+        limit, logs = queue.array_limit(), str(Path(self.params["submitit_folder"]).resolve())
         packs = self._packs(words, study, manner, first)
         submitted = []
         for array in (packs[i : i + limit] for i in range(0, len(packs), limit)):
-            name = cluster.note(study, self.params["name"], [pack.runs for pack in array], logs)
+            name = queue.note(study, self.params["name"], [pack.runs for pack in array], logs)
             try:
                 job = self._executor(name).submit_array(array)[0]
             except FailedJobError as error:
                 raise RunError(f"Slurm refused the jobs: {str(error).strip()}") from error
             number = str(job.job_id).partition("_")[0]
-            cluster.note_job(study, name, number)
+            queue.note_job(study, name, number)
             submitted.append((number, sum(len(pack.runs) for pack in array)))
         return submitted
 
     def _packs(
         self, words: dict[str, list[str]], study: "Study", manner: "Manner", first: int
     ) -> list[Any]:
-        from gradprom.sweeps.pack import Pack
+        from gradprom.launch.processes import Pack
 
         state, runs, size = Singleton.get_state(), list(words), manner.runs_per_job
         parameters = [

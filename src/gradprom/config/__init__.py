@@ -1,0 +1,30 @@
+"""The configuration: sections, components found by name, loading and checks.
+
+Hydra composes plain nodes; `load` turns them into typed objects.
+"""
+
+from gradprom.config.components import PACKAGES, component, options
+from gradprom.config.folders import CONF
+from gradprom.config.load import load, register
+from gradprom.config.reads import holdout_reads, precision_reads
+from gradprom.config.schema import Config, Root
+from gradprom.config.sections import SERVED, TUNED, Auxiliary, Evaluation, Trainer, Tune
+
+__all__ = [
+    "CONF",
+    "PACKAGES",
+    "SERVED",
+    "TUNED",
+    "Auxiliary",
+    "Config",
+    "Evaluation",
+    "Root",
+    "Trainer",
+    "Tune",
+    "component",
+    "holdout_reads",
+    "load",
+    "options",
+    "precision_reads",
+    "register",
+]

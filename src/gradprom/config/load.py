@@ -1,0 +1,167 @@
+"""From a composed node to a typed run configuration, and the checks across its parts."""
+
+import math
+from dataclasses import fields
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gradprom.config.checks import require_choice, require_count
+from gradprom.config.components import PACKAGES, component, options, typed
+from gradprom.config.schema import Config, Root
+from gradprom.config.sections import Auxiliary, Evaluation, Slurm, Sweep, Trainer, Tune
+from gradprom.errors import ConfigError, NotServed, first_line
+from gradprom.storage.files import is_study
+
+SUPERVISIONS = ("supervised", "unsupervised")
+LOGGERS = ("csv", "tensorboard")
+
+
+def register() -> None:
+    """Make the typed root known to Hydra, under the name the defaults list uses."""
+    ConfigStore.instance().store(name="schema", node=Root)
+
+
+def load(node: DictConfig) -> Config:
+    """Type a composed node and check it.
+
+    Raises
+    ------
+    ConfigError
+        With one sentence: the key, the value and what is allowed.
+    """
+    try:
+        _check_keys(node)
+        _check_root(node)  # first, in the words of the command line: `noise`, not `sigma`
+        # OmegaConf builds the typed sections here, and each raises ValueError for a bad value
+        values = {f.name: node[f.name] for f in fields(Root)}
+        for name in ("auxiliary", "trainer", "evaluation", "slurm"):
+            values[name] = OmegaConf.to_object(node[name])
+        if node.warmup_share is not None:
+            _divide_epochs(values["trainer"], node.warmup_share)
+        OmegaConf.to_object(node.tune)
+        for group in PACKAGES:
+            values[group] = options(group, node[group])
+        values["degradation"] = _degradation(node.degradation)
+    except (OmegaConfBaseException, ValueError) as error:
+        raise ConfigError(first_line(error)) from error
+    values["facts"] = _facts(values["dataset"])
+    values["evaluate_on"] = [_test_set(node, each, values["facts"]) for each in node.evaluate_on]
+    config = Config(**{f.name: values[f.name] for f in fields(Config)})
+    _check_together(config)
+    _check_scale(config, node.scale)
+    return config
+
+
+def _divide_epochs(trainer: Trainer, warmup_share: float) -> None:
+    total = trainer.warmup_epochs + trainer.coupled_epochs
+    trainer.warmup_epochs = round(warmup_share * total)
+    trainer.coupled_epochs = total - trainer.warmup_epochs
+
+
+def _facts(dataset: Any) -> Any:
+    return component("dataset", dataset.name).facts(dataset)
+
+
+def _test_set(node: DictConfig, entry: Any, facts: Any) -> Any:
+    """Options of one of `evaluate_on`: where the dataset's data are, at its size."""
+    given = {"name": entry} if isinstance(entry, str) else dict(entry)
+    known = {f.name for f in fields(component("dataset", given["name"]).Options)}
+    shared = {"root": node.data_root, "size": node.dataset.size}
+    shared = {key: value for key, value in shared.items() if key in known}
+    chosen = options("dataset", OmegaConf.create({**shared, **given}))
+    channels = _facts(chosen).channels
+    if channels != facts.channels:
+        raise NotServed(
+            f"evaluate_on={chosen.name} has images of {channels} channel(s) and the networks take "
+            f"{facts.channels}; choose a dataset of {facts.channels}"
+        )
+    return chosen
+
+
+def _degradation(node: DictConfig) -> Any:
+    from gradprom.degradations import OPTIONS
+
+    require_choice("degradation.name", node.name, tuple(OPTIONS))
+    return typed("degradation", OPTIONS[node.name], node)
+
+
+def _check_keys(node: DictConfig) -> None:
+    """Hydra's `+key=value` gets past the schema, and nothing would read the key."""
+    sections: dict[str, Any] = {"": Root, "auxiliary.": Auxiliary}
+    sections |= {"trainer.": Trainer, "evaluation.": Evaluation, "sweep.": Sweep}
+    sections |= {"slurm.": Slurm, "tune.": Tune}
+    for prefix, section in sections.items():
+        known = sorted(f.name for f in fields(section))
+        for key in map(str, node[prefix.rstrip(".")] if prefix else node):
+            if key not in known:
+                raise ConfigError(f"{prefix}{key} is no key; choose from {', '.join(known)}")
+
+
+def _check_root(node: DictConfig) -> None:
+    if not math.isfinite(node.noise) or node.noise < 0:
+        raise ConfigError(f"noise={node.noise} is no noise level; it must be a finite number >= 0")
+    require_choice("supervision", node.supervision, SUPERVISIONS)
+    require_choice("logger", node.logger, LOGGERS)
+    require_count("runs_per_device", node.runs_per_device, 1)
+    if node.seed < 0:
+        raise ConfigError(f"seed={node.seed} must be >= 0")
+    if node.warmup_share is not None and not 0 <= node.warmup_share <= 1:
+        raise ConfigError(f"warmup_share={node.warmup_share} must be between 0 and 1")
+    if not 0 <= node.validation < 1:
+        raise ConfigError(f"validation={node.validation} must be at least 0 and less than 1")
+    if not is_study(node.study):
+        raise ConfigError(f"study={node.study} must be a plain folder name, such as local")
+    if node.study in ("stages", "cache", "set-aside", "leases"):
+        raise ConfigError(f"study={node.study} is a folder that all studies share; use another")
+
+
+def _check_together(config: Config) -> None:
+    """What single values cannot tell: whether the parts fit each other."""
+    tasks, facts, dataset = config.auxiliary.tasks, config.facts, config.dataset.name
+    if "diagnosis" in tasks and not facts.classes:
+        raise NotServed(
+            f"auxiliary=diagnosis needs class labels and dataset={dataset} has none; "
+            f"use auxiliary=segmentation or auxiliary=none"
+        )
+    if "segmentation" in tasks and not facts.mask_classes:
+        raise NotServed(
+            f"auxiliary=segmentation needs masks and dataset={dataset} has none; "
+            f"use auxiliary=diagnosis or auxiliary=none"
+        )
+    names = [each.name for each in config.evaluate_on]
+    if len(set(names)) < len(names) or dataset in names:
+        raise ConfigError(
+            f"evaluate_on=[{','.join(names)}] must name other datasets than dataset={dataset}, "
+            f"each once"
+        )
+    if names and config.method.name == "recognizer":
+        raise ConfigError("evaluate_on needs an enhancer, and method=recognizer has none")
+    if names and config.validation:
+        raise ConfigError(
+            "evaluate_on is for testing, and with validation= nothing is tested; set one of them"
+        )
+    method = component("method", config.method.name)
+    method.check(config)
+
+
+def _check_scale(config: Config, scale: int) -> None:
+    """Whether `scale`, what the degradation makes of it, and the size of the images fit."""
+    from gradprom.degradations import scale_of
+
+    degradation = config.degradation
+    shrinks = scale_of(degradation) > 1
+    if scale != 1 and not shrinks:
+        raise ConfigError(
+            f"scale={scale} has no effect with degradation={degradation.name}; use "
+            f"degradation=downsample, or a mix with downsample in degradation.order"
+        )
+    if not shrinks and "downsample" in getattr(degradation, "order", [degradation.name]):
+        raise ConfigError("down-sampling needs a factor; choose scale=2 or scale=4")
+    for dataset in (config.dataset, *config.evaluate_on):
+        try:
+            degradation.output_shape((1, config.facts.channels, dataset.size, dataset.size))
+        except ValueError as error:
+            raise ConfigError(f"dataset.size={dataset.size}: {error}") from error

@@ -1,0 +1,79 @@
+"""The typed root: what Hydra composes, and what a run works from."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+from gradprom.config.sections import Auxiliary, Evaluation, Slurm, Sweep, Trainer, Tune
+
+
+@dataclass
+class Root:
+    """What Hydra composes. Component nodes are typed by their own `Options` in `load`."""
+
+    dataset: Any = MISSING
+    degradation: Any = MISSING
+    backbone: Any = MISSING
+    strategy: Any = MISSING
+    method: Any = MISSING
+    auxiliary: Auxiliary = field(default_factory=Auxiliary)
+    trainer: Trainer = field(default_factory=Trainer)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    sweep: Sweep = field(default_factory=Sweep)
+    slurm: Slurm = field(default_factory=Slurm)
+    tune: Tune = field(default_factory=Tune)
+    supervision: str = "supervised"
+    """`supervised`: against labels (Eq. 4); `unsupervised`: against its own output (Eq. 3)."""
+    noise: float = 0.1
+    """σ of the white Gaussian noise, in units of the image range [0, 1]."""
+    scale: int = 1
+    """Down-sampling factor, for `degradation=downsample` or a mix that down-samples."""
+    lam: float = 1e-4
+    """λ, the weight of the auxiliary loss in the enhancer's gradient (Eq. 1)."""
+    pretrained: bool = True
+    """Start networks from ImageNet weights; no weights and no network is an error."""
+    warmup_share: float | None = None
+    """Share of the enhancer's epochs that are its warm-up; their sum stays as it is."""
+    seed: int = 0
+    """Drives everything random in training."""
+    validation: float = 0.0
+    """Share of the training split that is held out, and tested on instead of the test split."""
+    evaluate_on: list[Any] = field(default_factory=list)
+    """Other datasets to test on as well: names, or mappings with `name` and options."""
+    experiment: str = ""
+    """What `-m` expands: a table of the folder `experiments`, or several with commas."""
+    study: str = "local"
+    """The folder of `results` that the records go to."""
+    results: str = "results"
+    """Where studies, trained stages and the data cache live."""
+    data_root: str = "data"
+    """Where the datasets are."""
+    logger: str = "csv"
+    """`csv`, or `tensorboard` beside it (`pip install -e '.[tensorboard]'`)."""
+    runs_per_device: int = 1
+    """Runs of a sweep that are at work at the same time, on this machine or in a Slurm job."""
+
+
+@dataclass
+class Config:
+    """One run, fully typed: what methods, engine and records work from."""
+
+    dataset: Any
+    degradation: Any
+    backbone: Any
+    strategy: Any
+    method: Any
+    auxiliary: Auxiliary
+    trainer: Trainer
+    evaluation: Evaluation
+    supervision: str
+    seed: int
+    validation: float
+    study: str
+    results: str
+    logger: str
+    evaluate_on: list[Any]
+    """Options of the other datasets to test on."""
+    facts: Any
+    """What is known of the dataset without its files: `gradprom.data.base.Facts`."""

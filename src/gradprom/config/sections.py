@@ -1,0 +1,184 @@
+"""The sections that every configuration has: each key with its type, default and meaning."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+from gradprom.config.checks import require_choice, require_count, require_positive
+from gradprom.errors import ConfigError
+from gradprom.identity import added
+
+TASKS = ("diagnosis", "segmentation")
+SCHEDULES = ("constant", "onecycle")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+SERVED = {"float32": DEVICES[1:], "tf32": ("cuda",), "bf16": ("cuda", "cpu")}
+"""The precisions, and the devices that have them."""
+TUNED = ("psnr", "ssim", "accuracy", "miou")
+
+
+def unhashed(default: Any) -> Any:
+    """A field that is recorded but cannot change a result, and so is no part of an id."""
+    return field(default=default, metadata={"hashed": False})
+
+
+@dataclass
+class Auxiliary:
+    """The recognizer (the paper's VR, φ) and its own training."""
+
+    tasks: list[str] = MISSING
+    """What it recognizes: any of `diagnosis`, `segmentation`; both is the paper's multi-task."""
+    backbone: str = "resnet101"
+    """`small`, or a ResNet of timm (`resnet18`, `resnet50`, `resnet101`)."""
+    pretrained: bool = True
+    """Start from ImageNet weights (the small ones have none)."""
+    lr: float = 1e-4
+    """Adam's learning rate for φ in pre-training."""
+    coupled_lr: float = 1e-4
+    """Adam's learning rate for φ in coupled training, where the strategy lets it learn."""
+    epochs: int = 50
+    """Epochs of pre-training on clean images with labels."""
+
+    def __post_init__(self) -> None:
+        for task in [] if self.tasks == MISSING else self.tasks:
+            require_choice("auxiliary.tasks", task, TASKS)
+        require_positive("auxiliary.lr", self.lr)
+        require_positive("auxiliary.coupled_lr", self.coupled_lr)
+        require_count("auxiliary.epochs", self.epochs, 0)
+
+
+@dataclass
+class Trainer:
+    """How long, how fast and on what the stages are trained."""
+
+    batch_size: int = 8
+    """Images a step, in total (Section 4.1)."""
+    lr: float = 1e-4
+    """Adam's learning rate for the enhancer θ (Section 4.1)."""
+    schedule: str = "constant"
+    """`constant`, or `onecycle`: one rise to `lr` and fall over all that a network is trained
+    for, warm-up and coupled training of the enhancer together."""
+    warmup_epochs: int = 50
+    """Epochs of the enhancer alone, before the recognizer joins."""
+    coupled_epochs: int = 50
+    """Epochs of enhancer and recognizer together."""
+    augment: bool = True
+    """Flips, ±10° rotation, centre crop at 50–100 % (Section 4.1)."""
+    log_every: int = unhashed(10)
+    """Steps a row of the history stands for; NaN is looked for as often."""
+    checkpoint_seconds: float = unhashed(30.0)
+    """Least time between two checkpoints of a stage, in seconds."""
+    device: str = unhashed("auto")
+    """`auto` takes CUDA, then MPS, then the CPU."""
+    devices: int = unhashed(1)
+    """Devices that share each batch, data-parallel; all but rounding is as on one."""
+    precision: str = added("float32")
+    """How networks compute while they are trained: `float32`, and nothing less; `tf32`, on CUDA;
+    `bf16`, autocast with parameters and losses in float32. Scores are always float32's."""
+    compile: bool = unhashed(False)
+    """Compile the networks: seconds to minutes a stage, then faster steps, equal up to rounding."""
+    channels_last: bool = unhashed(False)
+    """Keep a pixel's channels together in memory: faster for narrow networks on a CPU, slower for
+    wide ones; equal up to rounding."""
+    threads: int = unhashed(1)
+    """Torch threads on the CPU; more than there are idle cores makes it far slower."""
+
+    def __post_init__(self) -> None:
+        require_count("trainer.batch_size", self.batch_size, 1)
+        require_positive("trainer.lr", self.lr)
+        require_choice("trainer.schedule", self.schedule, SCHEDULES)
+        require_count("trainer.warmup_epochs", self.warmup_epochs, 0)
+        require_count("trainer.coupled_epochs", self.coupled_epochs, 0)
+        require_count("trainer.log_every", self.log_every, 1)
+        require_choice("trainer.device", self.device, DEVICES)
+        require_count("trainer.devices", self.devices, 1)
+        if self.batch_size % self.devices:
+            raise ConfigError(
+                f"trainer.devices={self.devices} must divide trainer.batch_size={self.batch_size}"
+            )
+        require_choice("trainer.precision", self.precision, tuple(SERVED))
+        if self.device not in ("auto", *SERVED[self.precision]):
+            raise ConfigError(
+                f"trainer.precision={self.precision} is not there on trainer.device={self.device}; "
+                f"it needs {' or '.join(SERVED[self.precision])}"
+            )
+        if self.compile and self.devices > 1:
+            raise ConfigError(
+                f"trainer.compile=true works on one device; leave it, or trainer.devices="
+                f"{self.devices}, out"
+            )
+        require_count("trainer.threads", self.threads, 1)
+
+
+@dataclass
+class Evaluation:
+    """How the test split is degraded and scored."""
+
+    seed: int = 0
+    """With an image's id it fixes that image's degradation, for every strategy and machine."""
+    batch_size: int = unhashed(16)
+    """Images enhanced at once; the scores do not depend on it."""
+    panels: int = unhashed(4)
+    """Test images kept as pictures: degraded | enhanced | clean | error."""
+
+    def __post_init__(self) -> None:
+        require_count("evaluation.batch_size", self.batch_size, 1)
+        require_count("evaluation.panels", self.panels, 0)
+
+
+@dataclass
+class Sweep:
+    """What `-m` does with the runs that it finds."""
+
+    dry_run: bool = False
+    """Print the plan and stop."""
+    retry_failed: bool = False
+    """Train failed runs again; otherwise they stay as they are."""
+
+
+@dataclass
+class Slurm:
+    """How runs become jobs of a SLURM cluster, with `hydra/launcher=submitit_slurm`."""
+
+    wait: bool = True
+    """Wait for the runs, show their progress and the table; otherwise submit and leave."""
+    runs_per_job: int = 1
+    """Runs that share a job, `runs_per_device` of them at a time: a small one fills no GPU."""
+
+    def __post_init__(self) -> None:
+        require_count("slurm.runs_per_job", self.runs_per_job, 1)
+
+
+@dataclass
+class Tune:
+    """What `-m tune=…` searches, and how: a study of Optuna's, whose trials are runs."""
+
+    space: dict[str, str] = field(default_factory=dict)
+    """The searched keys in Hydra's sweep words, such as `lam: tag(log, interval(1e-6, 1e-1))`;
+    empty: nothing is tuned."""
+    metric: str = "psnr"
+    """What is made as high as can be on the validation split."""
+    trials: int = 40
+    """Trials in all, with those that were pruned or have failed."""
+    at_once: int = 1
+    """Trials handed to the launcher at a time; the next ones are drawn when all have ended."""
+    seed: int = 0
+    """Drives what is drawn; the trials' own seed is `seed`, as in every run."""
+    startup: int = 8
+    """Trials that are drawn at random and have ended before any is sampled or pruned."""
+    prune_after: float = 0.25
+    """Share of the coupled epochs in which no trial is pruned; 1: none ever is."""
+    validation: float = 0.2
+    """Share of the training split that is held out, in whole groups."""
+    trial: int = -1
+    """Which trial a job of the study is; set by the sweeper."""
+
+    def __post_init__(self) -> None:
+        require_choice("tune.metric", self.metric, TUNED)
+        for name in ("trials", "at_once", "startup"):
+            require_count(f"tune.{name}", getattr(self, name), 1)
+        require_count("tune.seed", self.seed, 0)
+        if not 0 <= self.prune_after <= 1:
+            raise ConfigError(f"tune.prune_after={self.prune_after} must be between 0 and 1")
+        if not 0 < self.validation < 1:
+            raise ConfigError(f"tune.validation={self.validation} must lie between 0 and 1")

@@ -1,0 +1,53 @@
+"""Where a published dataset lies on this machine, or what is missing of it and how to get it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from gradprom.data.dataset_card import About
+from gradprom.data.image_io import listed
+from gradprom.errors import DataError
+
+
+class Part(NamedTuple):
+    """A folder that a dataset is made of, as seen from the dataset's own folder."""
+
+    folder: str
+    holds: str = ""
+    """A pattern of files that must be in it; empty: the folder alone tells."""
+    zip: str = ""
+    """The published archive it is in, if that is not called as the folder."""
+
+    def there(self, root: Path) -> bool:
+        """Whether it lies in `root`, unpacked."""
+        folder = root / self.folder
+        return any(folder.glob(self.holds)) if self.holds else folder.is_dir()
+
+    def packed(self, root: Path) -> Path:
+        """Where its archive would lie."""
+        return root / (self.zip or f"{self.folder}.zip")
+
+
+def find(root: Path, about: About, *layouts: tuple[Part, ...]) -> Path:
+    """The first folder, `root` itself or a named one in it, with all parts of one of the layouts.
+
+    Raises DataError that says how to unpack what is there, or what was looked for where.
+    """
+    looked = [root, *(root / name for name in about.folders)]
+    for folder in looked:
+        if any(all(part.there(folder) for part in layout) for layout in layouts):
+            return folder
+    wanted = [(folder, part) for folder in looked for layout in layouts for part in layout]
+    lacking = [(at, part) for at, part in dict.fromkeys(wanted) if not part.there(at)]
+    packed = [
+        f"unzip -d '{(folder / part.folder).parent}' '{part.packed(folder)}'"
+        for folder, part in lacking
+        if part.packed(folder).is_file()
+    ]
+    if packed:
+        raise DataError(f"{about.title} is still packed; unpack it with:{listed(packed)}")
+    raise DataError(
+        f"{about.title} was not found. {about.get} Licence: {about.licence}. Looked for:"
+        + listed(str(folder / part.folder / part.holds) for folder, part in lacking)
+    )

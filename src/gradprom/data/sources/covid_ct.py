@@ -1,0 +1,178 @@
+"""COVID-CT (Yang et al. 2020): 349 COVID and 397 non-COVID chest CT slices from publications.
+
+The paper trains on 600 and tests on 146 of them (section 4.1) and publishes no list.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from gradprom.data import image_io, locate
+from gradprom.data.base import Entry, Facts, FileOptions, Source
+from gradprom.data.dataset_card import About
+from gradprom.data.locate import Part
+from gradprom.data.splits import by_group, stratified
+from gradprom.errors import DataError
+
+SPLITS = {
+    "official": "the published lists, train/val/test 425/118/203",
+    "paper": "600/146, seeded, the classes in the same proportion in both",
+    "patient": "the same numbers, seeded, no patient in both",
+}
+IMAGES = 746
+PAPER_TEST = 146
+
+FACTS = Facts(channels=1, classes=("non-COVID", "COVID"), mask_classes=())
+
+# label, image folder, folder and suffix of the split lists, metadata file, its two columns
+_CLASSES = (
+    (0, "CT_NonCOVID", "NonCOVID", "NonCOVID-CT-MetaInfo.csv", "image name", "patient id"),
+    (1, "CT_COVID", "COVID", "COVID-CT-MetaInfo.csv", "File name", "Patient ID"),
+)
+_PARTS = tuple(Part(f"Images-processed/{images}") for _, images, *_ in _CLASSES)
+
+ABOUT = About(
+    title="COVID-CT",
+    get="Get it from https://github.com/UCSD-AI4H/COVID-CT (folders Images-processed and "
+    "Data-split, and the two MetaInfo csv files) and unpack both zips in Images-processed.",
+    licence="none stated with the files; the slices are from publications",
+    folders=("COVID-CT",),
+    layout="""
+        Images-processed/CT_COVID/  CT_NonCOVID/            <any name>.png, .jpg
+        Data-split/COVID/           {train,val,test}CT_COVID.txt       for split=official
+        Data-split/NonCOVID/        {train,val,test}CT_NonCOVID.txt
+        COVID-CT-MetaInfo.csv  NonCOVID-CT-MetaInfo.csv     patients; for split=patient
+    """,
+    splits=SPLITS,
+    traps=(
+        "Modes are mixed (RGBA, RGB, grey) and 34 .png files are JPEG inside: files are opened "
+        "by what they contain and become one grey channel.",
+        "Slices are 115 to 1671 pixels wide and 61 to 1225 high: all are squashed to squares.",
+        "File names contain %, in the tables too; one patient id ends in a blank.",
+        "In the split paper train and test share patients; in official and patient they do not.",
+    ),
+)
+
+
+@dataclass
+class Options(FileOptions):
+    """Every slice is resized to `size`."""
+
+    name: str = "covid_ct"
+    splits: ClassVar = SPLITS
+
+
+def facts(options: Options) -> Facts:
+    """One grey channel, two classes, no masks."""
+    return FACTS
+
+
+def build(options: Options) -> "CovidCT":
+    return CovidCT(options, FACTS)
+
+
+class CovidCT(Source):
+    """The official layout: Images-processed/, Data-split/ and the two MetaInfo csv files."""
+
+    options: Options
+
+    def index(self) -> list[Entry]:
+        """Slices of both classes; the id is folder/name, the group the patient where known."""
+        folder = find(Path(self.options.root))
+        entries = []
+        for label, images, _, table, name, patient in _CLASSES:
+            patients = _patients(folder / table, name, patient)
+            for file in _files(folder / "Images-processed" / images):
+                id = f"{images}/{file.name}"
+                entries.append(Entry(id, patients.get(file.name, id), label, (file,)))
+        return entries
+
+    def decode(self, entry: Entry) -> dict[str, np.ndarray]:
+        """One grey channel, squashed to size × size."""
+        (path,) = entry.files
+        image = image_io.picture(path, FACTS.channels)
+        return {"target": image_io.squashed(image, self.options.size)}
+
+    def splits(self, entries: list[Entry]) -> dict[str, list[str]]:
+        options = self.options
+        if options.split == "official":
+            return _official(find(Path(options.root)), entries)
+        test = max(1, round(len(entries) * PAPER_TEST / IMAGES))
+        if options.split == "paper":
+            return stratified(entries, test, options.split_seed)
+        _require_metadata(find(Path(options.root)))
+        return by_group(entries, test, options.split_seed)
+
+    def divides_groups(self) -> bool:
+        return self.options.split != "patient"
+
+    def notes(self, entries: list[Entry]) -> list[str]:
+        unknown = sum(entry.group == entry.id for entry in entries)
+        notes = []
+        if len(entries) != IMAGES:
+            notes.append(f"{len(entries)} images; the published dataset has {IMAGES}")
+        if unknown:
+            notes.append(f"the patient of {unknown} images is not known")
+        return notes
+
+
+def find(root: Path) -> Path:
+    """The dataset's folder. Raises DataError that says where it was looked for."""
+    return locate.find(root, ABOUT, _PARTS)
+
+
+def _files(folder: Path) -> list[Path]:
+    """All files but hidden ones: what an extension says of the content is often wrong here."""
+    files = [file for file in folder.iterdir() if file.is_file() and file.name[0] != "."]
+    if not files:
+        raise DataError(f"{folder} holds no images. {ABOUT.get}")
+    return sorted(files)
+
+
+def _patients(table: Path, name: str, patient: str) -> dict[str, str]:
+    """Patient by file name; empty when the table is not there (only `patient` needs it)."""
+    if not table.is_file():
+        return {}
+    # One published patient id ends in a blank, which reading takes away.
+    return {
+        row[name]: row[patient] for row in image_io.rows(table, (name, patient)) if row[patient]
+    }
+
+
+def _require_metadata(folder: Path) -> None:
+    missing = [table for _, _, _, table, *_ in _CLASSES if not (folder / table).is_file()]
+    if missing:
+        lines = image_io.listed(str(folder / table) for table in missing)
+        raise DataError(f"dataset.split=patient needs the patients' ids, but there is no:{lines}")
+
+
+def _official(folder: Path, entries: list[Entry]) -> dict[str, list[str]]:
+    known = {entry.id for entry in entries}
+    splits: dict[str, list[str]] = {}
+    offenders = []
+    for part in ("train", "val", "test"):
+        lists = list(_lists(folder, part))
+        offenders += [f"{file}: no such list" for file, _ in lists if not file.is_file()]
+        named = [(file, f"{images}/{line}") for file, images in lists for line in _lines(file)]
+        offenders += [f"{file}: {id} does not exist" for file, id in named if id not in known]
+        splits[part] = [id for _, id in named]
+    if offenders:
+        raise DataError(
+            "The official split lists of COVID-CT do not fit the images:"
+            + image_io.listed(offenders)
+        )
+    return splits
+
+
+def _lists(folder: Path, part: str) -> Iterator[tuple[Path, str]]:
+    for _, images, name, *_ in _CLASSES:
+        yield folder / "Data-split" / name / f"{part}CT_{name}.txt", images
+
+
+def _lines(file: Path) -> list[str]:
+    if not file.is_file():
+        return []
+    return [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]

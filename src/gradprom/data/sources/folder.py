@@ -1,0 +1,223 @@
+"""Bring your own: a folder of images, and perhaps masks and a table of labels. No code to write.
+
+    mine/                 root: the images themselves
+      a.png  b.jpg  …
+      masks/a.png  …      masks: one for each image, of the same stem and the same size
+      labels.csv          labels: id,label and perhaps group, the patient
+
+    id,label,group
+    a,benign,patient 1
+    b.jpg,malignant,patient 2
+
+An `id` is a file's name or its stem. An image without a label, or without a line in the table,
+is left out of diagnosis. Where there are groups, no group is in both train and test.
+
+A mask's values are the numbers of its classes, 0, 1, …; with two classes 0 and 255 do as well.
+Classes are named in the configuration, in the order of their numbers, so that it can be checked
+before any file is read. Where a folder lies is no part of a run's id, what it is called with
+`title` is: give one to each folder, or keep a study for each.
+"""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gradprom.data import image_io
+from gradprom.data.base import Entry, Facts, Source
+from gradprom.data.dataset_card import About
+from gradprom.data.splits import by_group, stratified
+from gradprom.errors import DataError
+from gradprom.identity import added
+
+CHANNELS = {"grey": 1, "rgb": 3}
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+ABOUT = About(
+    title="dataset=folder",
+    get=f"Put the images there (files that end in {', '.join(SUFFIXES)}), or set data_root or "
+    "dataset.root; conf/dataset/folder.yaml shows an example.",
+    licence="that of your images",
+    traps=(
+        "Two folders with equal options and no title share their runs' ids: set dataset.title.",
+        "Files are opened by what they contain, whatever they are called, with 8 bits a channel; "
+        "photographs are turned upright and transparency is dropped.",
+        "Images of one patient come into both parts unless the table has a column group.",
+    ),
+)
+
+
+@dataclass
+class Options:
+    name: str = "folder"
+    root: str = field(default="data", metadata={"hashed": False})
+    """The folder of the images (not those in folders below it); no part of a run's id."""
+    masks: str = field(default="", metadata={"hashed": False})
+    """Folder of the masks, absolute or as seen from `root`; empty: there are none."""
+    mask_classes: list[str] = field(default_factory=list)
+    """Names of the mask values 0, 1, …, the background first; needed with `masks`."""
+    labels: str = field(default="", metadata={"hashed": False})
+    """CSV table with `id` and `label` or `group`, absolute or as seen from `root`; or empty."""
+    classes: list[str] = field(default_factory=list)
+    """The labels that the table may hold; empty: its labels are not read."""
+    channels: str = "rgb"
+    """rgb or grey: what every image is converted to."""
+    size: int = 256
+    """Height and width in pixels to which every image and mask is resized."""
+    test: float = 0.2
+    """Share of the images to test on, between 0 and 1."""
+    split_seed: int = 0
+    """Drives the split."""
+    title: str = added("")
+    """A name for what the folder holds, in words of your own: it is part of a run's id."""
+
+    def __post_init__(self) -> None:
+        if self.channels not in CHANNELS:
+            allowed = ", ".join(CHANNELS)
+            raise ValueError(f"dataset.channels={self.channels}: must be one of {allowed}")
+        if self.size < 1:
+            raise ValueError(f"dataset.size={self.size}: must be at least 1 pixel")
+        if not 0 < self.test < 1:
+            raise ValueError(f"dataset.test={self.test}: must be between 0 and 1")
+        _check_names("classes", self.classes)
+        _check_names("mask_classes", self.mask_classes)
+        if bool(self.masks) != bool(self.mask_classes):
+            raise ValueError("dataset.masks and dataset.mask_classes: set both or neither")
+        if self.classes and not self.labels:
+            raise ValueError("dataset.classes: needs dataset.labels, the table that uses them")
+
+
+def _check_names(option: str, names: list[str]) -> None:
+    if len(names) == 1 or len(set(names)) < len(names):
+        shown = ",".join(names)
+        raise ValueError(
+            f"dataset.{option}=[{shown}]: must be none, or two or more different names"
+        )
+
+
+def facts(options: Options) -> Facts:
+    """As the options say."""
+    return Facts(CHANNELS[options.channels], tuple(options.classes), tuple(options.mask_classes))
+
+
+def build(options: Options) -> "Folder":
+    return Folder(options, facts(options))
+
+
+class Folder(Source):
+    """Images directly in `root`; an id is a file's stem."""
+
+    options: Options
+
+    def index(self) -> list[Entry]:
+        """One entry an image; images, masks and table are checked against each other."""
+        root, options = Path(self.options.root), self.options
+        images, offenders = _by_stem(root)
+        if not images:
+            raise DataError(f"dataset=folder found no images in {root}. {ABOUT.get}")
+        masks: dict[str, Path] = {}
+        if options.masks:
+            masks, twice = _by_stem(root / options.masks)
+            offenders += twice
+            lacking = [image for id, image in images.items() if id not in masks]
+            offenders += [f"{image}: no mask in {root / options.masks}" for image in lacking]
+        table: dict[str, dict[str, str]] = {}
+        if options.labels:
+            table, wrong = self._table(images, root / options.labels)
+            offenders += wrong
+        if offenders:
+            raise DataError(f"{root} is not as dataset=folder expects:{image_io.listed(offenders)}")
+        return [
+            self._entry(id, table.get(id, {}), (image, *([masks[id]] if masks else [])))
+            for id, image in images.items()
+        ]
+
+    def _entry(self, id: str, row: dict[str, str], files: tuple[Path, ...]) -> Entry:
+        label = row.get("label")
+        number = self.options.classes.index(label) if label else None
+        return Entry(id, row.get("group") or id, number, files)
+
+    def _table(
+        self, images: dict[str, Path], path: Path
+    ) -> tuple[dict[str, dict[str, str]], list[str]]:
+        """Row by image id, and what is wrong with the table."""
+        classes = self.options.classes
+        names = {id: id for id in images} | {image.name: id for id, image in images.items()}
+        table: dict[str, dict[str, str]] = {}
+        wrong = []
+        for row in _rows(path, bool(classes)):
+            name, label = row["id"], row.get("label")
+            id = names.get(name)
+            if id is None:
+                wrong.append(f"{path}: {name} is no image")
+            elif id in table:
+                wrong.append(f"{path}: {name} is there twice")
+            else:
+                table[id] = row
+            if label and label not in classes:
+                allowed = ", ".join(classes)
+                wrong.append(f"{path}: {name} has the label {label}, expected {allowed}")
+        return table, wrong
+
+    def decode(self, entry: Entry) -> dict[str, np.ndarray]:
+        """The image and, where there are masks, its mask, squashed to size × size."""
+        size, classes = self.options.size, len(self.facts.mask_classes)
+        path, *masks = entry.files
+        image = image_io.picture(path, self.facts.channels)
+        arrays = {"target": image_io.squashed(image, size)}
+        codes = [range(classes), (0, 255)][: 2 if classes == 2 else 1]
+        for mask in masks:
+            arrays["mask"] = image_io.mask(mask, image, size, *codes)
+        return arrays
+
+    def decode_options(self) -> dict[str, Any]:
+        """Where files lie, how many are for testing and what classes are called do not matter."""
+        options = self.options
+        return {
+            "name": options.name,
+            "size": options.size,
+            "channels": options.channels,
+            "mask_classes": len(options.mask_classes),
+        }
+
+    def splits(self, entries: list[Entry]) -> dict[str, list[str]]:
+        test = max(1, round(len(entries) * self.options.test))
+        grouped = any(entry.group != entry.id for entry in entries)
+        return (by_group if grouped else stratified)(entries, test, self.options.split_seed)
+
+    def notes(self, entries: list[Entry]) -> list[str]:
+        notes = []
+        if self.facts.classes:
+            labelled = sum(entry.label is not None for entry in entries)
+            if labelled < len(entries):
+                notes.append(
+                    f"{labelled} of {len(entries)} images are labelled; "
+                    "diagnosis leaves the others out"
+                )
+        groups = Counter(entry.group for entry in entries)
+        if len(groups) < len(entries):
+            notes.append(f"{len(groups)} groups, the largest of {max(groups.values())} images")
+        return notes
+
+
+def _by_stem(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """Image files by stem, sorted; and the stems that several files share."""
+    stems = defaultdict(list)
+    if not folder.is_dir():
+        raise DataError(f"dataset=folder found no folder {folder}. {ABOUT.get}")
+    for file in sorted(folder.iterdir()):
+        if file.suffix.lower() in SUFFIXES and file.name[0] != "." and file.is_file():
+            stems[file.stem].append(file)
+    twice = [files for files in stems.values() if len(files) > 1]
+    return {stem: files[0] for stem, files in stems.items()}, [
+        f"{folder}: {', '.join(file.name for file in files)} have the same stem" for files in twice
+    ]
+
+
+def _rows(path: Path, labelled: bool) -> list[dict[str, str]]:
+    """The table's rows; one without labels to read is only there for its groups."""
+    if labelled:
+        return image_io.rows(path, ["id", "label"], "group")
+    return image_io.rows(path, ["id", "group"])

@@ -1,0 +1,69 @@
+"""From the name of a figure to its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gradprom.figures.selection import choose, declared
+
+if TYPE_CHECKING:
+    import torch
+
+    from gradprom.experiments.expansion import Expansion
+    from gradprom.figures.selection import Record
+    from gradprom.reports.plots.style import Picture
+    from gradprom.runs.records import Study
+
+FIGURES = ("fig2", "fig4", "fig5", "fig6", "fig7")
+
+
+def tables(name: str) -> list[str]:
+    """The experiments whose runs a figure is drawn from."""
+    return list(dict.fromkeys(panel.table for panel in declared()[name].panels))
+
+
+def draw(
+    name: str,
+    expansions: dict[str, Expansion],
+    records: dict[str, Record],
+    study: Study,
+    folder: Path,
+    device: torch.device,
+) -> Picture:
+    """Draw one of `FIGURES`: PNG and SVG in `folder`.
+
+    Parameters
+    ----------
+    name
+        One of `FIGURES`.
+    expansions
+        By experiment, those of `tables(name)`; what is not there counts as not run.
+    records
+        By run id.
+    study
+        Whose weights are loaded; its runs' datasets are read.
+    folder
+        Where the files go.
+    device
+        What the networks run on.
+
+    Raises
+    ------
+    RunError
+        If none of the figure's runs has finished, or the weights of one are gone.
+    """
+    from gradprom.figures import comparison, saliency, undegraded
+    from gradprom.figures.grid import page
+    from gradprom.reports.plots.style import save, styled
+
+    choices = choose(name, expansions, records)
+    strips, caption = {
+        "fig2": lambda: saliency.guided_maps(choices, study, device),
+        "fig4": lambda: comparison.compare(choices, study, device, count=2),
+        "fig5": lambda: saliency.activation_maps(choices, study, device),
+        "fig6": lambda: comparison.compare(choices, study, device, count=1),
+        "fig7": lambda: undegraded.undegraded(choices, study, device),
+    }[name]()
+    with styled():
+        return save(page(strips), folder, name, declared()[name].title, caption)

@@ -1,0 +1,196 @@
+"""Figures 2 and 5: what in an image the trained networks look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gradprom import metrics
+from gradprom.data.loader import Batch
+from gradprom.degradations import enlarge
+from gradprom.figures import guided_backprop
+from gradprom.figures.class_activation import class_activation, evidence, share_inside
+from gradprom.figures.examples import Trained, examples, foreground, load, picture
+from gradprom.figures.grid import Strip, Tile
+from gradprom.figures.selection import Choice, Entrant
+from gradprom.runs.records import Study
+
+EXAMPLES = 3
+SAMPLE = 32
+"""Test images over which the share of a map inside the mask is averaged."""
+
+Score = Callable[[Tensor], Tensor]
+_NETWORKS: dict[str, tuple[str, Score]] = {
+    "Enhancement": ("enhancer", guided_backprop.enhanced),
+    "Segmentation": ("segmentation", guided_backprop.segmented),
+    "Diagnosis": ("diagnosis", guided_backprop.predicted),
+}
+"""By a method's title in figures.yaml: which network, and which of its outputs is explained."""
+
+
+def guided_maps(
+    choices: list[Choice], study: Study, device: torch.device
+) -> tuple[list[Strip], str]:
+    """Figure 2: the image, then the guided gradients of enhancer, U-Net and classifier."""
+    found = {e.title: (e, choice) for choice in choices for e in choice.entrants}
+    ordered = [found[title] for title in _NETWORKS]
+    first = next(entrant for entrant, _ in ordered if entrant.record)
+    reference = load(first, study, device)
+    batch = examples(reference, EXAMPLES, device)
+    results = [_guided(entrant, reference, batch, study, device) for entrant, _ in ordered]
+    strips = [
+        Strip(
+            [
+                _degraded(batch, number),
+                *(
+                    _map(r, e.title, batch, number)
+                    for (e, _), (r, _) in zip(ordered, results, strict=True)
+                ),
+            ]
+        )
+        for number in range(len(batch.ids))
+    ]
+    columns = dict.fromkeys(choice.column for _, choice in ordered if choice.column)
+    runs = [text for _, texts in results for text in texts]
+    return strips, (
+        f"Guided backpropagation on {reference.run.config.dataset.name}, {', '.join(columns)}; "
+        f"test images {', '.join(batch.ids)}; {'; '.join(runs)}. Enhancement: gradient of the sum "
+        f"of the output to the degraded input; segmentation: of the foreground's logits where they "
+        f"win, diagnosis: of the winning logit, both to the enhanced image. Magnitude, mean over "
+        f"the channels; each map's brightness is its own. Shares: how much of it lies in the mask."
+    )
+
+
+def _guided(
+    entrant: Entrant, reference: Trained, batch: Batch, study: Study, device: torch.device
+) -> tuple[np.ndarray | str, list[str]]:
+    """Magnitudes [B, H, W], or why there are none; and the run in words."""
+    if entrant.record is None:
+        return entrant.reason, []
+    if entrant.record["dataset"]["fingerprint"] != reference.record["dataset"]["fingerprint"]:
+        return "other data", []
+    trained = load(entrant, study, device)
+    name, score = _NETWORKS[entrant.title]
+    network, images = _network(trained, name), batch.input
+    if network is None:
+        return "no such network", []
+    if name != "enhancer":
+        images = trained.method.enhance(batch.input)
+    gradient = guided_backprop.guided_gradient(network, images, score)
+    return gradient.abs().mean(1).cpu().numpy(), [trained.told]
+
+
+def _network(trained: Trained, name: str) -> nn.Module | None:
+    method: Any = trained.method
+    return method.enhancer if name == "enhancer" else method.recognizers.get(name)
+
+
+def _degraded(batch: Batch, number: int) -> Tile:
+    share = foreground(batch, number)
+    area = "" if share is None else f"\nmask {share.mean():.0%} of the image"
+    image = enlarge(batch.input, batch.target.shape[-2:])[number]  # as the mask
+    return Tile(picture(image), f"degraded{area}", outline=share)
+
+
+def _map(maps: np.ndarray | str, title: str, batch: Batch, number: int) -> Tile:
+    if isinstance(maps, str):
+        return Tile(title=title, reason=maps)
+    one, mask = maps[number], foreground(batch, number)
+    if mask is not None and mask.shape == one.shape:
+        title += f"\n{share_inside(torch.from_numpy(one), torch.from_numpy(mask)):.0%} in the mask"
+    return Tile(one, title, top=float(np.quantile(one, 0.995)) or 1.0)
+
+
+def activation_maps(
+    choices: list[Choice], study: Study, device: torch.device
+) -> tuple[list[Strip], str]:
+    """Figure 5: the degraded image, then each strategy's result under its class activation map."""
+    [choice] = choices
+    reference = load(choice.finished[0], study, device)
+    batch, sample = (examples(reference, count, device) for count in (EXAMPLES, SAMPLE))
+    columns: list[list[Tile]] = []
+    told = []
+    for entrant in choice.entrants:
+        tiles, words = _activation(entrant, reference, batch, sample, study, device)
+        columns.append(tiles)
+        told += words
+    strips = [
+        Strip([_degraded(batch, number), *(tiles[number] for tiles in columns)])
+        for number in range(len(batch.ids))
+    ]
+    return strips, (
+        f"Class activation maps on {reference.run.config.dataset.name}, {choice.column}; test "
+        f"images {', '.join(batch.ids)}; {'; '.join(told)}. The map's positive part, over the "
+        f"enhanced image in grey, for the image's class (for the predicted one where it has no "
+        f"label); the line is the border of the mask, the percentage the share of the map inside."
+    )
+
+
+def _activation(
+    entrant: Entrant,
+    reference: Trained,
+    batch: Batch,
+    sample: Batch,
+    study: Study,
+    device: torch.device,
+) -> tuple[list[Tile], list[str]]:
+    """A tile for each image, and the run in words."""
+    reason = entrant.reason
+    if entrant.record is not None:
+        trained = load(entrant, study, device)
+        recognizer = _network(trained, "diagnosis")
+        same = (
+            trained.record["dataset"]["fingerprint"] == reference.record["dataset"]["fingerprint"]
+        )
+        if recognizer is not None and same:
+            shares = _shares(trained, recognizer, sample)
+            mean = (
+                f", {np.mean(shares):.0%} in the mask over {len(shares)} images" if shares else ""
+            )
+            tiles = _overlaid(trained, recognizer, batch)
+            return tiles, [trained.told + mean]
+        reason = "no classifier" if same else "other data"
+    return [Tile(title=entrant.title, reason=reason) for _ in batch.ids], []
+
+
+def _maps(trained: Trained, recognizer: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Enhanced images, their maps [B, H, W], and the class [B] that each map is of."""
+    images = trained.method.enhance(batch.input)
+    maps, logits = class_activation(recognizer, images)
+    chosen = logits.argmax(1)
+    if batch.label is not None:
+        chosen = torch.where(batch.label >= 0, batch.label, chosen)
+    own = maps[torch.arange(len(maps), device=maps.device), chosen]
+    return images, evidence(own, tuple(images.shape[-2:])), logits.softmax(1)
+
+
+def _shares(trained: Trained, recognizer: nn.Module, sample: Batch) -> list[float]:
+    """Of each image with a mask: how much of its map lies inside; maps that are 0 left out."""
+    _, maps, _ = _maps(trained, recognizer, sample)
+    masks = [foreground(sample, number) for number in range(len(maps))]
+    return [
+        share_inside(own.cpu(), torch.from_numpy(mask))
+        for own, mask in zip(maps, masks, strict=True)
+        if mask is not None and own.any()
+    ]
+
+
+def _overlaid(trained: Trained, recognizer: nn.Module, batch: Batch) -> list[Tile]:
+    images, maps, probabilities = _maps(trained, recognizer, batch)
+    scores = metrics.psnr(images, batch.target)
+    names = trained.run.config.facts.classes
+    tiles = []
+    for number, own in enumerate(maps.cpu()):
+        probability, best = probabilities[number].max(0)
+        told = f"{trained.title}, {scores[number]:.2f} dB\n{names[int(best)]} {probability:.0%}"
+        mask = foreground(batch, number)
+        if mask is not None and own.any():
+            told += f"; {share_inside(own, torch.from_numpy(mask)):.0%} in the mask"
+        over = (own / own.max().clamp(min=1e-12)).numpy()
+        grey = picture(images[number].mean(0, keepdim=True))  # all colour is the map's
+        tiles.append(Tile(grey, told, over=over, outline=mask))
+    return tiles

@@ -1,0 +1,141 @@
+"""Which runs a figure is drawn from: `experiments/figures.yaml`, and what of it has finished."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from gradprom.errors import RunError
+from gradprom.experiments.declared import FOLDER
+from gradprom.experiments.expansion import Cell, Expansion
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One method of a panel: its title, and the rows that it may be taken from, best first."""
+
+    title: str
+    rows: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The methods that stand beside each other, all in one column of one table."""
+
+    table: str
+    columns: tuple[str, ...]
+    methods: tuple[Wanted, ...]
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A figure as `experiments/figures.yaml` has it."""
+
+    title: str
+    panels: tuple[Panel, ...]
+    either: bool = False
+    """Whether the first panel with a finished run is all that is drawn."""
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A method of a panel with its run."""
+
+    title: str
+    record: Record | None
+    """The finished run of the lowest seed."""
+    reason: str = "not run"
+    """What its frame says where there is no record."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A panel with the runs that it shows."""
+
+    panel: Panel
+    column: str
+    """Title of the table's column, such as `σ = 0.3`; empty where there is no such table."""
+    entrants: tuple[Entrant, ...]
+
+    @property
+    def finished(self) -> list[Entrant]:
+        """The methods that have a run."""
+        return [entrant for entrant in self.entrants if entrant.record is not None]
+
+
+def declared() -> dict[str, Declared]:
+    """Every figure of `experiments/figures.yaml`, by name."""
+    found = yaml.safe_load((FOLDER / "figures.yaml").read_text())
+    return {name: _declared(figure) for name, figure in found.items()}
+
+
+def _declared(figure: dict[str, Any]) -> Declared:
+    panels = tuple(
+        Panel(
+            panel["table"],
+            tuple(panel["columns"]),
+            tuple(Wanted(m["title"], tuple(m["rows"])) for m in panel["methods"]),
+        )
+        for panel in figure["panels"]
+    )
+    return Declared(figure["title"], panels, figure.get("either", False))
+
+
+def choose(name: str, expansions: dict[str, Expansion], records: dict[str, Record]) -> list[Choice]:
+    """The runs of each panel of a figure.
+
+    Raises
+    ------
+    RunError
+        If none of the runs that it is drawn from has finished; they are named.
+    """
+    figure = declared()[name]
+    choices = [_choice(panel, expansions.get(panel.table), records) for panel in figure.panels]
+    with_runs = [choice for choice in choices if choice.finished]
+    if not with_runs:
+        rows = [f"{p.table} {' or '.join(m.rows)}" for p in figure.panels for m in p.methods]
+        told = "; ".join(dict.fromkeys(rows))
+        raise RunError(f"{name} has nothing to show, as none of its runs has finished: {told}")
+    return with_runs[:1] if figure.either else choices
+
+
+def _choice(panel: Panel, expansion: Expansion | None, records: dict[str, Record]) -> Choice:
+    """The column and the rows for which most methods have finished, in the declared order."""
+    if expansion is None:
+        return Choice(panel, "", tuple(Entrant(method.title, None) for method in panel.methods))
+    there = [column.title for column in expansion.experiment.columns]
+    columns = [*(c for c in panel.columns if c in there), *reversed(there)]
+    depth = max(len(method.rows) for method in panel.methods)
+    candidates = [
+        Choice(
+            panel, column, tuple(_entrant(m, n, column, expansion, records) for m in panel.methods)
+        )
+        for column in dict.fromkeys(columns)
+        for n in range(depth)
+    ]
+    return max(candidates, key=lambda choice: len(choice.finished))
+
+
+def _entrant(
+    method: Wanted, number: int, column: str, expansion: Expansion, records: dict[str, Record]
+) -> Entrant:
+    row = method.rows[min(number, len(method.rows) - 1)]
+    cells = [
+        cell
+        for cell in expansion.cells
+        if cell.column.title == column and cell.row.label.startswith(row)
+    ]
+    found = [record for cell in cells for record in _finished(cell, records)]
+    if found:
+        return Entrant(method.title, found[0])
+    return Entrant(method.title, None)
+
+
+def _finished(cell: Cell, records: dict[str, Record]) -> list[Record]:
+    """By seed, the lowest first."""
+    there = [records[run] for _, run in sorted(cell.runs.items()) if run in records]
+    return [record for record in there if record["status"] == "finished"]

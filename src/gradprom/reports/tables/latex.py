@@ -1,0 +1,140 @@
+"""A rebuilt table as LaTeX, for plain pdflatex with booktabs, graphicx and inputenc."""
+
+import unicodedata
+
+from gradprom.reports.tables import layout
+from gradprom.reports.tables.table import Line, Rebuilt, Shown
+
+_PREAMBLE = r"""\documentclass[a4paper,landscape,10pt]{article}
+\usepackage[utf8]{inputenc}
+\usepackage{amsmath,booktabs,graphicx}
+\usepackage[margin=12mm]{geometry}
+\pagestyle{empty}
+\begin{document}
+"""
+# as wide as it is, unless that is wider than the page
+_FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+_PLACES = {1: r"\textbf{{{}}}", 2: r"\underline{{{}}}"}
+
+_TEXT = {
+    **{c: f"\\{c}" for c in "_%&#{}$"},
+    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+    **{"<": "$<$", ">": "$>$", "|": "$|$", '"': "''", "`": r"\textasciigrave{}", "\n": " "},
+    **{"’": "'", "‘": "`", "“": "``", "”": "''", "–": "--", "—": "---", "…": r"\ldots{}"},
+    **{"±": r"$\pm$", "×": r"$\times$", "−": "$-$", "·": r"$\cdot$", "‖": r"$\|$"},
+    **{"≤": r"$\leq$", "≥": r"$\geq$", "→": r"$\to$", "↓": r"$\downarrow$", "↑": r"$\uparrow$"},
+    **{c: c for c in "ßæøåœłÆØÅŒŁ"},
+}
+_CAPITALS = "GAMMA DELTA THETA LAMBDA XI PI SIGMA UPSILON PHI PSI OMEGA".split()
+_ACCENTS = set("\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0327")
+
+
+def document(tables: list[Rebuilt]) -> str:
+    """A file that compiles by itself, a page for each table."""
+    return _PREAMBLE + "\\clearpage\n".join(map(latex, tables)) + "\\end{document}\n"
+
+
+def latex(table: Rebuilt) -> str:
+    """A `table` environment; best `\\textbf`, second `\\underline`, published numbers beneath.
+
+    Needs the packages booktabs and graphicx, and inputenc with utf8.
+    """
+    body = [
+        r"\begin{table}[p]",
+        r"\centering",
+        rf"\caption{{{escape(table.experiment.title)}. {escape(table.experiment.caption)}}}",
+        rf"\label{{tab:{''.join(c if c.isascii() and c.isalnum() else '-' for c in table.key)}}}",
+        _FITTED,
+        *_tabular(table),
+        "}",
+        rf"\par\smallskip\parbox{{\linewidth}}{{\scriptsize {_notes(table)}}}",
+        r"\end{table}",
+    ]
+    return "\n".join(body) + "\n"
+
+
+def escape(text: str) -> str:
+    """Text that LaTeX prints as it stands; letters it has not got as `[U+65E5]`."""
+    return "".join(map(_escaped, unicodedata.normalize("NFC", text)))
+
+
+def _escaped(character: str) -> str:
+    if character in _TEXT:
+        return _TEXT[character]
+    if character.isascii() and character.isprintable():
+        return character
+    name = unicodedata.name(character, "").replace("LAMDA", "LAMBDA")
+    kind, _, letter = name.rpartition(" LETTER ")
+    if kind == "GREEK SMALL" and letter.isalpha() and letter != "OMICRON":
+        return rf"$\{letter.lower()}$"
+    if kind == "GREEK CAPITAL" and letter in _CAPITALS:
+        return rf"$\{letter.capitalize()}$"
+    parts = unicodedata.normalize("NFD", character)
+    if len(parts) == 2 and parts[0].isascii() and parts[1] in _ACCENTS:
+        return character
+    return f"[U+{ord(character):04X}]"
+
+
+def _tabular(table: Rebuilt) -> list[str]:
+    details, shown = layout.details(table), layout.slots(table)
+    left = 1 + len(details)
+    rows = [
+        rf"\begin{{tabular}}{{{'l' * left}{'r' * len(shown)}}}",
+        r"\toprule",
+        *_head(table, details, shown),
+        r"\midrule",
+    ]
+    for number, (group, lines) in enumerate(layout.grouped(table)):
+        if number:
+            rows.append(r"\addlinespace")
+        if group:
+            rows.append(
+                rf"\multicolumn{{{left + len(shown)}}}{{l}}{{\textit{{{escape(group)}}}}}\\"
+            )
+        rows += [_row(line, details, shown, indent=bool(group)) for line in lines]
+    return [*rows, r"\bottomrule", r"\end{tabular}"]
+
+
+def _head(table: Rebuilt, details: list[str], shown: list[tuple[int, str]]) -> list[str]:
+    """Columns above their metrics, with a rule over those of each."""
+    above, rules, first = [], [], 2 + len(details)
+    for number, column in enumerate(table.columns):
+        span = sum(n == number for n, _ in shown)
+        above.append(rf"\multicolumn{{{span}}}{{c}}{{{escape(column.title)}}}")
+        rules.append(rf"\cmidrule(lr){{{first}-{first + span - 1}}}")
+        first += span
+    names = ["", *details, *(layout.heading(metric) for _, metric in shown)]
+    return [
+        " & ".join(["" for _ in ["", *details]] + above) + r" \\",
+        "".join(rules),
+        " & ".join(map(escape, names)) + r" \\",
+    ]
+
+
+def _row(line: Line, details: list[str], shown: list[tuple[int, str]], indent: bool) -> str:
+    title = (r"\quad " if indent else "") + escape(line.row.title)
+    told = [escape(line.row.details.get(name, "")) for name in details]
+    return " & ".join([title, *told, *(_cell(line.cells.get(key)) for key in shown)]) + r" \\[2pt]"
+
+
+def _cell(cell: Shown | None) -> str:
+    """Ours, the published number and the states, one beneath the other."""
+    if cell is None:
+        return escape(layout.MISSING)
+    number = _PLACES.get(cell.place, "{}").format(escape(layout.ours(cell) or layout.MISSING))
+    beneath = []
+    if cell.published is not None:
+        mark = layout.BELOW if cell.below_degraded else ""
+        told = [layout.theirs(cell.published, cell.metric) + mark, layout.difference(cell)]
+        beneath.append(escape("; ".join(filter(None, told))))
+    beneath += [rf"\textit{{{escape(state)}}}" for state in cell.states]
+    if not beneath:
+        return number
+    stacked = rf"{{\normalsize {number}}} \\[2pt] " + r" \\ ".join(beneath)
+    return rf"{{\scriptsize\begin{{tabular}}[t]{{@{{}}r@{{}}}}{stacked}\end{{tabular}}}}"
+
+
+def _notes(table: Rebuilt) -> str:
+    first = " ".join([layout.OURS, layout.MARKS, *layout.said(table)])
+    slips = [f"Slip in the paper: {slip}" for slip in table.experiment.slips]
+    return r" \par ".join(map(escape, [first, *slips]))

@@ -1,0 +1,270 @@
+"""One run, from its configuration to its record."""
+
+import dataclasses
+import functools
+import logging
+import os
+import socket
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gradprom.data import base
+from gradprom.errors import NotWritable, Pruned
+from gradprom.runs import dataset_changes, provenance, ranks, tensorboard
+from gradprom.runs.records import SCHEMA
+from gradprom.runs.run import Run
+from gradprom.runs.scoring import describe, score
+from gradprom.storage.files import read_json, write_json, write_text
+from gradprom.storage.lease import alone
+from gradprom.training import engine, precision
+from gradprom.training.malloc import keep_freed
+from gradprom.training.parallel.distributed import RankLost
+from gradprom.training.parallel.placement import Place, find_place, take_device
+from gradprom.training.stage import Stage
+from gradprom.training.store import Slot, StageStore
+
+log = logging.getLogger(__name__)
+
+TELL = 0.5
+"""Least seconds between two words on where a run stands."""
+
+
+Watch = Callable[[engine.Progress], None]
+
+
+def execute(run: Run, watch: Watch | None = None) -> dict[str, Any]:
+    """Train what is missing of a run, evaluate it, and write its record, which is returned.
+
+    `watch` is told of each row of the history as well; it may raise Pruned to end the run.
+
+    Raises
+    ------
+    Pruned
+        From `watch`; the run's record then says `pruned`.
+    Exception
+        What else stopped the run; its record then says `failed`, with the error and its place.
+        After NotWritable it says `started`, as after a kill: the same command goes on.
+    """
+    options = run.config.trainer
+    torch.set_num_threads(options.threads)
+    keep_freed()
+    device, place = engine.choose_device(options.device), find_place(options.devices)
+    take_device(place, device)
+    precision.require(options, device)
+    ranks.require_shares(run)
+    if place.rank > 0:
+        ranks.follow_leader(run, place, device)
+        return run.study.record(run.id) or {}
+    with alone(run.study.leases(run.id)):
+        return _execute(run, place, device, watch)
+
+
+def _execute(run: Run, place: Place, device: torch.device, watch: Watch | None) -> dict[str, Any]:
+    images = run.images()
+    state = run.study.state(run.id, run.fingerprints())
+    dataset_changes.require_same_data(run, state)
+    if state == "done":
+        return run.study.record(run.id) or {}
+    if state == "other data" or (state == "new" and run.study.has_record(run.id)):
+        run.study.set_aside(run.study.run(run.id))
+    for data in (images, *run.test_sets().values()):
+        _keep_splits(run, data)
+    dataset_changes.note(run, images.fingerprint)
+    head = _head(run, images, device)
+    _write_record(run, {**head, "status": "started"})
+    began = time.monotonic()
+    try:
+        artefact = _train(run, images, place, device, watch)
+        write_text(run.study.run(run.id) / "history.csv", _as_csv(artefact["history"]))
+        results = score(run, artefact["weights"], device)
+    except (RankLost, NotWritable):
+        raise  # no fault of the run: it goes on when it is asked for again
+    except Pruned as reason:
+        _write_record(run, {**head, "status": "pruned", "reason": str(reason)})
+        raise
+    except Exception as error:
+        _write_record(run, {**head, "status": "failed", "error": _describe(error)})
+        raise
+    record = {
+        **head,
+        "status": "finished",
+        **results,
+        "training": _last_values(artefact["history"]),
+        "stages": artefact["stages"],
+        "interruptions": sum(stage["interruptions"] for stage in artefact["stages"]),
+        "duration": time.monotonic() - began,
+        "peak_memory": provenance.peak_memory(device),
+    }
+    _write_record(run, record)
+    for path in run.study.run(run.id).glob(".*"):
+        path.unlink()  # a draft that a killed process has left
+    for path in (run.study.run(run.id) / "progress.json", ranks.meeting(run)):
+        path.unlink(missing_ok=True)
+    return record
+
+
+def _keep_splits(run: Run, images: base.Images) -> None:
+    """The ids of each split, once for all runs of a study that share the data."""
+    path = run.study.splits(images.fingerprint)
+    ids = {name: [images.ids[row] for row in rows] for name, rows in images.splits.items()}
+    kept = read_json(path)
+    if kept != ids:
+        if path.exists():
+            log.warning("%s is damaged; it is written again", path)
+        write_json(path, ids)
+
+
+def _head(run: Run, images: base.Images, device: torch.device) -> dict[str, Any]:
+    """What is known of a run before it is trained."""
+    config = run.config
+    return {
+        "schema": SCHEMA,
+        "id": run.id,
+        "training_id": run.training_id,
+        "seed": config.seed,
+        "choices": run.choices,
+        "overrides": run.overrides,
+        "config": dataclasses.asdict(config),
+        "dataset": {
+            "name": config.dataset.name,
+            "split": getattr(config.dataset, "split", "its own"),
+            **describe(images),
+        },
+        "git": provenance.revision(),
+        "packages": provenance.packages(),
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "job": provenance.this_job(),
+        "device": f"{device.type}: {provenance.device_name(device)}",
+        "precision": config.trainer.precision,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+
+
+def _train(
+    run: Run, images: base.Images, place: Place, device: torch.device, watch: Watch | None
+) -> dict[str, Any]:
+    """The last stage's artefact, with its ancestors' histories, trained where it is missing."""
+    store = StageStore(run.study.stages, images.fingerprint)
+    observe = _observer(run, store, watch)
+
+    def obtain(stage: Stage) -> dict[str, Any]:
+        return store.obtain(stage, functools.partial(train, stage))
+
+    def train(stage: Stage, slot: Slot) -> dict[str, Any]:
+        parents = {parent.name: obtain(parent) for parent in stage.parents}
+        weights = {name: parent["weights"] for name, parent in parents.items()}
+        with together(stage.id):
+            trained = ranks.train_stage(run, stage, weights, device, slot, observe)
+        return _with_ancestors(stage, trained, list(parents.values()))
+
+    with ranks.leading(run, place, device) as together:
+        return obtain(run.method.stage())
+
+
+def _with_ancestors(
+    stage: Stage, trained: dict[str, Any], parents: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """An artefact that tells the whole story, should its parents be deleted."""
+    told = {
+        "name": stage.name,
+        "id": stage.id,
+        "epochs": stage.epochs,
+        "steps": trained["history"][-1]["step"] if trained["history"] else 0,
+        "seconds": trained["seconds"],
+        "interruptions": trained["interruptions"],
+    }
+    stages = {entry["id"]: entry for parent in parents for entry in parent["stages"]}
+    rows = {(row["stage"], row["step"]): row for parent in parents for row in parent["history"]}
+    return {
+        "weights": trained["weights"],
+        "stages": [*stages.values(), told],
+        "history": [*rows.values(), *trained["history"]],
+    }
+
+
+def _observer(run: Run, store: StageStore, watch: Watch | None) -> Watch:
+    """What each row of the history goes to while a stage is trained."""
+    told = [_teller(run, store)]
+    if run.config.logger != "csv":
+        told.append(tensorboard.writer(run.study.run(run.id) / "tensorboard"))
+    if watch is not None:
+        told.append(watch)  # the last, for it may end the run
+
+    def observe(progress: engine.Progress) -> None:
+        for tell in told:
+            tell(progress)
+
+    return observe
+
+
+def _teller(run: Run, store: StageStore) -> Watch:
+    """Leaves word of where the run stands, not more often than every `TELL` seconds."""
+    last, lineage = 0.0, run.method.stage().lineage()
+
+    def tell(progress: engine.Progress) -> None:
+        nonlocal last
+        if time.monotonic() - last < TELL:
+            return
+        last = time.monotonic()
+        run.study.tell(
+            run.id,
+            {
+                "stage": progress.stage.name,
+                "stage_id": progress.stage.id,
+                "epoch": progress.epoch,
+                "epochs": progress.stage.epochs,
+                "step": progress.step,
+                "steps": progress.steps,
+                "seconds_per_step": progress.seconds_per_step,
+                "seconds_left": _seconds_left(progress, lineage, store),
+                "row": progress.row,
+            },
+        )
+
+    return tell
+
+
+def _seconds_left(progress: engine.Progress, lineage: list[Stage], store: StageStore) -> float:
+    """Of the run's training, if the stages after this one go at its pace."""
+    after = lineage[[stage.id for stage in lineage].index(progress.stage.id) + 1 :]
+    epochs = sum(stage.epochs for stage in after if not store.has(stage))
+    steps = progress.steps - progress.step + epochs * progress.steps / progress.stage.epochs
+    return steps * progress.seconds_per_step
+
+
+def _write_record(run: Run, record: dict[str, Any]) -> None:
+    write_text(run.study.run(run.id) / "config.yaml", run.yaml)
+    run.study.keep(record)
+
+
+def _as_csv(history: list[dict[str, Any]]) -> str:
+    import pandas as pd  # late, for it takes a while and training does without
+
+    return pd.DataFrame(history).to_csv(index=False)
+
+
+def _last_values(history: list[dict[str, Any]]) -> dict[str, float]:
+    """What the last stage logged of its strategy: means over the stage, by name."""
+    import pandas as pd
+
+    frame = pd.DataFrame([row for row in history if row["stage"] == history[-1]["stage"]])
+    return {
+        str(k): float(v)
+        for k, v in frame.filter(regex=r"^(gate|ratio|cosine|agree)_").mean().items()
+    }
+
+
+def _describe(error: Exception) -> dict[str, Any]:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return {
+        "type": type(error).__name__,
+        "message": str(error),
+        "where": f"{Path(place.filename).name}:{place.lineno} in {place.name}",
+        "traceback": "".join(traceback.format_exception(error)),
+    }

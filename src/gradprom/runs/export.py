@@ -1,0 +1,82 @@
+"""A run as a folder to hand on: weights, configuration, and a card that says what they are."""
+
+from pathlib import Path
+
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from gradprom.config import component
+from gradprom.errors import RunError
+from gradprom.runs import restore as stored
+from gradprom.runs.model_card import card
+from gradprom.runs.records import Study
+from gradprom.runs.scoring import restore
+from gradprom.storage.files import replacing, write_text
+from gradprom.training.stage import Method
+
+Weights = dict[str, dict[str, Tensor]]
+
+# where things lie on the machine that trained, which is nobody's business
+_PLACES = {"results": "results", "study": "local", "data_root": "data", "dataset.root": "data"}
+
+
+def export(study: Study, prefix: str, folder: Path) -> None:
+    """Write `weights.safetensors`, `config.yaml` and `README.md` of a finished run.
+
+    Tensors are named `enhancer.…` and `recognizer.<task>.…`.
+
+    Raises
+    ------
+    RunError
+        If the folder holds something, or the run's weights cannot be had.
+    """
+    from safetensors.torch import save
+
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(f"{folder} is there already and not empty; choose another -o")
+    record = study.resolve(prefix)
+    node = stored.read_config(study.run(record["id"]) / "config.yaml")
+    weights = stored.load_weights(study, record)
+    tensors = {
+        f"{_prefix(name)}.{key}": tensor.contiguous()
+        for name, state in weights.items()
+        for key, tensor in state.items()
+    }
+    for key, neutral in _PLACES.items():
+        if OmegaConf.select(node, key) is not None:
+            OmegaConf.update(node, key, neutral)
+    with replacing(folder / "weights.safetensors") as stream:
+        stream.write(save(tensors, metadata={"run": record["id"]}))
+    write_text(folder / "config.yaml", OmegaConf.to_yaml(node, resolve=True))
+    write_text(folder / "README.md", card(record, hidden=tuple(_PLACES)))
+
+
+def load(folder: Path | str, device: torch.device | str = "cpu") -> Method:
+    """The method of an exported run: `enhance` takes float32 [B, C, H, W] in [0, 1].
+
+    Raises
+    ------
+    RunError
+        If a file is missing or damaged, or the weights are not those of the configuration.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    folder = Path(folder)
+    config = stored.typed(stored.read_config(folder / "config.yaml"))
+    try:
+        tensors = load_file(folder / "weights.safetensors")
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"the weights in {folder} cannot be read: {error}") from error
+    weights: Weights = {}
+    for name, tensor in tensors.items():
+        network, key = name.removeprefix("recognizer.").split(".", 1)
+        weights.setdefault(network, {})[key] = tensor
+    method = component("method", config.method.name).build(config)
+    restore(method, weights, torch.device(device), str(folder))
+    return method
+
+
+def _prefix(network: str) -> str:
+    return network if network == "enhancer" else f"recognizer.{network}"

@@ -1,0 +1,132 @@
+"""The card of an exported run: what it is, on what data, how well, and how to load it."""
+
+from typing import Any
+
+from gradprom import metrics
+
+Record = dict[str, Any]
+
+_TITLES = {
+    "psnr": "PSNR, dB",
+    "ssim": "SSIM",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "majority_share": "accuracy of the most frequent class",
+    "clean_accuracy": "accuracy on the clean images",
+    "miou": "mIoU",
+}
+
+
+def card(record: Record, hidden: tuple[str, ...]) -> str:
+    """The README of a finished run, in Markdown; the command leaves the `hidden` keys out."""
+    sections = {
+        "Data": _data(record),
+        f"Scores on the {_split(record)} split": _scores(record["metrics"]),
+        "Protocol": _protocol(record),
+        "Training": _training(record, hidden),
+        "How to load it": _snippet(record),
+    }
+    text = "\n\n".join(f"## {title}\n\n{body}" for title, body in sections.items())
+    return f"# {_title(record)}\n\n{text}\n"
+
+
+def _title(record: Record) -> str:
+    config = record["config"]
+    tasks = " and ".join(config["auxiliary"]["tasks"]) or "no auxiliary task"
+    if config["method"]["name"] == "recognizer":
+        return f"Recognizer ({tasks}) for degraded images, run {record['id']}"
+    told = f"{config['backbone']['name']}, strategy {config['strategy']['name']}, {tasks}"
+    return f"Image enhancer ({told}), run {record['id']}"
+
+
+def _data(record: Record) -> str:
+    data, config = record["dataset"], record["config"]
+    counts = ", ".join(f"{split} {count} images" for split, count in data["counts"].items())
+    size, channels = config["dataset"]["size"], config["facts"]["channels"]
+    return "\n".join(
+        [
+            f"- dataset: {data['name']}, {size}×{size} pixels, {channels} channel(s)",
+            f"- split: {data['split']} ({counts})",
+            f"- degradation: {_told(config['degradation'])}",
+            f"- fingerprint of the content and the split: `{data['fingerprint']}`",
+        ]
+    )
+
+
+def _split(record: Record) -> str:
+    """What the run was scored on."""
+    return "validation" if record["config"].get("validation") else "test"
+
+
+def _scores(found: dict[str, float]) -> str:
+    lines = ["| | degraded input | this run |", "|---|---:|---:|"]
+    for metric, title in _TITLES.items():
+        if metric in found:
+            degraded = found.get(f"degraded_{metric}")
+            told = "–" if degraded is None else f"{degraded:.4f}"
+            lines.append(f"| {title} | {told} | {found[metric]:.4f} |")
+    return "\n".join(lines)
+
+
+def _protocol(record: Record) -> str:
+    window, sigma = metrics.WINDOW, metrics.SIGMA
+    seed = record["config"]["evaluation"]["seed"]
+    return "\n".join(
+        [
+            "PSNR and SSIM are taken of each image (data range 1, all channels, no border crop, in "
+            f"float32), then the mean over the {_split(record)} split.",
+            f"SSIM has a Gaussian window of {window}×{window} pixels with σ {sigma}, population "
+            f"covariance, and only windows that lie wholly inside the image.",
+            "mIoU is the mean over classes, background included, of the intersection over union "
+            f"pooled over the {_split(record)} split.",
+            f"Each image is degraded once, by a draw that its id and evaluation seed {seed} "
+            f"fix. The weights are those of the last epoch: the test split selected nothing.",
+        ]
+    )
+
+
+def _training(record: Record, hidden: tuple[str, ...]) -> str:
+    stages = (f"{s['name']} {s['epochs']} epochs ({s['steps']} steps)" for s in record["stages"])
+    packages = ", ".join(f"{name} {version}" for name, version in record["packages"].items())
+    kept = [o for o in record["overrides"] if o.split("=")[0] not in hidden]
+    return "\n".join(
+        [
+            f"- command: `python run.py {' '.join(kept)}`",
+            f"- stages: {', '.join(stages)}",
+            f"- seed: {record['seed']}",
+            f"- revision: {_revision(record['git'])}",
+            f"- trained {record['started'][:10]} on {record['device']}, with {packages}",
+        ]
+    )
+
+
+def _revision(git: dict[str, Any]) -> str:
+    if git["revision"] is None:
+        return "unknown (no git)"
+    return f"`{git['revision']}`" + (" with uncommitted changes" if git["dirty"] else "")
+
+
+def _told(options: dict[str, Any]) -> str:
+    if "order" in options:  # a mix
+        return " + ".join(_told(options[part]) for part in options["order"])
+    rest = (f"{key} {value}" for key, value in options.items() if key != "name")
+    return f"{options['name']} ({', '.join(rest)})"
+
+
+def _snippet(record: Record) -> str:
+    channels = record["config"]["facts"]["channels"]
+    use = f"enhanced = method.enhance(degraded)  # float32 [B, {channels}, H, W] in [0, 1]"
+    if record["config"]["method"]["name"] == "recognizer":
+        use = f"logits = method.network.eval()(degraded)  # float32 [B, {channels}, H, W] in [0, 1]"
+    return "\n".join(
+        [
+            "With `gradprom` installed, in this folder:",
+            "",
+            "```python",
+            "from gradprom.runs.export import load",
+            "",
+            'method = load(".")',
+            use,
+            "```",
+        ]
+    )

@@ -1,0 +1,150 @@
+"""A stage of a run trained by all its ranks, and the ranks that follow rank 0.
+
+`python -m gradprom.runs.ranks …` is what rank 0 starts on its own machine.
+"""
+
+import contextlib
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gradprom.data.loader import Loader
+from gradprom.errors import GradpromError, RunError
+from gradprom.runs import restore
+from gradprom.runs.records import Study
+from gradprom.runs.run import Run
+from gradprom.runs.scoring import validator
+from gradprom.training import engine, precision
+from gradprom.training.engine import Observe
+from gradprom.training.parallel import distributed, rendezvous
+from gradprom.training.parallel.distributed import RankLost
+from gradprom.training.parallel.placement import Place, take_device
+from gradprom.training.parallel.rendezvous import Follower, Leader
+from gradprom.training.stage import Stage, Training
+from gradprom.training.store import NoSlot, Slot
+
+Together = Callable[[str], AbstractContextManager[None]]
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+"""What may reach all processes of a job at once; rank 0 alone answers it."""
+
+
+def train_stage(
+    run: Run,
+    stage: Stage,
+    weights: dict[str, Any] | None,
+    device: torch.device,
+    slot: Slot,
+    observe: Observe,
+) -> dict[str, Any]:
+    """What `engine.train` makes of a stage; rank 0 has its parents' `weights` and shares them."""
+    weights = distributed.share(weights)
+    config = run.config
+    loader = Loader(
+        run.images(),
+        "train",
+        config.trainer.batch_size,
+        augment=config.trainer.augment,
+        degradation=config.degradation,
+        device=device,
+        tasks=config.auxiliary.tasks,
+        part=distributed.rank(),
+        parts=distributed.ranks(),
+    )
+
+    def build(epoch_steps: int) -> Training:
+        return run.method.begin(stage, weights or {}, epoch_steps, device)
+
+    # on every rank, for all must end the history's rows at the same steps
+    measured = config.validation and stage.id == run.training_id
+    measure = validator(run, device) if measured else None
+    with precision.tf32(config.trainer.precision == "tf32"):
+        return engine.train(stage, build, loader, slot, config.trainer, observe, measure)
+
+
+def require_shares(run: Run) -> None:
+    """Raises RunError where the ranks cannot share the batches equally."""
+    images, devices = len(run.images().splits["train"]), run.config.trainer.devices
+    if images < run.config.trainer.batch_size and images % devices:
+        raise RunError(
+            f"trainer.devices={devices} cannot share a batch of all {images} training images; "
+            f"choose a divisor of it"
+        )
+
+
+@contextlib.contextmanager
+def leading(run: Run, place: Place, device: torch.device) -> Iterator[Together]:
+    """What brings all ranks together for a stage, by its id; they go home when the block ends.
+
+    On one device there is nobody to bring.
+    """
+    if place.ranks == 1:
+        yield lambda stage_id: contextlib.nullcontext()
+        return
+
+    def start(rank: int, port: int) -> subprocess.Popen[bytes]:
+        words = [str(run.study.results), run.study.name, run.id, str(rank), str(port)]
+        command = [sys.executable, "-m", "gradprom.runs.ranks", *words]
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL)
+
+    leader = Leader(place, device, meeting(run), start)
+    try:
+        yield leader.stage
+    finally:
+        leader.end()
+
+
+def meeting(run: Run) -> Path:
+    """The file in which Slurm's tasks find rank 0."""
+    return run.study.run(run.id) / "ranks.json"
+
+
+def follow_leader(run: Run, place: Place, device: torch.device) -> None:
+    """Train along as one of Slurm's tasks until rank 0 has finished the run."""
+
+    def over() -> bool:
+        return run.study.state(run.id, run.fingerprints()) == "done"
+
+    found = rendezvous.find_leader(place, meeting(run), over)
+    try:
+        if found is not None:
+            _follow(run, Follower(place, device, *found))
+    except RankLost:
+        if not over():  # it had nothing to train, and was gone before this task came
+            raise
+
+
+def _follow(run: Run, follower: Follower) -> None:
+    stages = {stage.id: stage for stage in run.method.stage().lineage()}
+
+    def train(stage_id: str) -> None:
+        stage = stages[stage_id]
+        train_stage(run, stage, None, follower.device, NoSlot(), lambda progress: None)
+
+    follower.follow(train)
+
+
+def main() -> None:
+    """A rank beside rank 0 on this machine."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    results, study, run_id, rank, port = sys.argv[1:]
+    run = restore.load_run(Study(Path(results), study), run_id)
+    options = run.config.trainer
+    torch.set_num_threads(options.threads)
+    place = Place(int(rank), options.devices, int(rank), "")
+    device = engine.choose_device(options.device)
+    take_device(place, device)
+    try:
+        _follow(run, Follower(place, device, "localhost", int(port)))
+    except GradpromError:
+        sys.exit(1)  # rank 0 tells
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""A run: a configuration made ready to be trained, with its identity and its data."""
+
+import dataclasses
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from gradprom.config import Config, component
+from gradprom.data import base
+from gradprom.data.holdout import hold_out
+from gradprom.data.images import load
+from gradprom.identity import digest
+from gradprom.runs.records import Study
+from gradprom.training.stage import Method
+
+
+@dataclass
+class Run:
+    """A configuration made ready to be trained: its method, its identity, its study."""
+
+    config: Config
+    composed: dict[str, Any]
+    """The configuration as Hydra composed it, resolved."""
+    choices: dict[str, str]
+    """Which file each group of the configuration was taken from."""
+    overrides: list[str]
+
+    @functools.cached_property
+    def method(self) -> Method:
+        """The method, with no network built yet."""
+        return component("method", self.config.method.name).build(self.config)
+
+    @functools.cached_property
+    def training_id(self) -> str:
+        """The id of the last stage, and so of all that was trained."""
+        return self.method.stage().id
+
+    @functools.cached_property
+    def id(self) -> str:
+        """The run's id: what was trained, how and on what it was evaluated."""
+        others = [self.config.evaluate_on] if self.config.evaluate_on else []
+        return digest([self.training_id, self.config.evaluation, *others])
+
+    @property
+    def yaml(self) -> str:
+        """The composed configuration, for the record; to write it takes milliseconds."""
+        return OmegaConf.to_yaml(OmegaConf.create(self.composed))
+
+    @property
+    def study(self) -> Study:
+        """Where the record goes."""
+        return Study(Path(self.config.results), self.config.study)
+
+    @property
+    def label(self) -> str:
+        """The run in a person's words: its overrides."""
+        return " ".join(self.overrides) or "defaults"
+
+    def images(self) -> base.Images:
+        """The dataset, decoded; read once in a process. Without its test split where images are
+        held out for validation."""
+        return _images(_Hashable(self.config.dataset), self.study.cache, self.config.validation)
+
+    @property
+    def split(self) -> str:
+        """The split that the run is scored on."""
+        return "validation" if self.config.validation else "test"
+
+    def test_sets(self) -> dict[str, base.Images]:
+        """The further datasets to test on, decoded, by name."""
+        return {
+            options.name: _images(_Hashable(options), self.study.cache, 0.0)
+            for options in self.config.evaluate_on
+        }
+
+    def fingerprints(self) -> dict[str, str]:
+        """Of all data the run needs: "" its own dataset's, then those of the further test sets."""
+        others = {name: images.fingerprint for name, images in self.test_sets().items()}
+        return {"": self.images().fingerprint, **others}
+
+
+def plain(node: DictConfig) -> dict[str, Any]:
+    """A composed configuration, resolved, without OmegaConf's types."""
+    found = OmegaConf.to_container(node, resolve=True, enum_to_str=True)
+    assert isinstance(found, dict)
+    return {str(key): value for key, value in found.items()}
+
+
+@dataclass(frozen=True)
+class _Hashable:
+    """A dataset's options as a key of the cache below: equal options, one dataset in memory."""
+
+    options: Any
+
+    def __hash__(self) -> int:
+        return hash(json.dumps(dataclasses.asdict(self.options), sort_keys=True))
+
+
+@functools.lru_cache(maxsize=3)
+def _images(key: _Hashable, cache: Path, held_out: float) -> base.Images:
+    if held_out:
+        return hold_out(_images(key, cache, 0.0), held_out)
+    source = component("dataset", key.options.name).build(key.options)
+    return load(source, cache)

@@ -1,0 +1,189 @@
+"""The right to train a stage, or a run, held by one process at a time on any shared file system.
+
+Leases are numbered files, `lease-0001`, `lease-0002`, …, each made by `os.link`, which is atomic
+on NFS too. The highest number holds. Taking over from a dead process, or from one that has let go,
+means making the next number, which only one can; the old holder, should it still live, sees it and
+stops. The highest number is never removed, so that no number is given out a second time: an
+applicant that was stopped between its look and its claim finds that it came too late.
+"""
+
+import contextlib
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from gradprom.errors import NotWritable
+from gradprom.storage import preemption
+from gradprom.storage.files import read_json, write_json, writing
+
+BEAT = 5.0
+"""Seconds between two heartbeats."""
+STALE = 120.0
+"""Seconds without a heartbeat after which a holder on another machine counts as dead: longer than
+NFS keeps a file's attributes (60 s by default)."""
+FREE = {"holder": None}
+"""What a lease says once its holder has let go."""
+POLL = 0.5
+"""Seconds between two looks while another process holds a lease."""
+_LET_GO: set[str] = set()
+"""Tokens of leases that this process has let go of, but had no room to say so."""
+
+
+class Lease:
+    """Held while its file is there and says so; whoever takes over removes it."""
+
+    def __init__(self, path: Path, holder: dict[str, Any]):
+        self.path = path
+        self.holder = holder
+
+    def held(self) -> bool:
+        """Whether no other process has taken over since."""
+        return read_json(self.path) == self.holder
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Beat until the block ends, then let go."""
+        stop = threading.Event()
+
+        def beat() -> None:
+            while not stop.wait(BEAT):
+                with contextlib.suppress(OSError):
+                    os.utime(self.path)
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+            if self.held():
+                self._let_go()
+
+    def _let_go(self) -> None:
+        try:
+            write_json(self.path, FREE)
+        except NotWritable:
+            # others see this process end, it itself must not wait for that
+            _LET_GO.add(self.holder["token"])
+
+
+class Applicant:
+    """Asks for a folder's lease, again and again, and remembers when it last saw a heartbeat.
+
+    Ages are measured on the applicant's own monotonic clock, from the moment a heartbeat was seen
+    to change: clocks of two machines need not agree, and may go backwards.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._seen: tuple[str, float] | None = None
+        self._since = 0.0
+
+    def try_acquire(self) -> Lease | None:
+        """The lease, or None while a living process holds it."""
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        newest = _newest(self.folder)
+        if newest is not None and not self._to_be_had(newest):
+            return None
+        path = self.folder / f"lease-{_number(newest) + 1:04d}"
+        lease = _create(path)
+        if lease is None:
+            return None  # another applicant was faster
+        if _newest(self.folder) != path:
+            path.unlink(missing_ok=True)  # others were faster twice: this number had been removed
+            return None
+        for older in _leases(self.folder):
+            if _number(older) < _number(path):
+                older.unlink(missing_ok=True)
+        return lease
+
+    def _to_be_had(self, path: Path) -> bool:
+        """Whether its holder has let go, or is dead as far as can be told by now."""
+        try:
+            holder, beat = read_json(path), path.stat().st_mtime
+        except FileNotFoundError:
+            return False  # taken over just now: ask again
+        if holder == FREE or (holder and holder.get("token") in _LET_GO):
+            return True
+        if holder and holder.get("host") == _host():
+            born = process_start(holder.get("pid", 0))
+            if born is None or born == holder.get("born"):
+                return born is None
+            # either the number has gone to another process or the clock was set: let beats tell
+        if self._seen != (path.name, beat):
+            self._seen, self._since = (path.name, beat), time.monotonic()
+        return time.monotonic() - self._since > STALE
+
+
+@contextlib.contextmanager
+def alone(folder: Path, waiting: str = "") -> Iterator[None]:
+    """Hold a folder's lease until the block ends, once others have let go of it.
+
+    `waiting` is printed if that takes a while.
+    """
+    applicant = Applicant(folder)
+    while (lease := applicant.try_acquire()) is None:
+        if waiting:
+            print(waiting, flush=True)
+            waiting = ""
+        preemption.obey()
+        time.sleep(POLL)
+    with lease.kept():
+        yield
+
+
+def _leases(folder: Path) -> list[Path]:
+    return list(folder.glob("lease-[0-9]*"))
+
+
+def _newest(folder: Path) -> Path | None:
+    return max(_leases(folder), key=_number, default=None)
+
+
+def _number(path: Path | None) -> int:
+    return int(path.name.removeprefix("lease-")) if path else 0
+
+
+def _create(path: Path) -> Lease | None:
+    holder = {
+        "host": _host(),
+        "pid": os.getpid(),
+        "born": process_start(os.getpid()),
+        "token": secrets.token_hex(8),
+    }
+    draft = path.with_name(f".lease.{holder['token']}")
+    write_json(draft, holder)
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return None
+    finally:
+        draft.unlink()
+    return Lease(path, holder)
+
+
+def _host() -> str:
+    """Where a process number means the same process: the machine, and the container on it."""
+    try:
+        return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return socket.gethostname()
+
+
+def process_start(pid: int) -> float | None:
+    """When a process of this machine began, in seconds since 1970; None for one that has ended."""
+    try:
+        process = psutil.Process(pid)
+        # a killed process whose parent does not ask for it stays as a zombie
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.NoSuchProcess:
+        return None

@@ -1,0 +1,55 @@
+"""Every benchmark still runs, at its smallest; what it measures is looked at elsewhere."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import cli_process
+
+pytestmark = pytest.mark.benchmarks
+
+ONE_RUN = ["noise=0.1", "strategy=joint", *cli_process.TINY]
+
+
+def rows(name: str, words: list[str], place: Path) -> list[dict[str, Any]]:
+    """What a benchmark writes."""
+    done = subprocess.run(
+        [sys.executable, cli_process.ROOT / "benchmarks" / f"{name}.py", *words, "--json", place],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(cli_process.ROOT / "src")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(place.read_text())
+    assert "torch" in found["machine"]
+    return found["rows"]
+
+
+def test_cost(tmp_path: Path) -> None:
+    [row] = rows("cost", ["--tables", "table6"], tmp_path / "cost.json")
+    assert row["runs"] == 45 and 0 < row["to each run alone"] < 1
+    # at 39 TFLOP/s
+    assert row["device hours"] == pytest.approx(row["EFLOP"] * 1e18 / 39e12 / 3600)
+
+
+def test_stacked(tmp_path: Path) -> None:
+    words = ["--size", "32", "--seeds", "2", "--repeats", "1"]
+    apart, stacked = rows("stacked", words, tmp_path / "stacked.json")
+    assert apart["ratio"] == 1 and stacked["ratio"] > 0
+
+
+def test_scaling(tmp_path: Path) -> None:
+    words = ["--only", "batch", "--shrink", "2", "--repeats", "1"]
+    [row] = rows("scaling", words, tmp_path / "scaling.json")
+    assert row["exponent"] > 0
+
+
+def test_sweep(tmp_path: Path) -> None:
+    words = [*ONE_RUN, "--at-once", "1"]
+    shared, alone, beside = rows("sweep", words, tmp_path / "sweep.json")
+    assert [row["runs"] for row in (shared, alone, beside)] == [1, 1, 1]
+    assert shared["to its stages"] > 1 and alone["to alone"] == 1

@@ -1,0 +1,263 @@
+"""`gradprom compare` and `gradprom export`."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+from safetensors.torch import load_file
+from support import tiny_runs
+
+from gradprom import cli
+from gradprom.errors import RunError
+from gradprom.reports import compare
+from gradprom.reports.statistics.bootstrap import Ratio
+from gradprom.runs import export
+from gradprom.runs.records import Study
+from gradprom.runs.restore import load_run, restored_method
+from gradprom.storage.files import write_checked
+
+Record = dict
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("compare") / "results"
+
+
+@pytest.fixture(scope="module")
+def first(results: Path) -> Record:
+    """A multi-task run by gradprom."""
+    return tiny_runs.train(results, *tiny_runs.PHANTOM, "auxiliary=multitask")
+
+
+@pytest.fixture(scope="module")
+def second(results: Path) -> Record:
+    """The same by joint, with another seed."""
+    return tiny_runs.train(
+        results, *tiny_runs.PHANTOM, "auxiliary=multitask", "strategy=joint", "seed=1"
+    )
+
+
+# compare
+
+
+def test_scores_are_those_of_the_records(results: Path, first: Record, second: Record) -> None:
+    found = compare.compare(tiny_runs.local(results), first["id"], second["id"][:5])
+    assert (found.images, found.groups) == (8, 8)
+    assert [d.metric for d in found.differences] == ["psnr", "ssim", "accuracy", "miou"]
+    for d in found.differences:
+        assert d.first == pytest.approx(first["metrics"][d.metric], abs=1e-9)
+        assert d.second == pytest.approx(second["metrics"][d.metric], abs=1e-9)
+        assert d.low <= d.second - d.first <= d.high
+
+
+def test_configurations_are_told_apart(results: Path, first: Record, second: Record) -> None:
+    found = compare.compare(tiny_runs.local(results), first["id"], second["id"])
+    assert found.keys["strategy.name"] == ("gradprom", "joint")
+    assert found.keys["strategy.gate"] == ("hard", None)
+    assert found.keys["seed"] == (0, 1)
+    assert {key.split(".")[0] for key in found.keys} == {"strategy", "seed"}
+    assert not compare.compare(tiny_runs.local(results), first["id"], first["id"]).keys
+
+
+def test_the_command_prints_both(
+    results: Path, first: Record, second: Record, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli.main(["compare", first["id"], second["id"], f"results={results}"])
+    told = capsys.readouterr().out
+    assert re.search(r"strategy.name +gradprom +joint\n", told)
+    difference = second["metrics"]["psnr"] - first["metrics"]["psnr"]
+    assert re.search(rf"psnr .* {re.escape(f'{difference:+.4f}')} \[", told)
+    assert "8 test images" in told
+
+
+def altered(study: Study, record: Record, change: dict) -> str:
+    """A copy of a record with other values, under another id."""
+    copy = json.loads(json.dumps(record))
+    for key, value in change.items():
+        *path, last = key.split(".")
+        place = copy
+        for part in path:
+            place = place[part]
+        place[last] = value
+    copy["id"] = f"altered{len(list(study.run('x').parent.iterdir()))}"
+    shutil.copytree(study.run(record["id"]), study.run(copy["id"]))
+    write_checked(study.run(copy["id"]) / "record.json", copy)
+    return copy["id"]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"config.degradation.sigma": 0.2}, "they differ in degradation$"),
+        ({"config.evaluation.seed": 7}, "they differ in evaluation seed$"),
+        ({"dataset.fingerprint": "0" * 64}, "they differ in dataset content or split$"),
+        ({"status": "failed"}, "run altered. has no results: it failed$"),
+        ({"status": "started"}, "has no results: it is running or was interrupted$"),
+    ],
+)
+def test_runs_that_cannot_be_compared(
+    tmp_path: Path, results: Path, first: Record, change: dict, sentence: str
+) -> None:
+    shutil.copytree(results / "local", tmp_path / "local")
+    study = tiny_runs.local(tmp_path)
+    other = altered(study, first, change)
+    with pytest.raises(RunError, match=sentence):
+        compare.compare(study, first["id"], other)
+
+
+def test_the_interval_is_that_of_the_mean() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(0.3, 1, 400)
+    one, other = (Ratio(x[:, None], np.ones((400, 1))) for x in (np.zeros(400), values))
+    (alone,) = compare.paired({"psnr": one}, {"psnr": other}, np.arange(400))
+    half = 1.96 * values.std() / 20
+    assert (alone.low, alone.high) == pytest.approx(
+        (values.mean() - half, values.mean() + half), abs=0.02
+    )
+    # 100 patients with four equal images each know as much as 100 images
+    repeated = np.repeat(values[:100], 4)
+    other = Ratio(repeated[:, None], np.ones((400, 1)))
+    one = Ratio(0 * repeated[:, None], np.ones((400, 1)))
+    (grouped,) = compare.paired({"psnr": one}, {"psnr": other}, np.repeat(np.arange(100), 4))
+    half = 1.96 * values[:100].std() / 10
+    assert grouped.high - grouped.low == pytest.approx(2 * half, rel=0.1)
+
+
+# export
+
+
+@pytest.fixture(scope="module")
+def exported(results: Path, first: Record, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("export") / "handed-on"
+    cli.main(["export", first["id"], "-o", str(folder), f"results={results}"])
+    return folder
+
+
+def noisy() -> torch.Tensor:
+    return torch.rand(2, 3, 40, 24, generator=torch.Generator().manual_seed(0))
+
+
+def test_the_exported_weights_are_those_of_the_run(
+    results: Path, first: Record, exported: Path
+) -> None:
+    study = tiny_runs.local(results)
+    method = restored_method(load_run(study, first["id"]), first, torch.device("cpu"))
+    networks = {"enhancer": method.enhancer} | {
+        f"recognizer.{task}": network for task, network in method.recognizers.items()
+    }
+    assert set(networks) == {"enhancer", "recognizer.diagnosis", "recognizer.segmentation"}
+    expected = {
+        f"{name}.{key}": value
+        for name, network in networks.items()
+        for key, value in network.state_dict().items()
+    }
+    found = load_file(exported / "weights.safetensors")
+    assert found.keys() == expected.keys()
+    for name, tensor in found.items():
+        assert tensor.dtype == expected[name].dtype and torch.equal(tensor, expected[name])
+    loaded = export.load(exported)
+    assert torch.equal(loaded.enhance(noisy()), method.enhance(noisy()))
+
+
+def test_the_card_tells_data_protocol_and_scores(first: Record, exported: Path) -> None:
+    text = (exported / "README.md").read_text()
+    for told in (
+        f"run {first['id']}",
+        first["dataset"]["fingerprint"],
+        "train 16 images, test 8 images",
+        "gaussian (sigma 0.1",
+        "data range 1",
+        "11×11",
+        f"| PSNR, dB | {first['metrics']['degraded_psnr']:.4f} | {first['metrics']['psnr']:.4f} |",
+        f"| mIoU | – | {first['metrics']['miou']:.4f} |",
+        "auxiliary=multitask",
+        f"torch {torch.__version__.split('+')[0]}",
+    ):
+        assert told in text
+    assert "| NaN |" not in text
+
+
+def snippet(folder: Path) -> str:
+    (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.S)
+    return code
+
+
+def test_the_snippet_of_the_card_runs(
+    results: Path, first: Record, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(exported)
+    names: dict = {"degraded": noisy()}
+    exec(snippet(exported), names)
+    study = tiny_runs.local(results)
+    method = restored_method(load_run(study, first["id"]), first, torch.device("cpu"))
+    assert torch.equal(names["enhanced"], method.enhance(noisy()))
+
+
+def test_no_place_of_the_machine_is_handed_on(results: Path, exported: Path) -> None:
+    for name in ("README.md", "config.yaml"):
+        assert str(results) not in (exported / name).read_text()
+    assert OmegaConf.load(exported / "config.yaml").results == "results"
+
+
+def test_a_folder_with_something_in_it_is_left_alone(
+    tmp_path: Path, results: Path, first: Record
+) -> None:
+    (tmp_path / "kept.txt").write_text("kept")
+    with pytest.raises(SystemExit, match="^gradprom: .* is there already and not empty"):
+        cli.main(["export", first["id"], "-o", str(tmp_path), f"results={results}"])
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"]
+    with pytest.raises(SystemExit, match="kept.txt is there already"):
+        cli.main(["export", first["id"], "-o", str(tmp_path / "kept.txt"), f"results={results}"])
+
+
+@pytest.mark.parametrize(
+    ("harm", "sentence"),
+    [
+        ("truncated", "the weights in .* cannot be read"),
+        ("gone", "the weights in .* cannot be read: .*No such file"),
+        ("other", "those of another architecture"),
+        ("partial", "those of another architecture .*enhancer"),
+        ("no config", "there is no .*config.yaml"),
+    ],
+)
+def test_an_export_of_no_use_is_one_sentence(
+    tmp_path: Path, exported: Path, harm: str, sentence: str
+) -> None:
+    from safetensors.torch import save_file
+
+    folder = tmp_path / "copy"
+    shutil.copytree(exported, folder)
+    weights, yaml = folder / "weights.safetensors", folder / "config.yaml"
+    if harm == "truncated":
+        weights.write_bytes(weights.read_bytes()[:1000])
+    elif harm == "gone":
+        weights.unlink()
+    elif harm == "other":
+        yaml.write_text(yaml.read_text().replace("channels: 4", "channels: 5"))
+    elif harm == "partial":
+        tensors = load_file(weights)
+        save_file({k: v.clone() for k, v in tensors.items() if "enhancer" not in k}, weights)
+    else:
+        yaml.unlink()
+    with pytest.raises(RunError, match=sentence):
+        export.load(folder)
+
+
+def test_a_recognizer_is_exported_too(
+    tmp_path: Path, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = tiny_runs.train(results, *tiny_runs.PHANTOM, "method=recognizer")
+    export.export(tiny_runs.local(results), record["id"], tmp_path / "out")
+    monkeypatch.chdir(tmp_path / "out")
+    text = Path("README.md").read_text()
+    names: dict = {"degraded": noisy()}
+    exec(snippet(Path()), names)
+    assert names["logits"].shape == (2, 3)
+    assert f"| accuracy | – | {record['metrics']['accuracy']:.4f} |" in text
+    assert "PSNR, dB" not in text

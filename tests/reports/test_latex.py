@@ -1,0 +1,127 @@
+"""Tables as LaTeX: what is escaped, and that pdflatex prints every number."""
+
+import dataclasses
+import re
+import shutil
+import subprocess
+import unicodedata
+from pathlib import Path
+
+import pytest
+from support import records_factory
+
+from gradprom.experiments import declared
+from gradprom.reports.tables import latex
+from gradprom.reports.tables.table import Rebuilt
+
+NAMES = [name for name in declared.names() if name.startswith("table")]
+NASTY = r"a_b % & # {c} ~ ^ \d $ <e> | \"f\" `g` σ γ λ Ω ± × ’ “h” é ß ς 日 ‖"
+
+
+def compiled(text: str, folder: Path) -> tuple[str, str]:
+    """The log and the text of the pages."""
+    (folder / "tables.tex").write_text(text)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "tables.tex"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, timeout=60)
+    log = (folder / "tables.log").read_text(errors="replace")
+    assert done.returncode == 0, log[-3000:]
+    pages = subprocess.run(
+        ["pdftotext", "-layout", "tables.pdf", "-"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return log, unicodedata.normalize("NFKC", pages.stdout)
+
+
+needs_latex = pytest.mark.skipif(
+    not (shutil.which("pdflatex") and shutil.which("pdftotext")),
+    reason="pdflatex and pdftotext are not installed",
+)
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> list[Rebuilt]:
+    """All of the paper's, with all that a cell can have in it."""
+    made = records_factory.make(tmp_path_factory.mktemp("made"), NAMES, rows=3)
+    for number, record in enumerate(list(made.records.values())):
+        if number % 5 == 0:
+            made.records[record["id"]] = records_factory.failed(record, "out of memory")
+        if number % 7 == 0:
+            record["git"] = {"revision": None, "dirty": None}
+    return made.tables()
+
+
+@pytest.mark.latex
+@needs_latex
+def test_every_table_compiles_and_fits_its_page(tables: list[Rebuilt], tmp_path: Path) -> None:
+    log, text = compiled(latex.document(tables), tmp_path)
+    assert "Overfull" not in log and "Float too large" not in log
+    pages = text.split("\f")
+    assert len(pages) == len(tables) + 1
+    for table, page in zip(tables, pages, strict=False):
+        assert table.experiment.title in page
+        for line in [table.degraded, *table.lines]:
+            for cell in line.cells.values():
+                if cell.value is not None:
+                    assert f"{cell.value.mean:.3f}" in page
+                if cell.published is not None:
+                    assert f"{cell.published.mean:.3f}" in page
+    assert "1 failed" in text and "2/3 seeds" in text and "mixed revisions" in text
+
+
+@pytest.mark.latex
+@needs_latex
+def test_names_cannot_break_it(tables: list[Rebuilt], tmp_path: Path) -> None:
+    table = tables[4]
+    lines = [
+        dataclasses.replace(
+            line,
+            row=dataclasses.replace(line.row, title=NASTY, group=NASTY, details={"a_b": NASTY}),
+            problems=[NASTY],
+        )
+        for line in table.lines
+    ]
+    experiment = dataclasses.replace(table.experiment, title=NASTY, caption=NASTY, slips=(NASTY,))
+    nasty = dataclasses.replace(table, lines=lines, experiment=experiment, asked=[f"x={NASTY}"])
+    _, text = compiled(latex.document([nasty]), tmp_path)
+    for told in ("b % & # {c}", r"\d $ <e> |", "σ γ λ", "± ×", "[U+65E5]"):
+        assert told in text
+    assert "é" in text and "ß" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("V_R", r"V\_R"),
+        ("100 % & more #1", r"100 \% \& more \#1"),
+        ("{a} $b", r"\{a\} \$b"),
+        ("\\", r"\textbackslash{}"),
+        ("~^", r"\textasciitilde{}\textasciicircum{}"),
+        ("σ = 0.1", r"$\sigma$ = 0.1"),
+        ("γ λ Ω ς", r"$\gamma$ $\lambda$ $\Omega$ [U+03C2]"),
+        ("CVPR’17", "CVPR'17"),
+        ("1 ± 2 − 3", r"1 $\pm$ 2 $-$ 3"),
+        ("日\x07", "[U+65E5][U+0007]"),
+        ("e\u0301", "é"),
+    ],
+)
+def test_escaping(text: str, escaped: str) -> None:
+    assert latex.escape(text) == escaped
+
+
+def test_best_is_bold_and_second_underlined(tables: list[Rebuilt]) -> None:
+    table = tables[0]
+    text = latex.latex(table)
+    cells = [c for line in table.lines for (n, m), c in line.cells.items() if (n, m) == (0, "psnr")]
+    best, second, *_ = sorted((c.value.mean for c in cells if c.value), reverse=True)
+    assert re.search(rf"\\textbf{{{best:.3f} [^}}]*}}", text)
+    assert re.search(rf"\\underline{{{second:.3f} [^}}]*}}", text)
+
+
+def test_groups_span_the_table_and_columns_their_metrics(tables: list[Rebuilt]) -> None:
+    text = latex.latex(tables[0])
+    assert r"\multicolumn{13}{l}{\textit{Unsup.}}" in text
+    assert text.count(r"\multicolumn{3}{c}") == 4
+    assert r"\cmidrule(lr){2-4}\cmidrule(lr){5-7}\cmidrule(lr){8-10}\cmidrule(lr){11-13}" in text

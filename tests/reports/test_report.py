@@ -1,0 +1,147 @@
+"""`gradprom report`, whole: what it reports, what it leaves, and that it needs no torch."""
+
+import csv
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import records_factory
+from support.records_factory import Made
+
+from gradprom import cli
+from gradprom.errors import RunError
+from gradprom.experiments.expansion import expanded
+from gradprom.reports.report import report
+from gradprom.runs.records import Study
+from gradprom.storage.files import write_json
+from gradprom.sweeps import run_ids
+
+NARROW = ("noise=0.1", "seed=0,1")
+TABLES = [f"table{number}" for number in range(1, 9)]
+
+
+def know(made: Made, names: list[str], words: list[str]) -> None:
+    """Put the fabricated ids where the report looks ids up."""
+
+    def identify(asked: list[list[str]]) -> list[records_factory.Identity]:
+        found = records_factory.identify(asked)
+        run_ids.keep(list(zip(asked, found, strict=True)), made.study.results)
+        return found
+
+    expanded(names, words, identify, made.study)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Table I, narrowed, as a sweep left it; nothing of the others."""
+    found = records_factory.make(tmp_path_factory.mktemp("report"), ["table1"], *NARROW)
+    know(found, TABLES, [])
+    know(found, ["table1"], list(NARROW))
+    plan = {"runs": [], "experiments": ["table1"], "asked": list(NARROW)}
+    write_json(found.study.folder / "sweeps" / "0" / "plan.json", plan)
+    return found
+
+
+def cells(folder: Path, name: str) -> list[dict[str, str]]:
+    with (folder / f"{name}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_without_words_each_table_is_as_the_sweeps_asked_or_as_declared(
+    made: Made, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report(made.study, [], [])
+    folder = made.study.folder / "report"
+    mine = cells(folder, "table1-noise_0.1-seed_0_1")
+    ours = [x for x in mine if x["n"] == "2"]
+    # seven rows of PSNR and SSIM, seven of accuracy
+    assert len(ours) == 21 and not any("not run" in x["states"] for x in ours)
+    for name in TABLES[1:]:
+        rows = [x for x in cells(folder, name) if x["row"] != "degraded input"]
+        # Table V has two of Table I's runs as its own
+        there = [x["row"] for x in rows if x["n"] != "0"]
+        assert set(there) == ({"ESTR", "Ours (V_R dia)"} if name == "table5" else set())
+        assert all(x["states"] == "not run" for x in rows if x["n"] == "0" and x["published_mean"])
+        assert (folder / f"{name}.md").is_file() and (folder / f"{name}.tex").is_file()
+    assert not (folder / "table1.csv").exists()
+    for name in ("index.html", "tables.tex", "claims.md", "claims.csv"):
+        assert (folder / name).stat().st_size > 1000
+    told = capsys.readouterr().out
+    assert "Table I" in told and f"report   {folder / 'index.html'}" in told
+
+
+def test_runs_of_no_table_have_one_of_their_own(tmp_path: Path) -> None:
+    found = records_factory.make(tmp_path, ["controls"], "seed=0", "lam=0.01")
+    know(found, TABLES, [])
+    report(found.study, [], [])
+    assert "gradprom" in (found.study.folder / "report" / "table.md").read_text()
+
+
+def test_the_report_needs_no_torch(made: Made) -> None:
+    script = f"""
+import sys
+from pathlib import Path
+from gradprom.reports.report import report
+from gradprom.sweeps.records import Study
+report(Study(Path({str(made.study.results)!r}), "made"), ["table1"], {list(NARROW)!r})
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_cannot_be_read_is_named_and_skipped(
+    made: Made, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = made.study.run("0" * 12) / "record.json"
+    broken.parent.mkdir()
+    broken.write_text('{"id": ')
+    report(made.study, ["table1"], list(NARROW))
+    assert f"skipped  {broken}: truncated or no JSON" in capsys.readouterr().out
+    page = (made.study.folder / "report" / "index.html").read_text()
+    assert "truncated or no JSON" in page
+    broken.unlink()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["table9"], "gradprom: experiment=table9 is unknown; choose from all, controls"),
+        (["table1", "noise=0.7"], "gradprom: noise=0.7: experiment=table1 has no such cell"),
+    ],
+)
+def test_wrong_words_are_told(made: Made, words: list[str], sentence: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["report", *words, "study=made", f"results={made.study.results}"])
+    assert str(caught.value).startswith(sentence)
+
+
+def test_a_study_without_records_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="study local has no records in"):
+        report(Study(tmp_path, "local"), [], [])
+
+
+def test_figures_that_were_drawn_before_are_on_the_page(made: Made) -> None:
+    folder = made.study.folder / "report" / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "fig4.txt").write_text("Figure 4\nRuns such and such.\n")
+    for name in ("fig4.png", "fig4.svg"):
+        (folder / name).write_bytes(b"")
+    report(made.study, ["table1"], list(NARROW))
+    page = (made.study.folder / "report" / "index.html").read_text()
+    assert 'src="figures/fig4.png"' in page and "Runs such and such." in page
+
+
+def test_the_committed_records_fill_their_table(tmp_path: Path) -> None:
+    """Which runs are Table I's is worked out anew: they are those that were trained long ago."""
+    reference = Path(__file__).resolve().parents[2] / "results" / "reference"
+    for part in ("runs", "sweeps"):
+        shutil.copytree(reference / part, tmp_path / "reference" / part)
+    report(Study(tmp_path, "reference"), ["table1"], [])
+    [path] = (tmp_path / "reference" / "report").glob("table1-*.csv")
+    rows = [x for x in cells(path.parent, path.stem) if x["row"] != "degraded input"]
+    ours = [x for x in rows if x["published_mean"]]
+    # seven rows of PSNR and SSIM and seven of accuracy at two noise levels
+    assert len(ours) == 42 and all(x["n"] == "3" and not x["states"] for x in ours)

@@ -1,0 +1,84 @@
+"""Records that cannot be read are named and left out; the run is trained again, nothing is lost."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import tiny_runs
+
+from gradprom.runs.execution import execute
+from gradprom.runs.records import Study, open_share
+from gradprom.storage.files import with_checksum
+from gradprom.sweeps import plan as plans
+from gradprom.sweeps.status import overview
+
+
+def damage(text: str, kind: str) -> str:
+    record = json.loads(text)
+    del record["checksum"]
+
+    def sealed(**changes: Any) -> str:
+        return json.dumps(with_checksum({**record, **changes}))
+
+    return {
+        "truncated": text[: len(text) // 2],
+        "empty": "",
+        "a list": "[1, 2]",
+        "schema": sealed(schema=7),
+        "no metrics": json.dumps(with_checksum({k: record[k] for k in record if k != "metrics"})),
+        "another's": sealed(id="0" * 12),
+        "no checksum": json.dumps(record),
+        "a digit": text.replace('"seed": 0', '"seed": 1', 1),
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("truncated", "truncated or no JSON"),
+        ("empty", "truncated or no JSON"),
+        ("a list", "truncated or no JSON"),
+        ("schema", "written as schema 7, and this version reads 1 and 2"),
+        ("no metrics", "lacks metrics"),
+        ("another's", "is that of run 000000000000"),
+        ("no checksum", "does not fit its checksum"),
+        ("a digit", "does not fit its checksum"),
+    ],
+)
+def test_an_unreadable_record_is_named_and_its_run_trained_again(
+    tmp_path: Path, kind: str, told: str
+) -> None:
+    run = tiny_runs.make(tmp_path, *tiny_runs.PHANTOM)
+    first = execute(run)
+    path = run.study.run(run.id) / "record.json"
+    broken = damage(path.read_text(), kind)
+    path.write_text(broken)
+
+    records, problems = run.study.load()
+    assert records == [] and problems == [
+        f"{path}: {told}; the next sweep that needs it trains it again"
+    ]
+    assert told in overview(run.study)
+    assert plans.make([run], retry_failed=False).summary() == "1 run: 1 new, 0 done"
+    assert execute(run)["metrics"] == first["metrics"]
+    [aside] = (tmp_path / "set-aside").iterdir()
+    assert (aside / "record.json").read_text() == broken
+    assert run.study.load()[1] == []
+
+
+@pytest.mark.parametrize(
+    ("record", "share"),
+    [
+        (None, None),
+        ({"status": "started"}, None),
+        ({"status": "finished", "training": {"cosine_diagnosis": 0.1}}, None),
+        ({"status": "finished", "training": {"gate_a": 0.25, "gate_b": 0.75, "ratio_a": 9}}, 0.5),
+    ],
+)
+def test_the_open_share_of_a_run(record: dict[str, Any] | None, share: float | None) -> None:
+    assert open_share(record) == share
+
+
+def test_a_study_without_records(tmp_path: Path) -> None:
+    assert Study(tmp_path, "local").load() == ([], [])

@@ -1,0 +1,272 @@
+"""Records of runs that were never trained: a declared table, filled in milliseconds.
+
+Scores are the published numbers with a little noise of the run's own; all else is made up. The
+files are those of a real run, weights apart.
+"""
+
+import functools
+import io
+import json
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from PIL import Image
+
+from gradprom.experiments.declared import Experiment, read
+from gradprom.experiments.expansion import Cell, Expansion, Identify, Identity, Words, expanded
+from gradprom.identity import digest
+from gradprom.reports.tables.published import published
+from gradprom.reports.tables.table import Rebuilt, rebuild
+from gradprom.runs.records import SCHEMA, Study
+from gradprom.storage.files import with_checksum, write_checked
+
+TYPICAL = {"psnr": 27.0, "ssim": 0.83, "accuracy": 0.78, "miou": 0.71}
+SPREAD = {"psnr": 0.08, "ssim": 0.003, "accuracy": 0.006, "miou": 0.005}
+DEGRADED = {"psnr": 19.7, "ssim": 0.41}
+CHOICES = {
+    "profile": "paper",
+    "method": "task_driven",
+    "strategy": "gradprom",
+    "auxiliary": "diagnosis",
+    "backbone": "resnet50",
+    "degradation": "gaussian",
+    "dataset": "isic2018",
+}
+REVISION = "0407e8adab0c7a5a3dda501a6b0be33ff03316ba"
+
+
+def identify(asked: list[Words]) -> list[Identity]:
+    """An id for any words, equal for equal words in any order."""
+    return [Identity(digest(sorted(words))) for words in asked]
+
+
+@dataclass
+class Made:
+    """A study of fabricated records and what they were made for."""
+
+    study: Study
+    names: tuple[str, ...]
+    words: tuple[str, ...] = ()
+    identify: Identify = identify
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By run id; change them at will before `tables`."""
+
+    def expansions(self) -> list[Expansion]:
+        return expanded(list(self.names), list(self.words), self.identify, self.study)
+
+    def tables(self) -> list[Rebuilt]:
+        """The tables of the records as they are now."""
+        return [
+            rebuild(one, self.records, list(self.words), declared(one.experiment.name))
+            for one in self.expansions()
+        ]
+
+    def rewrite(self, record: dict[str, Any]) -> None:
+        """Write a record that was changed."""
+        write_checked(self.study.run(record["id"]) / "record.json", record)
+
+
+def declared(name: str) -> str:
+    """The dataset of an experiment that nobody narrowed."""
+    return str(read(name)[0].overrides["dataset"])
+
+
+def make(
+    results: Path,
+    names: list[str],
+    *words: str,
+    rows: int = 24,
+    panels: int = 0,
+    name: str = "made",
+    identify: Identify = identify,
+) -> Made:
+    """Write a record for each run that some experiments, narrowed by words, are made of.
+
+    Parameters
+    ----------
+    rows
+        Rows of each run's history.
+    panels
+        Pictures of each run.
+    identify
+        Where the ids come from, if they are to be those of real runs.
+    """
+    made = Made(Study(results, name), tuple(names), words, identify)
+    # rows that take a result of other rows have runs only once those are there
+    for _ in range(2):
+        for expansion in made.expansions():
+            for cell in expansion.cells:
+                _fill(made, expansion.experiment, cell, rows, panels)
+    return made
+
+
+def _fill(made: Made, experiment: Experiment, cell: Cell, rows: int, panels: int) -> None:
+    missing = {seed: run_id for seed, run_id in cell.runs.items() if run_id not in made.records}
+    middle = _middle(experiment, cell) if missing else {}
+    for seed, run_id in missing.items():
+        chance = random.Random(run_id)
+        scores = {f"degraded_{metric}": value for metric, value in DEGRADED.items()}
+        scores |= {m: value + chance.gauss(0, SPREAD[m]) for m, value in middle.items()}
+        record = finished(made.study, run_id, cell.words[seed], scores, cell.row.test_set)
+        made.records[run_id] = record
+        _write(made.study.run(run_id), record, rows, panels)
+
+
+def _middle(experiment: Experiment, cell: Cell) -> dict[str, float]:
+    found = {}
+    for metric in experiment.metrics_of(cell.row):
+        if metric in TYPICAL:
+            printed = published(experiment, cell.row, cell.column, metric)
+            found[metric] = printed.mean if printed else TYPICAL[metric]
+    return found
+
+
+def finished(
+    study: Study, run_id: str, words: Words, scores: dict[str, float], test_set: str = ""
+) -> dict[str, Any]:
+    """The record of a run that finished."""
+    chance = random.Random(run_id)
+    config = configuration(study, words)
+    data = {"counts": {"train": 2594, "test": 1000}, "fingerprint": digest(config["dataset"]) * 5}
+    decisions = {"gate_diagnosis": chance.random(), "ratio_diagnosis": chance.random() / 100}
+    strategy = config["strategy"]["name"]
+    if strategy not in ("gradprom", "random_gate"):
+        del decisions["gate_diagnosis"]
+    return {
+        "schema": SCHEMA,
+        "id": run_id,
+        "training_id": digest([run_id, "training"]),
+        "seed": config["seed"],
+        "choices": {**CHOICES, **{k: v for k, v in _told(words).items() if k in CHOICES}},
+        "overrides": words,
+        "config": config,
+        "dataset": {
+            "name": config["dataset"]["name"],
+            "split": "its own",
+            **data,
+        },
+        "git": {"revision": REVISION, "dirty": False},
+        "packages": {"python": "3.11.7", "torch": "2.6.0"},
+        "host": "node-17",
+        "pid": 4711,
+        "device": "cuda: NVIDIA A100-SXM4-40GB",
+        "started": "2026-03-02T10:15:00+0000",
+        "status": "finished",
+        "metrics": {**scores},
+        "evaluate_on": {test_set: {"metrics": {**scores}, **data}} if test_set else {},
+        "training": {} if strategy == "mainstream" else decisions,
+        "stages": [],
+        "interruptions": 0,
+        "duration": chance.uniform(3000, 4000),
+        "peak_memory": 9_000_000_000,
+    }
+
+
+def failed(record: dict[str, Any], message: str) -> dict[str, Any]:
+    """The same run, had it come to grief."""
+    gone = ("metrics", "evaluate_on", "training", "stages", "duration", "peak_memory")
+    error = {"type": "NonFinite", "message": message, "where": "engine.py:118 in _read"}
+    traceback = f"Traceback (most recent call last):\n  …\ngradprom.errors.NonFinite: {message}\n"
+    kept = {key: value for key, value in record.items() if key not in gone}
+    return {**kept, "status": "failed", "error": {**error, "traceback": traceback}}
+
+
+def configuration(study: Study, words: Words) -> dict[str, Any]:
+    """A configuration as a record tells it, roughly what the words would compose."""
+    told = _told(words)
+    auxiliary = told.get("auxiliary", "diagnosis")
+    tasks = {"multitask": ["diagnosis", "segmentation"], "none": []}.get(auxiliary, [auxiliary])
+    config: dict[str, Any] = {
+        "dataset": {"name": told.get("dataset", "isic2018"), "size": 256, "split_seed": 0},
+        "degradation": _degradation(told),
+        "backbone": {
+            "name": "resnet",
+            "encoder": "resnet101" if told.get("backbone") == "larger" else "resnet50",
+        },
+        "strategy": {"name": told.get("strategy", "gradprom"), "lam": told.get("lam", 0.0001)},
+        "method": {"name": told.get("method", "task_driven")},
+        "auxiliary": {"tasks": tasks, "backbone": "resnet101", "pretrained": True, "epochs": 30},
+        "trainer": {"batch_size": 8, "lr": 0.0001, "warmup_epochs": 30, "coupled_epochs": 70},
+        "evaluation": {"seed": 0, "batch_size": 16, "panels": 4},
+        "supervision": told.get("supervision", "supervised"),
+        "seed": told["seed"],
+        "study": study.name,
+        "results": str(study.results),
+        "evaluate_on": told.get("evaluate_on", []),
+    }
+    for key, value in told.items():
+        if "." in key:
+            group, leaf = key.split(".")
+            config[group][leaf] = value
+    return config
+
+
+def _told(words: Words) -> dict[str, Any]:
+    return {key: _parsed(value) for key, value in (word.split("=", 1) for word in words)}
+
+
+@functools.cache
+def _parsed(text: str) -> Any:
+    return yaml.safe_load(text)
+
+
+def _degradation(told: dict[str, Any]) -> dict[str, Any]:
+    if told.get("degradation") == "downsample":
+        return {"name": "downsample", "scale": told["scale"]}
+    return {"name": told.get("degradation", "gaussian"), "sigma": told.get("noise", 0.1)}
+
+
+def _write(folder: Path, record: dict[str, Any], rows: int, panels: int) -> None:
+    """Plain writes: the syncs of real ones would take minutes for thousands."""
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(json.dumps(record["config"]))
+    (folder / "history.csv").write_text(history(record["id"], rows))
+    (folder / "scores.csv").write_text(_images(record["metrics"]))
+    (folder / "record.json").write_text(json.dumps(with_checksum(record), indent=1))
+    for number in range(panels):
+        (folder / "panels").mkdir(exist_ok=True)
+        (folder / "panels" / f"{number:02d}.png").write_bytes(_picture(number))
+
+
+def _images(metrics: dict[str, float]) -> str:
+    """Scores of eight images, whose means are the record's."""
+    names = [name for name in metrics if name.endswith(("psnr", "ssim"))]
+    lines = [",".join(["id", "group", *names])]
+    for number in range(8):
+        values = [str(metrics[name] * (1 + (number - 3.5) / 100)) for name in names]
+        lines.append(",".join([f"image-{number}", f"patient-{number // 2}", *values]))
+    return "\n".join(lines) + "\n"
+
+
+def history(run_id: str, rows: int) -> str:
+    """Warm-up, recognizer and coupled training, a third of the rows each, as CSV."""
+    chance = random.Random(run_id)
+    lines = ["stage,epoch,step,loss_main,psnr,loss_diagnosis,gate_diagnosis,ratio_diagnosis"]
+    for stage in ("warmup", "recognizer.diagnosis", "coupled"):
+        for i in range(1, rows // 3 + 1):
+            main = 0.02 / i**0.5 * chance.uniform(0.9, 1.1) * (0.5 if stage == "coupled" else 1)
+            psnr, auxiliary = 20 + 3 * i**0.3 + chance.gauss(0, 0.1), 1.1 / i**0.3
+            told = {
+                "warmup": f"{main},{psnr},,,",
+                "recognizer.diagnosis": f",,{auxiliary},,",
+                "coupled": f"{main},,{auxiliary},{chance.random()},{chance.random() / 100}",
+            }
+            lines.append(f"{stage},{i},{10 * i},{told[stage]}")
+    return "\n".join(lines) + "\n"
+
+
+@functools.cache
+def _picture(number: int) -> bytes:
+    stream = io.BytesIO()
+    size = 64
+    base = Image.radial_gradient("L").resize((size, size))
+    strip = Image.new("L", (4 * size, size))
+    for place in range(4):
+        strip.paste(
+            base.rotate(90 * number).point(lambda v, p=place: v // (p + 1)), (place * size, 0)
+        )
+    strip.save(stream, "PNG")
+    return stream.getvalue()
