@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gradprom.config import Config
-from gradprom.data.loader import steps_per_epoch
+from gradprom.data.batches import steps_per_epoch
 from gradprom.experiments.expansion import Expansion
 from gradprom.identity import digest
 from gradprom.runs import dataset_changes
