@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -152,27 +152,3 @@ class Images:
         """All annotations by name, `mask` and `label` among them."""
         known = {"mask": self.mask, "label": self.label, **self.further}
         return {name: values for name, values in known.items() if values is not None}
-
-
-@dataclass
-class FileOptions:
-    """What can be asked of every published dataset that is read from files."""
-
-    name: str = ""
-    root: str = field(default="data", metadata={"hashed": False})
-    """The dataset's folder, or one that holds it under its own name; no part of a run's id."""
-    size: int = 256
-    """Height and width of its images in pixels."""
-    split: str = "paper"
-    """One of `splits`."""
-    split_seed: int = 0
-    """Drives the splits that are drawn."""
-    splits: ClassVar[dict[str, str]] = {}
-    """What each split is, by name."""
-
-    def __post_init__(self) -> None:
-        if self.size < 1:
-            raise ValueError(f"dataset.size={self.size}: must be at least 1 pixel")
-        if self.split not in self.splits:
-            allowed = ", ".join(self.splits)
-            raise ValueError(f"dataset.split={self.split}: must be one of {allowed}")

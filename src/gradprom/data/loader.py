@@ -279,9 +279,8 @@ def _one_shape(stored: Tensor | Ragged, rows: list[int], split: str) -> tuple[in
 
 def _alike(stored: Stored, rows: list[int]) -> list[list[int]]:
     """Rows of equal shapes together, in the order of their first ones."""
-    shapes = zip(
-        *(shapes_of(stored[name], rows) for name in _PIXELS if name in stored), strict=True
-    )
+    images = (stored[name] for name in _PIXELS if name in stored)
+    shapes = zip(*(shapes_of(part, rows) for part in images), strict=True)
     groups: dict[tuple[tuple[int, ...], ...], list[int]] = {}
     for row, shape in zip(rows, shapes, strict=True):
         groups.setdefault(shape, []).append(row)

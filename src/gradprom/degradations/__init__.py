@@ -64,6 +64,5 @@ def degrade_for_evaluation(
 
     As `observe_for_evaluation` draws it, which also gives what was drawn.
     """
-    return observe_for_evaluation(degradation, images.shape, ids, seed, images.device).forward(
-        images
-    )
+    observed = observe_for_evaluation(degradation, images.shape, ids, seed, images.device)
+    return observed.forward(images)

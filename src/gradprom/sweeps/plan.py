@@ -178,7 +178,8 @@ def _stages(plan: Plan) -> str:
 
 
 def _data(config: Config) -> str:
-    return f"{config.dataset.name}, {config.dataset.size}×{config.dataset.size}"
+    size = getattr(config.dataset, "size", 0)
+    return f"{config.dataset.name}, {f'{size}×{size}' if size else 'images of their own size'}"
 
 
 def _networks(config: Config) -> str:
