@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gradprom.data import base
+from gradprom.data.images import load
 from gradprom.data.sources import phantom
 from gradprom.models.small import SmallClassifier
 
 IDS = [f"phantom-{i:05d}" for i in range(60)]
 FINGERPRINT = """
 import hashlib
-from gradprom.data import phantom
+from gradprom.data.sources import phantom
 images = [phantom.render(f"phantom-{i:05d}", i % 3, 64) for i in range(6)]
 print(hashlib.sha256(b"".join(part.tobytes() for pair in images for part in pair)).hexdigest())
 """
@@ -211,7 +211,7 @@ def accuracy(network: torch.nn.Module, images: Tensor, labels: Tensor) -> float:
 
 
 def test_diagnosis_is_learnable_and_noise_hides_it(tmp_path: Path) -> None:
-    data = base.load(phantom.build(phantom.Options()), tmp_path)
+    data = load(phantom.build(phantom.Options()), tmp_path)
     assert data.label is not None
     images, train, test = data.target.float() / 255, data.splits["train"], data.splits["test"]
     network = trained_classifier(images[train], data.label[train], 400)
