@@ -19,7 +19,8 @@ from gradprom.errors import ConfigError, first_line
 # group of the configuration → package whose modules are its components
 PACKAGES = {
     "dataset": "gradprom.data.sources",
-    "backbone": "gradprom.models",
+    "degradation": "gradprom.degradations",
+    "backbone": "gradprom.models.enhancers",
     "strategy": "gradprom.strategies",
     "method": "gradprom.methods",
 }
