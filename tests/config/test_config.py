@@ -196,6 +196,11 @@ def test_a_mix_takes_further_parts() -> None:
     assert [(part.name, part.drop) for part in mix.parts.values()] == [("completion", 0.25)]
 
 
+def test_each_image_may_have_its_own_noise_level() -> None:
+    noise = load("degradation.sigma_low=0.05", "noise=0.2").degradation
+    assert (noise.sigma_low, noise.sigma) == (0.05, 0.2)
+
+
 def test_an_enhancer_may_enlarge_by_three() -> None:
     assert load("degradation=downsample", "scale=3", "dataset.size=96").degradation.scale == 3
 

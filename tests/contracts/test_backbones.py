@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from support import documented
 from torch import Tensor, nn
 
 from gradprom import config
 from gradprom.config.composing import compose
+from gradprom.errors import ConfigError
+from gradprom.models import enhancers
 
 SCALES = (1, 2, 3)
 NAMES = sorted(path.stem for path in (config.CONF / "backbone").glob("*.yaml"))
@@ -85,3 +88,21 @@ def test_inputs_that_equal_the_channels_change_nothing(name: str) -> None:
 def test_a_scale_below_one_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="scale=0"):
         build(name, 1, scale=0)
+
+
+def test_the_documentations_backbone_keeps_the_contract(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its file and its YAML as they stand there."""
+    with documented.component("backbones.md", enhancers, tmp_path) as (module, conf):
+        typed = documented.configuration(conf, "backbone=three_layers", "backbone.width=8").backbone
+        assert isinstance(typed, module.Options) and typed.width == 8
+        with pytest.raises(ConfigError, match="backbone=three_layers: width=1: allowed"):
+            documented.configuration(conf, "backbone=three_layers", "backbone.width=1")
+        monkeypatch.setitem(globals(), "options", lambda name: typed)
+        for scale in SCALES:
+            test_odd_sizes_come_out_enlarged("three_layers", 3, scale)
+            test_gradients_are_finite_everywhere("three_layers", 2, scale)
+        test_the_input_may_have_other_channels_than_the_output("three_layers")
+        test_inputs_that_equal_the_channels_change_nothing("three_layers")
+        test_a_scale_below_one_is_refused("three_layers")

@@ -5,11 +5,13 @@ import importlib
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from omegaconf import OmegaConf
+from support import documented
 from torch import Tensor
 
 import gradprom.degradations
@@ -25,6 +27,7 @@ from gradprom.degradations import (
     degrade_for_evaluation,
     labels,
 )
+from gradprom.errors import ConfigError
 from gradprom.identity import canonical
 
 NAMES = sorted(
@@ -275,3 +278,33 @@ def test_defaults_have_ids_without_what_is_younger() -> None:
     """Fields that came later leave no trace while they are not used."""
     assert list(canonical(Gaussian())) == ["name", "sigma", "clamp"]
     assert list(canonical(Mix())) == ["name", "order", "blur", "poisson", "gaussian"]
+
+
+def test_the_documentations_degradation_keeps_the_contract(tmp_path: Path) -> None:
+    """Its file and its YAML as they stand there; alone, and in a mix."""
+    with documented.component("degradations.md", gradprom.degradations, tmp_path) as (module, conf):
+        typed = documented.configuration(conf, "degradation=stripes", "degradation.share=0.3")
+        stripes = typed.degradation
+        assert isinstance(stripes, module.Options) and stripes.share == 0.3
+        mix = ["degradation=mix", "degradation.order=[blur,stripes,gaussian]"]
+        mixed = documented.configuration(conf, *mix, "+degradation.parts.stripes.share=0.2")
+        assert mixed.degradation.parts == {"stripes": module.Options(share=0.2)}
+        with pytest.raises(ConfigError, match="degradation=stripes: share=1.0: allowed"):
+            documented.configuration(conf, *mix, "+degradation.parts.stripes.share=1")
+        with pytest.raises(ConfigError, match="completion, downsample, gaussian, mix, poisson, st"):
+            documented.configuration(conf, "degradation.name=stripe")
+        for degradation in (stripes, mixed.degradation):
+            test_draw_is_a_function_of_the_generator_alone(degradation)
+            test_apply_is_pure(degradation)
+            test_output_shape_and_scale_are_true(degradation, SIZES[0], 3)
+            test_an_images_part_is_independent_of_its_batch(degradation)
+            test_the_adjoint_is_one(degradation, SIZES[0])
+            test_the_adjoint_is_the_transposed_matrix(degradation)
+            test_operators_are_linear_and_differentiable(degradation)
+            test_noise_level_is_one_number_an_image(degradation)
+        assert labels.label(record(stripes)) == "stripes 0.3"
+        parts = {"stripes": record(stripes)}
+        assert labels.label({"name": "mix", "order": ["stripes"], "parts": parts}) == (
+            "mix of stripes 0.3"
+        )
+        assert labels.sort_key(record(stripes)) == (5, 0.3)

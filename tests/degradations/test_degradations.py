@@ -368,6 +368,15 @@ def test_levels_of_a_mix_add_up_in_squares():
     assert torch.equal(alone.noise_level(drawn, 5), torch.full((5,), 0.3))
 
 
+def test_levels_lie_where_the_draw_lies():
+    """Whether a part has drawn anything or not; `meta` stands for a GPU."""
+    mix = Mix(order=["blur", "poisson", "gaussian"], gaussian=Gaussian(sigma_low=0.0))
+    drawn = mix.draw(IDS, tuple(IMAGES.shape), torch.Generator().manual_seed(0))
+    elsewhere = {key: value.to("meta") for key, value in drawn.items()}
+    assert mix.noise_level(elsewhere, 5).device.type == "meta"
+    assert Gaussian().noise_level({"noise": elsewhere["gaussian.noise"]}, 5).device.type == "meta"
+
+
 def test_the_package_is_imported_without_torch():
     code = "import sys, gradprom.degradations; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
