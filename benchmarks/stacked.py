@@ -12,8 +12,8 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn import functional as F
 
 import measuring
+from gradprom.models.enhancers.srresnet import Options, build
 from gradprom.models.recognizers import build_recognizer
-from gradprom.models.srresnet import Options, build
 
 LAMBDA = 1e-4
 CHANNELS = 3

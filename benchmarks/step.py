@@ -157,9 +157,13 @@ class Networks:
         """The strategy."""
         self.clear()
         enhanced = self.enhancer(self.batch.input)
-        scope = self.training.scope
-        shared = self.training.shared
-        strategies.backward(self.losses(enhanced), shared, self.strategy, enhanced, scope)
+        strategies.backward(
+            self.losses(enhanced),
+            self.training.shared,
+            self.strategy,
+            features=enhanced,
+            decision_params=self.training.scope,
+        )
 
     def update(self) -> None:
         """The training's own step."""

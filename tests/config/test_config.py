@@ -187,6 +187,22 @@ def test_a_mix_is_table_iii_unless_told_otherwise() -> None:
     assert mix.blur is None and mix.poisson is None
 
 
+def test_a_mix_takes_further_parts() -> None:
+    order = "degradation.order=[completion,gaussian]"
+    mix = load("degradation=mix", order, "degradation.parts.completion.drop=0.25").degradation
+    assert mix.order == ["completion", "gaussian"] and mix.blur is None
+    assert [(part.name, part.drop) for part in mix.parts.values()] == [("completion", 0.25)]
+
+
+def test_each_image_may_have_its_own_noise_level() -> None:
+    noise = load("degradation.sigma_low=0.05", "noise=0.2").degradation
+    assert (noise.sigma_low, noise.sigma) == (0.05, 0.2)
+
+
+def test_an_enhancer_may_enlarge_by_three() -> None:
+    assert load("degradation=downsample", "scale=3", "dataset.size=96").degradation.scale == 3
+
+
 def test_the_command_line_wins_over_the_profile() -> None:
     typed = load("profile=paper", "backbone=srresnet_small", "trainer.lr=0.5", "dataset.size=64")
     assert typed.backbone.channels == shipped("backbone", "srresnet_small")["channels"]
@@ -202,6 +218,7 @@ def test_numbers_have_the_types_of_the_schema() -> None:
 
 # messages
 
+COMPLETION = "degradation.parts.completion."
 REFUSED = [
     # the key as it was typed, the value, what is allowed
     (["noise=-1"], "noise=-1.0 is no noise level; it must be a finite number >= 0"),
@@ -221,17 +238,29 @@ REFUSED = [
     (["backbone.blocks=0"], "backbone=srresnet: blocks=0: allowed are whole numbers >= 1"),
     (["backbone.blocks=two"], "backbone=srresnet: Value 'two' of type 'str' could not be conv"),
     (["degradation.sigma=-1"], "degradation=gaussian: sigma=-1.0: allowed are finite numbers"),
-    (["degradation.name=rain"], "degradation.name=rain is not allowed; choose from gaussian"),
+    (["degradation.name=rain"], "degradation.name=rain is unknown; choose from blur, completion"),
     (["scale=2"], "scale=2 has no effect with degradation=gaussian; use degradation=downsample,"),
     (["degradation=mix", "scale=4"], "or a mix with downsample in degradation.order"),
-    (["degradation=downsample"], "down-sampling needs a factor; choose scale=2 or scale=4"),
+    (["degradation=downsample"], "down-sampling needs a factor; choose scale=2, scale=3, or more"),
     (["degradation=mix", "degradation.order=[downsample]"], "down-sampling needs a factor; choose"),
-    (["degradation=downsample", "scale=3"], "degradation=downsample: scale=3: allowed are powers"),
+    (
+        ["degradation=downsample", "scale=3"],
+        "dataset.size=64: 64×64 pixels cannot be divided by scale=3",
+    ),
+    (["degradation=downsample", "scale=0"], "degradation=downsample: scale=0: allowed are whole"),
     (
         ["degradation=downsample", "scale=4", "dataset=isic2018", "dataset.size=250"],
         "dataset.size=250: 250×250 pixels cannot be divided by scale=4",
     ),
-    (["degradation=mix", "degradation.order=[fog]"], "degradation=mix: order=[fog]: allowed are"),
+    (["degradation=mix", "degradation.order=[fog]"], "order=[fog]: degradation.name=fog is unknow"),
+    (
+        [
+            "degradation=mix",
+            "degradation.order=[completion]",
+            "degradation.parts.completion.drop=1",
+        ],
+        "degradation=completion: drop=1.0: allowed are numbers from 0 to 0.99",
+    ),
     (["degradation=mix", "degradation.order=[blur,blur]"], "order=[blur,blur]: each part may"),
     (["degradation=mix", "degradation.blur.kernel=4"], "degradation=mix: kernel=4: allowed are"),
     (["+degradation.blur.size=4", "degradation=mix"], "degradation=mix: Key 'size' not in 'Blur'"),

@@ -1,6 +1,8 @@
 """Degradations: each is what it says, and the evaluation's draw hangs on nothing but ids."""
 
 import math
+import subprocess
+import sys
 from itertools import permutations
 
 import numpy as np
@@ -8,25 +10,24 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
 from PIL import Image
 from scipy import ndimage, stats
 from support.datasets import real_data
 
 from gradprom import metrics
 from gradprom.degradations import (
-    OPTIONS,
     Blur,
+    Completion,
     Downsample,
     Gaussian,
     Mix,
     Poisson,
-    build,
     degrade_for_evaluation,
     enlarge,
     scale_of,
 )
 from gradprom.degradations.poisson import quantile
+from gradprom.errors import ConfigError
 from gradprom.identity import canonical, digest
 
 IDS = ["a/1.png", "a/2.png", "b", "ü", "e"]
@@ -38,8 +39,12 @@ ALL = [
     Downsample(scale=2),
     Mix(),
     Mix(order=["downsample", "gaussian", "poisson"]),
+    Gaussian(sigma=0.5, sigma_low=0.0),
+    Completion(drop=0.3),
+    Mix(order=["completion", "gaussian"], parts={"completion": {"drop": 0.2}}),
 ]
 NAMES = [d.name + "".join(f" {part}" for part in getattr(d, "order", [])) for d in ALL]
+NAMES[6] = "gaussian of a range"
 every = pytest.mark.parametrize("degradation", ALL, ids=NAMES)
 
 
@@ -175,14 +180,14 @@ def pillow(images, height, width):
     return torch.from_numpy(np.stack(planes).reshape(*images.shape[:2], height, width).clip(0, 1))
 
 
-@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("scale", [2, 3, 4])
 def test_downsampling_is_pillows(scale):
-    images = torch.rand(2, 3, 32, 24, generator=torch.Generator().manual_seed(0))
+    images = torch.rand(2, 3, 48, 24, generator=torch.Generator().manual_seed(0))
     images[..., 8:16, 8:16] = 1  # an edge, beside which a cubic leaves the range
     images[..., 16:20, 8:16] = 0
     degraded = degrade(Downsample(scale=scale), images)
     torch.testing.assert_close(
-        degraded, pillow(images, 32 // scale, 24 // scale), rtol=0, atol=2e-6
+        degraded, pillow(images, 48 // scale, 24 // scale), rtol=0, atol=2e-6
     )
     assert degraded.min() >= 0 and degraded.max() <= 1
 
@@ -212,8 +217,8 @@ def test_sizes_that_a_scale_does_not_divide_are_refused(size):
 
 
 def test_scale_is_how_many_times_smaller():
-    assert [scale_of(d) for d in ALL] == [1, 1, 1, 2, 1, 2]
-    assert scale_of(Downsample(scale=8)) == 8 and scale_of(Downsample(scale=1)) == 1
+    assert [scale_of(d) for d in ALL] == [1, 1, 1, 2, 1, 2, 1, 1, 1]
+    assert [scale_of(Downsample(scale=scale)) for scale in (1, 3, 6, 8)] == [1, 3, 6, 8]
 
 
 # mix
@@ -259,6 +264,124 @@ def test_a_part_that_is_not_used_leaves_no_trace():
     assert len({digest(d) for d in (one, changed, Mix(), Mix(order=["poisson", "blur"]))}) == 4
 
 
+def test_a_mix_takes_any_other_degradation_with_its_options():
+    one = Mix(order=["completion", "gaussian"], parts={"completion": {"drop": 0.2}, "poisson": {}})
+    assert one.parts == {"completion": Completion(drop=0.2)} and one.poisson is None
+    assert canonical(one)["parts"] == {"completion": {"name": "completion", "drop": 0.2}}
+    usual = Mix(order=["completion"])
+    assert usual.parts == {"completion": Completion()} and Mix().parts is None
+    assert "parts" not in canonical(Mix())
+    drawn = one.draw(IDS, tuple(IMAGES.shape), torch.Generator().manual_seed(4))
+    holes = IMAGES * drawn["completion.mask"]
+    assert torch.equal(
+        one.apply(IMAGES, drawn), (holes + 0.1 * drawn["gaussian.noise"]).clamp(0, 1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"drop": 2}, "degradation=completion: drop=2"),
+        ({"drop": "many"}, "degradation=completion: .*'many'"),
+        ({"share": 0.1}, "degradation=completion: .*share"),
+    ],
+)
+def test_options_of_a_part_are_typed_and_checked_by_its_file(options, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        Mix(order=["completion"], parts={"completion": options})
+
+
+# completion
+
+
+def test_completion_drops_whole_pixels_at_the_rate():
+    clean = torch.rand(2, 3, 200, 200) + 0.1
+    missing = degrade(Completion(drop=0.3), clean) == 0
+    assert torch.equal(missing.any(1), missing.all(1))
+    rate = missing[:, 0].double().mean().item()
+    assert abs(rate - 0.3) < 5 * math.sqrt(0.3 * 0.7 / 80000)
+    assert not torch.equal(missing[0], missing[1])
+    assert torch.equal(degrade(Completion(drop=0.0), clean), clean)
+
+
+def test_more_dropped_pixels_hold_the_fewer():
+    few, many = (
+        Completion(drop=drop).draw(["a"], (1, 1, 32, 32), torch.Generator().manual_seed(0))["mask"]
+        for drop in (0.2, 0.6)
+    )
+    assert (few | ~many).all() and (few & ~many).any()
+
+
+# a noise level of each image's own
+
+
+def test_levels_are_uniform_in_their_range_and_are_what_is_added():
+    degradation = Gaussian(sigma=0.4, sigma_low=0.1, clamp=False)
+    clean = torch.zeros(400, 1, 16, 16)
+    ids = [str(number) for number in range(400)]
+    drawn = degradation.draw(ids, tuple(clean.shape), torch.Generator().manual_seed(0))
+    levels = degradation.noise_level(drawn, 400)
+    assert stats.kstest(levels.numpy(), stats.uniform(0.1, 0.3).cdf).pvalue > 0.01
+    noise = degradation.apply(clean, drawn)
+    torch.testing.assert_close(noise, levels.view(-1, 1, 1, 1) * drawn["noise"])
+    assert (noise.std((1, 2, 3)) / levels - 1).abs().max() < 6 / math.sqrt(2 * 256)
+
+
+def test_a_range_sees_the_same_normal_field_and_has_an_id_of_its_own():
+    fields = [
+        d.draw(["a"], (1, 3, 8, 8), torch.Generator().manual_seed(3))["noise"]
+        for d in (Gaussian(), Gaussian(sigma_low=0.0))
+    ]
+    assert torch.equal(*fields)
+    assert canonical(Gaussian()) == {"name": "gaussian", "sigma": 0.1, "clamp": True}
+    assert digest(Gaussian()) != digest(Gaussian(sigma_low=0.0))
+
+
+# operators
+
+
+def test_the_operator_of_a_mix_is_the_product_of_its_parts():
+    mix = Mix(order=["blur", "downsample", "gaussian"], downsample=Downsample(scale=2))
+    drawn = mix.draw(IDS, tuple(IMAGES.shape), torch.Generator().manual_seed(0))
+    assert torch.equal(
+        mix.operator(IMAGES, drawn), Downsample().operator(Blur().apply(IMAGES, {}), {})
+    )
+    expected = Blur().adjoint(Downsample().adjoint(IMAGES, {}, (5, 3, 24, 16)), {}, (5, 3, 24, 16))
+    assert torch.equal(mix.adjoint(IMAGES, drawn, (5, 3, 24, 16)), expected)
+    assert Mix(order=["downsample", "blur"], downsample=Downsample(scale=3)).scale == 3
+
+
+def test_operators_keep_what_an_image_would_lose():
+    """No cut: an operator is linear beyond [0, 1] too."""
+    beyond = 4 * IMAGES - 2
+    for degradation in (Downsample(), Gaussian(), Poisson(), Mix()):
+        drawn = degradation.draw(IDS, tuple(beyond.shape), torch.Generator().manual_seed(0))
+        low, high = degradation.operator(beyond, drawn).aminmax()
+        assert low < -0.2 and high > 1.2
+
+
+def test_levels_of_a_mix_add_up_in_squares():
+    mix = Mix(order=["blur", "gaussian", "poisson"], gaussian=Gaussian(sigma=0.3))
+    drawn = mix.draw(IDS, tuple(IMAGES.shape), torch.Generator().manual_seed(0))
+    torch.testing.assert_close(mix.noise_level(drawn, 5), torch.full((5,), math.sqrt(0.19)))
+    alone = Mix(order=["blur", "gaussian"], gaussian=Gaussian(sigma=0.3))
+    assert torch.equal(alone.noise_level(drawn, 5), torch.full((5,), 0.3))
+
+
+def test_levels_lie_where_the_draw_lies():
+    """Whether a part has drawn anything or not; `meta` stands for a GPU."""
+    mix = Mix(order=["blur", "poisson", "gaussian"], gaussian=Gaussian(sigma_low=0.0))
+    drawn = mix.draw(IDS, tuple(IMAGES.shape), torch.Generator().manual_seed(0))
+    elsewhere = {key: value.to("meta") for key, value in drawn.items()}
+    assert mix.noise_level(elsewhere, 5).device.type == "meta"
+    assert Gaussian().noise_level({"noise": elsewhere["gaussian.noise"]}, 5).device.type == "meta"
+
+
+def test_the_package_is_imported_without_torch():
+    code = "import sys, gradprom.degradations; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
 # every degradation
 
 
@@ -290,19 +413,26 @@ def test_apply_is_a_function_of_image_and_draw_alone(degradation):
         (Blur, {"kernel": 4}, "kernel=4: allowed are odd numbers >= 3"),
         (Blur, {"kernel": 1}, "kernel=1: allowed are odd numbers >= 3"),
         (Blur, {"sigma": 0.0}, "sigma=0.0: allowed for a blur are finite numbers > 0"),
-        (Downsample, {"scale": 3}, "scale=3: allowed are powers of two"),
-        (Downsample, {"scale": 0}, "scale=0: allowed are powers of two"),
-        (
-            Mix,
-            {"order": []},
-            r"order=\[\]: allowed are one or more of blur, downsample, poisson, ga",
-        ),
+        (Gaussian, {"sigma_low": 0.2}, "sigma_low=0.2: allowed are .* from 0 to sigma=0.1"),
+        (Gaussian, {"sigma_low": -0.1}, "sigma_low=-0.1: allowed are .* from 0 to sigma=0.1"),
+        (Gaussian, {"sigma_low": math.nan}, "sigma_low=nan: allowed are .* from 0 to sigma=0.1"),
+        (Completion, {"drop": 1.0}, "drop=1.0: allowed are numbers from 0 to 0.99"),
+        (Completion, {"drop": -0.1}, "drop=-0.1: allowed are numbers from 0 to 0.99"),
+        (Completion, {"drop": math.nan}, "drop=nan: allowed are numbers from 0 to 0.99"),
+        (Downsample, {"scale": 0}, "scale=0: allowed are whole numbers >= 1"),
+        (Mix, {"order": []}, r"order=\[\]: allowed are one or more degradations"),
         (
             Mix,
             {"order": ["blur", "fog"]},
-            r"order=\[blur,fog\]: allowed are one or more of blur, d",
+            r"order=\[blur,fog\]: .*fog is unknown; choose from blur, completion, downsample, ga",
         ),
-        (Mix, {"order": ["mix"]}, r"order=\[mix\]: allowed are one or more of blur, downsample"),
+        (Mix, {"order": ["mix"]}, r"order=\[mix\]: allowed are all degradations but a mix"),
+        (Mix, {"parts": {"fog": {}}}, r"parts: .*fog is unknown; choose from blur, completion"),
+        (
+            Mix,
+            {"order": ["completion"], "parts": {"completion": 3}},
+            r"parts.completion=3: allowed are its options",
+        ),
         (Mix, {"order": ["blur", "blur"]}, r"order=\[blur,blur\]: each part may stand there once"),
     ],
 )
@@ -321,20 +451,6 @@ def test_a_blur_wider_than_the_image_is_refused():
 def test_wrong_sigma_is_refused_with_the_value_and_what_is_allowed(sigma):
     with pytest.raises(ValueError, match=rf"sigma={sigma}.*finite numbers >= 0"):
         Gaussian(sigma=sigma)
-
-
-def test_build_from_a_configuration_node():
-    node = OmegaConf.create({"name": "gaussian", "sigma": 0.2, "clamp": False})
-    assert build(node) == build(dict(node)) == Gaussian(sigma=0.2, clamp=False)
-    assert build(Gaussian(sigma=0.3)) == Gaussian(sigma=0.3)
-    with pytest.raises(ValueError, match="'fog'.*gaussian"):
-        build({"name": "fog"})
-
-
-@pytest.mark.parametrize("name", sorted(OPTIONS))
-def test_options_pass_through_omegaconf(name):
-    options = OmegaConf.to_object(OmegaConf.structured(OPTIONS[name]))
-    assert isinstance(options, OPTIONS[name]) and options.name == name
 
 
 # the evaluation's draw

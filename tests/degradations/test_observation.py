@@ -38,7 +38,7 @@ class Averaged:
         larger = batch.repeat_interleave(2, 2).repeat_interleave(2, 3)
         return parameters["gain"] * larger / 4
 
-    def sigma(self, parameters: Mapping[str, Tensor], batch_size: int) -> Tensor:
+    def noise_level(self, parameters: Mapping[str, Tensor], batch_size: int) -> Tensor:
         return parameters["sigma"].view(batch_size)
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:

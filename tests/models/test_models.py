@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from gradprom.errors import ConfigError
-from gradprom.models import resnet_encoder, srresnet
+from gradprom.models.enhancers import resnet_encoder, srresnet
 from gradprom.models.imagenet import RESNETS, Normalization, pad
 from gradprom.models.recognizers import build_recognizer
 
@@ -99,10 +99,21 @@ def test_srresnet_skips_are_where_ledig_puts_them():
 
 
 @pytest.mark.parametrize("build", [small_srresnet, resnet_enhancer])
-@pytest.mark.parametrize("scale", [0, 3, -2])
+@pytest.mark.parametrize("scale", [0, -2])
 def test_scales_that_pixel_shuffles_cannot_make_are_refused(build, scale):
-    with pytest.raises(ValueError, match=f"scale={scale}.*powers of two"):
+    with pytest.raises(ValueError, match=f"scale={scale}.*whole numbers >= 1"):
         build(scale=scale)
+
+
+@pytest.mark.parametrize(
+    ("scale", "factors"),
+    [(1, []), (2, [2]), (3, [3]), (8, [2, 2, 2]), (12, [2, 2, 3]), (25, [5, 5])],
+)
+def test_a_scale_is_made_by_one_pixel_shuffle_for_each_prime_factor(scale, factors):
+    layers = srresnet.upsampling(4, scale)
+    shuffles = [x.upscale_factor for x in layers if isinstance(x, torch.nn.PixelShuffle)]
+    assert shuffles == factors
+    assert layers(images(1, 4, 2, 3)).shape == (1, 4, 2 * scale, 3 * scale)
 
 
 @pytest.mark.parametrize("values", [{"channels": 0}, {"blocks": 0}])
@@ -116,7 +127,7 @@ def test_srresnet_options_out_of_range_are_refused(values):
 
 @pytest.mark.parametrize("build", ENHANCERS.values(), ids=ENHANCERS)
 @pytest.mark.parametrize(
-    "channels, scale, size", [(1, 1, (37, 50)), (3, 2, (33, 9)), (3, 4, (8, 8))]
+    "channels, scale, size", [(1, 1, (37, 50)), (3, 2, (33, 9)), (1, 3, (9, 11)), (3, 4, (8, 8))]
 )
 def test_enhancer_takes_any_size_and_returns_it_scaled(build, channels, scale, size):
     network = build(channels, scale).eval()
@@ -320,7 +331,7 @@ PROGRAM_DEMO = """
 import sys
 import torch
 import gradprom.degradations, gradprom.metrics
-from gradprom.models import resnet_encoder, srresnet
+from gradprom.models.enhancers import resnet_encoder, srresnet
 from gradprom.models.recognizers import build_recognizer
 srresnet.build(srresnet.Options(), 3)
 for task in ("diagnosis", "segmentation"):

@@ -156,15 +156,22 @@ DEGRADATIONS = [
     ({"name": "gaussian", "sigma": 0.05, "clamp": False}, "σ=0.05 clamp=False"),
     ({"name": "gaussian", "sigma": 0.1, "clamp": True}, "σ=0.1"),
     ({"name": "gaussian", "sigma": 0.10000001, "clamp": True}, "σ=0.10000001"),
+    ({"name": "gaussian", "sigma": 0.2, "clamp": True, "sigma_low": None}, "σ=0.2"),
+    ({"name": "gaussian", "sigma": 0.3, "clamp": True, "sigma_low": 0.0}, "σ=0…0.3"),
     ({"name": "gaussian", "sigma": 10.0, "clamp": True}, "σ=10"),
     ({"name": "poisson", "rate": 0.1}, "Poisson 0.1"),
     ({"name": "blur", "kernel": 3, "sigma": 2.0}, "blur 3×3 σ=2"),
     ({"name": "blur", "kernel": 5, "sigma": 0.5}, "blur 5×5 σ=0.5"),
     ({"name": "downsample", "scale": 2}, "×2"),
     ({"name": "downsample", "scale": 16}, "×16"),
+    ({"name": "completion", "drop": 0.2}, "completion 0.2"),
     ({"name": "fog", "depth": 2}, "fog depth=2"),
     (mix("gaussian"), "mix of σ=0.3"),
     (mix("downsample", "gaussian"), "×2 + σ=0.3"),
+    (
+        mix("fog", "gaussian", parts={"fog": {"name": "fog", "depth": 3}}),
+        "fog depth=3 + σ=0.3",
+    ),
     (mix("blur", "poisson", "gaussian"), "blur 3×3 σ=2 + Poisson 0.1 + σ=0.3"),
 ]
 

@@ -18,7 +18,7 @@ from gradprom import cli
 from gradprom.data import image_files
 from gradprom.data.image_files import Picture
 from gradprom.errors import DataError, RunError
-from gradprom.models import resnet_encoder, srresnet
+from gradprom.models.enhancers import resnet_encoder, srresnet
 from gradprom.runs import inference
 
 KINDS = [(kind, c, alpha) for kind in (np.uint8, np.uint16) for c in (1, 3) for alpha in (0, 1)]
@@ -37,7 +37,7 @@ def random_picture(kind: type, channels: int, alpha: int, size=(37, 61), seed: i
 @given(
     length=st.integers(1, 3000),
     tile=st.sampled_from([256, 288, 512]),
-    scale=st.sampled_from([1, 2, 4]),
+    scale=st.sampled_from([1, 2, 3, 4]),
 )
 def test_weights_of_the_tiles_add_up_to_one_everywhere(length: int, tile: int, scale: int) -> None:
     total = np.zeros(scale * length)
@@ -84,7 +84,7 @@ def test_tiles_give_what_the_whole_picture_gives(
     np.testing.assert_allclose(tiled, whole, atol=tolerance)
 
 
-@pytest.mark.parametrize(("scale", "size"), [(2, (300, 391)), (4, (33, 300))])
+@pytest.mark.parametrize(("scale", "size"), [(2, (300, 391)), (3, (33, 300)), (4, (33, 300))])
 def test_tiles_of_an_enlarging_network_give_what_the_whole_picture_gives(
     scale: int, size: tuple[int, int]
 ) -> None:

@@ -138,7 +138,7 @@ class Case:
             agrees = float(rows[0] @ rows[1 + task]) >= 0
             self.signs[task] *= 1.0 if agrees == is_open else -1.0
 
-    def run(self, strategy, cut: bool = True, **others):
+    def run(self, strategy, with_features: bool = True, **others):
         """One step from cleared gradients: θ's gradient [P], and the decision."""
         self.enhancer.zero_grad()
         self.recognizer.zero_grad()
@@ -146,8 +146,8 @@ class Case:
         shared = self.theta
         if strategy.granularity == "layer":
             shared = layers(self.enhancer)
-        where = enhanced if cut else None
-        decision = backward(losses, shared, copy.deepcopy(strategy), cut=where, **others)
+        where = enhanced if with_features else None
+        decision = backward(losses, shared, copy.deepcopy(strategy), features=where, **others)
         return flat(self.theta), decision
 
 
@@ -172,67 +172,67 @@ cases = st.builds(
     tasks=st.integers(1, 2),
 )
 random_cases = settings(max_examples=15, deadline=None, derandomize=True)
-with_and_without_cut = pytest.mark.parametrize("cut", [True, False])
+with_and_without_features = pytest.mark.parametrize("with_features", [True, False])
 
 
 # What the paper says.
 
 
-@with_and_without_cut
+@with_and_without_features
 @random_cases
 @given(case=cases)
-def test_closed_gate_leaves_the_main_gradient_bit_for_bit(case, cut):
+def test_closed_gate_leaves_the_main_gradient_bit_for_bit(case, with_features):
     case.turn(is_open=False)
     rows, phi = case.oracle()
     for gate in ("hard", "cosine"):
-        gradient, decision = case.run(GradProm(lam=LAM, gate=gate), cut)
+        gradient, decision = case.run(GradProm(lam=LAM, gate=gate), with_features)
         assert same_bits(gradient, rows[0])
         assert decision.gate.tolist() == [0.0] * case.tasks
         for p, expected in zip(case.phi, phi, strict=True):
             close(p.grad, expected)
 
 
-@with_and_without_cut
+@with_and_without_features
 @random_cases
 @given(case=cases)
-def test_open_gate_gives_the_total_gradient(case, cut):
+def test_open_gate_gives_the_total_gradient(case, with_features):
     case.turn(is_open=True)
     rows, phi = case.oracle()
-    gradient, decision = case.run(GradProm(lam=LAM), cut)
+    gradient, decision = case.run(GradProm(lam=LAM), with_features)
     close(gradient, rows[0] + LAM * rows[1:].sum(0))
     assert decision.gate.tolist() == [1.0] * case.tasks
     for p, expected in zip(case.phi, phi, strict=True):
         close(p.grad, expected)
 
 
-@with_and_without_cut
+@with_and_without_features
 @random_cases
 @given(case=cases)
-def test_joint_and_the_controls(case, cut):
+def test_joint_and_the_controls(case, with_features):
     rows, phi = case.oracle()
     expected = {1.0: rows[0] + LAM * rows[1:].sum(0), 0.0: rows[0]}
     for share, total in expected.items():
         for strategy in (Joint(lam=LAM, open_share=share), RandomGate(lam=LAM, rate=share)):
-            gradient, _ = case.run(strategy, cut)
+            gradient, _ = case.run(strategy, with_features)
             close(gradient, total)
             for p, own in zip(case.phi, phi, strict=True):
                 close(p.grad, own)
-    assert same_bits(case.run(RandomGate(lam=LAM, rate=0.0), cut)[0], rows[0])
+    assert same_bits(case.run(RandomGate(lam=LAM, rate=0.0), with_features)[0], rows[0])
 
 
-@with_and_without_cut
+@with_and_without_features
 @random_cases
 @given(case=cases)
-def test_strategies_that_do_not_learn_leave_the_recognizer_untouched(case, cut):
+def test_strategies_that_do_not_learn_leave_the_recognizer_untouched(case, with_features):
     rows, _ = case.oracle()
     total = rows[0] + LAM * rows[1:].sum(0)
-    close(case.run(Frozen(lam=LAM), cut)[0], total)
+    close(case.run(Frozen(lam=LAM), with_features)[0], total)
     assert all(p.grad is None for p in case.phi)
     for strategy in (Frozen(lam=LAM, pass_gradient=False), Mainstream()):
-        assert same_bits(case.run(strategy, cut)[0], rows[0])
+        assert same_bits(case.run(strategy, with_features)[0], rows[0])
         assert all(p.grad is None for p in case.phi)
     case.recognizer.requires_grad_(False)
-    close(case.run(Joint(lam=LAM), cut)[0], total)
+    close(case.run(Joint(lam=LAM), with_features)[0], total)
     assert all(p.grad is None for p in case.phi)
 
 
@@ -264,10 +264,10 @@ def test_decisions_are_those_of_the_definitions(case):
         assert decision.gate.tolist() == (opening > 0).double().tolist()
 
 
-@with_and_without_cut
+@with_and_without_features
 @random_cases
 @given(case=cases)
-def test_per_layer_gates(case, cut):
+def test_per_layer_gates(case, with_features):
     rows, _ = case.oracle()
     sizes = [sum(p.numel() for p in layer) for layer in layers(case.enhancer)]
     expected, is_open = [], []
@@ -275,7 +275,7 @@ def test_per_layer_gates(case, cut):
         opening = (piece[1:] @ piece[0] >= 0).double()
         expected.append(piece[0] + LAM * opening @ piece[1:])
         is_open.append(opening)
-    gradient, decision = case.run(GradProm(lam=LAM, granularity="layer"), cut)
+    gradient, decision = case.run(GradProm(lam=LAM, granularity="layer"), with_features)
     close(gradient, torch.cat(expected))
     close(decision.gate, torch.stack(is_open).mean(0))
     assert decision.weights.shape == (len(sizes), 1 + case.tasks)
@@ -290,18 +290,18 @@ def test_layers_decide_for_themselves():
     assert any(0 < share < 1 for share in shares)
 
 
-@with_and_without_cut
+@with_and_without_features
 @random_cases
 @given(case=cases)
-def test_pcgrad_project_and_mgda(case, cut):
+def test_pcgrad_project_and_mgda(case, with_features):
     rows, _ = case.oracle()
     scaled = rows * rows.new_tensor([1.0] + [LAM] * case.tasks)[:, None]
     against = (scaled[1:] @ rows[0]).clamp(max=0) / (rows[0] @ rows[0])
     kept = scaled[1:] - against[:, None] * rows[0]
-    close(case.run(Project(lam=LAM), cut)[0], rows[0] + kept.sum(0))
+    close(case.run(Project(lam=LAM), with_features)[0], rows[0] + kept.sum(0))
     if case.tasks == 1:
-        close(case.run(PCGrad(lam=LAM), cut)[0], TorchJDPCGrad()(scaled))
-        close(case.run(MGDA(lam=LAM), cut)[0], TorchJDMGDA()(scaled))
+        close(case.run(PCGrad(lam=LAM), with_features)[0], TorchJDPCGrad()(scaled))
+        close(case.run(MGDA(lam=LAM), with_features)[0], TorchJDMGDA()(scaled))
 
 
 # The arguments.
@@ -310,12 +310,12 @@ def test_pcgrad_project_and_mgda(case, cut):
 @every_strategy
 @random_cases
 @given(case=cases)
-def test_with_and_without_cut_agree(strategy, case):
+def test_with_and_without_features_agree(strategy, case):
     if strategy.name == "mgda" and case.tasks == 2:
         return
-    through, decided = case.run(strategy, cut=True)
+    through, decided = case.run(strategy, with_features=True)
     own = [None if p.grad is None else p.grad.clone() for p in case.phi]
-    direct, decided_too = case.run(strategy, cut=False)
+    direct, decided_too = case.run(strategy, with_features=False)
     close(through, direct)
     close(decided.weights, decided_too.weights)
     for p, expected in zip(case.phi, own, strict=True):
@@ -324,17 +324,17 @@ def test_with_and_without_cut_agree(strategy, case):
             close(p.grad, expected)
 
 
-@with_and_without_cut
+@with_and_without_features
 @every_strategy
 @pytest.mark.parametrize("scoped", [False, True])
-def test_probe_changes_no_bit(strategy, cut, scoped):
+def test_measuring_changes_no_bit(strategy, with_features, scoped):
     case = Case(seed=4)
     others = {}
     if scoped and strategy.granularity == "whole":
-        others = {"scope": [*case.enhancer.body[-1].parameters()]}
-    plain, decided = case.run(strategy, cut, **others)
+        others = {"decision_params": [*case.enhancer.body[-1].parameters()]}
+    plain, decided = case.run(strategy, with_features, **others)
     own = [p.grad for p in case.phi]
-    probed, decided_too = case.run(strategy, cut, probe=True, **others)
+    probed, decided_too = case.run(strategy, with_features, measure=True, **others)
     assert same_bits(plain, probed)
     assert torch.equal(decided.weights, decided_too.weights)
     for p, expected in zip(case.phi, own, strict=True):
@@ -346,8 +346,8 @@ def test_probe_changes_no_bit(strategy, cut, scoped):
     assert strategy.compares or decided.gram is None
 
 
-@with_and_without_cut
-def test_scope_decides_for_all_of_theta(cut):
+@with_and_without_features
+def test_decision_params_decide_for_all_of_theta(with_features):
     differs = 0
     for seed in range(12):
         case = Case(seed=seed)
@@ -357,27 +357,33 @@ def test_scope_decides_for_all_of_theta(cut):
         is_open = bool(seen[0] @ seen[1] >= 0)
         differs += is_open != bool(rows[0] @ rows[1] >= 0)
         # A generator, as a module gives it.
-        gradient, decision = case.run(GradProm(lam=LAM), cut, scope=norm.parameters())
+        gradient, decision = case.run(
+            GradProm(lam=LAM), with_features, decision_params=norm.parameters()
+        )
         close(gradient, rows[0] + LAM * is_open * rows[1])
         close(decision.gram, seen @ seen.mT)
         assert is_open or same_bits(gradient, rows[0])
     assert 0 < differs < 12
 
 
-@with_and_without_cut
-def test_a_probe_beside_a_scope_tells_what_all_of_theta_would_decide(cut):
+@with_and_without_features
+def test_measuring_beside_decision_params_tells_what_all_of_theta_would_decide(with_features):
     agreed = 0
     for seed in range(12):
         case = Case(seed=seed, tasks=2)
-        scope = [*case.enhancer.body[1].parameters()]
+        deciding = [*case.enhancer.body[1].parameters()]
         rows, _ = case.oracle()
         is_open = (rows[1:] @ rows[0] >= 0).double()
-        _, decision = case.run(GradProm(lam=LAM), cut, scope=scope, probe=True)
+        _, decision = case.run(
+            GradProm(lam=LAM), with_features, decision_params=deciding, measure=True
+        )
         close(decision.overall.gram, rows @ rows.mT)
         assert torch.equal(decision.overall.gate, is_open)
         agreed += int((decision.gate == is_open).sum())
-        assert case.run(GradProm(lam=LAM), cut, scope=scope)[1].overall is None
-        assert case.run(GradProm(lam=LAM), cut, probe=True)[1].overall is None
+        assert (
+            case.run(GradProm(lam=LAM), with_features, decision_params=deciding)[1].overall is None
+        )
+        assert case.run(GradProm(lam=LAM), with_features, measure=True)[1].overall is None
     assert 0 < agreed < 24
 
 
@@ -391,18 +397,18 @@ class Counting(Project):
         return super().weights(gram) * self.decided
 
 
-@with_and_without_cut
-def test_a_probe_beside_a_scope_leaves_no_trace_in_the_strategys_state(cut):
+@with_and_without_features
+def test_measuring_beside_decision_params_leaves_no_trace_in_the_strategys_state(with_features):
     case, strategy = Case(), Counting(lam=LAM)
     losses, enhanced = case.losses()
-    scope, where = case.theta[-1:], enhanced if cut else None
-    backward(losses, case.theta, strategy, cut=where, scope=scope, probe=True)
+    deciding, where = case.theta[-1:], enhanced if with_features else None
+    backward(losses, case.theta, strategy, features=where, decision_params=deciding, measure=True)
     assert strategy.decided == 1
 
 
-@with_and_without_cut
+@with_and_without_features
 @pytest.mark.parametrize("strategy", [Joint(lam=LAM), GradProm(lam=LAM), Frozen(lam=LAM)], ids=str)
-def test_ranks_decide_on_their_averaged_gradients(strategy, cut):
+def test_ranks_decide_on_their_averaged_gradients(strategy, with_features):
     """Two ranks in turn: what the other one sends is recorded first, then averaged in."""
     overruled = 0
     for seed in range(8):
@@ -417,8 +423,10 @@ def test_ranks_decide_on_their_averaged_gradients(strategy, cut):
         alone, phi = here.oracle()
         other, other_phi = there.oracle()
         rows = (alone + other) / 2
-        there.run(strategy, cut, reduce=lambda stack, sent=sent: sent.append(stack) or stack)
-        gradient, _ = here.run(strategy, cut, reduce=average)
+        there.run(
+            strategy, with_features, reduce=lambda stack, sent=sent: sent.append(stack) or stack
+        )
+        gradient, _ = here.run(strategy, with_features, reduce=average)
         assert not sent
         is_open = not strategy.compares or bool(rows[0] @ rows[1] >= 0)
         overruled += strategy.compares and is_open != bool(alone[0] @ alone[1] >= 0)
@@ -430,25 +438,25 @@ def test_ranks_decide_on_their_averaged_gradients(strategy, cut):
     assert not strategy.compares or overruled
 
 
-@with_and_without_cut
-def test_ranks_decide_alike_with_a_scope_and_a_probe(cut):
+@with_and_without_features
+def test_ranks_decide_alike_with_decision_params_and_measuring(with_features):
     """What is averaged: the gradients that are compared, θ's own, φ's; each exactly once."""
     case = Case()
     last = [*case.enhancer.body[-1].parameters()]
-    theta, scope = sum(p.numel() for p in case.theta), sum(p.numel() for p in last)
+    theta, deciding = sum(p.numel() for p in case.theta), sum(p.numel() for p in last)
     phi = sum(p.numel() for p in case.phi)
     shapes: list[tuple[int, ...]] = []
-    # a probe of a strategy that compares looks at all of θ as well
-    for strategy, compared in ((GradProm(), theta), (Joint(), scope)):
+    # measuring a strategy that compares looks at all of θ as well
+    for strategy, compared in ((GradProm(), theta), (Joint(), deciding)):
         shapes.clear()
         case.run(
             strategy,
-            cut,
-            scope=last,
-            probe=True,
+            with_features,
+            decision_params=last,
+            measure=True,
             reduce=lambda stack: shapes.append(tuple(stack.shape)) or stack,
         )
-        once = [(2, compared), (1, theta), (1, phi)] if cut else [(2, theta), (1, phi)]
+        once = [(2, compared), (1, theta), (1, phi)] if with_features else [(2, theta), (1, phi)]
         assert shapes == once
 
 
@@ -460,7 +468,7 @@ def test_gradients_accumulate_like_torchs():
     case.recognizer.eval()
     losses, enhanced = case.losses()
     second = Case(seed=1)
-    backward(losses, case.theta, Joint(lam=LAM), cut=enhanced)
+    backward(losses, case.theta, Joint(lam=LAM), features=enhanced)
     both = flat(case.theta)
     second.enhancer.load_state_dict(case.enhancer.state_dict())
     second.recognizer.load_state_dict(case.recognizer.state_dict())
@@ -476,8 +484,8 @@ def test_gradients_are_tensors_of_their_own_in_their_parameters_layout():
     """Autograd hands one tensor to two leaves of a sum; an in-place clip would hit both."""
     theta = nn.Parameter(torch.rand(2, 3, 4, 5).to(memory_format=torch.channels_last))
     one, two = nn.Parameter(torch.rand(())), nn.Parameter(torch.rand(()))
-    cut = theta * 2
-    backward([cut.sum(), cut.sum() + (one + two)], [theta], GradProm(), cut=cut)
+    features = theta * 2
+    backward([features.sum(), features.sum() + (one + two)], [theta], GradProm(), features=features)
     assert one.grad is not two.grad and one.grad.data_ptr() != two.grad.data_ptr()
     assert theta.grad.is_contiguous(memory_format=torch.channels_last)
 
@@ -487,10 +495,10 @@ def test_frozen_and_unreached_parameters_are_left_alone():
     case = Case(seed=2)
     case.enhancer.body[0].weight.requires_grad_(False)
     unused = nn.Parameter(torch.ones(3, dtype=torch.float64))
-    for cut in (True, False):
+    for with_features in (True, False):
         losses, enhanced = case.losses()
         shared = [unused, *case.theta]
-        backward(losses, shared, GradProm(), cut=enhanced if cut else None)
+        backward(losses, shared, GradProm(), features=enhanced if with_features else None)
         assert unused.grad is None and case.enhancer.body[0].weight.grad is None
         assert case.enhancer.body[0].bias.grad is not None
 
@@ -511,7 +519,7 @@ def test_layers_are_the_modules_that_own_parameters():
 
 
 @pytest.mark.parametrize(
-    "call", ["flat", "none", "twice", "stranger", "no scope", "leaf", "around"]
+    "call", ["flat", "none", "twice", "stranger", "no decision", "leaf", "around"]
 )
 def test_wrong_arguments_are_named_before_any_gradient_changes(call):
     case = Case()
@@ -522,13 +530,16 @@ def test_wrong_arguments_are_named_before_any_gradient_changes(call):
         "flat": (dict(strategy=layered), "one list for each layer, .* flat list of 10 parameters"),
         "none": (dict(shared=[torch.ones(2)]), "a parameter that requires gradients, got none"),
         "twice": (dict(shared=[theta, theta[:1]]), "each parameter once, got one twice"),
-        "stranger": (dict(scope=case.phi[:1]), "a part of shared .* got 1 of 1"),
-        "no scope": (dict(scope=[]), "a part of shared .* got 0 of 0"),
-        "leaf": (dict(cut=enhanced.detach().requires_grad_()), "in the losses' graph, got a leaf"),
+        "stranger": (dict(decision_params=case.phi[:1]), "a part of shared .* got 1 of 1"),
+        "no decision": (dict(decision_params=[]), "a part of shared .* got 0 of 0"),
+        "leaf": (
+            dict(features=enhanced.detach().requires_grad_()),
+            "in the losses' graph, got a leaf",
+        ),
         "around": (dict(losses=[losses[0] + theta[0].sum(), losses[1]]), "got a way around it"),
     }
     given_instead, message = calls[call]
-    arguments = dict(losses=losses, shared=theta, strategy=GradProm(), cut=enhanced)
+    arguments = dict(losses=losses, shared=theta, strategy=GradProm(), features=enhanced)
     with pytest.raises(ValueError, match=message):
         backward(**{**arguments, **given_instead})
     assert all(p.grad is None for p in [*case.theta, *case.phi])
@@ -536,28 +547,34 @@ def test_wrong_arguments_are_named_before_any_gradient_changes(call):
 
 def test_scope_and_layers_exclude_each_other():
     case = Case()
-    losses, cut = case.losses()
+    losses, features = case.losses()
     strategy = GradProm(granularity="layer")
-    with pytest.raises(ValueError, match="scope needs granularity 'whole', got 'layer'"):
-        backward(losses, layers(case.enhancer), strategy, cut=cut, scope=case.theta[:1])
+    with pytest.raises(ValueError, match="decision_params needs granularity 'whole', got 'layer'"):
+        backward(
+            losses,
+            layers(case.enhancer),
+            strategy,
+            features=features,
+            decision_params=case.theta[:1],
+        )
 
 
 def test_mgda_with_three_losses_changes_no_gradient():
     case = Case(tasks=2)
-    losses, cut = case.losses()
+    losses, features = case.losses()
     with pytest.raises(ValueError, match="mgda weighs one main and one auxiliary loss, got 3"):
-        backward(losses, case.theta, MGDA(), cut=cut)
+        backward(losses, case.theta, MGDA(), features=features)
     assert all(p.grad is None for p in [*case.theta, *case.phi])
 
 
 # Gradients that are zero, missing or not finite.
 
 
-@with_and_without_cut
+@with_and_without_features
 @every_strategy
 @pytest.mark.parametrize("other", ["zero", "constant", "detached"])
 @pytest.mark.parametrize("which", [0, 1])
-def test_losses_without_a_gradient_over_theta(strategy, cut, other, which):
+def test_losses_without_a_gradient_over_theta(strategy, with_features, other, which):
     case = Case(seed=5)
     rows, _ = case.oracle()
     losses, enhanced = case.losses()
@@ -568,7 +585,9 @@ def test_losses_without_a_gradient_over_theta(strategy, cut, other, which):
         "detached": extra * 3,
     }[other]
     shared = layers(case.enhancer) if strategy.granularity == "layer" else case.theta
-    decision = backward(losses, shared, strategy, cut=enhanced if cut else None, probe=True)
+    decision = backward(
+        losses, shared, strategy, features=enhanced if with_features else None, measure=True
+    )
     weights = decision.weights.reshape(-1, 2)[0]
     close(flat(case.theta), weights[1 - which] * rows[1 - which])
     assert decision.cosine.tolist() == [0.0] and decision.norms[which] == 0
@@ -577,7 +596,7 @@ def test_losses_without_a_gradient_over_theta(strategy, cut, other, which):
     assert (extra.grad is not None) == (heard and other != "constant")
 
 
-@with_and_without_cut
+@with_and_without_features
 @pytest.mark.parametrize("bad", ["nan", "inf", "-inf"])
 @pytest.mark.parametrize(
     "strategy",
@@ -592,13 +611,13 @@ def test_losses_without_a_gradient_over_theta(strategy, cut, other, which):
     ],
     ids=lambda s: f"{s.name}-{getattr(s, 'gate', '')}-{s.granularity}",
 )
-def test_a_closed_gate_keeps_out_what_is_not_finite(strategy, bad, cut):
+def test_a_closed_gate_keeps_out_what_is_not_finite(strategy, bad, with_features):
     case = Case(seed=6)
     rows, _ = case.oracle()
     losses, enhanced = case.losses()
     losses[1] = losses[1] * float(bad)
     shared = layers(case.enhancer) if strategy.granularity == "layer" else case.theta
-    backward(losses, shared, strategy, cut=enhanced if cut else None)
+    backward(losses, shared, strategy, features=enhanced if with_features else None)
     assert same_bits(flat(case.theta), rows[0])
     if strategy.learns:
         assert not all(p.grad.isfinite().all() for p in case.phi)
@@ -612,42 +631,42 @@ class OnlyAuxiliary(Joint):
         return gram.new_tensor([0.0, 1.0])
 
 
-@with_and_without_cut
-def test_a_main_loss_of_weight_zero_is_kept_out_too(cut):
+@with_and_without_features
+def test_a_main_loss_of_weight_zero_is_kept_out_too(with_features):
     case = Case(seed=6)
     rows, _ = case.oracle()
     losses, enhanced = case.losses()
     losses[0] = losses[0] * torch.nan
-    backward(losses, case.theta, OnlyAuxiliary(), cut=enhanced if cut else None)
+    backward(losses, case.theta, OnlyAuxiliary(), features=enhanced if with_features else None)
     close(flat(case.theta), rows[1])
 
 
-@with_and_without_cut
-def test_a_probe_shows_nothing_to_a_strategy_that_does_not_compare(cut):
+@with_and_without_features
+def test_measuring_shows_nothing_to_a_strategy_that_does_not_compare(with_features):
     case, strategy = Case(), OnlyAuxiliary()
     losses, enhanced = case.losses()
-    where = enhanced if cut else None
-    decision = backward(losses, case.theta, strategy, cut=where, probe=True)
+    where = enhanced if with_features else None
+    decision = backward(losses, case.theta, strategy, features=where, measure=True)
     assert strategy.given.isnan().all() and strategy.given.shape == decision.gram.shape
     assert decision.gram.isfinite().all()
 
 
 def test_a_closed_gate_keeps_the_sign_of_zero():
     theta = nn.Parameter(torch.ones(2))
-    for cut in (theta * 1.0, None):
+    for features in (theta * 1.0, None):
         theta.grad = None
-        enhanced = theta if cut is None else cut
+        enhanced = theta if features is None else features
         losses = [(enhanced * -0.0).sum(), enhanced.sum()]
-        backward(losses, [theta], RandomGate(lam=LAM, rate=0.0), cut=cut)
+        backward(losses, [theta], RandomGate(lam=LAM, rate=0.0), features=features)
         assert theta.grad.signbit().all()
 
 
 def test_half_precision_networks_compare_in_float32():
     """Squares of 300 elements of 20 exceed float16."""
     theta = nn.Parameter(torch.ones(300, dtype=torch.float16))
-    cut = theta * 1
-    losses = [(cut * 20).sum(dtype=torch.float32), (cut * 30).sum(dtype=torch.float32)]
-    decision = backward(losses, [theta], GradProm(lam=LAM), cut=cut)
+    features = theta * 1
+    losses = [(features * 20).sum(dtype=torch.float32), (features * 30).sum(dtype=torch.float32)]
+    decision = backward(losses, [theta], GradProm(lam=LAM), features=features)
     assert decision.gram.dtype == torch.float32
     assert decision.gram.tolist() == [[120000, 180000], [180000, 270000]]
     assert theta.grad.dtype == torch.float16 and theta.grad.isfinite().all()
@@ -692,12 +711,12 @@ class Counted(nn.Module):
         (Project(), {}, 1, 2),
         (PCGrad(), {}, 1, 2),
         (MGDA(), {}, 1, 2),
-        (GradProm(), {"scope": "last"}, 1, 1),
-        (GradProm(), {"scope": "last", "probe": True}, 1, 3),
-        (Joint(), {"scope": "last"}, 1, 1),
-        (Joint(), {"probe": True}, 1, 3),
-        (Joint(), {"probe": True, "scope": "last"}, 1, 1),
-        (GradProm(), {"probe": True}, 1, 2),
+        (GradProm(), {"decision_params": "last"}, 1, 1),
+        (GradProm(), {"decision_params": "last", "measure": True}, 1, 3),
+        (Joint(), {"decision_params": "last"}, 1, 1),
+        (Joint(), {"measure": True}, 1, 3),
+        (Joint(), {"measure": True, "decision_params": "last"}, 1, 1),
+        (GradProm(), {"measure": True}, 1, 2),
     ],
     ids=str,
 )
@@ -707,8 +726,8 @@ def test_passes_through_the_networks(strategy, others, tasks, enhancer_passes):
     # Behind the first convolution: a pass to the last layer alone does not get there.
     case.enhancer.body.insert(1, Counted(lambda: enhancer.append(1)))
     case.recognizer.trunk.insert(0, Counted(lambda: trunk.append(1)))
-    if others.get("scope"):
-        others = {**others, "scope": case.enhancer.body[-1].parameters()}
+    if others.get("decision_params"):
+        others = {**others, "decision_params": case.enhancer.body[-1].parameters()}
     case.run(strategy, **others)
     assert len(enhancer) == enhancer_passes
     assert len(trunk) == (tasks if strategy.has_auxiliary else 0)
@@ -744,15 +763,15 @@ def test_the_recognizers_graph_is_freed_before_the_enhancers_turn(strategy, task
     trunk.forward = lambda x: packed(trunk, x)
     losses, enhanced = case.losses()
     assert sum(ref() is not None for ref in kept) >= 3
-    backward(losses, case.theta, strategy, cut=enhanced)
+    backward(losses, case.theta, strategy, features=enhanced)
     assert alive and set(alive) == {0}
 
 
-@pytest.mark.parametrize("probe", [False, True])
-@with_and_without_cut
+@pytest.mark.parametrize("measure", [False, True])
+@with_and_without_features
 @every_strategy
-def test_all_graphs_are_freed_at_the_end(strategy, cut, probe):
-    if not (strategy.has_auxiliary or probe):
+def test_all_graphs_are_freed_at_the_end(strategy, with_features, measure):
+    if not (strategy.has_auxiliary or measure):
         return  # The recognizer is never entered; its graph goes with the losses.
     case = Case()
     kept: list[weakref.ref] = []
@@ -765,9 +784,11 @@ def test_all_graphs_are_freed_at_the_end(strategy, cut, probe):
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda box: box.tensor):
         losses, enhanced = case.losses()
     shared = layers(case.enhancer) if strategy.granularity == "layer" else case.theta
-    backward(losses, shared, strategy, cut=enhanced if cut else None, probe=probe)
-    # Without a cut, what the main loss alone keeps (here two images) goes with the losses.
-    assert sum(ref() is not None for ref in kept) <= (0 if cut else 2)
+    backward(
+        losses, shared, strategy, features=enhanced if with_features else None, measure=measure
+    )
+    # Without features, what the main loss alone keeps (here two images) goes with the losses.
+    assert sum(ref() is not None for ref in kept) <= (0 if with_features else 2)
 
 
 def test_batchnorm_statistics_are_updated_once():
@@ -789,11 +810,11 @@ def step_on_meta(strategy, **others) -> None:
     assert {value.device.type for value in logged} == {"meta"}
 
 
-@with_and_without_cut
+@with_and_without_features
 @every_strategy
-@pytest.mark.parametrize("probe", [False, True])
-def test_no_value_is_asked_of_the_device(strategy, cut, probe):
-    step_on_meta(strategy, cut=cut, probe=probe, reduce=lambda stack: stack)
+@pytest.mark.parametrize("measure", [False, True])
+def test_no_value_is_asked_of_the_device(strategy, with_features, measure):
+    step_on_meta(strategy, with_features=with_features, measure=measure, reduce=lambda stack: stack)
 
 
 @pytest.mark.parametrize(
@@ -831,3 +852,24 @@ def test_the_documentation_names_every_strategy():
         assert f"`{strategy.name}`" in text and type(strategy).__name__ in dir(strategies)
         for field in dataclasses.fields(strategy):
             assert field.name == "name" or re.search(rf"`{field.name}\b", text)
+
+
+def adversarial_step(frozen: bool) -> tuple[nn.Module, nn.Module]:
+    """A generator's step against a discriminator, after which both have their `.grad`."""
+    torch.manual_seed(0)
+    generator, discriminator = nn.Conv2d(1, 1, 3, padding=1), nn.Conv2d(1, 1, 4)
+    discriminator.requires_grad_(not frozen)
+    made = generator(torch.rand(2, 1, 8, 8))
+    pixel = nn.functional.mse_loss(made, torch.rand(2, 1, 8, 8))
+    main = pixel + nn.functional.softplus(-discriminator(made)).mean()
+    backward([main, made.mean()], generator.parameters(), GradProm(), features=made)
+    return generator, discriminator
+
+
+def test_a_discriminator_gets_the_generators_gradient_unless_it_is_frozen():
+    """The trap of docs/strategies.md."""
+    (free, judge), (same, frozen) = adversarial_step(False), adversarial_step(True)
+    assert all(p.grad.any() for p in judge.parameters())
+    assert all(p.grad is None for p in frozen.parameters())
+    for one, two in zip(free.parameters(), same.parameters(), strict=True):
+        assert torch.equal(one.grad, two.grad)

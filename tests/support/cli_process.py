@@ -52,7 +52,7 @@ PROCESSES.set_forkserver_preload(
         "gradprom.reports.sweep_table.figures",
         "gradprom.data.sources.phantom",
         "gradprom.methods.task_driven",
-        "gradprom.models.srresnet",
+        "gradprom.models.enhancers.srresnet",
     ]
 )
 

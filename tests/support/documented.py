@@ -1,14 +1,58 @@
-"""The examples of `docs/` as code, so that tests run what a person reads."""
+"""The files that a page of the documentation gives, as they stand there."""
 
+import importlib
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+from omegaconf import flag_override
 from PIL import Image
 
+from gradprom import config
+from gradprom.config.composing import compose
+
 DOCS = Path(__file__).resolve().parents[2] / "docs"
+_FILE = re.compile(r"^```\w+\n# ([\w/]+\.(?:py|yaml))\n(.*?)^```", re.M | re.S)
+
+
+def files(page: str) -> dict[str, str]:
+    """Content by place, in order."""
+    return dict(_FILE.findall((DOCS / page).read_text()))
+
+
+@contextmanager
+def component(page: str, package: ModuleType, folder: Path) -> Iterator[tuple[ModuleType, str]]:
+    """The page's one file and one YAML in `folder`, found as if they were among ours.
+
+    Yields the module, and the override with which Hydra finds the YAML.
+    """
+    (code, yaml), before = files(page), package.__path__
+    assert Path(code).parent == Path("src", *package.__name__.split("."))
+    for place, content in files(page).items():
+        path = folder / place
+        path.parent.mkdir(parents=True)
+        path.write_text(content)
+    module = f"{package.__name__}.{Path(code).stem}"
+    package.__path__ = [*before, str((folder / code).parent)]
+    try:
+        yield importlib.import_module(module), f"hydra.searchpath=[file://{folder / 'conf'}]"
+    finally:
+        package.__path__ = before
+        sys.modules.pop(module, None)
+        vars(package).pop(Path(code).stem, None)
+    assert Path(yaml).stem == Path(code).stem
+
+
+def configuration(*overrides: str) -> config.Config:
+    """What the command line makes of some overrides, typed and checked."""
+    node = compose([*overrides])
+    with flag_override(node, ["struct", "readonly"], False):
+        del node["hydra"]
+    return config.load(node)
 
 
 def block(page: str, language: str) -> str:

@@ -172,7 +172,7 @@ def test_gradients_of_bfloat16_networks_are_float32() -> None:
         assert images.label is not None
         losses = [(enhanced - images.target).square().mean()]
         losses.append(recognition.supervised_loss(logits, images.label))
-        strategies.backward(losses, trained.shared, Joint(lam=0.1), cut=enhanced)
+        strategies.backward(losses, trained.shared, Joint(lam=0.1), features=enhanced)
         rows = [p.grad for net in trained.networks.values() for p in net.parameters()]
         gradients.append([row for row in rows if row is not None])
     assert {row.dtype for row in gradients[0]} == {torch.float32}

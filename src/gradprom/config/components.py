@@ -21,7 +21,7 @@ from gradprom.errors import ConfigError, first_line
 PACKAGES = {
     "dataset": "gradprom.data.sources",
     "degradation": "gradprom.degradations",
-    "backbone": "gradprom.models",
+    "backbone": "gradprom.models.enhancers",
     "recognizer": "gradprom.models.recognizers",
     "task": "gradprom.tasks",
     "strategy": "gradprom.strategies",
@@ -38,7 +38,7 @@ PLUGIN_PACKAGES = {
     "method": "methods",
 }
 """By kind of component: the package of a plug-in whose modules they are."""
-GROUPS = ("dataset", "backbone", "strategy", "method")
+GROUPS = ("dataset", "degradation", "backbone", "strategy", "method")
 """Kinds of components that have a group in `conf` and a node in the configuration."""
 
 

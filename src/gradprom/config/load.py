@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gradprom.config.checks import require_choice, require_count
-from gradprom.config.components import GROUPS, component, options, typed
+from gradprom.config.components import GROUPS, component, options
 from gradprom.config.schema import Config, Root
 from gradprom.config.sections import Auxiliary, Evaluation, Slurm, Sweep, Trainer, Tune
 from gradprom.errors import ConfigError, NotServed, first_line
@@ -44,7 +44,6 @@ def load(node: DictConfig) -> Config:
         OmegaConf.to_object(node.tune)
         for group in GROUPS:
             values[group] = options(group, node[group])
-        values["degradation"] = _degradation(node.degradation)
     except (OmegaConfBaseException, ValueError) as error:
         raise ConfigError(first_line(error)) from error
     values["facts"] = _facts(values["dataset"])
@@ -83,13 +82,6 @@ def _test_set(node: DictConfig, entry: Any, facts: Any) -> Any:
                 f"{takes}; choose a dataset of {takes}"
             )
     return chosen
-
-
-def _degradation(node: DictConfig) -> Any:
-    from gradprom.degradations import OPTIONS
-
-    require_choice("degradation.name", node.name, tuple(OPTIONS))
-    return typed("degradation", OPTIONS[node.name], node)
 
 
 def _check_keys(node: DictConfig) -> None:
@@ -163,7 +155,7 @@ def _check_scale(config: Config, scale: int) -> None:
             f"degradation=downsample, or a mix with downsample in degradation.order"
         )
     if not shrinks and "downsample" in getattr(degradation, "order", [degradation.name]):
-        raise ConfigError("down-sampling needs a factor; choose scale=2 or scale=4")
+        raise ConfigError("down-sampling needs a factor; choose scale=2, scale=3, or more")
     for dataset in (config.dataset, *config.evaluate_on):
         size = getattr(dataset, "size", 0)
         if not size:

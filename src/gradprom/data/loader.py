@@ -20,7 +20,8 @@ from gradprom.data.base import Images
 from gradprom.data.batches import Batches, labels_of
 from gradprom.data.prefetch import Ahead
 from gradprom.data.ragged import Ragged, shapes_of
-from gradprom.degradations import Degradation, Observation, observe_for_evaluation
+from gradprom.degradations import Degradation
+from gradprom.degradations.observation import Observation, observe_for_evaluation
 from gradprom.errors import DataError
 from gradprom.randomness import stream
 from gradprom.transfer import pinned, sent

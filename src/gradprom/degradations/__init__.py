@@ -3,58 +3,38 @@
 A degradation is a small dataclass: its fields are its configuration, its methods the seam.
 `draw` makes what is random and `apply` is a pure function of the batch and of that draw. A mix can
 therefore draw for its parts one after the other, an evaluation can repeat a draw exactly, and an
-operator that makes smaller images says so in `output_shape`.
+operator that makes smaller images says so in `output_shape`. Each file is found by its name, as
+datasets and strategies are; see docs/degradations.md. Nothing here imports torch before it has to.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from gradprom.degradations.base import Degradation, scale_of
 from gradprom.degradations.blur import Blur
+from gradprom.degradations.completion import Completion
 from gradprom.degradations.downsample import Downsample, enlarge
 from gradprom.degradations.gaussian import Gaussian
 from gradprom.degradations.mix import Mix
-from gradprom.degradations.observation import Observation, observe_for_evaluation
 from gradprom.degradations.poisson import Poisson
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 __all__ = [
-    "OPTIONS",
     "Blur",
+    "Completion",
     "Degradation",
     "Downsample",
     "Gaussian",
     "Mix",
-    "Observation",
     "Poisson",
-    "build",
     "degrade_for_evaluation",
     "enlarge",
-    "observe_for_evaluation",
     "scale_of",
 ]
-
-OPTIONS: dict[str, type] = {
-    "gaussian": Gaussian,
-    "poisson": Poisson,
-    "blur": Blur,
-    "downsample": Downsample,
-    "mix": Mix,
-}
-
-
-def build(node: Any) -> Degradation:
-    """A degradation from its configuration: a mapping with `name`, or the dataclass itself.
-
-    Raises ValueError when no degradation has that name.
-    """
-    if not isinstance(node, Mapping):
-        return node
-    name = node.get("name")
-    if name not in OPTIONS:
-        raise ValueError(f"degradation name={name!r}: allowed are {', '.join(sorted(OPTIONS))}")
-    return OPTIONS[name](**node)
 
 
 def degrade_for_evaluation(
@@ -62,7 +42,9 @@ def degrade_for_evaluation(
 ) -> Tensor:
     """Degrade `images` [B, C, H, W] (float32, [0, 1]) for evaluation, on their device.
 
-    As `observe_for_evaluation` draws it, which also gives what was drawn.
+    As `observation.observe_for_evaluation` draws it, which also gives what was drawn.
     """
+    from gradprom.degradations.observation import observe_for_evaluation
+
     observed = observe_for_evaluation(degradation, images.shape, ids, seed, images.device)
     return observed.forward(images)

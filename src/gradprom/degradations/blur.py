@@ -1,13 +1,16 @@
 """Gaussian blur (Section 4.4, A-5)."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-from torch.nn import functional as F
+from gradprom.degradations.base import Deterministic, SameShape, doubled, in_words
 
-from gradprom.degradations.base import Deterministic, SameShape, doubled
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass
@@ -29,16 +32,30 @@ class Blur(Deterministic, SameShape):
 
     def apply(self, batch: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
         """[B, C, H, W] -> [B, C, H, W]; rows, then columns."""
+        from torch.nn import functional as F
+
         radius = self.kernel // 2
         blurred = F.pad(doubled(batch), (radius,) * 4, mode="reflect")
         for dim in (2, 3):
-            # a sum of shifts: a convolution may round otherwise on another device
-            length = batch.shape[dim]
-            blurred = sum(
-                (w * blurred.narrow(dim, k, length) for k, w in enumerate(self._weights())),
-                start=blurred.new_zeros(()),
-            )
+            blurred = self._filtered(blurred, dim)
         return blurred.to(batch)
+
+    def operator(self, batch: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+        """The same as `apply`."""
+        return self.apply(batch, parameters)
+
+    def adjoint(
+        self, batch: Tensor, parameters: Mapping[str, Tensor], shape: tuple[int, ...]
+    ) -> Tensor:
+        """Blurred beyond the border, and what lies there reflected back onto the image."""
+        from torch.nn import functional as F
+
+        radius = self.kernel // 2
+        # the kernel is symmetric: the transposed filter differs in its borders alone
+        spread = F.pad(doubled(batch), (2 * radius,) * 4)
+        for dim in (3, 2):
+            spread = _folded(self._filtered(spread, dim), dim, radius)
+        return spread.to(batch)
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The clean images' own shape; ValueError where it is too small to be reflected."""
@@ -50,8 +67,41 @@ class Blur(Deterministic, SameShape):
             )
         return shape
 
+    def _filtered(self, images: Tensor, dim: int) -> Tensor:
+        """The kernel along one axis, which loses its border."""
+        # a sum of shifts: a convolution may round otherwise on another device
+        length = images.shape[dim] - self.kernel + 1
+        return sum(
+            (w * images.narrow(dim, k, length) for k, w in enumerate(self._weights())),
+            start=images.new_zeros(()),
+        )
+
     def _weights(self) -> list[float]:
         """One axis of the kernel; they add up to 1."""
         radius = self.kernel // 2
         values = [math.exp(-((k / self.sigma) ** 2) / 2) for k in range(-radius, radius + 1)]
         return [value / math.fsum(values) for value in values]
+
+
+Options = Blur
+
+
+def _folded(images: Tensor, dim: int, radius: int) -> Tensor:
+    """What is beyond a border added where a reflection took it from: the transpose of padding."""
+    length = images.shape[dim] - 2 * radius
+    inner = images.narrow(dim, radius, length).clone()
+    inner.narrow(dim, 1, radius).add_(images.narrow(dim, 0, radius).flip(dim))
+    after = images.narrow(dim, radius + length, radius)
+    inner.narrow(dim, length - 1 - radius, radius).add_(after.flip(dim))
+    return inner
+
+
+def label(options: Mapping[str, Any]) -> str:
+    """Such as `blur 3×3 σ=2`."""
+    form = "blur {kernel}×{kernel} σ={sigma:.12g}"
+    return in_words(form, options, ("kernel", "sigma"), {})
+
+
+def sort_key(options: Mapping[str, Any]) -> tuple[float, ...]:
+    """After both noises, by the kernel's size."""
+    return 2, options["kernel"], options["sigma"]

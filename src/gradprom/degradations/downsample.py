@@ -1,12 +1,16 @@
 """Bicubic down-sampling, and the enlargement that undoes its size."""
 
+from __future__ import annotations
+
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-from torch.nn import functional as F
+from gradprom.degradations.base import Deterministic, doubled, in_words
 
-from gradprom.degradations.base import Deterministic, doubled
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass
@@ -16,17 +20,27 @@ class Downsample(Deterministic):
     name: str = "downsample"
     """Which degradation this is."""
     scale: int = 2
-    """How many times smaller height and width become; a power of two, and 1 for as they are."""
+    """How many times smaller height and width become; any whole number, 1 for as they are."""
 
     def __post_init__(self) -> None:
-        if self.scale < 1 or self.scale & (self.scale - 1):
-            raise ValueError(f"scale={self.scale}: allowed are powers of two (2, 4, 8, ...)")
+        if self.scale < 1:
+            raise ValueError(f"scale={self.scale}: allowed are whole numbers >= 1")
 
     def apply(self, batch: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
         """[B, C, H, W] -> [B, C, H/scale, W/scale]."""
-        size = self.output_shape(tuple(batch.shape))[-2:]
-        smaller = F.interpolate(doubled(batch), size, mode="bicubic", antialias=True)
-        return smaller.clamp(0, 1).to(batch)
+        return self._smaller(batch).clamp(0, 1).to(batch)
+
+    def operator(self, batch: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+        """[B, C, H, W] -> [B, C, H/scale, W/scale], not cut to [0, 1]."""
+        return self._smaller(batch).to(batch)
+
+    def adjoint(
+        self, batch: Tensor, parameters: Mapping[str, Tensor], shape: tuple[int, ...]
+    ) -> Tensor:
+        """[B, C, H/scale, W/scale] -> [B, C, H, W]: Rᵀ y C, where A x is R x Cᵀ."""
+        wide = doubled(batch)
+        rows, columns = (_matrix(size, self.scale).to(wide.device) for size in shape[-2:])
+        return (rows.mT @ wide @ columns).to(batch)
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """[B, C, H/scale, W/scale]; ValueError where `scale` does not divide H and W."""
@@ -35,12 +49,44 @@ class Downsample(Deterministic):
             raise ValueError(f"{height}×{width} pixels cannot be divided by scale={self.scale}")
         return (*rest, height // self.scale, width // self.scale)
 
+    def _smaller(self, batch: Tensor) -> Tensor:
+        """In float64."""
+        from torch.nn import functional as F
+
+        size = self.output_shape(tuple(batch.shape))[-2:]
+        return F.interpolate(doubled(batch), size, mode="bicubic", antialias=True)
+
+
+Options = Downsample
+
+
+@functools.lru_cache(maxsize=32)
+def _matrix(size: int, scale: int) -> Tensor:
+    """Down-sampling of one axis as a matrix [size/scale, size], float64 on the CPU."""
+    import torch
+    from torch.nn import functional as F
+
+    unit = torch.eye(size, dtype=torch.float64)[None, None]
+    return F.interpolate(unit, (size // scale, size), mode="bicubic", antialias=True)[0, 0]
+
+
+def label(options: Mapping[str, Any]) -> str:
+    """Such as `×2`."""
+    return in_words("×{scale}", options, ("scale",), {})
+
+
+def sort_key(options: Mapping[str, Any]) -> tuple[float, ...]:
+    """After noises and blur, by the scale."""
+    return 3, options["scale"]
+
 
 def enlarge(images: Tensor, size: Sequence[int]) -> Tensor:
     """[B, C, h, w] -> [B, C, *size], bicubic (a = −0.5) and cut to [0, 1].
 
     Images of that size already are given back untouched.
     """
+    from torch.nn import functional as F
+
     if images.shape[-2:] == tuple(size):
         return images
     larger = F.interpolate(images, tuple(size), mode="bicubic", antialias=True)

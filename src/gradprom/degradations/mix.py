@@ -1,52 +1,75 @@
 """Several degradations, one after the other (Table III)."""
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
+from gradprom.degradations import labels
 from gradprom.degradations.base import Degradation
 from gradprom.degradations.blur import Blur
 from gradprom.degradations.downsample import Downsample
 from gradprom.degradations.gaussian import Gaussian
 from gradprom.degradations.poisson import Poisson
+from gradprom.errors import ConfigError
 from gradprom.identity import added
 
-PARTS: dict[str, type] = {
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+OWN_FIELDS: dict[str, type] = {
     "blur": Blur,
     "downsample": Downsample,
     "poisson": Poisson,
     "gaussian": Gaussian,
 }
+"""Parts whose options have a field of the mix; those of all others are in `parts`."""
 
 
 @dataclass
 class Mix:
     """Degradations in a row, each on what the one before it leaves (Section 4.4, A-5).
 
-    A part that is not in `order` is None, and so no part of an id.
+    A part that is not in `order` is None or left out, and so no part of an id.
     """
 
     name: str = "mix"
     """Which degradation this is."""
     order: list[str] = field(default_factory=lambda: ["blur", "poisson", "gaussian"])
-    """The parts that are applied, first to last: `blur`, `downsample`, `poisson`, `gaussian`."""
+    """The parts that are applied, first to last: names of degradations, each once."""
     blur: Blur | None = added(None)
     downsample: Downsample | None = added(None)
     poisson: Poisson | None = added(None)
     gaussian: Gaussian | None = added(None)
+    parts: dict[str, Any] | None = added(None)
+    """Options of the other parts by name, such as `{completion: {drop: 0.2}}`; a part of which
+    nothing is said here has its defaults."""
 
     def __post_init__(self) -> None:
-        told = f"order=[{','.join(self.order)}]"
-        if not self.order or any(part not in PARTS for part in self.order):
-            raise ValueError(f"{told}: allowed are one or more of {', '.join(PARTS)}")
+        order = f"order=[{','.join(self.order)}]"
+        if not self.order:
+            raise ValueError(f"{order}: allowed are one or more degradations, such as blur")
+        if "mix" in self.order:
+            raise ValueError(f"{order}: allowed are all degradations but a mix")
         if len(set(self.order)) < len(self.order):
-            raise ValueError(f"{told}: each part may stand there once")
-        for part, options in PARTS.items():
+            raise ValueError(f"{order}: each part may stand there once")
+        for part, options in OWN_FIELDS.items():
             used = part in self.order
             setattr(self, part, (getattr(self, part) or options()) if used else None)
+        others = [part for part in self.order if part not in OWN_FIELDS]
+        given = self.parts or {}
+        for part in {**given, **dict.fromkeys(others)}:
+            _require_known(part, "parts" if part in given else order)
+        self.parts = {part: _typed(part, given.get(part, {})) for part in others} or None
+
+    @property
+    def scale(self) -> int:
+        """The product of the parts' scales."""
+        return math.prod(part.scale for _, part in self._parts())
 
     def draw(
         self, ids: Sequence[str], shape: tuple[int, ...], generator: torch.Generator
@@ -54,17 +77,42 @@ class Mix:
         """The draws of the parts, as `part.key`, each for the shape that it will see."""
         drawn: dict[str, Tensor] = {}
         for name, part in self._parts():
-            found = part.draw(ids, shape, generator)
-            drawn |= {f"{name}.{key}": value for key, value in found.items()}
+            own = part.draw(ids, shape, generator)
+            drawn |= {f"{name}.{key}": value for key, value in own.items()}
             shape = part.output_shape(shape)
         return drawn
 
     def apply(self, batch: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
         """Every part in turn; [B, C, H, W] -> `output_shape`."""
         for name, part in self._parts():
-            own = {key.removeprefix(f"{name}."): value for key, value in parameters.items()}
-            batch = part.apply(batch, own)
+            batch = part.apply(batch, _of(name, parameters))
         return batch
+
+    def operator(self, batch: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+        """A_n … A_1 x, the product of the parts' linear parts."""
+        for name, part in self._parts():
+            batch = part.operator(batch, _of(name, parameters))
+        return batch
+
+    def adjoint(
+        self, batch: Tensor, parameters: Mapping[str, Tensor], shape: tuple[int, ...]
+    ) -> Tensor:
+        """A_1ᵀ … A_nᵀ y."""
+        seen = list(self._seen(shape))
+        for name, part, own_shape in reversed(seen):
+            batch = part.adjoint(batch, _of(name, parameters), own_shape)
+        return batch
+
+    def noise_level(self, parameters: Mapping[str, Tensor], batch_size: int) -> Tensor:
+        """The parts' levels together, as of independent noises: √(σ_1² + … + σ_n²), [B].
+
+        What a later part does to the noise of an earlier one, such as a blur, is not in it.
+        """
+        import torch
+
+        levels = [p.noise_level(_of(n, parameters), batch_size) for n, p in self._parts()]
+        device = next((drawn.device for drawn in parameters.values()), levels[0].device)
+        return functools.reduce(torch.hypot, [level.to(device) for level in levels])
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """What the last part leaves."""
@@ -72,6 +120,63 @@ class Mix:
             shape = part.output_shape(shape)
         return shape
 
+    def _seen(self, shape: tuple[int, ...]) -> Iterator[tuple[str, Degradation, tuple[int, ...]]]:
+        """The parts, each with the shape of what it is applied to."""
+        for name, part in self._parts():
+            yield name, part, shape
+            shape = part.output_shape(shape)
+
     def _parts(self) -> list[tuple[str, Degradation]]:
-        parts: dict[str, Any] = vars(self)
+        parts: dict[str, Any] = {**vars(self), **(self.parts or {})}
         return [(name, parts[name]) for name in self.order]
+
+
+Options = Mix
+
+
+def _require_known(part: str, where: str) -> None:
+    """ValueError unless a degradation has that name."""
+    from gradprom.config.components import component
+
+    try:
+        component("degradation", part)
+    except ConfigError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def _typed(part: str, options: Any) -> Any:
+    """A part's options, typed and checked by its own file; ConfigError for what is not allowed."""
+    from omegaconf import OmegaConf
+
+    from gradprom.config.components import component, typed
+
+    own = component("degradation", part).Options
+    if isinstance(options, own):
+        return options
+    if not isinstance(options, Mapping):
+        raise ValueError(f"parts.{part}={options}: allowed are its options, such as {{key: value}}")
+    return typed("degradation", own, OmegaConf.create({**options, "name": part}))
+
+
+def _of(name: str, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A part's own parameters, under its own keys."""
+    prefix = f"{name}."
+    return {k.removeprefix(prefix): v for k, v in parameters.items() if k.startswith(prefix)}
+
+
+def label(options: Mapping[str, Any]) -> str:
+    """Such as `blur 3×3 σ=2 + Poisson 0.1 + σ=0.3`, or `mix of σ=0.3`."""
+    words = " + ".join(labels.label(part) for part in _options_of_parts(options))
+    return f"mix of {words}" if len(options["order"]) == 1 else words
+
+
+def sort_key(options: Mapping[str, Any]) -> tuple[float, ...]:
+    """After all single degradations: shorter mixes first, then by the kinds, then by values."""
+    keys = [labels.sort_key(part) for part in _options_of_parts(options)]
+    values = [value for key in keys for value in key[1:]]
+    return labels.UNKNOWN + len(keys), *(key[0] for key in keys), *values
+
+
+def _options_of_parts(options: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    further = options.get("parts") or {}
+    return [options.get(part) or further[part] for part in options["order"]]

@@ -34,20 +34,15 @@ class Observation:
 
     def operator(self, clean: Tensor) -> Tensor:
         """A x for x = `clean` [B, C, H, W]: the linear part, without noise and clamp."""
-        return self.degradation.operator(clean, self.parameters)  # type: ignore[attr-defined]
+        return self.degradation.operator(clean, self.parameters)
 
     def adjoint(self, degraded: Tensor) -> Tensor:
         """Aᵀ y for y = `degraded`: [B, C, H, W], as the clean images."""
-        parameters = self.parameters
-        return self.degradation.adjoint(  # type: ignore[attr-defined]
-            degraded, parameters, self.shape
-        )
+        return self.degradation.adjoint(degraded, self.parameters, self.shape)
 
     def sigma(self) -> Tensor:
         """Standard deviation of each image's noise, [B], in units of the images; 0 without."""
-        return self.degradation.sigma(  # type: ignore[attr-defined]
-            self.parameters, self.shape[0]
-        )
+        return self.degradation.noise_level(self.parameters, self.shape[0])
 
     def start(self, degraded: Tensor) -> Tensor:
         """A first estimate [B, C, H, W]: the degraded images, enlarged where they are smaller."""

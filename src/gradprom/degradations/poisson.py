@@ -1,20 +1,24 @@
 """Poisson noise (Section 4.4, A-5)."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+from gradprom.degradations.base import Noise, constant_level, doubled, in_words
 
-from gradprom.degradations.base import SameShape, doubled
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 LEAST_RATE = 0.002
 """Below it, the chance of no count at all in a white pixel leaves the range of float64."""
 
 
 @dataclass
-class Poisson(SameShape):
+class Poisson(Noise):
     """Shot noise: a pixel y becomes Poisson(y / rate) · rate, cut to [0, 1] (Section 4.4, A-5)."""
 
     name: str = "poisson"
@@ -31,6 +35,8 @@ class Poisson(SameShape):
         self, ids: Sequence[str], shape: tuple[int, ...], generator: torch.Generator
     ) -> dict[str, Tensor]:
         """A uniform field, from which `apply` finds the counts, whatever the image holds."""
+        import torch
+
         return {"uniform": torch.rand(shape, generator=generator, device=generator.device)}
 
     def apply(self, batch: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
@@ -41,12 +47,21 @@ class Poisson(SameShape):
         counts = quantile(uniform, mean, math.ceil(1 / self.rate))
         return (counts * self.rate).clamp(0, 1).to(batch)
 
+    def noise_level(self, parameters: Mapping[str, Tensor], batch_size: int) -> Tensor:
+        """√rate, [B]: at a white pixel, where it is largest."""
+        return constant_level(math.sqrt(self.rate), parameters, batch_size)
+
+
+Options = Poisson
+
 
 def quantile(uniform: Tensor, mean: Tensor, largest: int) -> Tensor:
     """The least k with P(N <= k) >= uniform for N ~ Poisson(mean), at most `largest`.
 
     Both tensors are float64 of one shape; uniform in [0, 1), mean in [0, 700].
     """
+    import torch
+
     counts = torch.zeros_like(mean)
     probability = torch.exp(-mean)  # of N = k
     cumulated = probability.clone()
@@ -56,3 +71,13 @@ def quantile(uniform: Tensor, mean: Tensor, largest: int) -> Tensor:
         probability *= torch.div(mean, k + 1, out=spare)
         cumulated += probability
     return counts
+
+
+def label(options: Mapping[str, Any]) -> str:
+    """Such as `Poisson 0.1`."""
+    return in_words("Poisson {rate:.12g}", options, ("rate",), {})
+
+
+def sort_key(options: Mapping[str, Any]) -> tuple[float, ...]:
+    """After Gaussian noise, by the rate."""
+    return 1, options["rate"]

@@ -208,7 +208,13 @@ class EnhancerTraining:
         losses = [main, *auxiliary.values()]
         reduce = distributed.average if distributed.ranks() > 1 else None
         decision = strategies.backward(
-            losses, self.shared, self.strategy, enhanced, self.scope, reduce, probe
+            losses,
+            self.shared,
+            self.strategy,
+            features=enhanced,
+            decision_params=self.scope,
+            reduce=reduce,
+            measure=probe,
         )
         # averages alike, so that what is not finite on one rank is so on all
         main, *rest = distributed.average(torch.stack(losses).detach())

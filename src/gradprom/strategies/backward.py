@@ -13,7 +13,14 @@ from torch.autograd import grad
 
 from gradprom.strategies.base import Strategy
 from gradprom.strategies.decision import Decision
-from gradprom.strategies.flat import Flat, Gradients, Row, add_to_grad, flat_scope, flat_theta
+from gradprom.strategies.flat import (
+    Flat,
+    FlatGradient,
+    Gradients,
+    add_to_grad,
+    flat_decision_params,
+    flat_theta,
+)
 from gradprom.strategies.graph import back_from_losses
 
 Reduce = Callable[[Tensor], Tensor]
@@ -24,10 +31,10 @@ def backward(
     losses: Sequence[Tensor],
     shared: Iterable[Tensor] | Iterable[Iterable[Tensor]],
     strategy: Strategy,
-    cut: Tensor | None = None,
-    scope: Iterable[Tensor] | None = None,
+    features: Tensor | None = None,
+    decision_params: Iterable[Tensor] | None = None,
     reduce: Reduce | None = None,
-    probe: bool = False,
+    measure: bool = False,
 ) -> Decision:
     """Stands in for `loss.backward()`: adds to `.grad` what the strategy decides (Section 3.2).
 
@@ -36,36 +43,58 @@ def backward(
     (Eq. 6), or nothing of an auxiliary loss if the strategy does not let it learn. A closed gate
     leaves no trace: with weights (1, 0, …) θ gets ∇θ L_0 bit for bit, even if ∇θ L_k is NaN.
 
-    losses: K scalar tensors of one forward pass, the main loss first. One that does not depend on
-        θ, or requires no gradient, counts as a zero gradient.
-    shared: θ, a flat list or one list for each layer (see `layers`); those of its parameters that
-        do not require gradients are left out.
-    cut: the enhanced image, a non-leaf tensor that all paths from the losses to θ go through. With
-        it, each loss is taken back to the cut once, and from there through the enhancer once if the
-        strategy compares; otherwise one pass through the enhancer serves all. Parameters before
-        the cut that are not in `shared` get nothing. Without it, each loss goes all the way.
-    scope: the part of θ whose gradients decide (the last layers, say); None: all of θ.
-    reduce: takes gradients stacked as [rows, parameters] and returns them averaged over the
-        data-parallel ranks. Called on θ's before the decision, so that all ranks decide alike, and
-        on φ's. All ranks must build the same graph.
-    probe: take the inner products, for the log, even if the strategy does not compare; and where it
-        compares by `scope`, what all of θ would decide. The training gradient stays the same in
-        every bit.
+    Never waits for the device. The graphs are used up, as `loss.backward()` leaves them.
 
-    Never waits for the device. The graphs are used up, as `loss.backward()` leaves them. Raises
-    ValueError, before any `.grad` has changed, if `shared`, `scope` or `cut` is not as described
-    or if the strategy cannot weigh K losses.
+    Parameters
+    ----------
+    losses
+        K scalar tensors of one forward pass, the main loss first. One that does not depend on θ,
+        or requires no gradient, counts as a zero gradient.
+    shared
+        θ, a flat list or one list for each layer (see `layers`); those of its parameters that do
+        not require gradients are left out.
+    strategy
+        Weighs the losses' gradients; its own state, if it has one, goes on by a step.
+    features
+        The enhanced image, or what else the network of θ gives to all losses: a non-leaf tensor
+        that all paths from the losses to θ go through. With it, each loss is taken back to it
+        once, and from there through the enhancer once if the strategy compares; otherwise one
+        pass through the enhancer serves all. Parameters before it that are not in `shared` get
+        nothing. Without it, each loss goes all the way.
+    decision_params
+        The part of θ whose gradients decide (the last layers, say); None: all of θ.
+    reduce
+        Takes gradients stacked as [rows, parameters] and returns them averaged over the
+        data-parallel ranks. Called on θ's before the decision, so that all ranks decide alike,
+        and on φ's. All ranks must build the same graph.
+    measure
+        Take the inner products, for the log, even if the strategy does not compare; and where it
+        compares by `decision_params`, what all of θ would decide. The training gradient stays
+        the same in every bit.
+
+    Returns
+    -------
+    Decision
+        The weights and what they rest on, tensors on the device.
+
+    Raises
+    ------
+    ValueError
+        Before any `.grad` has changed, if `shared`, `decision_params` or `features` is not as
+        described or if the strategy cannot weigh K losses.
     """
     theta = flat_theta(shared, strategy.granularity)
-    measured = theta if scope is None else flat_scope(scope, theta, strategy.granularity)
-    step = _Step(strategy, theta, measured, reduce, probe)
-    kept = losses if strategy.has_auxiliary or probe else losses[:1]
-    found, own = back_from_losses(kept, theta, cut, strategy.learns)
-    found += [[None] * len(found[0])] * (len(losses) - len(kept))
-    if cut is None:
-        row, decision = _without_cut(step, found)
+    deciding = theta
+    if decision_params is not None:
+        deciding = flat_decision_params(decision_params, theta, strategy.granularity)
+    step = _Step(strategy, theta, deciding, reduce, measure)
+    taken = losses if strategy.has_auxiliary or measure else losses[:1]
+    gradients, own = back_from_losses(taken, theta, features, strategy.learns)
+    gradients += [[None] * len(gradients[0])] * (len(losses) - len(taken))
+    if features is None:
+        row, decision = _without_features(step, gradients)
     else:
-        row, decision = _through_cut(step, cut, [gradients[0] for gradients in found])
+        row, decision = _through_features(step, features, [each[0] for each in gradients])
     own = _own_averaged(own, reduce)
     theta.add_to_grad(row, every=reduce is not None)
     for leaf in list(own):
@@ -75,76 +104,80 @@ def backward(
 
 @dataclass(frozen=True)
 class _Step:
-    """What both ways, with a cut and without, need to decide."""
+    """What both ways, with features and without, need to decide."""
 
     strategy: Strategy
     theta: Flat
-    measured: Flat
+    deciding: Flat
     reduce: Reduce | None
-    probe: bool
+    measure: bool
 
     @property
-    def measures(self) -> bool:
-        return self.strategy.compares or self.probe
+    def takes_products(self) -> bool:
+        return self.strategy.compares or self.measure
 
     @property
     def also_overall(self) -> bool:
         """Are the gradients over all of θ looked at beside those that decide?"""
-        return self.probe and self.strategy.compares and self.measured is not self.theta
+        return self.measure and self.strategy.compares and self.deciding is not self.theta
 
-    def averaged(self, rows: list[Row], onto: Flat) -> list[Row]:
+    def averaged(self, rows: list[FlatGradient], onto: Flat) -> list[FlatGradient]:
         """The rows, averaged over the ranks."""
         return rows if self.reduce is None else onto.averaged(rows, self.reduce)
 
-    def decision(self, rows: list[Row], onto: Flat, count: int) -> Decision:
+    def decision(self, rows: list[FlatGradient], onto: Flat, count: int) -> Decision:
         """The weights of `count` losses, by their gradients over `onto`, θ or a part of it."""
         seen = rows
-        if onto is not self.measured:
+        if onto is not self.deciding:
             every = [onto.gradients(row) for row in rows]
-            seen = [self.measured.row([g[p] for p in self.measured.parameters]) for g in every]
-        gram = _inner_products(seen, self.measured.layers) if self.measures else None
+            seen = [self.deciding.row([g[p] for p in self.deciding.parameters]) for g in every]
+        gram = _inner_products(seen, self.deciding.layers) if self.takes_products else None
         if self.strategy.compares and gram is not None:
             given = gram
         else:
-            # A probe must not reach the weights; NaN betrays a strategy that reads it after all.
+            # What is measured must not reach the weights; NaN betrays a strategy that reads it.
             kind, place = _accumulator(self.theta.dtype), self.theta.parameters[0].device
             given = torch.full((count, count), math.nan, dtype=kind, device=place)
         overall = self._overall(rows) if self.also_overall else None
         return Decision(self.strategy.weights(given), gram, self.strategy.lam, overall)
 
-    def _overall(self, rows: list[Row]) -> Decision:
+    def _overall(self, rows: list[FlatGradient]) -> Decision:
         """What the gradients over all of θ would decide, by a strategy that forgets it again."""
         gram = _inner_products(rows, self.theta.layers)
         return Decision(copy.deepcopy(self.strategy).weights(gram), gram, self.strategy.lam)
 
 
-def _without_cut(step: _Step, found: list[Gradients]) -> tuple[Row, Decision]:
+def _without_features(step: _Step, gradients: list[Gradients]) -> tuple[FlatGradient, Decision]:
     """θ's gradient from each loss's gradients over θ."""
-    rows = step.averaged([step.theta.row(gradients) for gradients in found], step.theta)
+    rows = step.averaged([step.theta.row(each) for each in gradients], step.theta)
     decision = step.decision(rows, step.theta, len(rows))
     return _weighted_by_layer(rows, decision.weights, step.theta.layers), decision
 
 
-def _through_cut(step: _Step, cut: Tensor, cotangents: Gradients) -> tuple[Row, Decision]:
-    """θ's gradient from each loss's gradient at the cut.
+def _through_features(
+    step: _Step, features: Tensor, cotangents: Gradients
+) -> tuple[FlatGradient, Decision]:
+    """θ's gradient from each loss's gradient at the features.
 
     Weights first and one pass, unless all gradients over θ are there for the comparison anyway.
     """
-    rows_serve = step.strategy.compares and step.measured is step.theta
-    onto = step.theta if step.also_overall else step.measured
-    rows: list[Row] = []
-    if step.measures:
-        rows = step.averaged(_pulled_back(cut, cotangents, onto, keep=not rows_serve), onto)
+    rows_serve = step.strategy.compares and step.deciding is step.theta
+    onto = step.theta if step.also_overall else step.deciding
+    rows: list[FlatGradient] = []
+    if step.takes_products:
+        rows = step.averaged(_pulled_back(features, cotangents, onto, keep=not rows_serve), onto)
     decision = step.decision(rows, onto, len(cotangents))
     if rows_serve:
         return _weighted_by_layer(rows, decision.weights, step.theta.layers), decision
-    there = [torch.zeros_like(cut) if c is None else c for c in cotangents]
+    there = [torch.zeros_like(features) if c is None else c for c in cotangents]
     merged = _weighted(there, decision.weights)
-    rows = _pulled_back(cut, [merged], step.theta, keep=False)
+    rows = _pulled_back(features, [merged], step.theta, keep=False)
     return step.averaged(rows, step.theta)[0], decision
 
 
-def _pulled_back(cut: Tensor, cotangents: Gradients, onto: Flat, keep: bool) -> list[Row]:
+def _pulled_back(
+    features: Tensor, cotangents: Gradients, onto: Flat, keep: bool
+) -> list[FlatGradient]:
     """One vector-Jacobian product through the enhancer for each cotangent; None gives zeros.
 
     The last one frees the enhancer's graph unless it is to be kept.
@@ -155,7 +188,7 @@ def _pulled_back(cut: Tensor, cotangents: Gradients, onto: Flat, keep: bool) -> 
         if cotangent is None:
             return [None] * len(onto.parameters)
         kept = keep or k < last
-        return grad(cut, onto.parameters, cotangent, retain_graph=kept, allow_unused=True)
+        return grad(features, onto.parameters, cotangent, retain_graph=kept, allow_unused=True)
 
     return [onto.row(pulled(k, cotangent)) for k, cotangent in enumerate(cotangents)]
 
@@ -165,7 +198,7 @@ def _accumulator(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-def _inner_products(rows: list[Row], layers: list[int]) -> Tensor:
+def _inner_products(rows: list[FlatGradient], layers: list[int]) -> Tensor:
     """[K, K], or [layers, K, K] where there are several, of rows with so many pieces a layer.
 
     Products and sums rather than matmul: that may round its factors to TF32.
@@ -182,7 +215,9 @@ def _inner_products(rows: list[Row], layers: list[int]) -> Tensor:
     return gram[0] if len(layers) == 1 else gram
 
 
-def _weighted_by_layer(rows: list[Row], weights: Tensor, layers: list[int]) -> Row:
+def _weighted_by_layer(
+    rows: list[FlatGradient], weights: Tensor, layers: list[int]
+) -> FlatGradient:
     """The weighted sum of rows, with weights [K] or [layers, K]; takes the rows apart."""
     own = [weights] * len(layers) if weights.dim() == 1 else weights.unbind()
     each = [ours for ours, pieces in zip(own, layers, strict=True) for _ in range(pieces)]

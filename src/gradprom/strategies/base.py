@@ -28,16 +28,27 @@ class Strategy(ABC):
     granularity: str = "whole"
     """"whole": one decision for θ; "layer": one for each layer, from its own Gram matrix."""
     gate_on: str = "all"
-    """For a training loop: whose gradients decide, "all" of θ or the "last" layer's (`scope`)."""
+    """For a training loop: whose gradients decide, "all" of θ or the "last" layer's
+    (`decision_params`)."""
 
     @abstractmethod
     def weights(self, gram: Tensor) -> Tensor:
         """Weights of the losses' gradients over θ.
 
-        `gram` [..., K, K]: inner products of the K gradients, leading dimensions = layers. For a
-        strategy with `compares = False` its shape, dtype and device hold but its values are NaN.
-        Returns [..., K] of the same dtype and device (leading dimensions may be left out where
-        all layers get the same). Must not wait for the device: no `.item()`, no `if` on a tensor.
+        Must not wait for the device: no `.item()`, no `if` on a tensor.
+
+        Parameters
+        ----------
+        gram
+            [..., K, K]: inner products of the K gradients, leading dimensions = layers. For a
+            strategy with `compares = False` its shape, dtype and device hold but its values are
+            NaN.
+
+        Returns
+        -------
+        Tensor
+            [..., K] of the same dtype and device; leading dimensions may be left out where all
+            layers get the same.
         """
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -45,7 +56,13 @@ class Strategy(ABC):
         return {}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Takes what `state_dict` gave; ValueError if it comes from another strategy."""
+        """Takes what `state_dict` gave.
+
+        Raises
+        ------
+        ValueError
+            If it comes from another strategy.
+        """
         if state:
             raise ValueError(f"strategy {self.name} has no state to load, got {sorted(state)}")
 

@@ -22,7 +22,7 @@ class Decision:
     lam: float
     """The strategy's λ."""
     overall: Decision | None = None
-    """Where a part of θ decided: what all of θ would have decided, if a probe asked for it."""
+    """Where a part of θ decided: what all of θ would have decided, if that was to be measured."""
 
     @property
     def _whole(self) -> Tensor:

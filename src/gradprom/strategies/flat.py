@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 Gradients = Sequence[Tensor | None]
-Row = list[Tensor]
+FlatGradient = list[Tensor]
 """The gradients over some parameters one behind the other, in pieces [n] of one dtype."""
 
 PIECE = 2**18
@@ -22,6 +22,16 @@ def layers(module: nn.Module) -> list[list[Tensor]]:
 
     A convolution's weight and bias are one layer. A parameter that several submodules share
     belongs to the first of them.
+
+    Parameters
+    ----------
+    module
+        The network of θ.
+
+    Returns
+    -------
+    list[list[Tensor]]
+        In the order of `module.modules()`: what `backward` takes as `shared` to decide by layer.
     """
     seen: set[Tensor] = set()
     groups: list[list[Tensor]] = []
@@ -45,7 +55,7 @@ class Flat:
         self._pieces = [piece for layer in pieces for piece in layer]
         self._reached: set[Tensor] = set()
 
-    def row(self, gradients: Gradients) -> Row:
+    def row(self, gradients: Gradients) -> FlatGradient:
         """The gradients as a row, zero where a parameter has none."""
         found = dict(zip(self.parameters, gradients, strict=True))
         self._reached.update(p for p, gradient in found.items() if gradient is not None)
@@ -54,13 +64,15 @@ class Flat:
             for piece in self._pieces
         ]
 
-    def averaged(self, rows: list[Row], reduce: Callable[[Tensor], Tensor]) -> list[Row]:
+    def averaged(
+        self, rows: list[FlatGradient], reduce: Callable[[Tensor], Tensor]
+    ) -> list[FlatGradient]:
         """The rows as `reduce` averages them, [rows, P] to [rows, P]."""
         sizes = [sum(p.numel() for p in piece) for piece in self._pieces]
         stack = reduce(torch.stack([torch.cat(row) for row in rows]))
         return [[*row.split(sizes)] for row in stack]
 
-    def gradients(self, row: Row) -> dict[Tensor, Tensor]:
+    def gradients(self, row: FlatGradient) -> dict[Tensor, Tensor]:
         """By parameter, in its shape."""
         return {
             p: own.view_as(p)
@@ -68,7 +80,7 @@ class Flat:
             for p, own in zip(piece, part.split([p.numel() for p in piece]), strict=True)
         }
 
-    def add_to_grad(self, row: Row, every: bool) -> None:
+    def add_to_grad(self, row: FlatGradient, every: bool) -> None:
         """Adds a row to the parameters' `.grad`; takes it apart.
 
         Like torch it leaves alone parameters that no loss reached, because an optimizer treats
@@ -114,7 +126,10 @@ def add_to_grad(leaf: Tensor, gradient: Tensor) -> None:
 def flat_theta(shared: Iterable[Tensor] | Iterable[Iterable[Tensor]], granularity: str) -> Flat:
     """The trainable parameters of `shared`, as one layer unless the granularity is "layer".
 
-    ValueError if there are none, if one is there twice, or if there are no layers to decide on.
+    Raises
+    ------
+    ValueError
+        If there are none, if one is there twice, or if there are no layers to decide on.
     """
     listed = list(shared)
     grouped = [[*entry] for entry in listed if not isinstance(entry, Tensor)]
@@ -134,15 +149,23 @@ def flat_theta(shared: Iterable[Tensor] | Iterable[Iterable[Tensor]], granularit
     return Flat(groups if granularity == "layer" else [parameters])
 
 
-def flat_scope(scope: Iterable[Tensor], theta: Flat, granularity: str) -> Flat:
-    """The trainable parameters of `scope`; ValueError unless a part of θ, and θ decided as one."""
-    parameters = [p for p in scope if p.requires_grad]
+def flat_decision_params(decision_params: Iterable[Tensor], theta: Flat, granularity: str) -> Flat:
+    """The trainable parameters of `decision_params`.
+
+    Raises
+    ------
+    ValueError
+        Unless they are a part of θ, and θ is decided as one.
+    """
+    parameters = [p for p in decision_params if p.requires_grad]
     if granularity == "layer":
-        raise ValueError("scope needs granularity 'whole', got 'layer': one decision, for all of θ")
+        raise ValueError(
+            "decision_params needs granularity 'whole', got 'layer': one decision, for all of θ"
+        )
     strangers = len(set(parameters) - set(theta.parameters))
     if strangers or not parameters:
         raise ValueError(
-            "scope must be a part of shared that requires gradients, got "
+            "decision_params must be a part of shared that requires gradients, got "
             f"{strangers} of {len(parameters)} parameters from elsewhere"
         )
     return Flat([parameters])

@@ -12,14 +12,14 @@ from gradprom.strategies.flat import Flat, Gradients
 
 
 def back_from_losses(
-    losses: Sequence[Tensor], theta: Flat, cut: Tensor | None, learns: bool
+    losses: Sequence[Tensor], theta: Flat, features: Tensor | None, learns: bool
 ) -> tuple[list[Gradients], dict[Tensor, Tensor]]:
-    """One backward a loss: its gradients at the cut (or over θ), and the sums over φ of them all.
+    """One backward a loss: its gradients at the features (or over θ), and all sums over φ.
 
     A graph that no later loss needs is freed at once: the recognizer's before the enhancer's turn.
     """
-    meeting = theta.parameters if cut is None else [cut]
-    graphs = [_walk(loss, theta, cut) for loss in losses]
+    meeting = theta.parameters if features is None else [features]
+    graphs = [_walk(loss, theta, features) for loss in losses]
     found: list[Gradients] = []
     own: dict[Tensor, Tensor] = {}
     for k, (loss, (nodes, leaves)) in enumerate(zip(losses, graphs, strict=True)):
@@ -36,11 +36,13 @@ def back_from_losses(
     return found, own
 
 
-def _walk(loss: Tensor, theta: Flat, cut: Tensor | None) -> tuple[set[Node], list[Tensor]]:
-    """A loss's graph up to the cut: its inner nodes, and its leaves apart from θ."""
-    if cut is not None and cut.grad_fn is None:
-        raise ValueError("cut must be computed from shared in the losses' graph, got a leaf tensor")
-    stop = None if cut is None else cut.grad_fn
+def _walk(loss: Tensor, theta: Flat, features: Tensor | None) -> tuple[set[Node], list[Tensor]]:
+    """A loss's graph up to the features: its inner nodes, and its leaves apart from θ."""
+    if features is not None and features.grad_fn is None:
+        raise ValueError(
+            "features must be computed from shared in the losses' graph, got a leaf tensor"
+        )
+    stop = None if features is None else features.grad_fn
     pending: list[Node | None] = [get_gradient_edge(loss).node] if loss.requires_grad else []
     nodes: set[Node] = set()
     leaves: dict[Tensor, None] = {}
@@ -54,6 +56,8 @@ def _walk(loss: Tensor, theta: Flat, cut: Tensor | None) -> tuple[set[Node], lis
         else:
             nodes.add(node)
             pending.extend(before for before, _ in node.next_functions)
-    if cut is not None and shared & leaves.keys():
-        raise ValueError("cut must lie on all paths from the losses to shared, got a way around it")
+    if features is not None and shared & leaves.keys():
+        raise ValueError(
+            "features must lie on all paths from the losses to shared, got a way around it"
+        )
     return nodes, [leaf for leaf in leaves if leaf not in shared]

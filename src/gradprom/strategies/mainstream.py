@@ -10,7 +10,7 @@ from gradprom.strategies.base import Strategy, with_main
 
 @dataclass(kw_only=True)
 class Mainstream(Strategy):
-    """θ gets ∇θ L_IP; auxiliary losses, where given, are measured (`probe`) but never used."""
+    """θ gets ∇θ L_IP; auxiliary losses, where given, are measured (`measure`) but never used."""
 
     compares: ClassVar[bool] = False
     learns: ClassVar[bool] = False

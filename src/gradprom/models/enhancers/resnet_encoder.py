@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gradprom.models.enhancers.srresnet import skipped, upsampling
 from gradprom.models.imagenet import RESNETS, Normalization, pad, weights_name, with_weights
-from gradprom.models.srresnet import enlarged, upsampling
 
 WIDTH = 64
 """Channels at the image's own size, as in SR-ResNet."""
@@ -85,19 +85,19 @@ class Decoder(nn.Module):
 class ResNetEnhancer(nn.Module):
     """The input (enlarged, if asked for) plus what SR-ResNet with a ResNet body adds to it."""
 
-    def __init__(self, options: Options, channels: int, scale: int) -> None:
+    def __init__(self, options: Options, inputs: int, outputs: int, scale: int) -> None:
         super().__init__()
         import timm
 
-        self.scale = scale
-        self.normalization = Normalization(channels, options.pretrained)
-        self.head = nn.Sequential(nn.Conv2d(channels, WIDTH, 9, padding=4), nn.PReLU())
+        self.outputs, self.scale = outputs, scale
+        self.normalization = Normalization(inputs, options.pretrained)
+        self.head = nn.Sequential(nn.Conv2d(inputs, WIDTH, 9, padding=4), nn.PReLU())
         encoder: Any = with_weights(
             lambda pretrained: timm.create_model(
                 weights_name(options.encoder),
                 pretrained=pretrained,
                 features_only=True,
-                in_chans=channels,
+                in_chans=inputs,
             ),
             options.encoder,
             options.pretrained,
@@ -105,24 +105,42 @@ class ResNetEnhancer(nn.Module):
         self.encoder = encoder
         self.decoder = Decoder(encoder.feature_info.channels())
         self.upsampling = upsampling(WIDTH, scale)
-        self.tail = nn.Conv2d(WIDTH, channels, 9, padding=4)
+        self.tail = nn.Conv2d(WIDTH, outputs, 9, padding=4)
         # start as the identity: a random residual would first have to be unlearned
         for parameter in self.tail.parameters():
             nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Degraded [B, C, H, W] in [0, 1] -> enhanced [B, C, scale·H, scale·W], not clamped."""
+        """Degraded [B, inputs, H, W] in [0, 1] -> enhanced [B, outputs, scale·H, scale·W].
+
+        Not clamped.
+        """
         height, width = x.shape[-2:]
         features = self.head(x)
         body = self.decoder(self.encoder(self.normalization(pad(x))))[..., :height, :width]
         residual = self.tail(self.upsampling(features + body))
-        return enlarged(x, self.scale) + residual
+        return skipped(x, self.outputs, self.scale) + residual
 
 
-def build(options: Options, channels: int, scale: int = 1) -> nn.Module:
-    """The ResNet enhancer for images of `channels` channels and any size; timm is imported here.
+def build(options: Options, channels: int, scale: int = 1, inputs: int | None = None) -> nn.Module:
+    """The ResNet enhancer for images of any size; timm is imported here.
 
-    Raises ConfigError when the ImageNet weights are asked for and cannot be had, ValueError when
-    `scale` is no power of two.
+    Parameters
+    ----------
+    options
+        The encoder and its weights.
+    channels
+        Channels of the enhanced image.
+    scale
+        How many times larger than its input the enhanced image is; any whole number >= 1.
+    inputs
+        Channels of the degraded image; None: `channels`.
+
+    Raises
+    ------
+    ConfigError
+        When the ImageNet weights are asked for and cannot be had.
+    ValueError
+        When `scale` is no whole number from 1 on.
     """
-    return ResNetEnhancer(options, channels, scale)
+    return ResNetEnhancer(options, channels if inputs is None else inputs, channels, scale)

@@ -45,16 +45,32 @@ class ResidualBlock(nn.Module):
 
 
 def upsampling(channels: int, scale: int) -> nn.Sequential:
-    """One doubling by pixel shuffle for each factor 2 in `scale`; nothing at scale 1.
+    """One pixel shuffle for each prime factor of `scale`, the smallest first; none at scale 1.
 
-    Raises ValueError when `scale` is no power of two.
+    Raises
+    ------
+    ValueError
+        When `scale` is no whole number from 1 on.
     """
-    if scale < 1 or scale & (scale - 1):
-        raise ValueError(f"scale={scale}: allowed are powers of two (1, 2, 4, ...)")
+    if scale < 1:
+        raise ValueError(f"scale={scale}: allowed are whole numbers >= 1")
     layers: list[nn.Module] = []
-    for _ in range(scale.bit_length() - 1):
-        layers += [nn.Conv2d(channels, 4 * channels, 3, padding=1), nn.PixelShuffle(2), nn.PReLU()]
+    for factor in _prime_factors(scale):
+        convolution = nn.Conv2d(channels, factor**2 * channels, 3, padding=1)
+        layers += [convolution, nn.PixelShuffle(factor), nn.PReLU()]
     return nn.Sequential(*layers)
+
+
+def _prime_factors(number: int) -> list[int]:
+    """In rising order; empty for 1."""
+    factors = []
+    divisor = 2
+    while number > 1:
+        while number % divisor == 0:
+            factors.append(divisor)
+            number //= divisor
+        divisor += 1
+    return factors
 
 
 def enlarged(x: Tensor, scale: int) -> Tensor:
@@ -62,37 +78,78 @@ def enlarged(x: Tensor, scale: int) -> Tensor:
     return x if scale == 1 else F.interpolate(x, scale_factor=scale, mode="bicubic")
 
 
+def skipped(x: Tensor, channels: int, scale: int) -> Tensor:
+    """The input as a global skip adds it: [B, C, H, W] -> [B, channels, scale·H, scale·W].
+
+    Enlarged bicubically. An input of other channels than the output, such as several contrasts
+    for one, takes part with their mean.
+    """
+    if x.shape[1] != channels:
+        x = x.mean(dim=1, keepdim=True).expand(-1, channels, -1, -1)
+    return enlarged(x, scale)
+
+
 class SRResNet(nn.Module):
     """A 9×9 convolution, residual blocks under a long skip, up-sampling, a 9×9 convolution."""
 
     def __init__(
-        self, image_channels: int, channels: int, blocks: int, scale: int, global_skip: bool
+        self,
+        inputs: int,
+        outputs: int,
+        channels: int,
+        blocks: int,
+        scale: int,
+        global_skip: bool,
     ) -> None:
         super().__init__()
-        self.scale, self.global_skip = scale, global_skip
-        self.head = nn.Sequential(nn.Conv2d(image_channels, channels, 9, padding=4), nn.PReLU())
+        self.outputs, self.scale, self.global_skip = outputs, scale, global_skip
+        self.head = nn.Sequential(nn.Conv2d(inputs, channels, 9, padding=4), nn.PReLU())
         self.body = nn.Sequential(
             *(ResidualBlock(channels) for _ in range(blocks)),
             nn.Conv2d(channels, channels, 3, padding=1),
             nn.BatchNorm2d(channels),
         )
         self.upsampling = upsampling(channels, scale)
-        self.tail = nn.Conv2d(channels, image_channels, 9, padding=4)
+        self.tail = nn.Conv2d(channels, outputs, 9, padding=4)
         if global_skip:
             # near the input, yet not at zero: there the body would have no gradient at first
             for parameter in self.tail.parameters():
                 parameter.data.mul_(0.1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Degraded [B, C, H, W] in [0, 1] -> enhanced [B, C, scale·H, scale·W], not clamped."""
+        """Degraded [B, inputs, H, W] in [0, 1] -> enhanced [B, outputs, scale·H, scale·W].
+
+        Not clamped.
+        """
         features = self.head(x)
         output = self.tail(self.upsampling(features + self.body(features)))
-        return output + enlarged(x, self.scale) if self.global_skip else output
+        return output + skipped(x, self.outputs, self.scale) if self.global_skip else output
 
 
-def build(options: Options, channels: int, scale: int = 1) -> nn.Module:
-    """SR-ResNet for images of `channels` channels, enlarging them `scale` times.
+def build(options: Options, channels: int, scale: int = 1, inputs: int | None = None) -> nn.Module:
+    """SR-ResNet, a network from degraded to enhanced images of any size.
 
-    Raises ValueError when `scale` is no power of two.
+    Parameters
+    ----------
+    options
+        The network's size.
+    channels
+        Channels of the enhanced image.
+    scale
+        How many times larger than its input the enhanced image is; any whole number >= 1.
+    inputs
+        Channels of the degraded image; None: `channels`.
+
+    Raises
+    ------
+    ValueError
+        When `scale` is no whole number from 1 on.
     """
-    return SRResNet(channels, options.channels, options.blocks, scale, options.global_skip)
+    return SRResNet(
+        channels if inputs is None else inputs,
+        channels,
+        options.channels,
+        options.blocks,
+        scale,
+        options.global_skip,
+    )
