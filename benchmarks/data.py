@@ -37,6 +37,7 @@ from data_ways import BATCH
 from gradprom.data.base import Facts
 from gradprom.data.loader import Loader
 from gradprom.methods.task_driven import TaskDriven
+from gradprom.tasks import task_by_name
 
 
 def main() -> None:
@@ -114,9 +115,8 @@ def share(profile: str, told: argparse.Namespace) -> dict[str, Any]:
     config = made.composed(f"profile={profile}")
     device = torch.device(told.device)
     images = made.images(told.images, config.dataset.size, config.facts, "train")
-    loader = Loader(
-        images, "train", BATCH, True, config.degradation, device, config.auxiliary.tasks
-    )
+    annotations = [task_by_name(task).annotation for task in config.auxiliary.tasks]
+    loader = Loader(images, "train", BATCH, True, config.degradation, device, annotations)
     training = made.coupled(TaskDriven(config), device)
     steps = iter(range(10**6))
     took = measuring.seconds(

@@ -31,9 +31,9 @@ class Ours:
     """The project's loader; each epoch is another."""
 
     def __init__(self, images: Images, device: str) -> None:
-        tasks = ["diagnosis", "segmentation"]
+        annotations = ["label", "mask"]
         degradation = Gaussian(sigma=SIGMA)
-        self.loader = Loader(images, "train", BATCH, True, degradation, device, tasks)
+        self.loader = Loader(images, "train", BATCH, True, degradation, device, annotations)
         self.steps = itertools.count()
 
     def epoch(self) -> Iterator[Tensor]:

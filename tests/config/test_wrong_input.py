@@ -133,7 +133,7 @@ SENTENCES = {
     ),
     "auxiliary.backbone=vgg": (
         "auxiliary.backbone=vgg is unknown; "
-        "choose from small, resnet18, resnet34, resnet50, resnet101, resnet152"
+        "choose from resnet18, resnet34, resnet50, resnet101, resnet152, small"
     ),
 }
 

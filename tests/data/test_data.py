@@ -360,7 +360,7 @@ def training(images: Images, **options: object) -> Loader:
         augment=True,
         degradation=Gaussian(sigma=0.1),
         device="cpu",
-        tasks=["diagnosis", "segmentation"],
+        annotations=["label", "mask"],
     )
     return Loader(images, **{**defaults, **options})  # type: ignore[arg-type]
 
@@ -445,18 +445,18 @@ def test_unlabelled_images_stay_in_the_batch(images: Images) -> None:
 
 
 @pytest.mark.parametrize(
-    "tasks, mask, label",
+    "annotations, mask, label",
     [
         ([], False, False),
-        (["diagnosis"], False, True),
-        (["segmentation"], True, False),
-        (["diagnosis", "segmentation"], True, True),
+        (["label"], False, True),
+        (["mask"], True, False),
+        (["label", "mask"], True, True),
     ],
 )
-def test_tasks_get_what_they_need(
-    images: Images, tasks: list[str], mask: bool, label: bool
+def test_a_batch_has_the_annotations_that_are_asked_for(
+    images: Images, annotations: list[str], mask: bool, label: bool
 ) -> None:
-    batch = training(images, tasks=tasks).batch(0, 0)
+    batch = training(images, annotations=annotations).batch(0, 0)
     assert (batch.mask is not None, batch.label is not None) == (mask, label)
 
 
@@ -474,11 +474,11 @@ def test_wrong_arguments_say_what_is_allowed(
         training(images, **options)
 
 
-def test_a_task_without_its_labels_or_masks_is_refused(images: Images) -> None:
+def test_annotations_that_are_not_there_are_refused(images: Images) -> None:
     images.mask = images.label = None
-    for task, lacking in (("segmentation", "masks"), ("diagnosis", "labels")):
-        with pytest.raises(ValueError, match=f"task={task} needs {lacking}"):
-            training(images, tasks=[task])
+    for name in ("mask", "label"):
+        with pytest.raises(ValueError, match=f"annotation={name}: .* none"):
+            training(images, annotations=[name])
 
 
 def test_test_batches_show_the_split_in_order_whatever_the_batch_size(images: Images) -> None:
@@ -520,7 +520,7 @@ def test_images_that_do_not_fit_in_memory_are_mapped_and_the_log_says_so(
     assert equal(load(tiny, cache), before)  # decoded without having all of them at once
 
 
-@pytest.mark.parametrize("options", [{}, {"augment": False, "tasks": []}])
+@pytest.mark.parametrize("options", [{}, {"augment": False, "annotations": []}])
 def test_batches_are_the_same_wherever_the_images_lie(
     images: Images, tiny: Tiny, cache: Path, little_memory: None, options: dict[str, object]
 ) -> None:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from gradprom import strategies
 from gradprom.config import Config, Trainer
+from gradprom.data.base import UNLABELLED
 from gradprom.data.loader import Batch, Loader
 from gradprom.errors import ConfigError, RunError
 from gradprom.methods import recognition
@@ -62,7 +63,7 @@ def unevenly_labelled(number: int) -> Batch:
     """The first half of the images has most of the labels."""
     batch = test_methods.batch(number)
     label, mask = batch.label.clone(), batch.mask.clone()  # type: ignore[union-attr]
-    label[2 + number % 2 :] = mask[3] = mask[2, :5] = recognition.UNLABELLED
+    label[2 + number % 2 :] = mask[3] = mask[2, :5] = UNLABELLED
     return replace(batch, label=label, mask=mask)
 
 
@@ -205,8 +206,8 @@ def test_the_shares_together_are_the_batch(words: tuple[str, ...], tmp_path: Pat
     run = tiny_runs.make(tmp_path, *tiny_runs.PHANTOM, *words)
 
     def batches(part: int, parts: int) -> list[Batch]:
-        tasks, degradation = ["diagnosis", "segmentation"], run.config.degradation
-        loader = Loader(run.images(), "train", 8, True, degradation, CPU, tasks, part, parts)
+        annotations, degradation = ["label", "mask"], run.config.degradation
+        loader = Loader(run.images(), "train", 8, True, degradation, CPU, annotations, part, parts)
         return [loader.batch(3, step) for step in range(3)]
 
     for whole, *shares in zip(batches(0, 1), *(batches(part, 4) for part in range(4)), strict=True):

@@ -126,7 +126,7 @@ def test_every_shipped_tuning_composes_and_draws(results: Path, name: str) -> No
 
 def test_the_issues_tunings_are_there() -> None:
     assert set(SHIPPED) == {"lambda", "lr", "lambda_lr", "warmup", "gate"}
-    assert set(PACKAGES) <= {path.name for path in CONF.iterdir()}
+    assert set(PACKAGES) - {"task", "recognizer"} <= {path.name for path in CONF.iterdir()}
 
 
 def test_a_word_joins_or_leaves_the_space(results: Path) -> None:

@@ -22,6 +22,8 @@ PACKAGES = {
     "backbone": "gradprom.models",
     "strategy": "gradprom.strategies",
     "method": "gradprom.methods",
+    "task": "gradprom.tasks",
+    "recognizer": "gradprom.models.recognizers",
 }
 
 

@@ -42,7 +42,7 @@ def load(node: DictConfig) -> Config:
         if node.warmup_share is not None:
             _divide_epochs(values["trainer"], node.warmup_share)
         OmegaConf.to_object(node.tune)
-        for group in PACKAGES:
+        for group in (group for group in PACKAGES if group in node):  # not those of `auxiliary`
             values[group] = options(group, node[group])
         values["degradation"] = _degradation(node.degradation)
     except (OmegaConfBaseException, ValueError) as error:
@@ -120,17 +120,7 @@ def _check_root(node: DictConfig) -> None:
 
 def _check_together(config: Config) -> None:
     """What single values cannot tell: whether the parts fit each other."""
-    tasks, facts, dataset = config.auxiliary.tasks, config.facts, config.dataset.name
-    if "diagnosis" in tasks and not facts.classes:
-        raise NotServed(
-            f"auxiliary=diagnosis needs class labels and dataset={dataset} has none; "
-            f"use auxiliary=segmentation or auxiliary=none"
-        )
-    if "segmentation" in tasks and not facts.mask_classes:
-        raise NotServed(
-            f"auxiliary=segmentation needs masks and dataset={dataset} has none; "
-            f"use auxiliary=diagnosis or auxiliary=none"
-        )
+    dataset = config.dataset.name
     names = [each.name for each in config.evaluate_on]
     if len(set(names)) < len(names) or dataset in names:
         raise ConfigError(

@@ -53,12 +53,12 @@ class _Drawn:
 
 
 class Loader:
-    """Training batches of one split; masks and labels only as the auxiliary tasks need them.
+    """Training batches of one split; masks and labels only where they are asked for.
 
-    `tasks` holds any of `diagnosis` and `segmentation`. `degradation=None` leaves images clean.
+    `annotations` holds any of `mask` and `label`. `degradation=None` leaves images clean.
     `part` of `parts` gets its share of each batch: everything random is drawn for the whole batch,
     so that the shares together are the batch of a single one, bit for bit.
-    Raises ValueError for an empty split, or a task whose masks or labels the dataset lacks.
+    Raises ValueError for an empty split, or masks or labels that the dataset lacks.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Loader:
         augment: bool,
         degradation: Degradation | None,
         device: torch.device | str,
-        tasks: Sequence[str],
+        annotations: Sequence[str],
         part: int = 0,
         parts: int = 1,
     ) -> None:
@@ -78,7 +78,7 @@ class Loader:
         self.ids, self.rows = images.ids, torch.tensor(_rows(images, split))
         self.batch_size, self.augment, self.degradation = batch_size, augment, degradation
         self.device, self.part, self.parts = torch.device(device), part, parts
-        stored = [images.target, *_annotations(images, tasks)]
+        stored = [images.target, *_annotations(images, annotations)]
         self.shape = images.target.shape[1:]
         size = sum(part.nbytes for part in stored if part is not None)
         self.home = self.device if memory.fits_device(size, self.device) else torch.device("cpu")
@@ -197,12 +197,12 @@ def _rows(images: Images, split: str) -> list[int]:
     return rows
 
 
-def _annotations(images: Images, tasks: Sequence[str]) -> tuple[Tensor | None, Tensor | None]:
-    found = {"segmentation": images.mask, "diagnosis": images.label}
-    for task, kind in (("segmentation", "masks"), ("diagnosis", "labels")):
-        if task in tasks and found[task] is None:
-            raise ValueError(f"task={task} needs {kind}, which the dataset does not have")
-    mask, label = (found[task] if task in tasks else None for task in found)
+def _annotations(images: Images, names: Sequence[str]) -> tuple[Tensor | None, Tensor | None]:
+    held = {"mask": images.mask, "label": images.label}
+    for name in names:
+        if held[name] is None:
+            raise ValueError(f"annotation={name}: the dataset has none")
+    mask, label = (held[name] if name in names else None for name in held)
     return mask, label
 
 

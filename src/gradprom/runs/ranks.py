@@ -20,6 +20,7 @@ from gradprom.runs import restore
 from gradprom.runs.records import Study
 from gradprom.runs.run import Run
 from gradprom.runs.scoring import validator
+from gradprom.tasks import task_by_name
 from gradprom.training import engine, precision
 from gradprom.training.engine import Observe
 from gradprom.training.parallel import distributed, rendezvous
@@ -52,7 +53,7 @@ def train_stage(
         augment=config.trainer.augment,
         degradation=config.degradation,
         device=device,
-        tasks=config.auxiliary.tasks,
+        annotations=[task_by_name(task).annotation for task in config.auxiliary.tasks],
         part=distributed.rank(),
         parts=distributed.ranks(),
     )
