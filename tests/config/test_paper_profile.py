@@ -17,6 +17,7 @@ from gradprom.config import Trainer
 from gradprom.data.loader import Loader
 from gradprom.runs.run import Run
 from gradprom.storage.lease import Applicant
+from gradprom.tasks import task_by_name
 from gradprom.training import engine
 from gradprom.training.stage import Stage
 from gradprom.training.store import Slot
@@ -61,7 +62,7 @@ def trained(run: Run, stage: Stage, parents: Artefacts, folder: Path) -> dict[st
     weights = {name: parent["weights"] for name, parent in parents.items()}
     loader = Loader(
         run.images(), "train", t.batch_size, t.augment, run.config.degradation, device,
-        run.config.auxiliary.tasks,
+        [task_by_name(task).annotation for task in run.config.auxiliary.tasks],
     )  # fmt: skip
     lease = Applicant(folder).try_acquire()
     assert lease is not None

@@ -200,7 +200,7 @@ def _rows(images: Images, split: str) -> list[int]:
 def _annotations(images: Images, names: Sequence[str]) -> tuple[Tensor | None, Tensor | None]:
     held = {"mask": images.mask, "label": images.label}
     for name in names:
-        if held[name] is None:
+        if held.get(name) is None:
             raise ValueError(f"annotation={name}: the dataset has none")
     mask, label = (held[name] if name in names else None for name in held)
     return mask, label
