@@ -30,7 +30,7 @@ class Cell(nn.Module):
         super().__init__()
         options, recognizer, _ = PROFILES[profile]
         self.enhancer = build(options, CHANNELS)
-        self.recognizer = build_recognizer("diagnosis", recognizer, False, CHANNELS, 2)
+        self.recognizer = build_recognizer("image", recognizer, False, CHANNELS, 2)
 
     def forward(self, noisy: Tensor, clean: Tensor, label: Tensor) -> Tensor:
         enhanced = self.enhancer(noisy)

@@ -39,6 +39,7 @@ from gradprom.data.loader import Batch
 from gradprom.methods import recognition
 from gradprom.methods.task_driven import EnhancerTraining
 from gradprom.strategies import Frozen, GradProm, Joint, Strategy
+from gradprom.tasks import task_by_name
 from made import composed
 
 LAM = 1e-4
@@ -82,12 +83,12 @@ class Networks:
 
     def auxiliary(self, task: str, enhanced: Tensor) -> Tensor:
         """One recognizer's loss."""
-        recognizer = self.recognizers[task]
+        recognizer, learned = self.recognizers[task], task_by_name(task)
         if self.supervised:
-            truth = recognition.truth(task, self.batch)
-            return recognition.supervised_loss(recognizer(enhanced), truth)
+            truth = learned.truth(self.batch)
+            return learned.supervised_loss(recognizer(enhanced), truth)
         clean = recognition.clean_logits(recognizer, self.batch.target)
-        return recognition.unsupervised_loss(recognizer(enhanced), clean)
+        return learned.unsupervised_loss(recognizer(enhanced), clean)
 
     # the ways
 

@@ -23,6 +23,7 @@ from gradprom.errors import ConfigError
 
 CONF = tiny_runs.CONF
 GROUPS = sorted(folder.name for folder in CONF.iterdir() if folder.is_dir())
+COMPONENTS = sorted(set(config.PACKAGES) & set(GROUPS))  # recognizers and tasks have no nodes
 
 
 def choices(group: str) -> list[str]:
@@ -282,7 +283,7 @@ REFUSED = [
     ),
     (["trainer.compile=true", "trainer.devices=2"], "trainer.compile=true works on one device"),
     (["auxiliary.tasks=[diagnose]"], "auxiliary.tasks=diagnose is not allowed; choose from diag"),
-    (["auxiliary.backbone=vgg"], "auxiliary.backbone=vgg is unknown; choose from small, resnet18"),
+    (["auxiliary.backbone=vgg"], "auxiliary.backbone=vgg is unknown; choose from resnet18"),
     (["evaluation.batch_size=0"], "evaluation.batch_size=0 must be at least 1"),
     (["dataset.size=20"], "allowed: multiples of 8 from 32 on"),
     (["dataset=covid_ct", "dataset.split=mine"], "must be one of official, paper, patient"),

@@ -17,7 +17,7 @@ from support import cli_process, datasets, tiny_runs
 
 from gradprom import entry
 from gradprom.errors import ConfigError
-from gradprom.models import recognizers
+from gradprom.models.recognizers import resnet
 from gradprom.sweeps import plan as plans
 from gradprom.training.store import StageStore
 
@@ -133,7 +133,7 @@ SENTENCES = {
     ),
     "auxiliary.backbone=vgg": (
         "auxiliary.backbone=vgg is unknown; "
-        "choose from small, resnet18, resnet34, resnet50, resnet101, resnet152"
+        "choose from resnet18, resnet34, resnet50, resnet101, resnet152, small"
     ),
 }
 
@@ -260,7 +260,7 @@ def test_weights_are_asked_for_before_anything_is_trained(
     def missing(build: Any, resnet: str, pretrained: bool) -> Any:
         raise ConfigError(f"no {resnet}" if pretrained else "none asked for")
 
-    monkeypatch.setattr(recognizers, "with_weights", missing)
+    monkeypatch.setattr(resnet, "with_weights", missing)
     words = [*tiny_runs.PHANTOM, "auxiliary.backbone=resnet18", "pretrained=true"]
     run = tiny_runs.make(tmp_path, *words)
     with pytest.raises(ConfigError, match="^no resnet18$"):

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from gradprom.data.images import load
 from gradprom.data.sources import phantom
-from gradprom.models.small import SmallClassifier
+from gradprom.models.recognizers.small import SmallClassifier
 
 IDS = [f"phantom-{i:05d}" for i in range(60)]
 FINGERPRINT = """

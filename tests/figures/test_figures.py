@@ -81,7 +81,7 @@ def test_segmentation_is_explained_by_the_foreground_where_it_wins() -> None:
 @pytest.mark.parametrize("backbone", ["small", "resnet18", "resnet50"])
 def test_a_maps_mean_is_the_logit_without_the_bias(backbone: str) -> None:
     torch.manual_seed(0)
-    recognizer = build_recognizer("diagnosis", backbone, False, 3, 4).eval()
+    recognizer = build_recognizer("image", backbone, False, 3, 4).eval()
     images = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
         logits = recognizer(images)
@@ -94,9 +94,7 @@ def test_a_maps_mean_is_the_logit_without_the_bias(backbone: str) -> None:
 
 def test_a_unet_has_no_class_activation_map() -> None:
     with pytest.raises(TypeError, match="SmallUNet is no classifier"):
-        class_activation(
-            build_recognizer("segmentation", "small", False, 3, 2), torch.rand(1, 3, 32, 32)
-        )
+        class_activation(build_recognizer("pixel", "small", False, 3, 2), torch.rand(1, 3, 32, 32))
 
 
 def test_evidence_is_positive_and_its_share_inside_a_mask_is_counted() -> None:

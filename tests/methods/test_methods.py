@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from gradprom import metrics
 from gradprom.config import Config, component
+from gradprom.data.base import UNLABELLED
 from gradprom.data.loader import Batch, Loader, test_batches
 from gradprom.errors import RunError
 from gradprom.methods import recognition
@@ -24,6 +25,7 @@ from gradprom.methods.task_driven import EnhancerTraining, TaskDriven
 from gradprom.randomness import stream
 from gradprom.runs.ranks import batches_of
 from gradprom.strategies import layers
+from gradprom.tasks import task_by_name
 from gradprom.training import engine
 from gradprom.training.stage import Stage
 from gradprom.training.store import StageStore
@@ -300,7 +302,8 @@ def test_the_word_on_the_clean_image_leaves_no_trace(mode: bool) -> None:
 def test_the_unsupervised_loss_is_the_mean_over_images_and_classes() -> None:
     enhanced, clean = torch.tensor([[0.0, 0.0]]), torch.tensor([[math.log(3.0), 0.0]])
     # (½, ½) against (¾, ¼)
-    assert float(recognition.unsupervised_loss(enhanced, clean)) == pytest.approx(0.0625)
+    loss = task_by_name("diagnosis").unsupervised_loss(enhanced, clean)
+    assert float(loss) == pytest.approx(0.0625)
 
 
 def test_a_step_counts_one_batch_in_a_learning_recognizer() -> None:
@@ -348,29 +351,29 @@ def test_what_is_unlabelled_leaves_the_loss_alone(task: str) -> None:
     truth = torch.randint(3, (6, *shape[2:]))
     known = torch.tensor([True, False, True, True, False, True])
     partly = truth.clone()
-    partly[~known] = recognition.UNLABELLED
-    loss = recognition.supervised_loss(logits, partly)
+    partly[~known] = UNLABELLED
+    loss = task_by_name(task).supervised_loss(logits, partly)
     known_loss = F.cross_entropy(logits[known], truth[known])
     assert float(loss.detach()) == pytest.approx(float(known_loss.detach()))
     loss.backward()
     assert logits.grad is not None
     assert not logits.grad[~known].any() and logits.grad[known].any()
     hits = (logits.argmax(1) == truth)[known].double().mean()
-    assert float(recognition.accuracy(logits, partly)) == pytest.approx(float(hits))
+    assert float(task_by_name(task).accuracy(logits, partly)) == pytest.approx(float(hits))
 
 
 def test_a_batch_without_labels_has_no_loss() -> None:
     logits = torch.randn(4, 3, requires_grad=True)
-    nothing = torch.full((4,), recognition.UNLABELLED)
-    loss = recognition.supervised_loss(logits, nothing)
+    nothing = torch.full((4,), UNLABELLED)
+    loss = task_by_name("diagnosis").supervised_loss(logits, nothing)
     loss.backward()
     assert float(loss) == 0 and logits.grad is not None and not logits.grad.any()
-    assert float(recognition.accuracy(logits, nothing)) == 0
+    assert float(task_by_name("diagnosis").accuracy(logits, nothing)) == 0
 
 
 @pytest.mark.parametrize("strategy", ["joint", "gradprom"])
 def test_a_step_without_labels_is_the_enhancers_alone(strategy: str) -> None:
-    unlabelled = replace(batch(0), label=torch.full((COUNT,), recognition.UNLABELLED))
+    unlabelled = replace(batch(0), label=torch.full((COUNT,), UNLABELLED))
     trained, alone = (
         training(config(f"strategy={strategy}")),
         training(config("strategy=mainstream")),

@@ -13,7 +13,7 @@ from gradprom.models.enhancers import resnet_encoder, srresnet
 from gradprom.models.imagenet import RESNETS, Normalization, pad
 from gradprom.models.recognizers import build_recognizer
 
-TASKS = ("diagnosis", "segmentation")
+OUTPUTS = ("image", "pixel")
 
 
 def parameters(network):
@@ -37,11 +37,11 @@ def resnet_enhancer(channels=1, scale=1, encoder="resnet18", trained=True):
 
 
 ENHANCERS = {"srresnet": small_srresnet, "resnet_encoder": resnet_enhancer}
-RECOGNIZERS = [(task, backbone) for task in TASKS for backbone in ("small", "resnet18")]
+RECOGNIZERS = [(output, backbone) for output in OUTPUTS for backbone in ("small", "resnet18")]
 
 
-def recognizer(task, backbone, channels=1, classes=3):
-    return build_recognizer(task, backbone, False, channels, classes)
+def recognizer(output, backbone, channels=1, classes=3):
+    return build_recognizer(output, backbone, False, channels, classes)
 
 
 def open_residuals(network):
@@ -199,28 +199,28 @@ def test_unknown_encoder_is_refused_with_what_is_allowed():
 # recognizers
 
 
-@pytest.mark.parametrize("task, backbone", RECOGNIZERS)
+@pytest.mark.parametrize("output, backbone", RECOGNIZERS)
 @pytest.mark.parametrize("channels, size", [(1, (45, 70)), (3, (64, 32))])
-def test_recognizer_takes_any_size(task, backbone, channels, size):
-    logits = recognizer(task, backbone, channels, 5).eval()(images(2, channels, *size))
-    assert logits.shape == ((2, 5) if task == "diagnosis" else (2, 5, *size))
+def test_recognizer_takes_any_size(output, backbone, channels, size):
+    logits = recognizer(output, backbone, channels, 5).eval()(images(2, channels, *size))
+    assert logits.shape == ((2, 5) if output == "image" else (2, 5, *size))
 
 
-@pytest.mark.parametrize("task, backbone", RECOGNIZERS)
-def test_all_of_a_recognizer_and_its_image_learn(task, backbone):
-    network = open_residuals(recognizer(task, backbone))
+@pytest.mark.parametrize("output, backbone", RECOGNIZERS)
+def test_all_of_a_recognizer_and_its_image_learn(output, backbone):
+    network = open_residuals(recognizer(output, backbone))
     x = images(4, 1, 64, 64).requires_grad_()
     logits = network(x)
     target = torch.arange(4) % 3
-    if task == "segmentation":
+    if output == "pixel":
         target = target.view(4, 1, 1).expand(4, 64, 64)
     assert_all_learn(network, F.cross_entropy(logits, target))
     assert x.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize("task, backbone", RECOGNIZERS)
-def test_evaluation_of_a_recognizer_is_deterministic(task, backbone):
-    network = recognizer(task, backbone).eval()
+@pytest.mark.parametrize("output, backbone", RECOGNIZERS)
+def test_evaluation_of_a_recognizer_is_deterministic(output, backbone):
+    network = recognizer(output, backbone).eval()
     x = images(2, 1, 40, 40)
     with torch.no_grad():
         assert torch.equal(network(x), network(x))
@@ -230,20 +230,20 @@ def test_evaluation_of_a_recognizer_is_deterministic(task, backbone):
     "backbone, count", [("resnet18", 11689512), ("resnet50", 25557032), ("resnet101", 44549160)]
 )
 def test_classifiers_are_the_published_resnets(backbone, count):
-    assert parameters(recognizer("diagnosis", backbone, 3, 1000)) == count
+    assert parameters(recognizer("image", backbone, 3, 1000)) == count
 
 
 def test_unet_is_the_measured_one():
     """notes/libraries.md: Unet('resnet101') of segmentation-models-pytorch has 51.5 million."""
-    network = recognizer("segmentation", "resnet101", 3, 1)
+    network = recognizer("pixel", "resnet101", 3, 1)
     assert parameters(network) == pytest.approx(51.5e6, rel=1e-3)
 
 
-def test_unknown_backbone_or_task_is_refused_with_what_is_allowed():
-    with pytest.raises(ValueError, match="backbone='vgg22'.*small, resnet18"):
-        build_recognizer("diagnosis", "vgg22", False, 3, 2)
-    with pytest.raises(ValueError, match="task='detection'.*diagnosis, segmentation"):
-        build_recognizer("detection", "small", False, 3, 2)
+def test_an_unknown_network_or_output_is_refused_with_what_is_allowed():
+    with pytest.raises(ConfigError, match="backbone=vgg22 .*resnet18, .*small"):
+        build_recognizer("image", "vgg22", False, 3, 2)
+    with pytest.raises(ConfigError, match="backbone=small .*every box"):
+        build_recognizer("box", "small", False, 3, 2)
 
 
 # ImageNet weights
@@ -272,7 +272,7 @@ def pretrained_networks(channels, pretrained=True):
     options = resnet_encoder.Options(encoder="resnet18", pretrained=pretrained)
     enhancer = resnet_encoder.build(options, channels)
     classifier, unet = (
-        build_recognizer(task, "resnet18", pretrained, channels, 3) for task in TASKS
+        build_recognizer(output, "resnet18", pretrained, channels, 3) for output in OUTPUTS
     )
     return [
         (enhancer, enhancer.encoder),
@@ -334,8 +334,8 @@ import gradprom.degradations, gradprom.metrics
 from gradprom.models.enhancers import resnet_encoder, srresnet
 from gradprom.models.recognizers import build_recognizer
 srresnet.build(srresnet.Options(), 3)
-for task in ("diagnosis", "segmentation"):
-    build_recognizer(task, "small", True, 3, 2)
+for output in ("image", "pixel"):
+    build_recognizer(output, "small", True, 3, 2)
 resnet_encoder.Options()
 heavy = ("timm", "torchvision", "segmentation_models_pytorch", "torchmetrics", "matplotlib")
 print([name for name in heavy if name in sys.modules])
@@ -355,10 +355,10 @@ def offline(tmp_path, monkeypatch):
     "build",
     [
         lambda: resnet_encoder.build(resnet_encoder.Options(encoder="resnet18"), 3),
-        lambda: build_recognizer("diagnosis", "resnet18", True, 3, 2),
-        lambda: build_recognizer("segmentation", "resnet18", True, 1, 2),
+        lambda: build_recognizer("image", "resnet18", True, 3, 2),
+        lambda: build_recognizer("pixel", "resnet18", True, 1, 2),
     ],
-    ids=["enhancer", "diagnosis", "segmentation"],
+    ids=["enhancer", "classifier", "unet"],
 )
 def test_imagenet_weights_that_cannot_be_had_stop_with_one_sentence(offline, build):
     with pytest.raises(ConfigError) as caught:
@@ -371,7 +371,7 @@ def test_imagenet_weights_that_cannot_be_had_stop_with_one_sentence(offline, bui
 def test_a_broken_weights_file_stops_too(imagenet_weights, tmp_path):
     (tmp_path / "resnet18.pth").write_bytes(b"half a download")
     with pytest.raises(ConfigError, match="resnet18.tv_in1k could not be loaded"):
-        build_recognizer("diagnosis", "resnet18", True, 3, 2)
+        build_recognizer("image", "resnet18", True, 3, 2)
 
 
 def test_the_demo_networks_import_nothing_heavy():

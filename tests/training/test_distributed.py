@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from gradprom import strategies
 from gradprom.config import Config, Trainer
+from gradprom.data.base import UNLABELLED
 from gradprom.data.batches import Batches
 from gradprom.data.loader import Batch, Loader
 from gradprom.errors import ConfigError, RunError
@@ -63,7 +64,7 @@ def unevenly_labelled(number: int) -> Batch:
     """The first half of the images has most of the labels."""
     batch = test_methods.batch(number)
     label, mask = batch.label.clone(), batch.mask.clone()  # type: ignore[union-attr]
-    label[2 + number % 2 :] = mask[3] = mask[2, :5] = recognition.UNLABELLED
+    label[2 + number % 2 :] = mask[3] = mask[2, :5] = UNLABELLED
     return replace(batch, annotations={"label": label, "mask": mask})
 
 

@@ -18,13 +18,13 @@ from gradprom import strategies
 from gradprom.config import Evaluation, Trainer
 from gradprom.data.loader import Batch
 from gradprom.errors import RunError
-from gradprom.methods import recognition
 from gradprom.methods.task_driven import EnhancerTraining
 from gradprom.runs import evaluation, ranks
 from gradprom.runs.execution import execute
 from gradprom.storage.files import load_state
 from gradprom.strategies import Joint
 from gradprom.sweeps import plan, preflight
+from gradprom.tasks import task_by_name
 from gradprom.training import precision
 from gradprom.training.store import NoSlot
 
@@ -171,7 +171,7 @@ def test_gradients_of_bfloat16_networks_are_float32() -> None:
         assert enhanced.dtype == logits.dtype == images.input.dtype
         assert images.label is not None
         losses = [(enhanced - images.target).square().mean()]
-        losses.append(recognition.supervised_loss(logits, images.label))
+        losses.append(task_by_name("diagnosis").supervised_loss(logits, images.label))
         strategies.backward(losses, trained.shared, Joint(lam=0.1), features=enhanced)
         rows = [p.grad for net in trained.networks.values() for p in net.parameters()]
         gradients.append([row for row in rows if row is not None])

@@ -116,17 +116,7 @@ def _check_root(node: DictConfig) -> None:
 
 def _check_together(config: Config) -> None:
     """What single values cannot tell: whether the parts fit each other."""
-    tasks, facts, dataset = config.auxiliary.tasks, config.facts, config.dataset.name
-    if "diagnosis" in tasks and not facts.classes:
-        raise NotServed(
-            f"auxiliary=diagnosis needs class labels and dataset={dataset} has none; "
-            f"use auxiliary=segmentation or auxiliary=none"
-        )
-    if "segmentation" in tasks and not facts.mask_classes:
-        raise NotServed(
-            f"auxiliary=segmentation needs masks and dataset={dataset} has none; "
-            f"use auxiliary=diagnosis or auxiliary=none"
-        )
+    dataset = config.dataset.name
     names = [each.name for each in config.evaluate_on]
     if len(set(names)) < len(names) or dataset in names:
         raise ConfigError(

@@ -6,10 +6,10 @@ from typing import Any
 from omegaconf import MISSING
 
 from gradprom.config.checks import require_choice, require_count, require_positive
+from gradprom.config.components import known
 from gradprom.errors import ConfigError
 from gradprom.identity import added
 
-TASKS = ("diagnosis", "segmentation")
 SCHEDULES = ("constant", "onecycle")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 SERVED = {"float32": DEVICES[1:], "tf32": ("cuda",), "bf16": ("cuda", "cpu")}
@@ -27,11 +27,12 @@ class Auxiliary:
     """The recognizer (the paper's VR, φ) and its own training."""
 
     tasks: list[str] = MISSING
-    """What it recognizes: any of `diagnosis`, `segmentation`; both is the paper's multi-task."""
+    """What it recognizes: names of tasks, files of `gradprom.tasks`; two are the paper's
+    multi-task."""
     backbone: str = "resnet101"
-    """`small`, or a ResNet of timm (`resnet18`, `resnet50`, `resnet101`)."""
+    """The network: a name that a file of `gradprom.models.recognizers` serves."""
     pretrained: bool = True
-    """Start from ImageNet weights (the small ones have none)."""
+    """Start from ImageNet weights, where there are any for the network."""
     lr: float = 1e-4
     """Adam's learning rate for φ in pre-training."""
     coupled_lr: float = 1e-4
@@ -41,7 +42,7 @@ class Auxiliary:
 
     def __post_init__(self) -> None:
         for task in [] if self.tasks == MISSING else self.tasks:
-            require_choice("auxiliary.tasks", task, TASKS)
+            require_choice("auxiliary.tasks", task, tuple(known("task")))
         require_positive("auxiliary.lr", self.lr)
         require_positive("auxiliary.coupled_lr", self.coupled_lr)
         require_count("auxiliary.epochs", self.epochs, 0)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gradprom.models.recognizers import Recognizer
-from gradprom.models.small import SmallClassifier
+from gradprom.models.recognizers.base import LinearHead
 
 
 @torch.no_grad()
@@ -20,20 +17,11 @@ def class_activation(recognizer: nn.Module, images: Tensor) -> tuple[Tensor, Ten
 
     Raises TypeError for a network of another kind.
     """
-    features, head = _parts(recognizer.eval(), images)
+    if not isinstance(recognizer, LinearHead):
+        raise TypeError(f"{type(recognizer).__name__} is no classifier with a linear head")
+    features, head = recognizer.eval().features_and_head(images)
     maps = torch.einsum("bkhw,ck->bchw", features, head.weight)
     return maps, maps.mean(dim=(2, 3)) + head.bias
-
-
-def _parts(recognizer: nn.Module, images: Tensor) -> tuple[Tensor, nn.Linear]:
-    """The features that are averaged, and the linear layer behind."""
-    if isinstance(recognizer, SmallClassifier):
-        return recognizer.features(images), recognizer.head
-    if isinstance(recognizer, Recognizer) and not recognizer.per_pixel:
-        network: Any = recognizer.network
-        features = network.forward_features(recognizer.normalization(images))
-        return features, network.get_classifier()
-    raise TypeError(f"{type(recognizer).__name__} is no classifier with a linear head")
 
 
 def evidence(maps: Tensor, size: tuple[int, int]) -> Tensor:

@@ -1,51 +1,33 @@
-"""What recognizers share over the methods: their losses, scores and own training."""
+"""What recognizers share over the methods: their checks, networks and own training."""
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from gradprom import metrics
 from gradprom.config import Config, holdout_reads, precision_reads
 from gradprom.data.loader import Batch
 from gradprom.degradations import enlarge
-from gradprom.errors import ConfigError
-from gradprom.models.recognizers import BACKBONES, build_recognizer
+from gradprom.models.recognizers import build_recognizer, recognizer_by_name, require_output
+from gradprom.tasks import task_by_name
 from gradprom.training import precision
 from gradprom.training.optimization import Optimizer, all_finite
 from gradprom.training.parallel import distributed
 from gradprom.training.stage import Stage
 
-UNLABELLED = -1
-
 
 def check(config: Config) -> None:
-    """Refuse a recognizer that there is not."""
+    """Refuse a recognizer that there is not, or that the dataset cannot teach."""
+    require_annotations(config)
     backbone = config.auxiliary.backbone
-    if config.auxiliary.tasks and backbone not in BACKBONES:
-        raise ConfigError(
-            f"auxiliary.backbone={backbone} is unknown; choose from {', '.join(BACKBONES)}"
-        )
+    for task in config.auxiliary.tasks:
+        require_output(backbone, task_by_name(task).output)
 
 
-def truth(task: str, batch: Batch) -> Tensor:
-    """The labels [B] or masks [B, H, W] that a task is trained and scored against, int64."""
-    return batch.label if task == "diagnosis" else batch.mask  # type: ignore[return-value]
-
-
-def supervised_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy against labels (Eq. 4), mean over those that are not `UNLABELLED`.
-
-    On several ranks the mean of their losses is that over the labels of them all.
-    """
-    total = F.cross_entropy(logits, target, ignore_index=UNLABELLED, reduction="sum")
-    return _per_known(total, target)
-
-
-def unsupervised_loss(logits: Tensor, clean_logits: Tensor) -> Tensor:
-    """MSE between class probabilities on the enhanced and on the clean image (Eq. 3)."""
-    return F.mse_loss(logits.softmax(1), clean_logits.softmax(1))
+def require_annotations(config: Config) -> None:
+    """Raises NotServed where the dataset lacks the labels or masks that a task needs."""
+    for task in config.auxiliary.tasks:
+        task_by_name(task).require(config.facts, config.dataset.name)
 
 
 @torch.no_grad()
@@ -58,50 +40,25 @@ def clean_logits(recognizer: nn.Module, clean: Tensor) -> Tensor:
     return logits
 
 
-def accuracy(logits: Tensor, target: Tensor) -> Tensor:
-    """Share of labelled images or pixels that are recognized; 0-dim, on the device."""
-    hits = (logits.argmax(1) == target) & (target != UNLABELLED)
-    return _per_known(hits.sum().float(), target)
-
-
-def _per_known(total: Tensor, target: Tensor) -> Tensor:
-    """A sum over the labelled by their number: the ranks' mean one, which may be a fraction."""
-    count = distributed.average((target != UNLABELLED).sum().to(total.dtype))
-    return total / torch.where(count == 0, 1, count)
-
-
 def seen(batch: Batch) -> Tensor:
     """The input as a recognizer sees it, [B, C, H, W]: enlarged bicubically to the target's size
     where it was down-sampled, because masks are at full size."""
     return enlarge(batch.input, batch.target.shape[-2:])
 
 
-def scores(task: str, logits: Tensor, batch: Batch, classes: int) -> dict[str, Tensor]:
-    """Of each image: label and prediction, or intersection and union of each class."""
-    prediction = logits.argmax(1)
-    if task == "diagnosis":
-        return {"label": truth(task, batch), "prediction": prediction}
-    intersection, union = metrics.intersection_and_union(prediction, truth(task, batch), classes)
-    return {"intersection": intersection, "union": union}
-
-
 def build(config: Config, task: str, fresh: bool) -> nn.Module:
     """A recognizer for a task; a `fresh` one starts as `config.auxiliary` says, others are to
     be filled with trained weights."""
-    backbone, pretrained = config.auxiliary.backbone, config.auxiliary.pretrained and fresh
-    count = classes(config, task)
-    return build_recognizer(task, backbone, pretrained, config.facts.channels, count)
-
-
-def classes(config: Config, task: str) -> int:
-    """How many classes a task tells apart."""
-    return len(config.facts.classes if task == "diagnosis" else config.facts.mask_classes)
+    a, chosen = config.auxiliary, task_by_name(task)
+    classes = len(chosen.classes(config.facts))
+    channels, pretrained = config.facts.channels, a.pretrained and fresh
+    return build_recognizer(chosen.output, a.backbone, pretrained, channels, classes)
 
 
 def reads(config: Config) -> dict[str, Any]:
     """What a recognizer's own training reads of the configuration."""
     a, t = config.auxiliary, config.trainer
-    pretrained = a.pretrained and a.backbone != "small"  # for which there are no weights
+    pretrained = a.pretrained and recognizer_by_name(a.backbone).PRETRAINED
     return {
         "dataset": config.dataset,
         "recognizer": {"backbone": a.backbone, "pretrained": pretrained, "lr": a.lr},
@@ -129,7 +86,7 @@ class RecognizerTraining:
     """
 
     def __init__(self, config: Config, task: str, steps: int, device: torch.device):
-        self.task = task
+        self.task, self.learned = task, task_by_name(task)
         self.recognizer = build(config, task, fresh=True).to(device).train()
         distributed.synchronise(self.recognizer, device)
         precision.prepare(self.recognizer, config.trainer)
@@ -139,15 +96,15 @@ class RecognizerTraining:
 
     def update(self, batch: Batch, probe: bool) -> dict[str, Tensor]:
         """One step on the supervised loss."""
-        target = truth(self.task, batch)
+        target = self.learned.truth(batch)
         logits = self.recognizer(seen(batch))
-        loss = supervised_loss(logits, target)
+        loss = self.learned.supervised_loss(logits, target)
         loss.backward()
         distributed.average_into(self.optimizer.gradients())
         told = distributed.average(loss.detach())
         finite = all_finite([told], self.optimizer.gradients())
         self.optimizer.step(finite)
-        hits = accuracy(logits.detach(), target)
+        hits = self.learned.accuracy(logits.detach(), target)
         return {f"loss_{self.task}": told, f"accuracy_{self.task}": hits, "finite": finite}
 
     def state_dict(self) -> dict[str, Any]:

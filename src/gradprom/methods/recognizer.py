@@ -15,6 +15,7 @@ from gradprom.config import Config
 from gradprom.data.loader import Batch
 from gradprom.errors import ConfigError, RunError
 from gradprom.methods import recognition
+from gradprom.tasks import task_by_name
 from gradprom.training.stage import Stage
 
 
@@ -75,5 +76,4 @@ class Recognizer:
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
         """What the recognizer makes of the degraded images."""
         self.network.eval()
-        count = recognition.classes(self.config, self.task)
-        return recognition.scores(self.task, self.network(recognition.seen(batch)), batch, count)
+        return task_by_name(self.task).scores(self.network(recognition.seen(batch)), batch)

@@ -20,6 +20,7 @@ from gradprom.degradations import scale_of
 from gradprom.errors import ConfigError
 from gradprom.methods import recognition
 from gradprom.strategies import Mainstream, Strategy
+from gradprom.tasks import task_by_name
 from gradprom.training import precision
 from gradprom.training.optimization import Optimizer, all_finite
 from gradprom.training.parallel import distributed
@@ -118,10 +119,8 @@ class TaskDriven:
         }
         for task, recognizer in self.recognizers.items():
             recognizer.eval()
-            count = recognition.classes(self.config, task)
-            found |= recognition.scores(task, recognizer(enhanced), batch, count)
-            if task == "diagnosis":
-                found["clean_prediction"] = recognizer(batch.target).argmax(1)
+            found |= task_by_name(task).scores(recognizer(enhanced), batch)
+            found |= task_by_name(task).clean_scores(recognizer, batch)
         return found
 
     def _enhancer_reads(self) -> dict[str, Any]:
@@ -195,15 +194,16 @@ class EnhancerTraining:
         main = F.mse_loss(enhanced, batch.target)
         auxiliary, logs = {}, {}
         for task, recognizer in self.recognizers.items():
-            truth = recognition.truth(task, batch)
+            learned = task_by_name(task)
+            truth = learned.truth(batch)
             if probe or not self.supervised:
                 clean = recognition.clean_logits(recognizer, batch.target)
-                logs[f"clean_accuracy_{task}"] = recognition.accuracy(clean, truth)
+                logs[f"clean_accuracy_{task}"] = learned.accuracy(clean, truth)
             logits = recognizer(enhanced)
             auxiliary[task] = (
-                recognition.supervised_loss(logits, truth)
+                learned.supervised_loss(logits, truth)
                 if self.supervised
-                else recognition.unsupervised_loss(logits, clean)
+                else learned.unsupervised_loss(logits, clean)
             )
         losses = [main, *auxiliary.values()]
         reduce = distributed.average if distributed.ranks() > 1 else None

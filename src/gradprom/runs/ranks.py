@@ -22,6 +22,7 @@ from gradprom.runs import restore
 from gradprom.runs.records import Study
 from gradprom.runs.run import Run
 from gradprom.runs.scoring import validator
+from gradprom.tasks import task_by_name
 from gradprom.training import engine, precision
 from gradprom.training.engine import Observe
 from gradprom.training.parallel import distributed, rendezvous
@@ -32,7 +33,6 @@ from gradprom.training.stage import Stage, Training
 from gradprom.training.store import NoSlot, Slot
 
 Together = Callable[[str], AbstractContextManager[None]]
-_ANNOTATIONS = {"diagnosis": "label", "segmentation": "mask"}
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 """What may reach all processes of a job at once; rank 0 alone answers it."""
 
@@ -73,7 +73,7 @@ def batches_of(stage: Stage, config: Config) -> Batches:
         config.trainer.batch_size,
         config.degradation if stage.degraded else None,
         config.trainer.augment,
-        tuple(_ANNOTATIONS[task] for task in config.auxiliary.tasks),
+        tuple(task_by_name(task).annotation for task in config.auxiliary.tasks),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from gradprom.config import Config, Tune
+from gradprom.config import TUNED, Config, Tune
 from gradprom.config.composing import Composer
 from gradprom.config.folders import choices
 from gradprom.errors import ConfigError
@@ -17,6 +17,7 @@ from gradprom.launch.submission import Manner
 from gradprom.runs.records import Study
 from gradprom.runs.run import Run
 from gradprom.sweeps.request import make_run
+from gradprom.tasks import task_by_name
 from gradprom.tuning import space as spaces
 from gradprom.tuning import top
 from gradprom.tuning.space import Params, Space
@@ -154,7 +155,8 @@ def _check_metric(metric: str, configs: list[Config]) -> None:
         recognizer = config.method.name == "recognizer"
         tasks = config.auxiliary.tasks if recognizer or config.strategy.has_auxiliary else []
         there = [] if recognizer else ["psnr", "ssim"]
-        there += [{"diagnosis": "accuracy", "segmentation": "miou"}[task] for task in tasks]
+        scored = [name for task in tasks for name in task_by_name(task).metrics]
+        there += [name for name in scored if name in TUNED]
         if metric not in there:
             raise ConfigError(
                 f"tune.metric={metric} is no score of every run in this space; choose from "

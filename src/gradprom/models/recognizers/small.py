@@ -5,9 +5,21 @@ They stand where the paper has ResNet-50/101 classifiers and U-Nets: same inputs
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+OUTPUTS = ("image", "pixel")
+PRETRAINED = False
+
+
+@dataclass
+class Options:
+    """Nothing to choose."""
+
+    name: str = "small"
 
 
 def conv_block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -40,6 +52,10 @@ class SmallClassifier(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits [B,classes] of `images` [B,in_channels,H,W]."""
         return self.head(self.features(images).mean((2, 3)))
+
+    def features_and_head(self, images: Tensor) -> tuple[Tensor, nn.Linear]:
+        """Features [B,K,h,w] of `images` [B,in_channels,H,W], and the layer behind their mean."""
+        return self.features(images), self.head
 
 
 class SmallUNet(nn.Module):
@@ -81,3 +97,11 @@ class SmallUNet(nn.Module):
 def _double(features: Tensor) -> Tensor:
     """Bilinear up-sampling by two: [B,C,H,W] -> [B,C,2H,2W]."""
     return F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def build(
+    options: Options, output: str, channels: int, classes: int, pretrained: bool
+) -> nn.Module:
+    """A small classifier (`output="image"`) or U-Net (`"pixel"`)."""
+    network = SmallClassifier if output == "image" else SmallUNet
+    return network(channels, classes)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gradprom.models.small import SmallClassifier, SmallUNet
+from gradprom.models.recognizers.small import SmallClassifier, SmallUNet
 
 
 @pytest.mark.parametrize("size", [(32, 32), (64, 64), (45, 71), (33, 128)])

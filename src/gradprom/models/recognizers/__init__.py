@@ -1,0 +1,85 @@
+"""Networks of the recognizer (the paper's VR), one file each and found by name; see docs/tasks.md.
+
+A file owns `Options` (a dataclass with the name), `OUTPUTS`, `PRETRAINED` and `build`, as
+`base.Recognizers` says, and `NAMES` where it serves other names than its own.
+"""
+
+import functools
+
+from torch import nn
+
+from gradprom.config.components import component, known
+from gradprom.errors import ConfigError
+from gradprom.models.recognizers.base import Recognizers
+
+__all__ = ["Recognizers", "build_recognizer", "recognizer_by_name", "recognizer_names"]
+
+
+@functools.cache
+def recognizer_by_name(name: str) -> Recognizers:
+    """The module that serves a recognizer network of this name.
+
+    Raises
+    ------
+    ConfigError
+        If none does; the message lists the names that are served.
+    """
+    for module in _modules():
+        if name in _served(module):
+            return module
+    served = ", ".join(recognizer_names())
+    raise ConfigError(f"auxiliary.backbone={name} is unknown; choose from {served}")
+
+
+def recognizer_names(output: str | None = None) -> list[str]:
+    """Names of all recognizer networks, or of those with an output such as `pixel`."""
+    modules = [module for module in _modules() if output is None or output in module.OUTPUTS]
+    return [name for module in modules for name in _served(module)]
+
+
+def build_recognizer(
+    output: str, backbone: str, pretrained: bool, channels: int, classes: int
+) -> nn.Module:
+    """A recognizer network from images to logits.
+
+    Parameters
+    ----------
+    output : str
+        What a task asks for: `image` for logits [B, classes], `pixel` for [B, classes, H, W].
+    backbone : str
+        Which network, such as `small` or `resnet50`.
+    pretrained : bool
+        Start from ImageNet weights; no effect on a network for which there are none.
+    channels : int
+        Channels of the images [B, channels, H, W], whose values lie in [0, 1].
+    classes : int
+        How many logits.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown network or one without such an output, and when ImageNet weights are asked
+        for and cannot be had.
+    """
+    module = recognizer_by_name(backbone)
+    require_output(backbone, output)
+    weights = pretrained and module.PRETRAINED
+    return module.build(module.Options(name=backbone), output, channels, classes, weights)
+
+
+def require_output(backbone: str, output: str) -> None:
+    """Raises ConfigError unless the network of this name has the output."""
+    if output not in recognizer_by_name(backbone).OUTPUTS:
+        raise ConfigError(
+            f"auxiliary.backbone={backbone} has no output for every {output}; choose from "
+            f"{', '.join(recognizer_names(output))}"
+        )
+
+
+def _modules() -> list[Recognizers]:
+    return [component("recognizer", name) for name in known("recognizer")]
+
+
+def _served(module: Recognizers) -> tuple[str, ...]:
+    own: str = module.Options().name
+    return getattr(module, "NAMES", (own,))

@@ -1,0 +1,140 @@
+"""What a task is, and what the tasks share that tell classes apart."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gradprom.data.base import UNLABELLED, Facts
+from gradprom.data.loader import Batch
+from gradprom.errors import NotServed
+from gradprom.training.parallel import distributed
+
+Network = Callable[[Tensor], Tensor]
+
+
+class Task(Protocol):
+    """What a recognizer learns, and how it is judged.
+
+    A task's file owns `Options`, a dataclass with this protocol whose only field is its name.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name of its file; also of its stage and in the names of what is logged."""
+
+    @property
+    def annotation(self) -> str:
+        """What it needs of a dataset: `label` (of an image), `mask` (of its pixels), …"""
+
+    @property
+    def output(self) -> str:
+        """What the network puts out: `image`, logits [B, K], or `pixel`, logits [B, K, H, W]."""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Metrics that the columns of `scores` serve; a tuning takes the first by default."""
+
+    @property
+    def clean_metrics(self) -> tuple[str, ...]:
+        """Metrics that need the columns of `clean_scores` too."""
+
+    def classes(self, facts: Facts) -> tuple[str, ...]:
+        """Names of the K classes in a dataset; empty where the dataset cannot serve the task."""
+
+    def require(self, facts: Facts, dataset: str) -> None:
+        """Raises NotServed where the dataset of that name lacks what the task needs."""
+
+    def truth(self, batch: Batch) -> Tensor:
+        """What logits are compared with, int64 [B] or [B, H, W]; -1 where it is not known."""
+
+    def supervised_loss(self, logits: Tensor, truth: Tensor) -> Tensor:
+        """The loss against the truth (Eq. 4), 0-dim.
+
+        On several ranks the mean of their losses must be that of their whole batch.
+        """
+
+    def unsupervised_loss(self, logits: Tensor, clean_logits: Tensor) -> Tensor:
+        """The loss against the recognizer's own output on the clean image (Eq. 3), 0-dim."""
+
+    def accuracy(self, logits: Tensor, truth: Tensor) -> Tensor:
+        """What training logs beside the loss, in [0, 1], 0-dim and on the device."""
+
+    def scores(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Columns of the table of test images: [B], or [B, classes] for a column each."""
+
+    def clean_scores(self, recognizer: Network, batch: Batch) -> dict[str, Tensor]:
+        """Further columns, for what the recognizer makes of the clean images."""
+
+
+@dataclass
+class Classification(ABC):
+    """A task that tells classes apart, of images or of pixels, by cross-entropy."""
+
+    name: str
+    annotation: ClassVar[str]
+    output: ClassVar[str]
+    metrics: ClassVar[tuple[str, ...]]
+    clean_metrics: ClassVar[tuple[str, ...]] = ()
+    lacking: ClassVar[str]
+    """What a dataset without the annotation has not, and what to choose instead."""
+
+    @abstractmethod
+    def classes(self, facts: Facts) -> tuple[str, ...]:
+        """Names of the classes in a dataset, none where it has no such annotation."""
+
+    @abstractmethod
+    def scores(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Columns of the table of test images."""
+
+    def require(self, facts: Facts, dataset: str) -> None:
+        """Raises NotServed where the dataset has no classes for the task."""
+        if not self.classes(facts):
+            raise NotServed(self.lacking.format(dataset=dataset))
+
+    def truth(self, batch: Batch) -> Tensor:
+        """The annotation itself."""
+        truth: Tensor = batch.annotations[self.annotation]
+        return truth
+
+    def supervised_loss(self, logits: Tensor, truth: Tensor) -> Tensor:
+        """Cross-entropy (Eq. 4), mean over the images or pixels that are not `UNLABELLED`.
+
+        Parameters
+        ----------
+        logits : Tensor
+            [B, K] or [B, K, H, W].
+        truth : Tensor
+            int64 [B] or [B, H, W], classes 0..K-1 or `UNLABELLED`.
+
+        Returns
+        -------
+        Tensor
+            0-dim; 0 where nothing is labelled. On several ranks the mean of their losses is that
+            over the labels of them all.
+        """
+        total = F.cross_entropy(logits, truth, ignore_index=UNLABELLED, reduction="sum")
+        return _per_labelled(total, truth)
+
+    def unsupervised_loss(self, logits: Tensor, clean_logits: Tensor) -> Tensor:
+        """MSE between class probabilities on the enhanced and on the clean image (Eq. 3)."""
+        return F.mse_loss(logits.softmax(1), clean_logits.softmax(1))
+
+    def accuracy(self, logits: Tensor, truth: Tensor) -> Tensor:
+        """Share of the labelled images or pixels that are recognized; 0-dim, on the device."""
+        hits = (logits.argmax(1) == truth) & (truth != UNLABELLED)
+        return _per_labelled(hits.sum().float(), truth)
+
+    def clean_scores(self, recognizer: Network, batch: Batch) -> dict[str, Tensor]:
+        """None; the recognizer is not even asked."""
+        return {}
+
+
+def _per_labelled(total: Tensor, truth: Tensor) -> Tensor:
+    """A sum over the labelled by their number: the ranks' mean one, which may be a fraction."""
+    count = distributed.average((truth != UNLABELLED).sum().to(total.dtype))
+    return total / torch.where(count == 0, 1, count)
