@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gradprom.data import base
+from gradprom.data.images import load
 from gradprom.data.sources import phantom, phantom_renderer
 from gradprom.models.small import SmallClassifier
 
@@ -213,7 +213,7 @@ def accuracy(network: torch.nn.Module, images: Tensor, labels: Tensor) -> float:
 
 
 def test_diagnosis_is_learnable_and_noise_hides_it(tmp_path: Path) -> None:
-    data = base.load(phantom.build(phantom.Options()), tmp_path)
+    data = load(phantom.build(phantom.Options()), tmp_path)
     assert data.label is not None
     images, train, test = data.target.float() / 255, data.splits["train"], data.splits["test"]
     network = trained_classifier(images[train], data.label[train], 400)
