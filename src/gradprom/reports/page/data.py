@@ -8,6 +8,7 @@ import json
 import math
 import os
 from collections import Counter
+from itertools import compress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -129,9 +130,10 @@ def _curves(folder: Path, grids: Grids) -> list[list[Any]]:
     for stage, rows in logged.stages().items():
         steps = rows.cells("step")
         for name in drawn:
-            points = [pair for pair in zip(steps, rows.cells(name), strict=True) if pair[1]]
-            if points:
-                grid, values = _thinned(*map(list, zip(*points, strict=True)))
+            cells = rows.cells(name)
+            if any(cells):
+                logged_at, texts = list(compress(steps, cells)), list(filter(None, cells))
+                grid, values = _thinned(logged_at, texts)
                 curves.append([stage, name, grids.setdefault(grid, len(grids)), values])
     return curves
 
