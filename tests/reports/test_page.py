@@ -172,7 +172,7 @@ def test_header_tells_the_runs_and_their_code(made: Made) -> None:
     reader, _ = page_of(made)
     header = reader.texts[""]
     assert "96 finished" in header
-    assert "0407e8a (95)" in header and "abcdef0 with changes (1)" in header
+    assert "0407e8a (95)" in header and "abcdef0 with uncommitted changes (1)" in header
     assert "NVIDIA A100-SXM4-40GB" in header
 
 

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from gradprom import metrics
 from gradprom.config import Config, holdout_reads, precision_reads
+from gradprom.data.base import UNLABELLED
 from gradprom.data.loader import Batch
 from gradprom.degradations import enlarge
 from gradprom.errors import ConfigError
@@ -16,8 +17,6 @@ from gradprom.training import precision
 from gradprom.training.optimization import Optimizer, all_finite
 from gradprom.training.parallel import distributed
 from gradprom.training.stage import Stage
-
-UNLABELLED = -1
 
 
 def check(config: Config) -> None:

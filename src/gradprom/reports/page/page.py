@@ -11,13 +11,13 @@ from collections import Counter
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gradprom.reports.page.data import address, as_json, embedded
 from gradprom.reports.page.page_table import listed, section, table_section
 from gradprom.reports.tables import layout
 from gradprom.reports.tables.table import Rebuilt, Record
-from gradprom.runs.records import Study
+from gradprom.runs.records import Study, revision
 from gradprom.storage.files import write_text
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _summary(records: list[Record]) -> str:
     states = Counter(record["status"] for record in records)
     hours = sum(record.get("duration", 0) for record in records) / 3600
     devices = dict.fromkeys(str(record.get("device", "")).split(": ")[-1] for record in records)
-    revisions = Counter(_revision(record["git"]) for record in records)
+    revisions = Counter(revision(record["git"], digits=7) for record in records)
     told = {
         "written": time.strftime("%d %B %Y, %H:%M"),
         "runs": ", ".join(f"{n} {state}" for state, n in states.most_common()) or "none",
@@ -93,10 +93,6 @@ def _summary(records: list[Record]) -> str:
         "revision": ", ".join(f"{name} ({n})" for name, n in revisions.most_common()),
     }
     return "".join(f"<div><dt>{k}</dt><dd>{escape(v)}</dd></div>" for k, v in told.items())
-
-
-def _revision(git: dict[str, Any]) -> str:
-    return f"{(git['revision'] or 'no git')[:7]}{' with changes' if git['dirty'] else ''}"
 
 
 def _claim(claim: Judged) -> str:
