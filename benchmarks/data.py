@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from data_ways import BATCH
 from gradprom.data.base import Facts
 from gradprom.data.loader import Loader
 from gradprom.methods.task_driven import TaskDriven
+from gradprom.runs.ranks import batches_of
 
 
 def main() -> None:
@@ -114,10 +116,10 @@ def share(profile: str, told: argparse.Namespace) -> dict[str, Any]:
     config = made.composed(f"profile={profile}")
     device = torch.device(told.device)
     images = made.images(told.images, config.dataset.size, config.facts, "train")
-    loader = Loader(
-        images, "train", BATCH, True, config.degradation, device, config.auxiliary.tasks
-    )
-    training = made.coupled(TaskDriven(config), device)
+    method = TaskDriven(config)
+    batches = replace(batches_of(method.stage(), config), size=BATCH)
+    loader = Loader(images, "train", batches, device)
+    training = made.coupled(method, device)
     steps = iter(range(10**6))
     took = measuring.seconds(
         {

@@ -19,6 +19,7 @@ from torchvision.transforms.v2 import functional as tv
 
 from gradprom.data.augment import MAX_ANGLE, MIN_SCALE
 from gradprom.data.base import Images
+from gradprom.data.batches import Batches
 from gradprom.data.loader import Loader
 from gradprom.degradations import Gaussian
 
@@ -31,9 +32,8 @@ class Ours:
     """The project's loader; each epoch is another."""
 
     def __init__(self, images: Images, device: str) -> None:
-        tasks = ["diagnosis", "segmentation"]
-        degradation = Gaussian(sigma=SIGMA)
-        self.loader = Loader(images, "train", BATCH, True, degradation, device, tasks)
+        batches = Batches(BATCH, Gaussian(sigma=SIGMA), annotations=("label", "mask"))
+        self.loader = Loader(images, "train", batches, device)
         self.steps = itertools.count()
 
     def epoch(self) -> Iterator[Tensor]:
@@ -55,6 +55,7 @@ class Files(Dataset):
     """Decoded anew each time, then transformed by torchvision, an image with its mask."""
 
     def __init__(self, images: Images, folder: Path) -> None:
+        assert isinstance(images.target, Tensor)
         self.ids, self.folder, self.label = images.ids, folder, images.label
         geometry = [
             v2.RandomHorizontalFlip(),
@@ -111,7 +112,7 @@ class Kornia:
     def __init__(self, images: Images, device: str) -> None:
         import kornia.augmentation as K
 
-        assert images.mask is not None
+        assert isinstance(images.target, Tensor) and isinstance(images.mask, Tensor)
         self.target, self.mask = images.target.to(device), images.mask.to(device)
         self.augment = K.AugmentationSequential(
             K.RandomHorizontalFlip(),

@@ -140,7 +140,7 @@ def batch(shape: tuple[int, ...], classes: int, seed: int, place: dict[str, Any]
     target = torch.rand(shape, generator=generator)
     noisy = target + 0.1 * torch.randn(shape, generator=generator)
     label = torch.randint(classes, shape[:1], generator=generator).to(place["device"])
-    return Batch([""] * len(target), noisy.to(**place), target.to(**place), None, label)
+    return Batch([""] * len(target), noisy.to(**place), target.to(**place), {"label": label})
 
 
 if __name__ == "__main__":

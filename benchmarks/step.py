@@ -266,7 +266,8 @@ def _batch(made: Config, device: str) -> Batch:
     mask = torch.randint(len(facts.mask_classes), (BATCH, size, size))
     label = torch.randint(len(facts.classes), (BATCH,))
     ids = [str(image) for image in range(BATCH)]
-    return Batch(ids, *(part.to(device) for part in (noisy, target, mask, label)))
+    noisy, target, mask, label = (part.to(device) for part in (noisy, target, mask, label))
+    return Batch(ids, noisy, target, {"mask": mask, "label": label})
 
 
 def _gradients(parameters: list[nn.Parameter]) -> list[Tensor]:

@@ -15,6 +15,7 @@ from support import tiny_runs
 
 from gradprom.config import Trainer
 from gradprom.data.loader import Loader
+from gradprom.runs.ranks import batches_of
 from gradprom.runs.run import Run
 from gradprom.storage.lease import Applicant
 from gradprom.training import engine
@@ -57,12 +58,9 @@ def initial() -> Artefacts:
 
 def trained(run: Run, stage: Stage, parents: Artefacts, folder: Path) -> dict[str, Any]:
     """The artefact of a stage after its steps, by the engine, without the store's files."""
-    t, device = run.config.trainer, torch.device("cpu")
+    device = torch.device("cpu")
     weights = {name: parent["weights"] for name, parent in parents.items()}
-    loader = Loader(
-        run.images(), "train", t.batch_size, t.augment, run.config.degradation, device,
-        run.config.auxiliary.tasks,
-    )  # fmt: skip
+    loader = Loader(run.images(), "train", batches_of(stage, run.config), device)
     lease = Applicant(folder).try_acquire()
     assert lease is not None
     return engine.train(

@@ -1,6 +1,7 @@
 """What every dataset keeps to. A new dataset is one more line in `CASES`.
 
 The files are made by code in the published layouts; a few real ones are looked at where they are.
+`own_sizes` is made up, and `contrasts` is the example in `docs/datasets.md`.
 """
 
 import dataclasses
@@ -8,6 +9,7 @@ import functools
 import os
 import shutil
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,13 +18,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import torch
 from omegaconf import OmegaConf
-from support import camus_files, datasets, isic_files, lizard_files, tiny_runs
+from support import (
+    camus_files,
+    datasets,
+    documented,
+    isic_files,
+    lizard_files,
+    own_sizes,
+    tiny_runs,
+)
 
 from gradprom.data.base import Entry, Facts, Source
 from gradprom.data.cache import content_key, fingerprint
 from gradprom.data.check import check
+from gradprom.data.dataset_card import describe
 from gradprom.data.images import load
+from gradprom.data.loader import test_batches
 from gradprom.data.sources import camus, covid_ct, folder, isic2018, lizard, phantom
 from gradprom.errors import DataError
 
@@ -43,7 +56,16 @@ ANNOTATED = {
     "classes": ["benign", "malignant"],
 }
 
+contrasts = documented.module("datasets.md", "contrasts")
+ELSEWHERE = {
+    "own_sizes": OmegaConf.structured(own_sizes.Options()),
+    "contrasts": OmegaConf.create(documented.block("datasets.md", "yaml")),
+}
+"""Configurations of the datasets that this project does not ship."""
+
 CASES = {
+    "own_sizes": Case(own_sizes, None),
+    "contrasts": Case(contrasts, documented.contrasts_folder),
     "phantom": Case(phantom, None, {"train": 9, "test": 6}),
     "covid_ct": Case(covid_ct, datasets.covid_ct_folder),
     "isic2018": Case(isic2018, isic_files.isic_folder),
@@ -64,7 +86,8 @@ ALL = CASES | REAL
 EVERY = [*CASES, *(pytest.param(name, marks=pytest.mark.realdata) for name in REAL)]
 WITH_FILES = [name for name, case in CASES.items() if case.make]
 PUBLISHED = [name for name, case in CASES.items() if case.module.ABOUT.folders]
-LABELLED = ["covid_ct", "isic2018", "lizard", "phantom", "folder_annotated"]
+SIZED = [name for name, case in CASES.items() if hasattr(case.module.Options, "size")]
+LABELLED = ["own_sizes", "covid_ct", "isic2018", "lizard", "phantom", "folder_annotated"]
 
 
 def splits_of(name: str) -> list[dict[str, str]]:
@@ -96,7 +119,8 @@ def copied(made: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Path]
 def options_of(name: str, root: Path, **options: Any) -> Any:
     case = ALL[name]
     place = {"root": str(root)} if case.make else {}
-    return case.module.Options(**{"size": SIZE, **place, **case.options, **options})
+    size = {"size": SIZE} if hasattr(case.module.Options, "size") else {}
+    return case.module.Options(**{**size, **place, **case.options, **options})
 
 
 def build(name: str, root: Path, **options: Any) -> Source:
@@ -109,7 +133,8 @@ def fingerprint_of(source: Source, entries: list[Entry], cache: Path) -> str:
 
 def test_every_dataset_that_can_be_configured_is_here() -> None:
     configured = {path.stem for path in (tiny_runs.CONF / "dataset").glob("*.yaml")}
-    assert {case.module.__name__.rpartition(".")[2] for case in CASES.values()} == configured
+    modules = {case.module.__name__.rpartition(".")[2] for case in CASES.values()}
+    assert modules - set(ELSEWHERE) == configured
 
 
 # What is known without files
@@ -119,9 +144,10 @@ def test_every_dataset_that_can_be_configured_is_here() -> None:
 def test_facts_need_no_file_and_are_those_of_the_source(name: str) -> None:
     options, module = options_of(name, Path("/nowhere")), CASES[name].module
     facts = module.facts(options)
-    assert facts.channels in (1, 3)
-    for names in (facts.classes, facts.mask_classes):
+    assert facts.channels in (1, 3) and facts.inputs >= 1
+    for names in (facts.classes, facts.mask_classes, *facts.further.values()):
         assert len(names) != 1 and len(set(names)) == len(names)
+    assert not facts.further.keys() & {"target", "input", "label", "mask"}
     assert module.build(options).facts == facts
 
 
@@ -129,7 +155,8 @@ def test_facts_need_no_file_and_are_those_of_the_source(name: str) -> None:
 def test_options_pass_through_the_schema(name: str) -> None:
     options = options_of(name, Path("somewhere"), split_seed=3)
     assert OmegaConf.to_object(OmegaConf.structured(options)) == options
-    shipped = OmegaConf.load(tiny_runs.CONF / "dataset" / f"{options.name}.yaml")
+    path = tiny_runs.CONF / "dataset" / f"{options.name}.yaml"
+    shipped = ELSEWHERE[name] if name in ELSEWHERE else OmegaConf.load(path)
     assert set(shipped) == {field.name for field in dataclasses.fields(options)}
 
 
@@ -139,6 +166,11 @@ def test_only_what_changes_images_is_an_option_of_decoding(name: str) -> None:
     assert build(name, Path("there"), split_seed=3).decode_options() == first.decode_options()
     for split in splits_of(name):
         assert build(name, Path("here"), **split).decode_options() == first.decode_options()
+
+
+@pytest.mark.parametrize("name", SIZED)
+def test_the_size_is_an_option_of_decoding(name: str) -> None:
+    first = build(name, Path("here"))
     assert build(name, Path("here"), size=64).decode_options() != first.decode_options()
 
 
@@ -206,6 +238,7 @@ def test_entries_are_what_the_facts_say(name: str, made: Callable[[str], Path]) 
         assert str(root) not in entry.id and str(root) not in entry.group
         assert entry.label in allowed
         assert all(file.is_file() for file in entry.files)
+        assert set(entry.annotations) <= set(source.facts.further)
     assert {entry.label for entry in entries} >= set(range(len(classes)))  # each is there
 
 
@@ -220,19 +253,31 @@ def test_the_folder_may_be_named_or_the_one_above_it(
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_decode_gives_images_and_masks_of_one_size(name: str, made: Callable[[str], Path]) -> None:
+def test_decode_gives_what_the_facts_say(name: str, made: Callable[[str], Path]) -> None:
     source = build(name, made(name))
-    facts, entries, values = source.facts, source.index(), set()
+    facts, entries, values = source.facts, source.index(), defaultdict(set)
+    of_images = {annotation for entry in entries for annotation in entry.annotations}
+    of_pixels = set(facts.annotations) - of_images - {"label"}
+    assert not facts.further or facts.further.keys() == (of_images | of_pixels) - {"mask"}
     for entry in entries[:: 1 + len(entries) // 70]:
         sample = source.decode(entry)
-        assert set(sample) == ({"target", "mask"} if facts.mask_classes else {"target"})
-        assert all(array.dtype == np.uint8 for array in sample.values())
-        assert sample["target"].shape == (facts.channels, SIZE, SIZE)
-        assert np.ptp(sample["target"]) > 0
-        if facts.mask_classes:
-            assert sample["mask"].shape == (SIZE, SIZE)
-            values |= set(np.unique(sample["mask"]).tolist())
-    assert values == set(range(len(facts.mask_classes)))
+        assert set(sample) - {"input"} == {"target"} | of_pixels
+        assert "input" in sample or facts.inputs == facts.channels
+        channels, *size = sample["target"].shape
+        assert channels == facts.channels and np.ptp(sample["target"]) > 0
+        if name in SIZED:
+            assert size == [SIZE, SIZE]
+        if "input" in sample:
+            assert sample["input"].ndim == 3 and len(sample["input"]) == facts.inputs
+        for part, array in sample.items():
+            whole = part in ("target", "input", "mask")
+            assert array.dtype == np.uint8 if whole else array.dtype.kind in "iu"
+            if part in of_pixels:
+                assert list(array.shape) == size
+                values[part] |= set(np.unique(array).tolist())
+    assert values["mask"] == set(range(len(facts.mask_classes)))
+    for part in of_pixels - {"mask"}:
+        assert not facts.further[part] or values[part] <= set(range(len(facts.further[part])))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -345,16 +390,20 @@ def test_the_second_time_nothing_is_decoded(
     again.decode = lambda entry: pytest.fail(f"{entry.id} is decoded")  # type: ignore[method-assign]
     second = load(again, tmp_path)
     assert second.fingerprint == first.fingerprint == fingerprint_of(source, entries, tmp_path)
-    assert second.target.equal(first.target) and second.ids == first.ids
+    assert second.ids == first.ids
     assert second.splits == first.splits and second.groups == first.groups
 
-    assert first.target.shape == (len(entries), first.facts.channels, SIZE, SIZE)
-    for row, entry in list(enumerate(entries))[::5]:
-        sample = source.decode(entry)
-        np.testing.assert_array_equal(first.target[row], sample["target"])
-        if first.mask is not None:
-            assert second.mask is not None and second.mask.equal(first.mask)
-            np.testing.assert_array_equal(first.mask[row], sample["mask"])
+    if name in SIZED:
+        assert isinstance(first.target, torch.Tensor)
+        assert first.target.shape == (len(entries), first.facts.channels, SIZE, SIZE)
+    assert set(first.annotations) == set(first.facts.annotations)
+    for images in (first, second):
+        stored = {"target": images.target, "input": images.input, **images.annotations}
+        for row, entry in list(enumerate(entries))[::5]:
+            for part, array in source.decode(entry).items():
+                np.testing.assert_array_equal(stored[part][row], array)
+            for part, number in entry.annotations.items():
+                assert stored[part][row] == number
     # a run's record names the images of each split through these
     assert {part: [first.ids[row] for row in rows] for part, rows in first.splits.items()} == splits
     if first.facts.classes:
@@ -372,8 +421,8 @@ def test_a_folder_that_was_moved_is_the_same_data(
     there = build(name, Path(shutil.move(here, tmp_path / "elsewhere")))
     there.decode = lambda entry: pytest.fail(f"{entry.id} is decoded")  # type: ignore[method-assign]
     second = load(there, tmp_path / "cache")
-    assert second.fingerprint == first.fingerprint
-    assert second.target.equal(first.target) and second.ids == first.ids
+    assert second.fingerprint == first.fingerprint and second.ids == first.ids
+    assert all(map(torch.equal, first.target, second.target))
 
 
 @pytest.mark.parametrize("name", WITH_FILES)
@@ -417,10 +466,34 @@ def test_the_fingerprint_follows_the_seed_of_the_split(
 
 
 @pytest.mark.parametrize("name", CASES)
+def test_each_image_of_a_split_is_tested_once(
+    name: str, made: Callable[[str], Path], tmp_path: Path
+) -> None:
+    images = load(build(name, made(name)), tmp_path)
+    batches = list(test_batches(images, "test", 3, None, 0, "cpu"))
+    ids = [id for batch in batches for id in batch.ids]
+    expected = [images.ids[row] for row in images.splits["test"]]
+    assert sorted(ids) == sorted(expected) and (name not in SIZED or ids == expected)
+    for batch in batches:
+        assert batch.input.shape[1] == images.facts.inputs
+        assert batch.target.shape[1] == images.facts.channels
+        assert set(batch.annotations) == set(images.facts.annotations)
+        assert 0 <= batch.input.min() and batch.input.max() <= 1
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_card_can_be_read(name: str) -> None:
+    options = options_of(name, Path("somewhere"))
+    text = describe(CASES[name].module, options)
+    assert options.name in text and CASES[name].module.ABOUT.licence in " ".join(text.split())
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_the_check_finds_nothing_wrong(
     name: str, made: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    report = check(build(name, made(name)), tmp_path)
+    report = check(build(name, made(name)), tmp_path / "cache", tmp_path / "sheet.png")
+    assert (tmp_path / "sheet.png").stat().st_size > 0
     assert report.problems == []
     assert report.counts["all"] and report.counts["train"] and report.counts["test"]
     facts: Facts = build(name, made(name)).facts

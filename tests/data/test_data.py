@@ -21,6 +21,7 @@ from support import datasets
 from gradprom.data import cache as caching
 from gradprom.data import loader, memory, splits
 from gradprom.data.base import Entry, Facts, Images, Source
+from gradprom.data.batches import Batches
 from gradprom.data.check import check
 from gradprom.data.image_io import open_image
 from gradprom.data.images import load
@@ -225,7 +226,7 @@ def test_any_truncation_is_seen(tmp_path: Path, format: str) -> None:
 BUILD = """
 import sys, time
 from pathlib import Path
-from gradprom.data import covid_ct
+from gradprom.data.sources import covid_ct
 from gradprom.data.cache import content_key, decoded
 data, cache, go = map(Path, sys.argv[1:])
 source = covid_ct.build(covid_ct.Options(root=str(data), size=32))
@@ -354,15 +355,11 @@ def test_both_parts_need_an_image(divide, test: int) -> None:
 
 
 def training(images: Images, **options: object) -> Loader:
-    defaults = dict(
-        split="train",
-        batch_size=3,
-        augment=True,
-        degradation=Gaussian(sigma=0.1),
-        device="cpu",
-        tasks=["diagnosis", "segmentation"],
-    )
-    return Loader(images, **{**defaults, **options})  # type: ignore[arg-type]
+    """A loader; options are those of its batches, but `split` and `device`."""
+    split, device = options.pop("split", "train"), options.pop("device", "cpu")
+    defaults = dict(size=3, degradation=Gaussian(sigma=0.1), annotations=("label", "mask"))
+    batches = Batches(**{**defaults, **options})  # type: ignore[arg-type]
+    return Loader(images, split, batches, device)  # type: ignore[arg-type]
 
 
 def same(one: loader.Batch, other: loader.Batch) -> bool:
@@ -397,7 +394,7 @@ def test_shapes_and_types(images: Images) -> None:
 
 
 def test_an_epoch_shows_every_image_once_and_drops_the_rest(images: Images) -> None:
-    data = training(images, batch_size=3)
+    data = training(images, size=3)
     assert data.steps_per_epoch == 2  # 8 training images
     epochs = []
     for epoch in range(30):
@@ -409,7 +406,7 @@ def test_an_epoch_shows_every_image_once_and_drops_the_rest(images: Images) -> N
 
 
 def test_a_split_smaller_than_a_batch_is_one_batch(images: Images) -> None:
-    data = training(images, batch_size=100)
+    data = training(images, size=100)
     assert data.steps_per_epoch == 1
     assert sorted(data.batch(0, 4).ids) == list("01234567")
 
@@ -424,12 +421,9 @@ def test_without_augmentation_the_target_is_the_stored_image(images: Images) -> 
 
 
 def test_clean_batches_have_the_same_targets(images: Images) -> None:
-    data = training(images)
-    clean, degraded = data.batch(0, 3, degraded=False), data.batch(0, 3)
-    assert torch.equal(clean.input, clean.target)
+    clean, degraded = (training(images, **o).batch(0, 3) for o in ({"degradation": None}, {}))
+    assert torch.equal(clean.input, clean.target) and clean.observation is None
     assert torch.equal(clean.target, degraded.target) and clean.ids == degraded.ids
-    undegraded = training(images, degradation=None).batch(0, 3)
-    assert torch.equal(undegraded.input, undegraded.target)
 
 
 def test_noise_is_another_in_every_step(images: Images) -> None:
@@ -440,31 +434,32 @@ def test_noise_is_another_in_every_step(images: Images) -> None:
 
 
 def test_unlabelled_images_stay_in_the_batch(images: Images) -> None:
-    label = training(images, batch_size=8).batch(0, 0).label
+    label = training(images, size=8).batch(0, 0).label
     assert label is not None and sorted(label.tolist()) == [-1, -1, 0, 0, 0, 1, 1, 1]
 
 
 @pytest.mark.parametrize(
-    "tasks, mask, label",
+    "names, mask, label",
     [
-        ([], False, False),
-        (["diagnosis"], False, True),
-        (["segmentation"], True, False),
-        (["diagnosis", "segmentation"], True, True),
+        ((), False, False),
+        (("label",), False, True),
+        (("mask",), True, False),
+        (("label", "mask"), True, True),
     ],
 )
-def test_tasks_get_what_they_need(
-    images: Images, tasks: list[str], mask: bool, label: bool
+def test_batches_have_the_annotations_that_are_named(
+    images: Images, names: tuple[str, ...], mask: bool, label: bool
 ) -> None:
-    batch = training(images, tasks=tasks).batch(0, 0)
+    batch = training(images, annotations=names).batch(0, 0)
     assert (batch.mask is not None, batch.label is not None) == (mask, label)
+    assert set(batch.annotations) == set(names)
 
 
 @pytest.mark.parametrize(
     "options, message",
     [
         ({"split": "val"}, r"split=val has no images; there are: train \(8\), test \(2\)"),
-        ({"batch_size": 0}, "batch_size=0: must be at least 1"),
+        ({"size": 0}, "batch_size=0: must be at least 1"),
     ],
 )
 def test_wrong_arguments_say_what_is_allowed(
@@ -474,11 +469,11 @@ def test_wrong_arguments_say_what_is_allowed(
         training(images, **options)
 
 
-def test_a_task_without_its_labels_or_masks_is_refused(images: Images) -> None:
-    images.mask = images.label = None
-    for task, lacking in (("segmentation", "masks"), ("diagnosis", "labels")):
-        with pytest.raises(ValueError, match=f"task={task} needs {lacking}"):
-            training(images, tasks=[task])
+def test_an_annotation_that_the_dataset_lacks_is_refused(images: Images) -> None:
+    images.mask = None
+    for name in ("mask", "identity"):
+        with pytest.raises(ValueError, match=f"annotation={name} .*: label$"):
+            training(images, annotations=(name,))
 
 
 def test_test_batches_show_the_split_in_order_whatever_the_batch_size(images: Images) -> None:
@@ -520,7 +515,9 @@ def test_images_that_do_not_fit_in_memory_are_mapped_and_the_log_says_so(
     assert equal(load(tiny, cache), before)  # decoded without having all of them at once
 
 
-@pytest.mark.parametrize("options", [{}, {"augment": False, "tasks": []}])
+@pytest.mark.parametrize(
+    "options", [{}, {"augment": False, "annotations": ()}, {"degradation": None}]
+)
 def test_batches_are_the_same_wherever_the_images_lie(
     images: Images, tiny: Tiny, cache: Path, little_memory: None, options: dict[str, object]
 ) -> None:
@@ -530,14 +527,13 @@ def test_batches_are_the_same_wherever_the_images_lie(
     assert here.ahead is None and ahead.ahead is not None
     resident.home = torch.device("cuda")  # as if the images were on a GPU, and only the rows sent
     for step in (0, 1, 2, 3, 7, 8, 2):
-        for degraded in (True, False, True):
-            asked = {"seed": step // 3, "step": step, "degraded": degraded}
-            batch = here.batch(**asked)
-            for other in (ahead.batch(**asked), resident.batch(**asked)):
-                assert other.ids == batch.ids and other.target.dtype == torch.float32
-                for name in ("input", "target", "mask", "label"):
-                    one, same = getattr(batch, name), getattr(other, name)
-                    assert one is same is None or torch.equal(one, same)
+        asked = {"seed": step // 3, "step": step}
+        batch = here.batch(**asked)
+        for other in (ahead.batch(**asked), resident.batch(**asked)):
+            assert other.ids == batch.ids and other.target.dtype == torch.float32
+            for name in ("input", "target", "mask", "label"):
+                one, same = getattr(batch, name), getattr(other, name)
+                assert one is same is None or torch.equal(one, same)
 
 
 def test_what_goes_wrong_in_the_thread_is_told_where_the_batch_is_asked_for(

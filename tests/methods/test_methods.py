@@ -22,6 +22,7 @@ from gradprom.methods import recognition
 from gradprom.methods.recognizer import Recognizer
 from gradprom.methods.task_driven import EnhancerTraining, TaskDriven
 from gradprom.randomness import stream
+from gradprom.runs.ranks import batches_of
 from gradprom.strategies import layers
 from gradprom.training import engine
 from gradprom.training.stage import Stage
@@ -46,7 +47,7 @@ def batch(seed: int, dtype: torch.dtype = torch.float64) -> Batch:
     mask = torch.randint(2, (COUNT, SIZE, SIZE), generator=generator)
     label = torch.randint(3, (COUNT,), generator=generator)
     ids = [f"{seed}-{i}" for i in range(COUNT)]
-    return Batch(ids, target + 0.1 * noise, target, mask, label)
+    return Batch(ids, target + 0.1 * noise, target, {"mask": mask, "label": label})
 
 
 class Pool(nn.Module):
@@ -533,8 +534,7 @@ def test_benchmark_i_is_one_long_warm_up(schedule: str, tmp_path: Path) -> None:
     found = store.find(coupled)
     assert found is not None
 
-    degradation, trainer = run.config.degradation, run.config.trainer
-    loader = Loader(images, "train", trainer.batch_size, trainer.augment, degradation, CPU, [])
+    loader = Loader(images, "train", batches_of(warmup, run.config), CPU)
     torch.manual_seed(stream(stream(3, "warmup"), "initial weights"))
     trained = method.begin(warmup, {}, loader.steps_per_epoch, CPU)
     for stage in (warmup, coupled):
@@ -702,7 +702,8 @@ def test_no_step_asks_the_device_for_a_value(
     common = [*tiny_runs.PHANTOM, f"supervision={supervision}", f"auxiliary={auxiliary}"]
     run = tiny_runs.make(tmp_path, *common)
     c, tasks = run.config, list(run.config.auxiliary.tasks)
-    loader = Loader(run.images(), "train", 8, True, c.degradation, CPU, tasks)
+    batches = replace(batches_of(run.method.stage(), c), size=8)
+    loader = Loader(run.images(), "train", batches, CPU)
     kinds = KINDS + ["mgda"] * (len(tasks) == 1)
     for kind in kinds:
         made = tiny_runs.make(tmp_path, *common, *f"strategy={kind}".split()).config

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from gradprom import strategies
 from gradprom.config import Config, Trainer
+from gradprom.data.batches import Batches
 from gradprom.data.loader import Batch, Loader
 from gradprom.errors import ConfigError, RunError
 from gradprom.methods import recognition
@@ -54,8 +55,8 @@ def share_of(batch: Batch) -> Batch:
     size = test_methods.COUNT // distributed.ranks()
     mine = slice(distributed.rank() * size, (distributed.rank() + 1) * size)
     assert batch.mask is not None and batch.label is not None
-    parts = (batch.input[mine], batch.target[mine], batch.mask[mine], batch.label[mine])
-    return Batch(batch.ids[mine], *parts)
+    annotations = {"mask": batch.mask[mine], "label": batch.label[mine]}
+    return Batch(batch.ids[mine], batch.input[mine], batch.target[mine], annotations)
 
 
 def unevenly_labelled(number: int) -> Batch:
@@ -63,7 +64,7 @@ def unevenly_labelled(number: int) -> Batch:
     batch = test_methods.batch(number)
     label, mask = batch.label.clone(), batch.mask.clone()  # type: ignore[union-attr]
     label[2 + number % 2 :] = mask[3] = mask[2, :5] = recognition.UNLABELLED
-    return replace(batch, label=label, mask=mask)
+    return replace(batch, annotations={"label": label, "mask": mask})
 
 
 def begin(made: Config, statistics: str) -> Any:
@@ -205,8 +206,8 @@ def test_the_shares_together_are_the_batch(words: tuple[str, ...], tmp_path: Pat
     run = tiny_runs.make(tmp_path, *tiny_runs.PHANTOM, *words)
 
     def batches(part: int, parts: int) -> list[Batch]:
-        tasks, degradation = ["diagnosis", "segmentation"], run.config.degradation
-        loader = Loader(run.images(), "train", 8, True, degradation, CPU, tasks, part, parts)
+        chosen = Batches(8, run.config.degradation, annotations=("label", "mask"))
+        loader = Loader(run.images(), "train", chosen, CPU, part, parts)
         return [loader.batch(3, step) for step in range(3)]
 
     for whole, *shares in zip(batches(0, 1), *(batches(part, 4) for part in range(4)), strict=True):

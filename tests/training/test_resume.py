@@ -18,6 +18,7 @@ from torch import Tensor
 
 from gradprom.config import Trainer
 from gradprom.data.loader import Batch, Loader
+from gradprom.runs.ranks import batches_of
 from gradprom.runs.run import Run
 from gradprom.storage.files import load_state
 from gradprom.storage.lease import Applicant
@@ -35,12 +36,8 @@ class Stopped(Exception):
 
 def prepared(tmp_path: Path, *overrides: str) -> tuple[Run, Stage, Loader]:
     run = tiny_runs.make(tmp_path / "results", *tiny_runs.PHANTOM, *overrides)
-    images = run.images()
-    t = run.config.trainer
     stage = run.method.stage().lineage()[0]
-    loader = Loader(
-        images, "train", t.batch_size, t.augment, run.config.degradation, "cpu", ["diagnosis"]
-    )
+    loader = Loader(run.images(), "train", batches_of(stage, run.config), "cpu")
     return run, stage, loader
 
 
@@ -53,8 +50,9 @@ def slot_in(folder: Path) -> Slot:
 @pytest.mark.parametrize("log_every", [1, 2, 3])
 @pytest.mark.parametrize("stage", ["warmup", "recognizer.diagnosis"])
 def test_stopped_after_every_row(tmp_path: Path, log_every: int, stage: str) -> None:
-    run, _, loader = prepared(tmp_path, "trainer.warmup_epochs=4", "auxiliary.epochs=4")
+    run, _, _ = prepared(tmp_path, "trainer.warmup_epochs=4", "auxiliary.epochs=4")
     [chosen] = [s for s in run.method.stage().lineage() if s.name == stage]
+    loader = Loader(run.images(), "train", batches_of(chosen, run.config), "cpu")
     options = Trainer(log_every=log_every, checkpoint_seconds=0)
 
     def build(epoch_steps: int) -> Any:

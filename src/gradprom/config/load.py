@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gradprom.config.checks import require_choice, require_count
-from gradprom.config.components import PACKAGES, component, options, typed
+from gradprom.config.components import GROUPS, component, options, typed
 from gradprom.config.schema import Config, Root
 from gradprom.config.sections import Auxiliary, Evaluation, Slurm, Sweep, Trainer, Tune
 from gradprom.errors import ConfigError, NotServed, first_line
@@ -42,7 +42,7 @@ def load(node: DictConfig) -> Config:
         if node.warmup_share is not None:
             _divide_epochs(values["trainer"], node.warmup_share)
         OmegaConf.to_object(node.tune)
-        for group in PACKAGES:
+        for group in GROUPS:
             values[group] = options(group, node[group])
         values["degradation"] = _degradation(node.degradation)
     except (OmegaConfBaseException, ValueError) as error:
@@ -69,15 +69,19 @@ def _test_set(node: DictConfig, entry: Any, facts: Any) -> Any:
     """Options of one of `evaluate_on`: where the dataset's data are, at its size."""
     given = {"name": entry} if isinstance(entry, str) else dict(entry)
     known = {f.name for f in fields(component("dataset", given["name"]).Options)}
-    shared = {"root": node.data_root, "size": node.dataset.size}
-    shared = {key: value for key, value in shared.items() if key in known}
+    shared = {"root": node.data_root, "size": node.dataset.get("size")}
+    shared = {key: value for key, value in shared.items() if key in known and value is not None}
     chosen = options("dataset", OmegaConf.create({**shared, **given}))
-    channels = _facts(chosen).channels
-    if channels != facts.channels:
-        raise NotServed(
-            f"evaluate_on={chosen.name} has images of {channels} channel(s) and the networks take "
-            f"{facts.channels}; choose a dataset of {facts.channels}"
-        )
+    other = _facts(chosen)
+    for kind, has, takes in (
+        ("images", other.channels, facts.channels),
+        ("inputs", other.inputs, facts.inputs),
+    ):
+        if has != takes:
+            raise NotServed(
+                f"evaluate_on={chosen.name} has {kind} of {has} channel(s) and the networks take "
+                f"{takes}; choose a dataset of {takes}"
+            )
     return chosen
 
 
@@ -161,7 +165,10 @@ def _check_scale(config: Config, scale: int) -> None:
     if not shrinks and "downsample" in getattr(degradation, "order", [degradation.name]):
         raise ConfigError("down-sampling needs a factor; choose scale=2 or scale=4")
     for dataset in (config.dataset, *config.evaluate_on):
+        size = getattr(dataset, "size", 0)
+        if not size:
+            continue  # images of their own size
         try:
-            degradation.output_shape((1, config.facts.channels, dataset.size, dataset.size))
+            degradation.output_shape((1, config.facts.inputs, size, size))
         except ValueError as error:
-            raise ConfigError(f"dataset.size={dataset.size}: {error}") from error
+            raise ConfigError(f"dataset.size={size}: {error}") from error

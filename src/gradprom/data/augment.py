@@ -47,8 +47,18 @@ def apply(images: Tensor, mask: Tensor | None, affine: Tensor) -> tuple[Tensor, 
     sampled = _sample(images, grid, "bilinear").clamp_(0, 1)
     if mask is None:
         return sampled, None
-    nearest = _sample(mask.unsqueeze(1).to(images.dtype), grid, "nearest")
-    return sampled, nearest.squeeze(1).to(mask.dtype)
+    return sampled, _nearest(mask, grid, images.dtype)
+
+
+def apply_to_mask(mask: Tensor, affine: Tensor) -> Tensor:
+    """Sample masks, integers [B,H,W], as `apply` does."""
+    grid = _grid(affine.to(mask.device), *mask.shape[-2:])
+    return _nearest(mask, grid, affine.dtype)
+
+
+def _nearest(mask: Tensor, grid: Tensor, dtype: torch.dtype) -> Tensor:
+    sampled = _sample(mask.unsqueeze(1).to(dtype), grid, "nearest")
+    return sampled.squeeze(1).to(mask.dtype)
 
 
 def _grid(affine: Tensor, height: int, width: int) -> Tensor:

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from gradprom.data.ragged import Ragged
 
 UNLABELLED = -1
 
@@ -35,6 +38,22 @@ class Facts:
     """Names of the image labels 0..n-1; empty: the dataset has none."""
     mask_classes: tuple[str, ...]
     """Names of the mask values 0..n-1, background included; empty: the dataset has no masks."""
+    inputs: int = 0
+    """Channels of the input, where samples have one of their own (paired data, several contrasts
+    to one); 0 stands for those of the target, of which the input is then made."""
+    further: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Further annotations: their values' names by the annotation's; none where they have no names.
+    Like labels they are numbers of images (`Entry.annotations`), or, like masks, of pixels."""
+
+    def __post_init__(self) -> None:
+        if self.inputs == 0:
+            object.__setattr__(self, "inputs", self.channels)
+
+    @property
+    def annotations(self) -> dict[str, tuple[str, ...]]:
+        """All annotations there are, `label` and `mask` first, with their values' names."""
+        known = {"label": self.classes, "mask": self.mask_classes}
+        return {name: values for name, values in known.items() if values} | dict(self.further)
 
 
 @dataclass(frozen=True)
@@ -49,6 +68,9 @@ class Entry:
     """Index into `Facts.classes`; None: not labelled."""
     files: tuple[Path, ...]
     """The image, then the mask if there is one; empty for generated images."""
+    annotations: Mapping[str, int] = field(default_factory=dict, hash=False)
+    """Further annotations of the whole image, `Facts.further` by name; one that is not there is
+    not known."""
 
 
 class Source(ABC):
@@ -73,7 +95,9 @@ class Source(ABC):
 
     @abstractmethod
     def decode(self, entry: Entry) -> dict[str, np.ndarray]:
-        """`target` uint8 [C,size,size] and, where the dataset has masks, `mask` uint8 [size,size].
+        """The arrays of a sample, the same ones for all: `target` uint8 [C,H,W] of any size;
+        where the dataset has masks, `mask` uint8 [H,W]; where the input is not made of the target,
+        `input` uint8 [inputs,h,w]; and any further annotation of its pixels, integers [H,W].
 
         Raises OSError or ValueError, whose message names the file, for one that cannot be read.
         """
@@ -101,9 +125,10 @@ class Images:
     """A whole dataset in memory, or mapped into it."""
 
     ids: list[str]
-    target: Tensor
-    """uint8 [N,C,H,W]: the clean images, 0..255."""
-    mask: Tensor | None
+    target: Tensor | Ragged
+    """uint8 [N,C,H,W]: the clean images, 0..255; a list of [C,H,W] where they differ in size, and
+    so are then all that is here of images."""
+    mask: Tensor | Ragged | None
     """uint8 [N,H,W]: indices into `facts.mask_classes`."""
     label: Tensor | None
     """int64 [N]: indices into `facts.classes`, -1 where an image is not labelled."""
@@ -117,27 +142,13 @@ class Images:
     """What a person should know of this copy of the dataset."""
     mapped: bool = False
     """Whether pixels are read from the cache as they are needed, for want of memory."""
+    input: Tensor | Ragged | None = None
+    """uint8 [N,inputs,h,w]: what is degraded in the target's place, or is the input."""
+    further: dict[str, Tensor | Ragged] = field(default_factory=dict)
+    """The annotations of `facts.further`: integers [N], -1 where not known, or [N,H,W]."""
 
-
-@dataclass
-class FileOptions:
-    """What can be asked of every published dataset that is read from files."""
-
-    name: str = ""
-    root: str = field(default="data", metadata={"hashed": False})
-    """The dataset's folder, or one that holds it under its own name; no part of a run's id."""
-    size: int = 256
-    """Height and width of its images in pixels."""
-    split: str = "paper"
-    """One of `splits`."""
-    split_seed: int = 0
-    """Drives the splits that are drawn."""
-    splits: ClassVar[dict[str, str]] = {}
-    """What each split is, by name."""
-
-    def __post_init__(self) -> None:
-        if self.size < 1:
-            raise ValueError(f"dataset.size={self.size}: must be at least 1 pixel")
-        if self.split not in self.splits:
-            allowed = ", ".join(self.splits)
-            raise ValueError(f"dataset.split={self.split}: must be one of {allowed}")
+    @property
+    def annotations(self) -> dict[str, Tensor | Ragged]:
+        """All annotations by name, `mask` and `label` among them."""
+        known = {"mask": self.mask, "label": self.label, **self.further}
+        return {name: values for name, values in known.items() if values is not None}

@@ -2,11 +2,14 @@
 
 The key is made of everything the arrays depend on, the files' content included, so that a changed
 folder finds no cache of its own and is decoded again. A cache can be deleted at any time.
+
+    cache/<dataset>-<16 hex digits>/
+      target.npy  mask.npy  …   all samples of one array; see `array_files` for their layout
+      sha256.json               the SHA-256 of each file: one that does not fit is made again
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import logging
@@ -15,11 +18,10 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
-from gradprom.data import memory
+from gradprom.data import array_files, memory
 from gradprom.data.base import Entry, Source
 from gradprom.errors import DataError
 from gradprom.storage.files import file_digest, read_checked, write_checked, writing
@@ -42,17 +44,20 @@ def content_key(source: Source, entries: list[Entry], cache: Path) -> str:
 
 
 def fingerprint(content: str, entries: list[Entry], splits: dict[str, list[str]]) -> str:
-    """SHA-256 (hex) of all that a run learns from: decoded content, labels and splits.
+    """SHA-256 (hex) of all that a run learns from: decoded content, annotations and splits.
 
     It names a record's data: neither paths nor times enter, so two machines agree.
     """
     labels = {entry.id: entry.label for entry in entries}
-    return _digest([content, labels, splits])
+    further = {entry.id: dict(entry.annotations) for entry in entries if entry.annotations}
+    return _digest([content, labels, splits, *([further] if further else [])])
 
 
 def decoded(source: Source, entries: list[Entry], cache: Path, key: str) -> Arrays:
-    """`target` uint8 [N,C,H,W] and perhaps `mask` uint8 [N,H,W], from the cache or the files.
+    """`target` uint8 [N,C,H,W] and perhaps `mask` uint8 [N,H,W] and others that the source
+    decodes, from the cache or the files.
 
+    Where samples of an array differ in shape it is flat, and `<name>.shapes` stands beside it.
     Raises DataError that lists every unreadable file; nothing is written then.
     """
     folder = cache / f"{source.options.name}-{key[:16]}"
@@ -71,7 +76,9 @@ def _decode_all(source: Source, entries: list[Entry]) -> Iterator[dict[str, np.n
     unreadable = []
     for entry in entries:
         try:
-            yield source.decode(entry)
+            sample = source.decode(entry)
+            _check(source, entry, sample)
+            yield sample
         except (OSError, ValueError) as error:
             unreadable.append(str(error))
     if unreadable:
@@ -80,6 +87,20 @@ def _decode_all(source: Source, entries: list[Entry]) -> Iterator[dict[str, np.n
             f"{len(unreadable)} of {len(entries)} images of {source.options.name} "
             f"cannot be read:{lines}"
         )
+
+
+def _check(source: Source, entry: Entry, sample: dict[str, np.ndarray]) -> None:
+    """Raises ValueError where a sample is not what the source's facts say."""
+    facts, target = source.facts, sample["target"]
+    if target.ndim != 3 or target.shape[0] != facts.channels:
+        raise ValueError(f"{entry.id}: target {target.shape}, expected [{facts.channels},H,W]")
+    if "input" in sample and sample["input"].shape[:-2] != (facts.inputs,):
+        shape = sample["input"].shape
+        raise ValueError(f"{entry.id}: input {shape}, expected [{facts.inputs},H,W]")
+    for name in sample.keys() - {"target", "input"}:
+        if sample[name].shape != target.shape[1:]:
+            shape = sample[name].shape
+            raise ValueError(f"{entry.id}: {name} {shape}, its image has {target.shape[1:]}")
 
 
 def _read(folder: Path) -> Arrays | None:
@@ -116,7 +137,7 @@ def _publish(samples: Iterable[dict[str, np.ndarray]], count: int, folder: Path)
             _clear_drafts(folder.parent, than=Path(temporary))
             built = Path(temporary, "built")
             built.mkdir()
-            names = _write(samples, count, built)
+            names = array_files.write(samples, count, built)
             sums = {name: file_digest(built / f"{name}.npy") for name in names}
             (built / _SUMS).write_text(json.dumps(sums))
             if folder.exists() and _read(folder) is None:
@@ -127,25 +148,6 @@ def _publish(samples: Iterable[dict[str, np.ndarray]], count: int, folder: Path)
                 if not folder.exists():
                     raise
                 log.debug("another process has built %s", folder)
-
-
-def _write(samples: Iterable[dict[str, np.ndarray]], count: int, folder: Path) -> list[str]:
-    """Write `count` samples as .npy files, one after the other: all may be more than the memory
-    holds. Returns the arrays' names."""
-    files: dict[str, BinaryIO] = {}
-    shapes: dict[str, tuple[int, ...]] = {}
-    with contextlib.ExitStack() as stack:
-        for sample in samples:
-            for name, value in sample.items():
-                if name not in files:
-                    files[name] = stack.enter_context((folder / f"{name}.npy").open("wb"))
-                    shapes[name] = value.shape
-                    header = {"descr": value.dtype.str, "fortran_order": False}
-                    shape = {"shape": (count, *value.shape)}
-                    np.lib.format.write_array_header_1_0(files[name], {**header, **shape})
-                assert value.shape == shapes[name], f"{name} {value.shape}"
-                files[name].write(value.tobytes())
-    return list(files)
 
 
 def _clear_drafts(cache: Path, than: Path) -> None:

@@ -36,8 +36,9 @@ def draw(source: Source, entries: list[Entry], splits: dict[str, list[str]], pat
     rows = -(-len(chosen) // _COLUMNS)
     figure = Figure(figsize=(2.4 * _COLUMNS, 2.75 * rows + 0.8))
     figure.set_layout_engine("constrained", h_pad=0.08)
-    name, size = source.options.name, source.options.size
-    figure.suptitle(f"{name}: {len(chosen)} of {len(entries)} images, {size}×{size} pixels")
+    size = getattr(source.options, "size", 0)
+    pixels = f"{size}×{size} pixels" if size else "each of its own size"
+    figure.suptitle(f"{source.options.name}: {len(chosen)} of {len(entries)} images, {pixels}")
     grid = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
     for axis in grid:
         axis.axis("off")

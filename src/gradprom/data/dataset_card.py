@@ -39,6 +39,9 @@ def describe(module: ModuleType, options: Any) -> str:
     """A dataset in plain lines: its module's docstring, `ABOUT`, `Options` and `Facts`."""
     about, facts = module.ABOUT, module.facts(options)
     kind = "grey" if facts.channels == 1 else "RGB"
+    size = getattr(options, "size", 0)
+    pixels = f"{size}×{size} pixels once decoded" if size else "each of its own size"
+    made_of = "" if facts.inputs == facts.channels else f", from inputs of {facts.inputs} channels"
     none = "none, so auxiliary={} is refused"
     chosen = getattr(options, "split", "")
     splits = [
@@ -48,9 +51,12 @@ def describe(module: ModuleType, options: Any) -> str:
     sections = {
         "get": [about.get],
         "licence": [about.licence + (_CONFIRM if about.folders else "")],
-        "images": [f"{kind}, {options.size}×{options.size} pixels once decoded"],
+        "images": [f"{kind}, {pixels}{made_of}"],
         "classes": [", ".join(facts.classes) or none.format("diagnosis")],
         "masks": [", ".join(facts.mask_classes) or none.format("segmentation")],
+        "further": [
+            f"{name}: {', '.join(values) or 'numbers'}" for name, values in facts.further.items()
+        ],
         "layout": [_places(about)] if about.layout else [],
         "splits": splits or ["train, test: seeded"],
         "traps": list(about.traps),

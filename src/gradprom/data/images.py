@@ -4,9 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from gradprom.data.base import UNLABELLED, Images, Source
-from gradprom.data.cache import content_key, decoded, fingerprint
+from gradprom.data.array_files import SHAPES
+from gradprom.data.base import UNLABELLED, Entry, Images, Source
+from gradprom.data.cache import Arrays, content_key, decoded, fingerprint
+from gradprom.data.ragged import Ragged
 
 
 def load(source: Source, cache: Path) -> Images:
@@ -18,12 +21,13 @@ def load(source: Source, cache: Path) -> Images:
     splits = source.splits(entries)
     content = content_key(source, entries, cache)
     arrays = decoded(source, entries, cache, content)
+    stored = {name: _opened(arrays, name) for name in arrays if not name.endswith(SHAPES)}
     row = {entry.id: number for number, entry in enumerate(entries)}
     labels = [UNLABELLED if entry.label is None else entry.label for entry in entries]
     return Images(
         ids=[entry.id for entry in entries],
-        target=torch.from_numpy(arrays["target"]),
-        mask=torch.from_numpy(arrays["mask"]) if "mask" in arrays else None,
+        target=stored.pop("target"),
+        mask=stored.pop("mask", None),
         label=torch.tensor(labels, dtype=torch.int64) if source.facts.classes else None,
         groups=[entry.group for entry in entries],
         splits={name: [row[id] for id in ids] for name, ids in splits.items()},
@@ -31,4 +35,21 @@ def load(source: Source, cache: Path) -> Images:
         fingerprint=fingerprint(content, entries, splits),
         notes=source.notes(entries),
         mapped=isinstance(arrays["target"], np.memmap),
+        input=stored.pop("input", None),
+        further={**_of_images(entries), **stored},
     )
+
+
+def _opened(arrays: Arrays, name: str) -> Tensor | Ragged:
+    values = torch.from_numpy(arrays[name])
+    shapes = arrays.get(f"{name}{SHAPES}")
+    return values if shapes is None else Ragged(values, shapes.tolist())
+
+
+def _of_images(entries: list[Entry]) -> dict[str, Tensor | Ragged]:
+    """The annotations of whole images that the index has, int64 [N]."""
+    names = dict.fromkeys(name for entry in entries for name in entry.annotations)
+    return {
+        name: torch.tensor([entry.annotations.get(name, UNLABELLED) for entry in entries])
+        for name in names
+    }

@@ -9,7 +9,7 @@ next steps, so that neither waits for the other.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -17,12 +17,19 @@ from torch import Tensor
 
 from gradprom.data import augment, memory
 from gradprom.data.base import Images
+from gradprom.data.batches import Batches, labels_of
 from gradprom.data.prefetch import Ahead
-from gradprom.degradations import Degradation, degrade_for_evaluation
+from gradprom.data.ragged import Ragged, shapes_of
+from gradprom.degradations import Degradation, Observation, observe_for_evaluation
+from gradprom.errors import DataError
 from gradprom.randomness import stream
 from gradprom.transfer import pinned, sent
 
 log = logging.getLogger(__name__)
+
+Stored = dict[str, Tensor | Ragged]
+"""Target, perhaps the input, and annotations of all images, by name."""
+_PIXELS = ("target", "input")
 
 
 @dataclass
@@ -31,13 +38,24 @@ class Batch:
 
     ids: list[str]
     input: Tensor
-    """float32 [B,C,h,w]: the degraded images; h, w are smaller where they are down-sampled."""
+    """float32 [B,C,h,w]: the degraded images; h, w are smaller where they are down-sampled, and C
+    is `Facts.inputs`."""
     target: Tensor
     """float32 [B,C,H,W] in [0,1]: the clean images."""
-    mask: Tensor | None
-    """int64 [B,H,W]."""
-    label: Tensor | None
-    """int64 [B], -1 where an image is not labelled."""
+    annotations: dict[str, Tensor]
+    """int64 by name: [B] of images, -1 where one is not labelled, or [B,H,W] of their pixels."""
+    observation: Observation | None = None
+    """The degradation with what was drawn for these images; None where they are clean."""
+
+    @property
+    def mask(self) -> Tensor | None:
+        """int64 [B,H,W], if asked for."""
+        return self.annotations.get("mask")
+
+    @property
+    def label(self) -> Tensor | None:
+        """int64 [B], -1 where an image is not labelled; if asked for."""
+        return self.annotations.get("label")
 
 
 @dataclass
@@ -46,85 +64,97 @@ class _Drawn:
 
     ids: list[str]
     rows: Tensor
-    stored: list[Tensor | None]
-    """Target, mask and label of these rows; none of them where they lie on the device."""
+    stored: dict[str, Tensor]
+    """What is stored of these rows; nothing where it lies on the device."""
     affine: Tensor | None
-    degradation: dict[str, Tensor] | None
+    parameters: dict[str, Tensor] | None
+    """What the degradation drew."""
 
 
 class Loader:
-    """Training batches of one split; masks and labels only as the auxiliary tasks need them.
+    """Training batches of one split, with the annotations that are asked for.
 
-    `tasks` holds any of `diagnosis` and `segmentation`. `degradation=None` leaves images clean.
     `part` of `parts` gets its share of each batch: everything random is drawn for the whole batch,
     so that the shares together are the batch of a single one, bit for bit.
-    Raises ValueError for an empty split, or a task whose masks or labels the dataset lacks.
+
+    Raises
+    ------
+    ValueError
+        For an empty split, or an annotation that the dataset lacks.
+    DataError
+        Where images of the split differ in size: a batch is one tensor.
     """
 
     def __init__(
         self,
         images: Images,
         split: str,
-        batch_size: int,
-        augment: bool,
-        degradation: Degradation | None,
+        batches: Batches,
         device: torch.device | str,
-        tasks: Sequence[str],
         part: int = 0,
         parts: int = 1,
     ) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size={batch_size}: must be at least 1")
-        self.ids, self.rows = images.ids, torch.tensor(_rows(images, split))
-        self.batch_size, self.augment, self.degradation = batch_size, augment, degradation
+        rows = _rows(images, split)
+        self.ids, self.rows, self.batches = images.ids, torch.tensor(rows), batches
         self.device, self.part, self.parts = torch.device(device), part, parts
-        stored = [images.target, *_annotations(images, tasks)]
-        self.shape = images.target.shape[1:]
-        size = sum(part.nbytes for part in stored if part is not None)
-        self.home = self.device if memory.fits_device(size, self.device) else torch.device("cpu")
-        if self.home != self.device:
-            told = f"{size / 2**30:.1f} GiB of images do not fit on the GPU beside the networks"
-            log.info("%s: they stay on the host, from where batches are fetched ahead", told)
-        self.stored = [None if part is None else part.to(self.home) for part in stored]
+        stored = _stored(images) | _annotations(images, batches.annotations)
+        for name in _PIXELS:
+            if name in stored:
+                self.shape = _one_shape(stored[name], rows, split)
+        self.labels = labels_of(images, split)
+        self.steps_per_epoch = batches.steps_per_epoch(self.labels)
+        """Full batches in an epoch; fewer images than one batch are a batch of their own."""
+        self.home = self._home(stored)
+        self.stored = {
+            name: part if isinstance(part, Ragged) else part.to(self.home)
+            for name, part in stored.items()
+        }
         ahead = self.device.type == "cuda" or images.mapped
         self.ahead: Ahead[_Drawn] | None = Ahead(self.device) if ahead else None
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Full batches in an epoch; a split smaller than one batch is a batch of its own."""
-        return steps_per_epoch(len(self.rows), self.batch_size)
-
-    def batch(self, seed: int, step: int, degraded: bool = True) -> Batch:
-        """The batch of step 0, 1, …; with `degraded=False` the input is the target itself."""
-        asked = seed, step, degraded
-        drawn = self.ahead.take(self._draw, *asked) if self.ahead else self._draw(*asked)
-        stored = drawn.stored or _take(self.stored, sent(drawn.rows, self.device))
-        target, mask, label = _opened(stored, self.device)
+    def batch(self, seed: int, step: int) -> Batch:
+        """The batch of step 0, 1, …"""
+        drawn = self.ahead.take(self._draw, seed, step) if self.ahead else self._draw(seed, step)
+        taken = drawn.stored or _take(self.stored, sent(drawn.rows, self.device))
+        stored = _opened(taken, self.device)
         if drawn.affine is not None:
-            target, mask = augment.apply(target, mask, sent(drawn.affine, self.device))
-        input = target
-        if self.degradation is not None and drawn.degradation is not None:
-            found = {key: sent(value, self.device) for key, value in drawn.degradation.items()}
-            input = self.degradation.apply(target, found)
-        return Batch(drawn.ids, input, target, None if mask is None else mask.long(), label)
+            stored = _augmented(stored, sent(drawn.affine, self.device))
+        observation = None
+        if self.batches.degradation is not None and drawn.parameters is not None:
+            parameters = {key: sent(value, self.device) for key, value in drawn.parameters.items()}
+            shape = tuple(_undegraded(stored).shape)
+            observation = Observation(self.batches.degradation, parameters, shape)
+        return _batch(drawn.ids, stored, observation)
 
-    def _draw(self, seed: int, step: int, degraded: bool) -> _Drawn:
+    def _home(self, stored: Stored) -> torch.device:
+        """Where the images lie: on the device, if they fit there."""
+        host = torch.device("cpu")
+        if any(isinstance(part, Ragged) for part in stored.values()):
+            return host  # its rows are counted there
+        size = sum(part.nbytes for part in stored.values())
+        if memory.fits_device(size, self.device):
+            return self.device
+        shown = f"{size / 2**30:.1f} GiB of images do not fit on the GPU beside the networks"
+        log.info("%s: they stay on the host, from where batches are fetched ahead", shown)
+        return host
+
+    def _draw(self, seed: int, step: int) -> _Drawn:
         rows = self._rows(seed, step)
         share = self._share(len(rows))
         ids = [self.ids[row] for row in rows.tolist()]
-        affine, found = None, None
-        if self.augment:
+        affine, parameters = None, None
+        if self.batches.augment:
             affine = augment.draw(len(rows), _generator(seed, "augment", step))[share]
             affine = pinned(affine, self.device)
-        if degraded and self.degradation is not None:
+        if self.batches.degradation is not None:
             generator = _generator(seed, "degrade", step)
-            drawn = self.degradation.draw(ids, (len(rows), *self.shape), generator)
-            found = {key: pinned(value[share], self.device) for key, value in drawn.items()}
+            drawn = self.batches.degradation.draw(ids, (len(rows), *self.shape), generator)
+            parameters = {key: pinned(value[share], self.device) for key, value in drawn.items()}
         rows = rows[share]
-        stored = []
+        stored = {}
         if self.home.type == "cpu":
             stored = _pinned(_take(self.stored, rows), self.device)
-        return _Drawn(ids[share], pinned(rows, self.device), stored, affine, found)
+        return _Drawn(ids[share], pinned(rows, self.device), stored, affine, parameters)
 
     def _share(self, count: int) -> slice:
         size = count // self.parts
@@ -132,61 +162,100 @@ class Loader:
 
     def _rows(self, seed: int, step: int) -> Tensor:
         epoch, position = divmod(step, self.steps_per_epoch)
-        order = torch.randperm(len(self.rows), generator=_generator(seed, "epoch", epoch))
-        first = position * self.batch_size
-        return self.rows[order[first : first + self.batch_size]]
+        order = self.batches.order(self.labels, seed, epoch)
+        first = position * self.batches.size
+        return self.rows[order[first : first + self.batches.size]]
 
 
 def test_batches(
     images: Images,
     split: str,
-    batch_size: int,
+    size: int,
     degradation: Degradation | None,
     seed: int,
     device: torch.device | str,
 ) -> Iterator[Batch]:
-    """All images of a split in order, never augmented, with all their masks and labels.
+    """All images of a split, never augmented, with all their annotations.
+
+    Images of equal shape come together, `size` of them at most: shapes in the order of their first
+    image, the images of a shape in that of the split. Where all have one shape this is the split's
+    own order, and neither size, degradation nor device changes it; `Batch.ids` says which image is
+    where, so that results by id can be put into any other order.
 
     The degradation of an image depends on `seed` and its id alone. Raises ValueError for an
     empty split.
     """
-    device, stored = torch.device(device), [images.target, images.mask, images.label]
-    for rows in torch.tensor(_rows(images, split)).split(batch_size):
-        target, mask, label = _opened(_pinned(_take(stored, rows), device), device)
-        mask = None if mask is None else mask.long()
-        ids = [images.ids[row] for row in rows.tolist()]
-        input = target
-        if degradation is not None:
-            input = degrade_for_evaluation(degradation, target, ids, seed)
-        yield Batch(ids, input, target, mask, label)
-
-
-def steps_per_epoch(count: int, batch_size: int) -> int:
-    """Full batches among `count` images; fewer than one batch are a batch of their own."""
-    return max(1, count // batch_size)
+    device, stored = torch.device(device), _stored(images) | images.annotations
+    for group in _alike(stored, _rows(images, split)):
+        for rows in torch.tensor(group).split(size):
+            ids = [images.ids[row] for row in rows.tolist()]
+            opened = _opened(_pinned(_take(stored, rows), device), device)
+            observation = None
+            if degradation is not None:
+                shape = _undegraded(opened).shape
+                observation = observe_for_evaluation(degradation, shape, ids, seed, device)
+            yield _batch(ids, opened, observation)
 
 
 # pytest would take the name for a test where it is imported.
 test_batches.__test__ = False  # type: ignore[attr-defined]
 
 
-def _take(stored: list[Tensor | None], rows: Tensor) -> list[Tensor | None]:
-    """Some rows of target, mask and label, where these lie."""
-    return [None if part is None else part.index_select(0, rows) for part in stored]
+def _stored(images: Images) -> Stored:
+    """The images, and their inputs if these are stored."""
+    return {"target": images.target, **({} if images.input is None else {"input": images.input})}
 
 
-def _pinned(stored: list[Tensor | None], device: torch.device) -> list[Tensor | None]:
-    return [None if part is None else pinned(part, device) for part in stored]
+def _annotations(images: Images, names: tuple[str, ...]) -> Stored:
+    known = images.annotations
+    for name in names:
+        if name not in known:
+            has = ", ".join(known) or "none"
+            raise ValueError(f"annotation={name} is not in the dataset; it has: {has}")
+    return {name: known[name] for name in names}
 
 
-def _opened(
-    stored: list[Tensor | None], device: torch.device
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Target float32 [B,C,H,W] in [0,1], mask and label as they are stored, on the device."""
-    target, mask, label = (None if part is None else sent(part, device) for part in stored)
-    assert target is not None
-    # by a tensor: CUDA would multiply by the reciprocal of a number, and round otherwise
-    return target / torch.full((), 255.0, device=device), mask, label
+def _take(stored: Stored, rows: Tensor) -> dict[str, Tensor]:
+    """Some rows of all that is stored, where it lies."""
+    return {name: part.index_select(0, rows) for name, part in stored.items()}
+
+
+def _pinned(stored: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    return {name: pinned(part, device) for name, part in stored.items()}
+
+
+def _opened(stored: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """Images as float32 [B,C,H,W] in [0,1], annotations as they are stored, on the device."""
+    opened = {name: sent(part, device) for name, part in stored.items()}
+    for name in opened.keys() & set(_PIXELS):
+        # by a tensor: CUDA would multiply by the reciprocal of a number, and round otherwise
+        opened[name] = opened[name] / torch.full((), 255.0, device=device)
+    return opened
+
+
+def _augmented(stored: dict[str, Tensor], affine: Tensor) -> dict[str, Tensor]:
+    """Images, inputs and masks seen through the same maps; annotations of whole images stay."""
+    target, mask = augment.apply(stored["target"], stored.get("mask"), affine)
+    seen = {**stored, "target": target, **({} if mask is None else {"mask": mask})}
+    for name in stored.keys() - {"target", "mask"}:
+        if name in _PIXELS:
+            seen[name], _ = augment.apply(stored[name], None, affine)
+        elif stored[name].ndim > 1:
+            seen[name] = augment.apply_to_mask(stored[name], affine)
+    return seen
+
+
+def _undegraded(stored: Mapping[str, Tensor]) -> Tensor:
+    """What the degradation applies to."""
+    return stored.get("input", stored["target"])
+
+
+def _batch(ids: list[str], stored: dict[str, Tensor], observation: Observation | None) -> Batch:
+    input = _undegraded(stored)
+    if observation is not None:
+        input = observation.forward(input)
+    annotations = {name: part.long() for name, part in stored.items() if name not in _PIXELS}
+    return Batch(ids, input, stored["target"], annotations, observation)
 
 
 def _rows(images: Images, split: str) -> list[int]:
@@ -197,13 +266,25 @@ def _rows(images: Images, split: str) -> list[int]:
     return rows
 
 
-def _annotations(images: Images, tasks: Sequence[str]) -> tuple[Tensor | None, Tensor | None]:
-    found = {"segmentation": images.mask, "diagnosis": images.label}
-    for task, kind in (("segmentation", "masks"), ("diagnosis", "labels")):
-        if task in tasks and found[task] is None:
-            raise ValueError(f"task={task} needs {kind}, which the dataset does not have")
-    mask, label = (found[task] if task in tasks else None for task in found)
-    return mask, label
+def _one_shape(stored: Tensor | Ragged, rows: list[int], split: str) -> tuple[int, ...]:
+    shapes = list(dict.fromkeys(shapes_of(stored, rows)))
+    if len(shapes) > 1:
+        first, second = ("×".join(map(str, shape)) for shape in shapes[:2])
+        raise DataError(
+            f"split={split} has images of {len(shapes)} shapes, such as {first} and {second}, and "
+            f"training needs one: let the dataset cut tiles of one size"
+        )
+    return shapes[0]
+
+
+def _alike(stored: Stored, rows: list[int]) -> list[list[int]]:
+    """Rows of equal shapes together, in the order of their first ones."""
+    images = (stored[name] for name in _PIXELS if name in stored)
+    shapes = zip(*(shapes_of(part, rows) for part in images), strict=True)
+    groups: dict[tuple[tuple[int, ...], ...], list[int]] = {}
+    for row, shape in zip(rows, shapes, strict=True):
+        groups.setdefault(shape, []).append(row)
+    return list(groups.values())
 
 
 def _generator(*parts: object) -> torch.Generator:

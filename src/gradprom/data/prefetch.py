@@ -15,20 +15,18 @@ Made = TypeVar("Made")
 
 
 class Ahead(Generic[Made]):
-    """Calls a loader's `make(seed, step, degraded)` in a thread before it is asked for.
+    """Calls a loader's `make(seed, step)` in a thread before it is asked for.
 
     Whoever takes steps in another order than one after the other gets the same, only later.
     """
 
     def __init__(self, device: torch.device) -> None:
-        self.waiting: dict[tuple[int, int, bool], Future[Made]] = {}
+        self.waiting: dict[tuple[int, int], Future[Made]] = {}
         self.thread = ThreadPoolExecutor(1, initializer=_take, initargs=(_number(device),))
 
-    def take(
-        self, make: Callable[[int, int, bool], Made], seed: int, step: int, degraded: bool
-    ) -> Made:
+    def take(self, make: Callable[[int, int], Made], seed: int, step: int) -> Made:
         """What `make`, always the same one, gives for a step; raises what it raises."""
-        steps = [(seed, step + further, degraded) for further in range(DEPTH + 1)]
+        steps = [(seed, step + further) for further in range(DEPTH + 1)]
         for skipped in self.waiting.keys() - set(steps):
             self.waiting.pop(skipped).cancel()
         for wanted in steps:

@@ -9,7 +9,6 @@ operator that makes smaller images says so in `output_shape`.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from gradprom.degradations.base import Degradation, scale_of
@@ -17,9 +16,8 @@ from gradprom.degradations.blur import Blur
 from gradprom.degradations.downsample import Downsample, enlarge
 from gradprom.degradations.gaussian import Gaussian
 from gradprom.degradations.mix import Mix
+from gradprom.degradations.observation import Observation, observe_for_evaluation
 from gradprom.degradations.poisson import Poisson
-from gradprom.randomness import stream
-from gradprom.transfer import pinned, sent
 
 __all__ = [
     "OPTIONS",
@@ -28,10 +26,12 @@ __all__ = [
     "Downsample",
     "Gaussian",
     "Mix",
+    "Observation",
     "Poisson",
     "build",
     "degrade_for_evaluation",
     "enlarge",
+    "observe_for_evaluation",
     "scale_of",
 ]
 
@@ -62,17 +62,7 @@ def degrade_for_evaluation(
 ) -> Tensor:
     """Degrade `images` [B, C, H, W] (float32, [0, 1]) for evaluation, on their device.
 
-    Each image's draw depends on the seed and its id alone and happens on the CPU, so that every
-    strategy, machine, batch size and order sees the same degraded test set.
+    As `observe_for_evaluation` draws it, which also gives what was drawn.
     """
-    shape = (1, *images.shape[1:])
-    draws = []
-    for id in ids:
-        generator = torch.Generator().manual_seed(stream("evaluation degradation", seed, id))
-        draws.append(degradation.draw([id], shape, generator))
-    device = images.device
-    parameters = {
-        key: sent(pinned(torch.cat([draw[key] for draw in draws]), device), device)
-        for key in draws[0]
-    }
-    return degradation.apply(images, parameters)
+    observed = observe_for_evaluation(degradation, images.shape, ids, seed, images.device)
+    return observed.forward(images)

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from gradprom.config import CONF, Root
+from gradprom.config.folders import choices, groups
 from gradprom.errors import ConfigError
 from gradprom.experiments.yaml_reader import Reader, document
 from gradprom.storage.files import is_plain
@@ -197,14 +198,15 @@ def _value(reader: Reader) -> Any:
 
 
 def _check_key(key: str, value: Reader) -> None:
-    groups = [path.name for path in CONF.iterdir() if path.is_dir()]
+    known_groups = groups()
     first = key.split(".")[0]
-    if first not in {f.name for f in fields(Root)} | set(groups):
-        raise value.wrong(f"unknown group or key {key}; groups are {', '.join(sorted(groups))}")
-    if key in groups:
-        choices = sorted(path.stem for path in (CONF / key).glob("*.yaml"))
-        if value.value() not in choices:
-            raise value.wrong(f"{key}={value.value()} is unknown; choose from {', '.join(choices)}")
+    if first not in {f.name for f in fields(Root)} | set(known_groups):
+        raise value.wrong(f"unknown group or key {key}; groups are {', '.join(known_groups)}")
+    if key in known_groups:
+        if value.value() not in choices(key):
+            raise value.wrong(
+                f"{key}={value.value()} is unknown; choose from {', '.join(choices(key))}"
+            )
 
 
 def _check_references(experiment: Experiment, readers: list[Reader]) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gradprom.data.base import Images
 from gradprom.data.loader import Batch, test_batches
+from gradprom.errors import RunError
 from gradprom.figures.selection import Entrant, Record
 from gradprom.runs.records import Study
 from gradprom.runs.restore import load_run, restored_method
@@ -69,8 +70,15 @@ def at(
     config = trained.run.config
     part = replace(images, splits={"test": rows})
     degradation = None if clean else config.degradation
-    [batch] = test_batches(part, "test", len(rows), degradation, config.evaluation.seed, device)
-    return batch
+    batches = list(
+        test_batches(part, "test", len(rows), degradation, config.evaluation.seed, device)
+    )
+    if len(batches) > 1:
+        raise RunError(
+            f"figures show images of one size, and those chosen of dataset={config.dataset.name} "
+            f"have {len(batches)}; choose fewer images"
+        )
+    return batches[0]
 
 
 def picture(image: Tensor) -> Array:

@@ -43,10 +43,11 @@ def _title(record: Record) -> str:
 def _data(record: Record) -> str:
     data, config = record["dataset"], record["config"]
     counts = ", ".join(f"{split} {count} images" for split, count in data["counts"].items())
-    size, channels = config["dataset"]["size"], config["facts"]["channels"]
+    size, channels = config["dataset"].get("size"), config["facts"]["channels"]
+    pixels = f"{size}×{size} pixels" if size else "images of their own size"
     return "\n".join(
         [
-            f"- dataset: {data['name']}, {size}×{size} pixels, {channels} channel(s)",
+            f"- dataset: {data['name']}, {pixels}, {channels} channel(s)",
             f"- split: {data['split']} ({counts})",
             f"- degradation: {_told(config['degradation'])}",
             f"- fingerprint of the content and the split: `{data['fingerprint']}`",

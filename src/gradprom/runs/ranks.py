@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from gradprom.config import Config
+from gradprom.data.batches import Batches
 from gradprom.data.loader import Loader
 from gradprom.errors import GradpromError, RunError
 from gradprom.runs import restore
@@ -30,6 +32,7 @@ from gradprom.training.stage import Stage, Training
 from gradprom.training.store import NoSlot, Slot
 
 Together = Callable[[str], AbstractContextManager[None]]
+_ANNOTATIONS = {"diagnosis": "label", "segmentation": "mask"}
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 """What may reach all processes of a job at once; rank 0 alone answers it."""
 
@@ -48,11 +51,8 @@ def train_stage(
     loader = Loader(
         run.images(),
         "train",
-        config.trainer.batch_size,
-        augment=config.trainer.augment,
-        degradation=config.degradation,
-        device=device,
-        tasks=config.auxiliary.tasks,
+        batches_of(stage, config),
+        device,
         part=distributed.rank(),
         parts=distributed.ranks(),
     )
@@ -65,6 +65,16 @@ def train_stage(
     measure = validator(run, device) if measured else None
     with precision.tf32(config.trainer.precision == "tf32"):
         return engine.train(stage, build, loader, slot, config.trainer, observe, measure)
+
+
+def batches_of(stage: Stage, config: Config) -> Batches:
+    """What a stage is fed."""
+    return Batches(
+        config.trainer.batch_size,
+        config.degradation if stage.degraded else None,
+        config.trainer.augment,
+        tuple(_ANNOTATIONS[task] for task in config.auxiliary.tasks),
+    )
 
 
 def require_shares(run: Run) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gradprom.config import Config
-from gradprom.data.loader import steps_per_epoch
+from gradprom.data.batches import steps_per_epoch
 from gradprom.experiments.expansion import Expansion
 from gradprom.identity import digest
 from gradprom.runs import dataset_changes
@@ -178,7 +178,8 @@ def _stages(plan: Plan) -> str:
 
 
 def _data(config: Config) -> str:
-    return f"{config.dataset.name}, {config.dataset.size}×{config.dataset.size}"
+    size = getattr(config.dataset, "size", 0)
+    return f"{config.dataset.name}, {f'{size}×{size}' if size else 'images of their own size'}"
 
 
 def _networks(config: Config) -> str:

@@ -86,7 +86,7 @@ def train(
     while step < steps:
         # ranks see other images, and so draw for them otherwise
         torch.manual_seed(stream(seed, step, "networks") + distributed.rank())
-        batch = loader.batch(seed, step, degraded=stage.degraded)
+        batch = loader.batch(seed, step)
         step += 1
         measured = measure is not None and step % loader.steps_per_epoch == 0
         ends_row = step % options.log_every == 0 or step == steps or measured

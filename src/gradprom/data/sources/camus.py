@@ -16,9 +16,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gradprom.data import image_io, locate
-from gradprom.data.base import Entry, Facts, FileOptions, Source
+from gradprom.data import image_io
+from gradprom.data.base import Entry, Facts
 from gradprom.data.dataset_card import About
+from gradprom.data.file_source import FileOptions, FileSource
 from gradprom.data.locate import Part
 from gradprom.data.splits import of_groups, stratified
 from gradprom.errors import DataError
@@ -33,7 +34,11 @@ PAPER_TEST = 50
 FACTS = Facts(channels=1, classes=(), mask_classes=("background", "endocardium"))
 
 # Folder and suffix of each layout. The newer one first: it has all patients, the older one 450.
-_LAYOUTS = (("database_nifti", ".nii.gz"), ("training", ".mhd"))
+# Other datasets, too, have a folder `training`.
+_LAYOUTS = (
+    (Part("database_nifti", holds="patient*/"), ".nii.gz"),
+    (Part("training", holds="patient*/"), ".mhd"),
+)
 _LISTS = {"train": "training", "val": "validation", "test": "testing"}
 _QUALITIES = ("Poor", "Medium", "Good")
 
@@ -73,26 +78,18 @@ class Options(FileOptions):
     splits: ClassVar = SPLITS
 
 
-def facts(options: Options) -> Facts:
-    """One grey channel, no classes, the endocardium as mask."""
-    return FACTS
-
-
-def build(options: Options) -> Camus:
-    return Camus(options, FACTS)
-
-
-class Camus(Source):
+class Camus(FileSource):
     """Either official layout: patientXXXX/patientXXXX_{2CH,4CH}_{ED,ES} with `_gt` masks."""
 
     options: Options
+    about, known, layouts = ABOUT, FACTS, tuple((part,) for part, _ in _LAYOUTS)
 
     def index(self) -> list[Entry]:
         """Frames by patient; the id is the file's stem, the group the patient.
 
         The sequences, whose data are often not there, are passed by.
         """
-        folder, suffix = find(Path(self.options.root))
+        folder, suffix = self._patients()
         entries, offenders = [], []
         for patient in _patients(folder):
             frames = sorted(patient.glob(f"{patient.name}_?CH_E[DS]{suffix}"))
@@ -133,7 +130,7 @@ class Camus(Source):
         """Whole patients, in either split."""
         folders = {entry.group: entry.files[0].parent for entry in entries}
         if self.options.split == "official":
-            lists = find(Path(self.options.root))[0].parent / "database_split"
+            lists = self.find() / "database_split"
             chosen = _official(lists, set(folders))
         else:
             patients = [Entry(name, name, quality(path), ()) for name, path in folders.items()]
@@ -141,20 +138,14 @@ class Camus(Source):
             chosen = stratified(patients, test, self.options.split_seed)
         return of_groups(entries, chosen)
 
+    def _patients(self) -> tuple[Path, str]:
+        """The folder of the patients and the suffix of their images."""
+        folder = self.find()
+        return next((folder / p.folder, suffix) for p, suffix in _LAYOUTS if p.there(folder))
+
     def notes(self, entries: list[Entry]) -> list[str]:
         patients = len({entry.group for entry in entries})
         return [f"{patients} of {PATIENTS} patients"] if patients != PATIENTS else []
-
-
-def find(root: Path) -> tuple[Path, str]:
-    """The folder of the patients and the suffix of its images.
-
-    Raises DataError that says where it was looked for.
-    """
-    # other datasets, too, have a folder `training`
-    layouts = {layout: Part(layout, holds="patient*/") for layout, _ in _LAYOUTS}
-    folder = locate.find(root, ABOUT, *((part,) for part in layouts.values()))
-    return next((folder / name, end) for name, end in _LAYOUTS if layouts[name].there(folder))
 
 
 def quality(patient: Path) -> int | None:
@@ -254,3 +245,6 @@ def _read_nifti(path: Path) -> NDArray[np.uint8]:
     if not np.array_equal(pixels, frame):
         raise ValueError(f"{path}: {values.dtype} values, expected whole numbers from 0 to 255")
     return np.ascontiguousarray(pixels)
+
+
+build, facts = Camus, Camus.facts_of

@@ -10,9 +10,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from gradprom.data import image_io, locate
-from gradprom.data.base import Entry, Facts, FileOptions, Source
+from gradprom.data import image_io
+from gradprom.data.base import Entry, Facts
 from gradprom.data.dataset_card import About
+from gradprom.data.file_source import FileOptions, FileSource
 from gradprom.data.locate import Part
 from gradprom.data.splits import by_group, stratified
 from gradprom.errors import DataError
@@ -65,23 +66,15 @@ class Options(FileOptions):
     splits: ClassVar = SPLITS
 
 
-def facts(options: Options) -> Facts:
-    """One grey channel, two classes, no masks."""
-    return FACTS
-
-
-def build(options: Options) -> "CovidCT":
-    return CovidCT(options, FACTS)
-
-
-class CovidCT(Source):
+class CovidCT(FileSource):
     """The official layout: Images-processed/, Data-split/ and the two MetaInfo csv files."""
 
     options: Options
+    about, known, layouts = ABOUT, FACTS, (_PARTS,)
 
     def index(self) -> list[Entry]:
         """Slices of both classes; the id is folder/name, the group the patient where known."""
-        folder = find(Path(self.options.root))
+        folder = self.find()
         entries = []
         for label, images, _, table, name, patient in _CLASSES:
             patients = _patients(folder / table, name, patient)
@@ -93,17 +86,17 @@ class CovidCT(Source):
     def decode(self, entry: Entry) -> dict[str, np.ndarray]:
         """One grey channel, squashed to size × size."""
         (path,) = entry.files
-        image = image_io.picture(path, FACTS.channels)
+        image = image_io.picture(path, self.facts.channels)
         return {"target": image_io.squashed(image, self.options.size)}
 
     def splits(self, entries: list[Entry]) -> dict[str, list[str]]:
         options = self.options
         if options.split == "official":
-            return _official(find(Path(options.root)), entries)
+            return _official(self.find(), entries)
         test = max(1, round(len(entries) * PAPER_TEST / IMAGES))
         if options.split == "paper":
             return stratified(entries, test, options.split_seed)
-        _require_metadata(find(Path(options.root)))
+        _require_metadata(self.find())
         return by_group(entries, test, options.split_seed)
 
     def divides_groups(self) -> bool:
@@ -117,11 +110,6 @@ class CovidCT(Source):
         if unknown:
             notes.append(f"the patient of {unknown} images is not known")
         return notes
-
-
-def find(root: Path) -> Path:
-    """The dataset's folder. Raises DataError that says where it was looked for."""
-    return locate.find(root, ABOUT, _PARTS)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -176,3 +164,6 @@ def _lines(file: Path) -> list[str]:
     if not file.is_file():
         return []
     return [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+build, facts = CovidCT, CovidCT.facts_of

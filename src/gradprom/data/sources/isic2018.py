@@ -13,9 +13,10 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from gradprom.data import image_io, locate
-from gradprom.data.base import Entry, Facts, FileOptions, Source
+from gradprom.data import image_io
+from gradprom.data.base import Entry, Facts
 from gradprom.data.dataset_card import About
+from gradprom.data.file_source import FileOptions, FileSource
 from gradprom.data.locate import Part
 from gradprom.data.splits import stratified
 from gradprom.errors import DataError
@@ -96,23 +97,15 @@ class Options(FileOptions):
     splits: ClassVar = SPLITS
 
 
-def facts(options: Options) -> Facts:
-    """RGB, three diagnoses (which not every image has), lesion masks."""
-    return FACTS
-
-
-def build(options: Options) -> "ISIC2018":
-    return ISIC2018(options, FACTS)
-
-
-class ISIC2018(Source):
+class ISIC2018(FileSource):
     """The official layout of Task 1's training set, and label tables beside it or in labels/."""
 
     options: Options
+    about, known, layouts = ABOUT, FACTS, (_PARTS,)
 
     def index(self) -> list[Entry]:
         """Images with their masks; each is a group of its own, for no patient is published."""
-        folder = find(Path(self.options.root))
+        folder = self.find()
         images = sorted((folder / _INPUT).glob("ISIC_*.jpg"))
         if not images:
             raise DataError(f"{folder / _INPUT} holds no images. {ABOUT.get}")
@@ -151,11 +144,6 @@ class ISIC2018(Source):
         if len(entries) != IMAGES:
             notes.append(f"{len(entries)} images; the published dataset has {IMAGES}")
         return notes
-
-
-def find(root: Path) -> Path:
-    """The dataset's folder. Raises DataError that says where it was looked for."""
-    return locate.find(root, ABOUT, _PARTS)
 
 
 def _mask(folder: Path, image: Path) -> Path:
@@ -202,3 +190,6 @@ def _tables(folder: Path) -> Iterator[tuple[_Table, Path]]:
             for path in sorted(folder.glob(place + table.pattern)):
                 if path.is_file():
                     yield table, path
+
+
+build, facts = ISIC2018, ISIC2018.facts_of

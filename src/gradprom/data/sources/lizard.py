@@ -15,9 +15,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gradprom.data import image_io, locate
-from gradprom.data.base import Entry, Facts, FileOptions, Source
+from gradprom.data import image_io
+from gradprom.data.base import Entry, Facts
 from gradprom.data.dataset_card import About
+from gradprom.data.file_source import FileOptions, FileSource
 from gradprom.data.locate import Part
 from gradprom.data.splits import of_groups, stratified
 from gradprom.errors import DataError
@@ -36,7 +37,7 @@ _IMAGES = tuple(Path(f"lizard_images{part}", f"Lizard_Images{part}") for part in
 _LABELS = Path("lizard_labels", "Lizard_Labels")
 _TABLE = Part(str(_LABELS), holds="info.csv", zip="lizard_labels.zip")
 # One of the two folders of images will do: `notes` says how many images there are.
-_LAYOUTS = [(_TABLE, Part(str(path), "*.png", f"{path.parent}.zip")) for path in _IMAGES]
+_LAYOUTS = tuple((_TABLE, Part(str(path), "*.png", f"{path.parent}.zip")) for path in _IMAGES)
 _FOLDS = {"1": "train", "2": "train", "3": "test"}
 
 ABOUT = About(
@@ -71,22 +72,14 @@ class Options(FileOptions):
     splits: ClassVar = SPLITS
 
 
-def facts(options: Options) -> Facts:
-    """Colour tiles with six classes of nuclei, as masks and as labels."""
-    return FACTS
-
-
-def build(options: Options) -> Lizard:
-    return Lizard(options, FACTS)
-
-
-class Lizard(Source):
+class Lizard(FileSource):
     """The official layout; see `tiles` for how images are cut."""
 
     options: Options
+    about, known, layouts = ABOUT, FACTS, _LAYOUTS
 
-    def __init__(self, options: Options, facts: Facts) -> None:
-        super().__init__(options, facts)
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
         self._opened: tuple[tuple[Path, ...], dict[str, np.ndarray]] | None = None
 
     def index(self) -> list[Entry]:
@@ -95,7 +88,7 @@ class Lizard(Source):
         A tile's label is the class of most nuclei whose centroid lies in it (of equals, the first
         in `CLASSES`), None without nuclei. Images smaller than a tile are left out.
         """
-        folder = find(Path(self.options.root))
+        folder = self.find()
         known = folds(folder)
         entries: list[Entry] = []
         offenders, seen = [], set()
@@ -130,7 +123,7 @@ class Lizard(Source):
         """Whole images, in either split."""
         images = list(dict.fromkeys(entry.group for entry in entries))
         if self.options.split == "official":
-            chosen = _official(find(Path(self.options.root)), images)
+            chosen = _official(self.find(), images)
         else:
             collections = sorted({_collection(image) for image in images})
             whole = [Entry(i, i, collections.index(_collection(i)), ()) for i in images]
@@ -139,7 +132,7 @@ class Lizard(Source):
         return of_groups(entries, chosen)
 
     def notes(self, entries: list[Entry]) -> list[str]:
-        there = {image.stem for image in _images(find(Path(self.options.root)))}
+        there = {image.stem for image in _images(self.find())}
         small = sorted(there - {entry.group for entry in entries})
         notes = [f"{len(there)} of {IMAGES} images"] if len(there) != IMAGES else []
         if small:
@@ -155,11 +148,6 @@ def tiles(length: int, size: int) -> list[int]:
     """
     starts = list(range(0, length - size + 1, size))
     return starts if not starts or starts[-1] == length - size else [*starts, length - size]
-
-
-def find(root: Path) -> Path:
-    """The dataset's folder. Raises DataError that says where it was looked for."""
-    return locate.find(root, ABOUT, *_LAYOUTS)
 
 
 def folds(folder: Path) -> dict[str, str]:
@@ -264,3 +252,6 @@ def _nuclei(path: Path, contents: dict[str, Any]) -> dict[str, NDArray[Any]]:
     if wrong:
         raise ValueError(f"{path}: classes {wrong}, expected 1..{len(CLASSES)}")
     return {"id": ids, "class": classes, "centroid": centroid}
+
+
+build, facts = Lizard, Lizard.facts_of

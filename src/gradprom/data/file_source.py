@@ -1,0 +1,60 @@
+"""What the published datasets have in common: a folder to find, options, and facts known before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from gradprom.data import locate
+from gradprom.data.base import Facts, Source
+from gradprom.data.dataset_card import About
+from gradprom.data.locate import Part
+
+
+@dataclass
+class FileOptions:
+    """What can be asked of every published dataset that is read from files."""
+
+    name: str = ""
+    root: str = field(default="data", metadata={"hashed": False})
+    """The dataset's folder, or one that holds it under its own name; no part of a run's id."""
+    size: int = 256
+    """Height and width of its images in pixels."""
+    split: str = "paper"
+    """One of `splits`."""
+    split_seed: int = 0
+    """Drives the splits that are drawn."""
+    splits: ClassVar[dict[str, str]] = {}
+    """What each split is, by name."""
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f"dataset.size={self.size}: must be at least 1 pixel")
+        if self.split not in self.splits:
+            allowed = ", ".join(self.splits)
+            raise ValueError(f"dataset.split={self.split}: must be one of {allowed}")
+
+
+class FileSource(Source):
+    """A published dataset: every copy has the same facts and lies as its card says.
+
+    A dataset's file ends with `build, facts = TheSource, TheSource.facts_of`.
+    """
+
+    about: ClassVar[About]
+    known: ClassVar[Facts]
+    layouts: ClassVar[tuple[tuple[Part, ...], ...]]
+    """The folders it is made of, in each layout in which it was published."""
+
+    def __init__(self, options: Any) -> None:
+        super().__init__(options, self.known)
+
+    @classmethod
+    def facts_of(cls, options: Any) -> Facts:
+        """The same ones whatever the options."""
+        return cls.known
+
+    def find(self) -> Path:
+        """The dataset's folder. Raises DataError that says where it was looked for."""
+        return locate.find(Path(self.options.root), self.about, *self.layouts)
