@@ -1,5 +1,8 @@
 """The errors that reach a person as one sentence instead of a traceback."""
 
+from collections.abc import Sequence
+from typing import Any
+
 
 class GradpromError(Exception):
     """Something a person can put right; the message says what was wrong and what is allowed."""
@@ -29,6 +32,12 @@ class NotServed(ConfigError):
     """The dataset lacks what a configuration asks of it: labels, masks, or channels."""
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of an error's message, or its type where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def listed(names: Sequence[Any], most: int) -> str:
+    """The first names of a list that may be long, such as `a, b and 3 more`."""
+    more = len(names) - most
+    return ", ".join(map(str, names[:most])) + (f" and {more} more" if more > 0 else "")

@@ -12,14 +12,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gradprom.data.images import load
-from gradprom.data.sources import phantom
+from gradprom.data.sources import phantom, phantom_renderer
 from gradprom.models.recognizers.small import SmallClassifier
 
 IDS = [f"phantom-{i:05d}" for i in range(60)]
 FINGERPRINT = """
 import hashlib
-from gradprom.data.sources import phantom
-images = [phantom.render(f"phantom-{i:05d}", i % 3, 64) for i in range(6)]
+from gradprom.data.sources import phantom_renderer
+images = [phantom_renderer.render(f"phantom-{i:05d}", i % 3, 64) for i in range(6)]
 print(hashlib.sha256(b"".join(part.tobytes() for pair in images for part in pair)).hexdigest())
 """
 
@@ -60,7 +60,7 @@ PINNED: dict[int, dict] = {
 @pytest.fixture(scope="module")
 def scenes() -> tuple[np.ndarray, np.ndarray]:
     """Images float [60,3,64,64] in [0,1] and masks bool [60,64,64]."""
-    pairs = [phantom.render(id, i % 3, 64) for i, id in enumerate(IDS)]
+    pairs = [phantom_renderer.render(id, i % 3, 64) for i, id in enumerate(IDS)]
     return np.stack([p[0] for p in pairs]) / 255, np.stack([p[1] for p in pairs]) > 0
 
 
@@ -74,7 +74,7 @@ def halved(values: np.ndarray) -> np.ndarray:
 
 
 def test_two_processes_give_the_same_bytes() -> None:
-    images = [phantom.render(f"phantom-{i:05d}", i % 3, 64) for i in range(6)]
+    images = [phantom_renderer.render(f"phantom-{i:05d}", i % 3, 64) for i in range(6)]
     here = hashlib.sha256(b"".join(part.tobytes() for pair in images for part in pair)).hexdigest()
     command = [sys.executable, "-c", FINGERPRINT]
     there = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -83,9 +83,9 @@ def test_two_processes_give_the_same_bytes() -> None:
 
 def test_images_are_pinned() -> None:
     """Means over 16×16 pixels; a change needs a higher VERSION, for records name their data."""
-    assert phantom.VERSION == 1
+    assert phantom_renderer.VERSION == phantom.Phantom.version == 1
     for number, expected in PINNED.items():
-        image, mask = phantom.render(f"phantom-{number:05d}", number % 3, 64)
+        image, mask = phantom_renderer.render(f"phantom-{number:05d}", number % 3, 64)
         blocks = image.mean(0).reshape(4, 16, 4, 16).mean((1, 3))
         np.testing.assert_allclose(blocks, expected["grey"], atol=1)
         np.testing.assert_allclose(image.mean((1, 2)), expected["rgb"], atol=1)
@@ -126,8 +126,10 @@ def test_mask_edge_lies_on_the_image_edge(scenes: tuple[np.ndarray, np.ndarray])
 @pytest.mark.parametrize("size", [128, 256])
 def test_same_scene_at_every_size(size: int) -> None:
     for number in range(6):
-        image, mask = phantom.render(IDS[number], number % 3, 64)
-        large, large_mask = (a.astype(float) for a in phantom.render(IDS[number], number % 3, size))
+        image, mask = phantom_renderer.render(IDS[number], number % 3, 64)
+        large, large_mask = (
+            a.astype(float) for a in phantom_renderer.render(IDS[number], number % 3, size)
+        )
         while large.shape[-1] > 64:
             large, large_mask = halved(large), halved(large_mask)
         assert np.abs(large - image).mean() < 1.5  # of 255 levels
@@ -136,7 +138,7 @@ def test_same_scene_at_every_size(size: int) -> None:
 
 
 def test_larger_images_show_more_detail() -> None:
-    large = phantom.render(IDS[0], 0, 256)[0] / 255
+    large = phantom_renderer.render(IDS[0], 0, 256)[0] / 255
     coarse = halved(halved(large)).repeat(4, -1).repeat(4, -2)
     assert np.abs(large - coarse).mean() > 0.005
 

@@ -143,6 +143,44 @@ def test_every_column_that_a_figure_names_is_one_of_its_table() -> None:
             assert {*panel.columns} <= {column.title for column in experiment.columns}
 
 
+FIGURE = """fig:
+  title: A figure
+  panels:
+    - table: table1
+      columns: [σ = 0.3]
+      methods:
+        - title: GradProm
+          rows: [Sup. GradProm]
+"""
+
+
+def test_a_declared_figure(tmp_path: Path) -> None:
+    (tmp_path / "figures.yaml").write_text(FIGURE)
+    methods = (selection.Wanted("GradProm", ("Sup. GradProm",)),)
+    panels = (selection.Panel("table1", ("σ = 0.3",), methods),)
+    expected = {"fig": selection.Declared("A figure", panels)}
+    assert selection.declared(tmp_path / "figures.yaml") == expected
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "named"),
+    [
+        ("title: A figure", "titel: A figure", 2, "titel"),
+        ("columns:", "column:", 5, "column"),
+        ("      columns: [σ = 0.3]\n", "", 4, "columns"),
+        ("rows: [Sup. GradProm]", "rows: Sup. GradProm", 8, "list"),
+        ("- title: GradProm\n          rows", "- rows", 7, "title"),
+    ],
+)
+def test_what_is_wrong_in_the_figures_is_named_with_its_line(
+    tmp_path: Path, old: str, new: str, line: int, named: str
+) -> None:
+    assert old in FIGURE
+    (tmp_path / "figures.yaml").write_text(FIGURE.replace(old, new))
+    with pytest.raises(ConfigError, match=rf"^figures\.yaml:{line}: .*{named}"):
+        selection.declared(tmp_path / "figures.yaml")
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Trained: joint, frozen and GradProm with diagnosis, GradProm with segmentation."""

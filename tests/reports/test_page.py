@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import jinja2
 import numpy as np
 import pytest
 from support import records_factory, tiny_runs
@@ -21,7 +22,7 @@ from gradprom.experiments import declared
 from gradprom.experiments.expansion import Cell, Expansion
 from gradprom.reports.claims.verdicts import Contrast, Judged
 from gradprom.reports.page import data as page_data
-from gradprom.reports.page.page import write_page
+from gradprom.reports.page.page import FOLDER, TEMPLATES, write_page
 from gradprom.reports.plots.style import Picture
 from gradprom.reports.tables.table import rebuild
 
@@ -140,6 +141,32 @@ def test_names_of_rows_are_escaped(made: Made) -> None:
     assert INJECTED in reader.texts["table1"]
 
 
+def test_no_template_leaves_a_text_of_a_record_unescaped() -> None:
+    """Only our own style and script, and the JSON, which has no `<`, go in as they are."""
+    assert TEMPLATES.autoescape is True
+    texts = [path.read_text() for path in (FOLDER / "templates").iterdir()]
+    unescaped = {name for text in texts for name in re.findall(r"(\w+)\s*\|\s*safe", text)}
+    assert unescaped == {"style", "script", "data"}
+    assert not any("autoescape" in text for text in texts)
+
+
+def test_a_name_that_a_template_misspells_is_an_error() -> None:
+    with pytest.raises(jinja2.UndefinedError, match="studdy"):
+        TEMPLATES.from_string("{{ studdy }}").render(study="x")
+
+
+def test_two_tables_of_one_experiment_and_one_that_is_there_twice(made: Made) -> None:
+    tables = made.tables()
+    narrowed = dataclasses.replace(tables[0], asked=["noise=0.1"])
+    path = made.study.folder / "index.html"
+    write_page(path, [tables[0], narrowed, narrowed], made.records, made.study, [], [], [])
+    reader = Reader()
+    reader.feed(path.read_text())
+    ids = [section["id"] for section in reader.all("section")]
+    assert ids == ["table1", "table1-noise_0.1"]
+    assert [link["href"] for link in reader.all("a")] == ["#all", *(f"#{id}" for id in ids)]
+
+
 def test_it_needs_no_network_and_links_to_what_is_there(made: Made) -> None:
     reader, path = page_of(made)
     text = path.read_text()
@@ -172,7 +199,7 @@ def test_header_tells_the_runs_and_their_code(made: Made) -> None:
     reader, _ = page_of(made)
     header = reader.texts[""]
     assert "96 finished" in header
-    assert "0407e8a (95)" in header and "abcdef0 with changes (1)" in header
+    assert "0407e8a (95)" in header and "abcdef0 with uncommitted changes (1)" in header
     assert "NVIDIA A100-SXM4-40GB" in header
 
 

@@ -8,7 +8,7 @@ import pytest
 from support import tiny_runs
 
 from gradprom.runs.execution import execute
-from gradprom.runs.records import Study, open_share
+from gradprom.runs.records import Study, open_share, revision
 from gradprom.storage.files import with_checksum
 from gradprom.sweeps import plan as plans
 from gradprom.sweeps.status import overview
@@ -78,6 +78,18 @@ def test_an_unreadable_record_is_named_and_its_run_trained_again(
 )
 def test_the_open_share_of_a_run(record: dict[str, Any] | None, share: float | None) -> None:
     assert open_share(record) == share
+
+
+@pytest.mark.parametrize(
+    ("commit", "dirty", "text"),
+    [
+        ("0123456789", False, "0123456"),
+        ("0123456789", True, "0123456 with uncommitted changes"),
+        (None, None, "no git"),
+    ],
+)
+def test_the_revision_of_a_run(commit: str | None, dirty: bool | None, text: str) -> None:
+    assert revision({"revision": commit, "dirty": dirty}, digits=7) == text
 
 
 def test_a_study_without_records(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gradprom import config
 from gradprom.config.folders import CONF, conf_folders
-from gradprom.errors import ConfigError, GradpromError
+from gradprom.errors import ConfigError, GradpromError, first_line
 
 
 class Composer:
@@ -73,10 +73,10 @@ def _sets_a_value(override: Override) -> bool:
 
 def sentence(error: Exception) -> str:
     """What Hydra refused and why, in one line."""
-    first = str(error).strip().splitlines()[0]
+    first = first_line(error)
     if isinstance(error, HydraException) and error.__cause__:
         # the value is in Hydra's first line, what is wrong with it in OmegaConf's
-        return f"{first.rstrip('.')}: {str(error.__cause__).strip().splitlines()[0]}"
+        return f"{first.rstrip('.')}: {first_line(error.__cause__)}"
     return first
 
 

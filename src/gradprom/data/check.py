@@ -11,7 +11,7 @@ import numpy as np
 
 from gradprom.data.base import Entry, Source
 from gradprom.data.cache import file_hashes
-from gradprom.errors import DataError
+from gradprom.errors import DataError, listed
 
 _SHOWN = 3  # names shown of a list that is only a note
 
@@ -102,7 +102,9 @@ def _count(
         report.counts[part] = {name: count[name] for name in order if count[name]}
     left_out = set(kind).difference(*splits.values()) if splits else set()
     if left_out:
-        report.notes.append(f"{len(left_out)} images are in no split: {_some(sorted(left_out))}")
+        report.notes.append(
+            f"{len(left_out)} images are in no split: {listed(sorted(left_out), _SHOWN)}"
+        )
 
 
 def _files(report: Report, images: list[Entry]) -> None:
@@ -126,7 +128,7 @@ def _files(report: Report, images: list[Entry]) -> None:
     for axis, name in enumerate(("width", "height") if sizes else ()):
         report.sizes[name] = min(s[axis] for s in sizes), max(s[axis] for s in sizes)
     for (suffix, format), ids in sorted(misnamed.items()):
-        report.notes.append(f"{len(ids)} {suffix} files are {format} inside: {_some(ids)}")
+        report.notes.append(f"{len(ids)} {suffix} files are {format} inside: {listed(ids, _SHOWN)}")
 
 
 def _contents(report: Report, source: Source, entries: list[Entry]) -> bool:
@@ -187,14 +189,9 @@ def _overlaps(
         groups = sorted({group[id] for id in first} & {group[id] for id in second})
         if groups:
             why = " (as this split is defined)" if by_design else ""
-            names = _some(groups) if by_design else ", ".join(groups)
+            names = listed(groups, _SHOWN) if by_design else ", ".join(groups)
             found = f"{len(groups)} groups (patients) are {between}{why}: {names}"
             (report.notes if by_design else report.problems).append(found)
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:_SHOWN])
-    return shown + (", …" if len(names) > _SHOWN else "")
 
 
 def _table(counts: dict[str, dict[str, int]]) -> list[str]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from gradprom import errors
 from gradprom.errors import DataError
 
 if TYPE_CHECKING:
@@ -91,7 +92,9 @@ def mask(path: Path, image: Image, size: int, *codes: Sequence[int]) -> NDArray[
         if np.isin(found, code).all():
             near = Images.fromarray(values).resize((size, size), Images.Resampling.NEAREST)
             return np.searchsorted(code, np.asarray(near)).astype(np.uint8)
-    raise ValueError(f"{path}: mask values {_some(found)}, expected {_allowed(codes)}")
+    raise ValueError(
+        f"{path}: mask values {errors.listed(found.tolist(), _SHOWN)}, expected {_allowed(codes)}"
+    )
 
 
 def rows(table: Path, columns: Sequence[str], *optional: str) -> list[dict[str, str]]:
@@ -123,11 +126,6 @@ def rows(table: Path, columns: Sequence[str], *optional: str) -> list[dict[str, 
 def listed(lines: Iterable[str]) -> str:
     """The offenders of a message, one a line."""
     return "".join(f"\n  {line}" for line in lines)
-
-
-def _some(values: NDArray[np.uint8]) -> str:
-    shown = ", ".join(str(value) for value in values[:_SHOWN])
-    return shown + (", …" if len(values) > _SHOWN else "")
 
 
 def _allowed(codes: Sequence[Sequence[int]]) -> str:

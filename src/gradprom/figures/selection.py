@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
-
-import yaml
 
 from gradprom.errors import RunError
 from gradprom.experiments.declared import FOLDER
 from gradprom.experiments.expansion import Cell, Expansion
+from gradprom.experiments.yaml_reader import Reader, document
 
 Record = dict[str, Any]
 
@@ -67,22 +67,39 @@ class Choice:
         return [entrant for entrant in self.entrants if entrant.record is not None]
 
 
-def declared() -> dict[str, Declared]:
-    """Every figure of `experiments/figures.yaml`, by name."""
-    found = yaml.safe_load((FOLDER / "figures.yaml").read_text())
-    return {name: _declared(figure) for name, figure in found.items()}
+def declared(path: Path = FOLDER / "figures.yaml") -> dict[str, Declared]:
+    """Every figure of `experiments/figures.yaml`, by name.
+
+    Raises
+    ------
+    ConfigError
+        If a key is missing or unknown, or no list where one is due; with the file and the line.
+    """
+    return {name: _figure(reader) for name, reader in document(path).mapping().items()}
 
 
-def _declared(figure: dict[str, Any]) -> Declared:
-    panels = tuple(
-        Panel(
-            panel["table"],
-            tuple(panel["columns"]),
-            tuple(Wanted(m["title"], tuple(m["rows"])) for m in panel["methods"]),
-        )
-        for panel in figure["panels"]
+def _figure(reader: Reader) -> Declared:
+    values = reader.known(("title", "panels", "either"), ("title", "panels"))
+    return Declared(
+        title=values["title"].value(),
+        panels=tuple(_panel(item) for item in values["panels"].items()),
+        either=values["either"].value() if "either" in values else False,
     )
-    return Declared(figure["title"], panels, figure.get("either", False))
+
+
+def _panel(reader: Reader) -> Panel:
+    keys = ("table", "columns", "methods")
+    values = reader.known(keys, keys)
+    return Panel(
+        table=values["table"].value(),
+        columns=values["columns"].texts(),
+        methods=tuple(_method(item) for item in values["methods"].items()),
+    )
+
+
+def _method(reader: Reader) -> Wanted:
+    values = reader.known(("title", "rows"), ("title", "rows"))
+    return Wanted(values["title"].value(), values["rows"].texts())
 
 
 def choose(name: str, expansions: dict[str, Expansion], records: dict[str, Record]) -> list[Choice]:

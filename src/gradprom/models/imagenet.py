@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gradprom.errors import ConfigError
+from gradprom.errors import ConfigError, first_line
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -39,7 +39,7 @@ def with_weights(build: Callable[[bool], Network], resnet: str, pretrained: bool
         return build(True)
     # Offline, a missing host and a broken download or file each raise another library's error.
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise ConfigError(
             f"The ImageNet weights {weights_name(resnet)} could not be loaded: set "
             f"pretrained=false, or provide them in the Hugging Face cache (HF_HOME). ({reason})"

@@ -11,6 +11,7 @@ from gradprom.errors import RunError
 from gradprom.reports.sweep_table.columns import title
 from gradprom.reports.sweep_table.tables import CHOICES, Record, choice_of, row_key
 from gradprom.reports.tables.table import score
+from gradprom.runs import history as histories
 from gradprom.runs.records import Study
 
 METRICS = ("psnr", "ssim", "accuracy", "miou", "degraded_psnr", "degraded_ssim")
@@ -69,7 +70,14 @@ def history(study: Study, run_id: str) -> pd.DataFrame:
     RunError
         If there is no such run, or it has not come to the end of its training.
     """
-    return _read(study, run_id, "history.csv")
+    logged = histories.read(study.run(study.resolve(run_id)["id"]))
+    if not logged.columns:
+        raise _lacks(study, run_id, histories.FILE)
+    columns: dict[str, Any] = {
+        name: logged.values(name) for name in logged.columns if name != "stage"
+    }
+    columns |= {name: columns[name].astype(int) for name in ("epoch", "step")}
+    return pd.DataFrame({"stage": logged.cells("stage"), **columns})
 
 
 def scores(study: Study, run_id: str, test_set: str = "") -> pd.DataFrame:
@@ -85,15 +93,16 @@ def scores(study: Study, run_id: str, test_set: str = "") -> pd.DataFrame:
         If there is no such run, or it was not tested on that set.
     """
     name = f"scores-{test_set}.csv" if test_set else "scores.csv"
-    return _read(study, run_id, name, dtype={"id": str, "group": str}).set_index("id")
-
-
-def _read(study: Study, run_id: str, name: str, **options: Any) -> pd.DataFrame:
     path = study.run(study.resolve(run_id)["id"]) / name
     try:
-        return pd.read_csv(path, **options)
+        return pd.read_csv(path, dtype={"id": str, "group": str}).set_index("id")
     except FileNotFoundError:
-        raise RunError(f"run {run_id} has no {name}: there is no {path}") from None
+        raise _lacks(study, run_id, name) from None
+
+
+def _lacks(study: Study, run_id: str, name: str) -> RunError:
+    path = study.run(study.resolve(run_id)["id"]) / name
+    return RunError(f"run {run_id} has no {name}: there is no {path}")
 
 
 def _head(record: Record) -> dict[str, Any]:

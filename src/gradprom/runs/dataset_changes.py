@@ -5,7 +5,7 @@ from typing import Any
 
 from gradprom.config import component
 from gradprom.data.cache import file_hashes
-from gradprom.errors import DataError
+from gradprom.errors import DataError, listed
 from gradprom.runs.run import Run
 from gradprom.storage.files import read_checked, write_checked
 from gradprom.training.store import StageStore
@@ -77,10 +77,5 @@ def _differences(before: dict[str, Any], after: dict[str, Any]) -> str:
         "removed": [name for name in old if name not in new],
         "other labels of": [id for id in labels if id in now and labels[id] != now[id]],
     }
-    told = [f"{kind} {_listed(sorted(names))}" for kind, names in found.items() if names]
+    told = [f"{kind} {listed(sorted(names), SHOWN)}" for kind, names in found.items() if names]
     return "; ".join(told) or "its split"
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -15,7 +15,7 @@ import torch
 
 from gradprom.data import base
 from gradprom.errors import NotWritable, Pruned
-from gradprom.runs import dataset_changes, provenance, ranks, tensorboard
+from gradprom.runs import dataset_changes, history, provenance, ranks, tensorboard
 from gradprom.runs.records import SCHEMA
 from gradprom.runs.run import Run
 from gradprom.runs.scoring import describe, score
@@ -80,7 +80,7 @@ def _execute(run: Run, place: Place, device: torch.device, watch: Watch | None) 
     began = time.monotonic()
     try:
         artefact = _train(run, images, place, device, watch)
-        write_text(run.study.run(run.id) / "history.csv", _as_csv(artefact["history"]))
+        history.write(run.study.run(run.id), artefact["history"])
         results = score(run, artefact["weights"], device)
     except (RankLost, NotWritable):
         raise  # no fault of the run: it goes on when it is asked for again
@@ -243,17 +243,11 @@ def _write_record(run: Run, record: dict[str, Any]) -> None:
     run.study.keep(record)
 
 
-def _as_csv(history: list[dict[str, Any]]) -> str:
+def _last_values(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """What the last stage logged of its strategy: means over the stage, by name."""
     import pandas as pd  # late, for it takes a while and training does without
 
-    return pd.DataFrame(history).to_csv(index=False)
-
-
-def _last_values(history: list[dict[str, Any]]) -> dict[str, float]:
-    """What the last stage logged of its strategy: means over the stage, by name."""
-    import pandas as pd
-
-    frame = pd.DataFrame([row for row in history if row["stage"] == history[-1]["stage"]])
+    frame = pd.DataFrame([row for row in rows if row["stage"] == rows[-1]["stage"]])
     return {
         str(k): float(v)
         for k, v in frame.filter(regex=r"^(gate|ratio|cosine|agree)_").mean().items()

@@ -3,6 +3,7 @@
 from typing import Any
 
 from gradprom import metrics
+from gradprom.runs.records import revision
 
 Record = dict[str, Any]
 
@@ -95,16 +96,10 @@ def _training(record: Record, hidden: tuple[str, ...]) -> str:
             f"- command: `python run.py {' '.join(kept)}`",
             f"- stages: {', '.join(stages)}",
             f"- seed: {record['seed']}",
-            f"- revision: {_revision(record['git'])}",
+            f"- revision: {revision(record['git'])}",
             f"- trained {record['started'][:10]} on {record['device']}, with {packages}",
         ]
     )
-
-
-def _revision(git: dict[str, Any]) -> str:
-    if git["revision"] is None:
-        return "unknown (no git)"
-    return f"`{git['revision']}`" + (" with uncommitted changes" if git["dirty"] else "")
 
 
 def _told(options: dict[str, Any]) -> str:

@@ -259,6 +259,21 @@ def fingerprints_of(record: dict[str, Any]) -> dict[str, str]:
     return {"": record["dataset"]["fingerprint"], **told}
 
 
+def revision(git: dict[str, Any], digits: int = 40) -> str:
+    """The code of a run, such as `0407e8a with uncommitted changes`; `no git` where none is known.
+
+    Parameters
+    ----------
+    git
+        Of the run's record.
+    digits
+        Of the commit that are shown.
+    """
+    if git["revision"] is None:
+        return "no git"
+    return git["revision"][:digits] + (" with uncommitted changes" if git["dirty"] else "")
+
+
 def open_share(record: dict[str, Any] | None) -> float | None:
     """Share of open gates in a finished run's coupled training, mean over its tasks, in [0, 1]."""
     if record is None or record["status"] != "finished":

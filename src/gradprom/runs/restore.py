@@ -9,7 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from gradprom import config
-from gradprom.errors import ConfigError, RunError
+from gradprom.errors import ConfigError, RunError, first_line
 from gradprom.runs.records import Study
 from gradprom.runs.run import Run, plain
 from gradprom.runs.scoring import restore
@@ -104,7 +104,7 @@ def read_config(path: Path) -> DictConfig:
     except FileNotFoundError:
         raise RunError(f"there is no {path}") from None
     except (OmegaConfBaseException, YAMLError, ValueError) as error:
-        raise RunError(f"{path} does not fit this version: {str(error).splitlines()[0]}") from error
+        raise RunError(f"{path} does not fit this version: {first_line(error)}") from error
     assert isinstance(node, DictConfig)
     return node
 

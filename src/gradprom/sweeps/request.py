@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from gradprom import config
 from gradprom.config import composing
 from gradprom.config.composing import Composer
-from gradprom.errors import DataError, NotServed
+from gradprom.errors import DataError, NotServed, first_line
 from gradprom.experiments.expansion import (
     Expansion,
     Identify,
@@ -124,4 +124,4 @@ def _drop_untestable(expansions: list[Expansion], built: dict[str, Run]) -> None
             built[next(iter(cell.runs.values()))].test_sets()
         except DataError as error:
             cell.runs = {}
-            cell.problem = f"evaluate_on: {str(error).splitlines()[0]}"
+            cell.problem = f"evaluate_on: {first_line(error)}"

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gradprom.config import SERVED, Trainer
-from gradprom.errors import RunError
+from gradprom.errors import RunError, first_line
 
 AMPERE = (8, 0)
 """The first compute capability of CUDA whose matrix units know TF32 and bfloat16."""
@@ -80,8 +80,7 @@ def _require_compiler(device: str) -> None:
         # of a size that no cache holds: what is found there needs no compiler
         torch.compile(torch.neg)(torch.ones(random.randrange(2, 10**6), device=device))
     except Exception as error:  # each has another type
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise RunError(
-            f"trainer.compile=true and torch cannot compile on this machine ({reason}); "
+            f"trainer.compile=true and torch cannot compile on this machine ({first_line(error)}); "
             f"use trainer.compile=false, or install a C++ compiler"
         ) from error

@@ -4,12 +4,12 @@ Each trial is a run that the launcher starts like any other. What it came to sta
 and only this process tells Optuna of it: a job that outlives this process is taken in by the next.
 """
 
-import csv
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import optuna
 from hydra.plugins.launcher import Launcher
 from optuna.trial import Trial
@@ -20,6 +20,7 @@ from gradprom.errors import GradpromError, RunError
 from gradprom.experiments.expansion import Words
 from gradprom.launch import submission
 from gradprom.launch.submission import TakenAway
+from gradprom.runs import history
 from gradprom.runs.run import Run
 from gradprom.storage.lease import alone
 from gradprom.sweeps import plan as plans
@@ -200,10 +201,10 @@ class Search:
 
     def _curve(self, run: Run) -> dict[int, float]:
         """Validation scores by the enhancer's epoch, of a run that was not trained just now."""
-        path = run.study.run(run.id) / "history.csv"
-        if not path.exists():
+        logged = history.read(run.study.run(run.id))
+        scores = logged.values(f"validation_{self.tuning.options.metric}")
+        measured = np.flatnonzero(~np.isnan(scores))
+        if not measured.size:
             return {}
-        before, column = enhancer_epochs(run)[0], f"validation_{self.tuning.options.metric}"
-        with path.open() as file:
-            rows = [row for row in csv.DictReader(file) if row.get(column)]
-        return {before + int(row["epoch"]): float(row[column]) for row in rows}
+        before, epochs = enhancer_epochs(run)[0], logged.cells("epoch")
+        return {before + int(epochs[row]): float(scores[row]) for row in measured}

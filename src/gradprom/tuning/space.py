@@ -20,7 +20,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from gradprom.errors import ConfigError
+from gradprom.errors import ConfigError, first_line
 
 Space = dict[str, BaseDistribution]
 Params = dict[str, Any]
@@ -85,11 +85,11 @@ def _distribution(key: str, text: str) -> BaseDistribution:
     try:
         override = OverridesParser.create().parse_override(f"{key}={text}")
     except HydraException as error:
-        raise ConfigError(f"{told}: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"{told}: {first_line(error)}") from error
     try:
         return _of_sweep(override)
     except ValueError as error:
-        raise ConfigError(f"{told}: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"{told}: {first_line(error)}") from error
 
 
 def _of_sweep(override: Override) -> BaseDistribution:

@@ -4,11 +4,11 @@ Configurations are told as differences from the commonest values, curves as at m
 of neighbouring rows.
 """
 
-import csv
 import json
 import math
 import os
 from collections import Counter
+from itertools import compress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +17,7 @@ import numpy as np
 
 from gradprom.reports.sweep_table.tables import flatten
 from gradprom.reports.tables.table import Record
+from gradprom.runs import history
 from gradprom.runs.records import Study
 
 POINTS = 60
@@ -118,29 +119,22 @@ def _files(folder: Path, page: Path, grids: Grids) -> dict[str, Any]:
     return {
         "folder": address(folder, page),
         "panels": [address(path, page) for path in panels],
-        "curves": _curves(folder / "history.csv", grids),
+        "curves": _curves(folder, grids),
     }
 
 
-def _curves(path: Path, grids: Grids) -> list[list[Any]]:
+def _curves(folder: Path, grids: Grids) -> list[list[Any]]:
     """[stage, name, number of its grid, values] for each curve of each stage, as trained."""
-    try:
-        with path.open(newline="") as file:
-            reader = csv.reader(file)
-            header, rows = next(reader), list(reader)
-    except (FileNotFoundError, StopIteration):
-        return []
-    stages: dict[str, list[list[str]]] = {}
-    for row in rows:
-        stages.setdefault(row[header.index("stage")], []).append(row)
-    drawn = [(i, name) for i, name in enumerate(header) if name.startswith(CURVES)]
-    step, curves = header.index("step"), []
-    for stage, rows in stages.items():
-        for i, name in drawn:
-            told = [row for row in rows if row[i]]
-            if told:
-                steps, values = _thinned([row[step] for row in told], [row[i] for row in told])
-                curves.append([stage, name, grids.setdefault(steps, len(grids)), values])
+    logged = history.read(folder)
+    drawn, curves = [name for name in logged.columns if name.startswith(CURVES)], []
+    for stage, rows in logged.stages().items():
+        steps = rows.cells("step")
+        for name in drawn:
+            cells = rows.cells(name)
+            if any(cells):
+                logged_at, texts = list(compress(steps, cells)), list(filter(None, cells))
+                grid, values = _thinned(logged_at, texts)
+                curves.append([stage, name, grids.setdefault(grid, len(grids)), values])
     return curves
 
 

@@ -1,28 +1,56 @@
 """The report as one page: tables, the runs behind every number, claims and figures.
 
 One HTML file without a network: style, script and data are inside; pictures are files beside it.
-All that comes from records is escaped here, or put in as text by the script.
+The templates escape every text; only our own style and script, and the JSON that cannot end its
+script element, go in as they are.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from html import escape
+from dataclasses import dataclass
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
 from gradprom.reports.page.data import address, as_json, embedded
-from gradprom.reports.page.page_table import listed, section, table_section
+from gradprom.reports.page.page_claims import claim_view
+from gradprom.reports.page.page_table import table_view
 from gradprom.reports.tables import layout
 from gradprom.reports.tables.table import Rebuilt, Record
-from gradprom.runs.records import Study
+from gradprom.runs.records import Study, revision
 from gradprom.storage.files import write_text
 
 if TYPE_CHECKING:
-    from gradprom.reports.claims.verdicts import Contrast, Judged
+    from gradprom.reports.claims.verdicts import Judged
     from gradprom.reports.plots.style import Picture
+
+FOLDER = Path(__file__).parent
+TEMPLATES = Environment(
+    loader=FileSystemLoader(FOLDER / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+TEMPLATES.globals |= {
+    "missing": layout.MISSING,
+    "below": layout.BELOW,
+    "below_title": layout.SAID_OF_BELOW,
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the page, which the navigation can show alone."""
+
+    anchor: str
+    title: str
+    template: str
+    content: Any
+    """What the template shows."""
 
 
 def write_page(
@@ -43,110 +71,63 @@ def write_page(
     problems
         What could not be read, a sentence each.
     """
-    sections = {
-        anchor: (table.experiment.title, table_section(table, anchor))
+    parts = {
+        anchor: Part(anchor, table.experiment.title, "table.html", table_view(table))
         for table, anchor in zip(rebuilt, _anchors(rebuilt), strict=True)
     }
-    for title, found in (
-        ("Claims", "".join(map(_claim, judged))),
-        ("Figures", "".join(_figure(picture, path) for picture in pictures)),
-        ("Problems", listed(problems)),
-    ):
-        if found:
-            sections[title.lower()] = title, section(title.lower(), title, found)
-    page = Template(_part("page.html")).substitute(
-        title=escape(f"{study.name} – report"),
-        study=escape(study.name),
+    rest: dict[str, list[Any]] = {
+        "Claims": [claim_view(claim) for claim in judged],
+        "Figures": [_figure(picture, path) for picture in pictures],
+        "Problems": problems,
+    }
+    for title, content in rest.items():
+        if content:
+            name = title.lower()
+            parts[name] = Part(name, title, f"{name}.html", content)
+    page = TEMPLATES.get_template("page.html").render(
+        study=study.name,
         summary=_summary(list(records.values())),
-        links="".join(f'<a href="#{a}">{escape(title)}</a>' for a, (title, _) in sections.items()),
-        sections="".join(content for _, content in sections.values()),
-        style=_part("page.css"),
+        parts=list(parts.values()),
+        style=_own("page.css"),
         data=as_json(embedded(records, study, path)),
-        script="".join(map(_part, ("page.js", "page_details.js", "page_curves.js"))),
+        script="".join(map(_own, ("page.js", "page_details.js", "page_curves.js"))),
     )
     write_text(path, page)
 
 
-def _part(name: str) -> str:
-    return Path(__file__).with_name(name).read_text()
+def _own(name: str) -> str:
+    """A file of this folder, which is put into the page as it is."""
+    return (FOLDER / name).read_text(encoding="utf-8")
 
 
 def _anchors(rebuilt: list[Rebuilt]) -> list[str]:
     """`table1`; further ones of the same experiment by their whole key."""
     names = [table.experiment.name for table in rebuilt]
     return [
-        escape(name if name not in names[:i] else table.key)
+        name if name not in names[:i] else table.key
         for i, (name, table) in enumerate(zip(names, rebuilt, strict=True))
     ]
 
 
-def _summary(records: list[Record]) -> str:
+def _summary(records: list[Record]) -> dict[str, str]:
     """When, how many runs, of which code, on which devices."""
     states = Counter(record["status"] for record in records)
     hours = sum(record.get("duration", 0) for record in records) / 3600
     devices = dict.fromkeys(str(record.get("device", "")).split(": ")[-1] for record in records)
-    revisions = Counter(_revision(record["git"]) for record in records)
-    told = {
+    revisions = Counter(revision(record["git"], digits=7) for record in records)
+    return {
         "written": time.strftime("%d %B %Y, %H:%M"),
         "runs": ", ".join(f"{n} {state}" for state, n in states.most_common()) or "none",
         "computing": f"{hours:.1f} h on {', '.join(filter(None, devices))}",
         "revision": ", ".join(f"{name} ({n})" for name, n in revisions.most_common()),
     }
-    return "".join(f"<div><dt>{k}</dt><dd>{escape(v)}</dd></div>" for k, v in told.items())
 
 
-def _revision(git: dict[str, Any]) -> str:
-    return f"{(git['revision'] or 'no git')[:7]}{' with changes' if git['dirty'] else ''}"
-
-
-def _claim(claim: Judged) -> str:
-    rows = "".join(map(_contrast, claim.contrasts))
-    names = ("contrast", "ours, 95 % interval", "", "published", "", "")
-    head = "".join(f"<th>{name}</th>" for name in names)
-    return (
-        f'<article class=claim id="claim-{escape(claim.name)}"><h3>{escape(claim.name)} '
-        f"{_verdict('ours', claim.verdict, claim.counts)}"
-        f"{_verdict('published', claim.published_verdict, claim.published_counts)}</h3>"
-        f"<p>{escape(claim.text)} <cite>{escape(claim.source)}</cite></p>"
-        f"<details><summary>{_counted(len(claim.contrasts))}</summary><div class=box>"
-        f"<table class=plain><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
-        "</details></article>"
-    )
-
-
-def _counted(number: int) -> str:
-    return f"{number} contrast{'s' if number != 1 else ''}"
-
-
-def _verdict(whose: str, verdict: str, counts: str = "") -> str:
-    told = f" <i>{escape(counts)}</i>" if counts else ""
-    kind = verdict.replace(" ", "-")
-    return f'<span class="verdict v-{kind}"><i>{whose}</i> <b>{escape(verdict)}</b>{told}</span>'
-
-
-def _contrast(contrast: Contrast) -> str:
-    def number(value: float | None) -> str:
-        return layout.MISSING if value is None else layout.signed(value, contrast.metric)
-
-    interval = f" [{number(contrast.low)}, {number(contrast.high)}]"
-    seeds = ", ".join(f"seed {seed}: {number(v)}" for seed, v in contrast.by_seed.items())
-    ours = number(contrast.effect) + (interval if contrast.low is not None else "")
-    cells = [
-        escape(contrast.text),
-        f'<span title="{escape(seeds)}">{ours}</span>',
-        _verdict("", contrast.verdict),
-        number(contrast.published),
-        _verdict("", contrast.published_verdict),
-        escape(contrast.reason),
-    ]
-    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
-
-
-def _figure(picture: Picture, page: Path) -> str:
-    png, whole = address(picture.png, page), address(picture.vector or picture.png, page)
-    title = escape(picture.title)
-    return (
-        f'<figure id="figure-{escape(picture.name)}"><a href="{whole}">'
-        f'<img loading=lazy src="{png}" alt="{title}"></a>'
-        f"<figcaption><b>{title}.</b> {escape(picture.caption)}</figcaption></figure>"
-    )
+def _figure(picture: Picture, page: Path) -> dict[str, str]:
+    return {
+        "name": picture.name,
+        "title": picture.title,
+        "caption": picture.caption,
+        "png": address(picture.png, page),
+        "whole": address(picture.vector or picture.png, page),
+    }

@@ -1,120 +1,200 @@
-"""A rebuilt table as HTML, in the paper's layout, for the report's page."""
+"""A rebuilt table as the page's template `table.html` shows it: texts, and which runs are behind.
 
-from html import escape
+What stands in a cell is worded as in the other forms of a table, by `reports/tables/layout.py`.
+"""
+
+from dataclasses import dataclass
 
 from gradprom.reports.tables import layout
 from gradprom.reports.tables.table import Line, Rebuilt, Shown
 
 _BADGES = ("failed", "mixed", "other", "not", "seeds")
 """Words of the states that the style knows."""
+_PLACES = {1: "best", 2: "second"}
 
 
-def section(anchor: str, title: str, content: str) -> str:
-    """A part of the page, which the navigation can show alone."""
-    return f'<section id="{anchor}"><h2>{escape(title)}</h2>{content}</section>\n'
-
-
-def listed(texts: list[str]) -> str:
-    """A list of sentences; nothing for none."""
-    items = "".join(f"<li>{escape(text)}</li>" for text in texts)
-    return f'<ul class="notes">{items}</ul>' if texts else ""
-
-
-def table_section(table: Rebuilt, anchor: str) -> str:
-    """A table with its caption, legend and slips; numbers that have runs are buttons."""
-    details, shown = layout.details(table), layout.slots(table)
-    body = "".join(
-        _group(group, 1 + len(details) + len(shown))
-        + "".join(_row(table, line, details, shown) for line in lines)
-        for group, lines in layout.grouped(table)
-    )
-    title = escape(table.experiment.title)
-    legend = " ".join([layout.OURS, layout.MARKS, *layout.said(table)])
-    slips = f"<h3>Slips in the paper’s table</h3>{listed(list(table.experiment.slips))}"
-    return section(
-        anchor,
-        table.experiment.title,
-        f'<p class="caption">{escape(table.experiment.caption)}</p>'
-        f'<div class="box" tabindex="0" role="region" aria-label="{title}">'
-        f"<table class=results><thead>{_head(table, details, shown)}</thead>"
-        f"<tbody>{body}</tbody></table></div>"
-        f'<p class="legend">{escape(legend)}</p>'
-        f"{slips if table.experiment.slips else ''}",
-    )
-
-
-def _head(table: Rebuilt, details: list[str], shown: list[tuple[int, str]]) -> str:
-    above = f'<th colspan="{1 + len(details)}"></th>'
-    for number, column in enumerate(table.columns):
-        span = sum(n == number for n, _ in shown)
-        above += f'<th scope=colgroup colspan="{span}"><span>{escape(column.title)}</span></th>'
-    names = "<th></th>" + "".join(f"<th class=detail>{escape(name)}</th>" for name in details)
-    names += "".join(
-        f'<th scope=col class="{_side(shown, i)}"><button type=button class=sort>'
-        f"{escape(layout.heading(metric))}</button></th>"
-        for i, (_, metric) in enumerate(shown)
-    )
-    return f"<tr class=above>{above}</tr><tr>{names}</tr>"
-
-
-def _side(shown: list[tuple[int, str]], place: int) -> str:
-    """Marks the first metric of a column, so that columns stand apart."""
-    return "first" if place == 0 or shown[place][0] != shown[place - 1][0] else ""
-
-
-def _group(title: str, span: int) -> str:
-    if not title:
-        return ""
-    return f'<tr class=group><th colspan="{span}"><span>{escape(title)}</span></th></tr>'
-
-
-def _row(table: Rebuilt, line: Line, details: list[str], shown: list[tuple[int, str]]) -> str:
-    row = line.row
-    group = f"<span class=of>{escape(row.group)}</span> " if row.group else ""
-    waits = "".join(f"<small>{escape(problem)}</small>" for problem in line.problems)
-    cells = f"<th scope=row>{group}{escape(row.title)}{waits}</th>"
-    cells += "".join(f"<td class=detail>{escape(row.details.get(d, ''))}</td>" for d in details)
-    for i, (number, metric) in enumerate(shown):
-        place = (table.experiment.title, row.label, table.columns[number].title)
-        cells += _cell(line, (number, metric), _side(shown, i), place)
-    kind = "pinned" if line is table.degraded else "grouped" if row.group else ""
-    return f'<tr class="{kind}">{cells}</tr>'
-
-
-def _cell(line: Line, key: tuple[int, str], side: str, place: tuple[str, ...]) -> str:
-    """A number; where it has runs, a button that opens them."""
-    cell, runs = line.cells.get(key), line.expected.get(key[0])
-    if cell is None:
-        return f'<td class="{side} none">{layout.MISSING}</td>'
-    kind = {1: "best", 2: "second"}.get(cell.place, "")
-    first = f'<td class="{side} {kind}" data-ours="{cell.value.mean if cell.value else ""}">'
-    if not runs:
-        return f"{first}{_number(cell)}</td>"
-    told = {
-        "data-runs": " ".join(f"{seed}:{run}" for seed, run in runs.items()),
-        "data-place": " · ".join(place),
-        "data-metric": cell.metric,
-        "data-test-set": line.row.test_set,
-        "title": " · ".join([*place, layout.heading(cell.metric)]),
-    }
-    attributes = " ".join(f'{name}="{escape(value)}"' for name, value in told.items())
-    button = f"<button type=button class=cell tabindex=-1 aria-expanded=false {attributes}>"
-    return f"{first}{button}{_number(cell)}</button></td>"
-
-
-def _number(cell: Shown) -> str:
-    mean, _, rest = layout.ours(cell).partition(" ")
-    ours = f"<b>{mean}</b> <small>{rest.replace('± ', '±')}</small>" if mean else layout.MISSING
-    text = f"<span class=ours>{ours}</span>"
-    if cell.published is not None:
-        printed = layout.theirs(cell.published, cell.metric)
-        mark = f"<abbr title='{layout.SAID_OF_BELOW}'>{layout.BELOW}</abbr>"
-        text += f"<span class=theirs title='published: {printed}'>{printed.split(' ')[0]}"
-        text += f"{mark if cell.below_degraded else ''} <i>{layout.difference(cell)}</i></span>"
-    return text + "".join(_badge(state) for state in cell.states)
-
-
-def _badge(state: str) -> str:
+@dataclass(frozen=True)
+class Badge:
     """A state in words, which its colour only repeats."""
-    kind = next(word for word in (*_BADGES, "") if word in state)
-    return f'<span class="badge {kind}">{escape(state)}</span>'
+
+    text: str
+    kind: str
+    """One of the words that the style knows, or nothing."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """What a cell says: ours above, the published number beneath, and the states."""
+
+    mean: str
+    """Empty where no run has finished."""
+    spread: str
+    """Such as `±0.030 (3)`; empty where no run made the mean."""
+    published: str
+    """As the paper prints it, such as `24.610 ± 0.03`; empty where it prints none."""
+    published_mean: str
+    below_degraded: bool
+    difference: str
+    """Ours less the published number; empty where the two are not comparable."""
+    badges: tuple[Badge, ...]
+
+
+@dataclass(frozen=True)
+class Button:
+    """What the page's script needs in order to show the runs of a number."""
+
+    runs: str
+    """Such as `0:9c1185a5c5e9 1:0123456789ab`: the seed and the id of each."""
+    place: str
+    """Such as `Table I · Sup. GradProm · σ = 0.1`."""
+    metric: str
+    test_set: str
+    title: str
+
+
+@dataclass(frozen=True)
+class NumberCell:
+    """A cell of one metric in one column."""
+
+    classes: str
+    sort_by: float | str = ""
+    """Ours, unrounded; empty where no run has finished."""
+    number: Number | None = None
+    """None where the row does not have the metric."""
+    button: Button | None = None
+    """None where there are no runs to show."""
+
+
+@dataclass(frozen=True)
+class RowView:
+    """One row: its heading, the details beside it and its numbers."""
+
+    kind: str
+    """`pinned` (the degraded input), `grouped`, or nothing."""
+    group: str
+    title: str
+    problems: tuple[str, ...]
+    """Why cells of the row cannot be run."""
+    details: tuple[str, ...]
+    cells: tuple[NumberCell, ...]
+
+
+@dataclass(frozen=True)
+class GroupView:
+    """Rows under one heading; the heading is empty where they have none."""
+
+    title: str
+    rows: tuple[RowView, ...]
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A column's title with the number of its metrics, or one metric with its class."""
+
+    text: str
+    span: int = 1
+    side: str = ""
+
+
+@dataclass(frozen=True)
+class TableView:
+    """A whole table."""
+
+    title: str
+    caption: str
+    columns: tuple[Heading, ...]
+    details: tuple[str, ...]
+    metrics: tuple[Heading, ...]
+    groups: tuple[GroupView, ...]
+    legend: str
+    slips: tuple[str, ...]
+    """What is wrong in the paper's own table."""
+
+    @property
+    def width(self) -> int:
+        """Cells of a row, its heading among them."""
+        return 1 + len(self.details) + len(self.metrics)
+
+
+def table_view(table: Rebuilt) -> TableView:
+    """A table with its caption, legend and slips."""
+    details, slots = layout.details(table), layout.slots(table)
+    return TableView(
+        title=table.experiment.title,
+        caption=table.experiment.caption,
+        columns=tuple(
+            Heading(column.title, span=sum(n == number for n, _ in slots))
+            for number, column in enumerate(table.columns)
+        ),
+        details=tuple(details),
+        metrics=tuple(
+            Heading(layout.heading(metric), side=_side(slots, place))
+            for place, (_, metric) in enumerate(slots)
+        ),
+        groups=tuple(
+            GroupView(title, tuple(_row(table, line, details, slots) for line in lines))
+            for title, lines in layout.grouped(table)
+        ),
+        legend=" ".join([layout.OURS, layout.MARKS, *layout.said(table)]),
+        slips=table.experiment.slips,
+    )
+
+
+def _side(slots: list[tuple[int, str]], place: int) -> str:
+    """Marks the first metric of a column, so that columns stand apart."""
+    return "first" if place == 0 or slots[place][0] != slots[place - 1][0] else ""
+
+
+def _row(table: Rebuilt, line: Line, details: list[str], slots: list[tuple[int, str]]) -> RowView:
+    row = line.row
+    cells = []
+    for place, (number, metric) in enumerate(slots):
+        names = (table.experiment.title, row.label, table.columns[number].title)
+        cells.append(_cell(line, (number, metric), _side(slots, place), names))
+    return RowView(
+        kind="pinned" if line is table.degraded else "grouped" if row.group else "",
+        group=row.group,
+        title=row.title,
+        problems=tuple(line.problems),
+        details=tuple(row.details.get(name, "") for name in details),
+        cells=tuple(cells),
+    )
+
+
+def _cell(line: Line, slot: tuple[int, str], side: str, names: tuple[str, ...]) -> NumberCell:
+    cell, runs = line.cells.get(slot), line.expected.get(slot[0])
+    if cell is None:
+        return NumberCell(f"{side} none".strip())
+    return NumberCell(
+        classes=f"{side} {_PLACES.get(cell.place, '')}".strip(),
+        sort_by=cell.value.mean if cell.value else "",
+        number=_number(cell),
+        button=_button(line, cell, runs, names) if runs else None,
+    )
+
+
+def _button(line: Line, cell: Shown, runs: dict[int, str], names: tuple[str, ...]) -> Button:
+    return Button(
+        runs=" ".join(f"{seed}:{run}" for seed, run in runs.items()),
+        place=" · ".join(names),
+        metric=cell.metric,
+        test_set=line.row.test_set,
+        title=" · ".join([*names, layout.heading(cell.metric)]),
+    )
+
+
+def _number(cell: Shown) -> Number:
+    mean, _, spread = layout.ours(cell).partition(" ")
+    published = layout.theirs(cell.published, cell.metric) if cell.published else ""
+    return Number(
+        mean=mean,
+        spread=spread.replace("± ", "±"),
+        published=published,
+        published_mean=published.partition(" ")[0],
+        below_degraded=cell.below_degraded,
+        difference=layout.difference(cell),
+        badges=tuple(
+            Badge(state, next(word for word in (*_BADGES, "") if word in state))
+            for state in cell.states
+        ),
+    )

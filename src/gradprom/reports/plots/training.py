@@ -1,6 +1,5 @@
 """What the strategies saw and did in coupled training, from the runs' histories."""
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from gradprom.reports.plots.style import (
     strokes,
 )
 from gradprom.reports.tables.table import Line, Rebuilt, Record
+from gradprom.runs import history
 from gradprom.runs.records import Study
 
 Array = NDArray[np.float64]
@@ -111,19 +111,9 @@ def _finished(line: Line, number: int) -> list[str]:
 
 def _history(study: Study, run: str, names: list[str]) -> dict[str, Array]:
     """Columns of a run's last stage, without gaps; empty where nothing is kept of them."""
-    try:
-        with (study.run(run) / "history.csv").open(newline="") as file:
-            head, *rows = csv.reader(file)  # for so small a file much faster than pandas
-    except FileNotFoundError:
-        return {name: np.empty(0) for name in names}
-    stage = head.index("stage")
-    last = [row for row in rows if row[stage] == rows[-1][stage]]
-    found = {name: head.index(name) for name in names if name in head}
-    texts = {name: [row[place] for row in last] for name, place in found.items()}
-    return {
-        name: np.array([float(t) for t in texts.get(name, ()) if t not in ("", "nan")])
-        for name in names
-    }
+    last = history.read(study.run(run)).last_stage()
+    columns = {name: last.values(name) for name in names}
+    return {name: values[~np.isnan(values)] for name, values in columns.items()}
 
 
 def _strokes(logged: list[Logged]) -> list[Stroke]:

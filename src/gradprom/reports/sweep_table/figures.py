@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from gradprom.reports.sweep_table.tables import Record, build
+from gradprom.runs import history
 from gradprom.runs.records import Study
 from gradprom.storage.files import replacing
 
@@ -99,16 +100,16 @@ def _curves(axes: Iterable[Axes], shown: dict[tuple[str, str], Any], study: Stud
     labels = list(dict.fromkeys(label for _, label in shown))
     styles = dict(zip(dict.fromkeys(column for column, _ in shown), "-:", strict=False))
     for (column, label), record in shown.items():
-        history = pd.read_csv(study.run(record["id"]) / "history.csv")
-        history = history[history["stage"] == history["stage"].iloc[-1]]
+        last = history.read(study.run(record["id"])).last_stage()
         for kind, axis in zip(CURVES, axes, strict=True):
-            kept = history.filter(regex=rf"^{kind}(_|$)")
-            if not kept.shape[1]:
+            names = [name for name in last.columns if f"{name}_".startswith(f"{kind}_")]
+            if not names:
                 continue
+            kept = pd.DataFrame({name: last.values(name) for name in names})
             curve = kept.mean(axis=1).rolling(SMOOTHING, min_periods=1).mean()
             color = f"C{labels.index(label)}"
             style, told = styles.get(column, "--"), f"{label}, {_spaced(column)}"
-            axis.plot(history["step"], curve, style, color=color, lw=1, label=told)
+            axis.plot(last.values("step"), curve, style, color=color, lw=1, label=told)
     for (kind, title), axis in zip(CURVES.items(), axes, strict=True):
         axis.set_title(title, fontsize=8)
         axis.set_xlabel("step of coupled training", fontsize=7)

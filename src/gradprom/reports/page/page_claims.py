@@ -1,0 +1,85 @@
+"""The paper's claims as the page's template `claims.html` shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gradprom.reports.tables import layout
+
+if TYPE_CHECKING:
+    from gradprom.reports.claims.verdicts import Contrast, Judged
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A verdict in words, which its colour only repeats."""
+
+    text: str
+    counts: str = ""
+    """Such as `5 of 8 contrasts hold`."""
+
+    @property
+    def kind(self) -> str:
+        """The end of its class, such as `does-not`."""
+        return self.text.replace(" ", "-")
+
+
+@dataclass(frozen=True)
+class ContrastView:
+    """One contrast: ours with its interval, and the published one."""
+
+    text: str
+    ours: str
+    """Such as `+0.500 [−0.100, +1.100]`."""
+    seeds: str
+    """Ours for each seed."""
+    verdict: Verdict
+    published: str
+    published_verdict: Verdict
+    reason: str
+
+
+@dataclass(frozen=True)
+class ClaimView:
+    """One claim with its contrasts."""
+
+    name: str
+    text: str
+    source: str
+    verdict: Verdict
+    published_verdict: Verdict
+    contrasts: tuple[ContrastView, ...]
+
+    @property
+    def counted(self) -> str:
+        """Such as `3 contrasts`."""
+        return f"{len(self.contrasts)} contrast{'s' if len(self.contrasts) != 1 else ''}"
+
+
+def claim_view(claim: Judged) -> ClaimView:
+    """A claim as it was judged, ours and published."""
+    return ClaimView(
+        name=claim.name,
+        text=claim.text,
+        source=claim.source,
+        verdict=Verdict(claim.verdict, claim.counts),
+        published_verdict=Verdict(claim.published_verdict, claim.published_counts),
+        contrasts=tuple(map(_contrast, claim.contrasts)),
+    )
+
+
+def _contrast(contrast: Contrast) -> ContrastView:
+    def number(value: float | None) -> str:
+        return layout.MISSING if value is None else layout.signed(value, contrast.metric)
+
+    interval = f" [{number(contrast.low)}, {number(contrast.high)}]"
+    return ContrastView(
+        text=contrast.text,
+        ours=number(contrast.effect) + (interval if contrast.low is not None else ""),
+        seeds=", ".join(f"seed {seed}: {number(v)}" for seed, v in contrast.by_seed.items()),
+        verdict=Verdict(contrast.verdict),
+        published=number(contrast.published),
+        published_verdict=Verdict(contrast.published_verdict),
+        reason=contrast.reason,
+    )

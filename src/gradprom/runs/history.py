@@ -1,0 +1,78 @@
+"""A run's `history.csv`: what training logged, a row for each few steps of each stage.
+
+The columns are `stage`, `epoch`, `step` (of its stage) and what any of the stages logs: losses,
+PSNR in dB, and what the strategy decided, each a mean over the steps since the row before. A value
+that a stage does not log is an empty cell. Files are read without pandas, which takes several
+times as long for so small a file; a report reads thousands of them.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradprom.storage.files import write_text
+
+FILE = "history.csv"
+
+
+@dataclass(frozen=True)
+class History:
+    """Rows as they stand in the file; without columns where there is no file, or nothing in it."""
+
+    columns: tuple[str, ...] = ()
+    rows: Sequence[Sequence[str]] = ()
+
+    def stages(self) -> dict[str, "History"]:
+        """The rows of each stage, by its name, as trained."""
+        parts: dict[str, list[Sequence[str]]] = {}
+        if self.rows:
+            place = self.columns.index("stage")
+            for row in self.rows:
+                parts.setdefault(row[place], []).append(row)
+        return {stage: History(self.columns, rows) for stage, rows in parts.items()}
+
+    def last_stage(self) -> "History":
+        """The rows of the stage that was trained last."""
+        return next(reversed(self.stages().values()), self)
+
+    def cells(self, column: str) -> list[str]:
+        """The texts of a column, empty where a row has no value."""
+        place = self.columns.index(column)
+        return [row[place] for row in self.rows]
+
+    def values(self, column: str) -> NDArray[np.float64]:
+        """The numbers of a column [rows]; NaN where a row has no value, or none has."""
+        if column not in self.columns:
+            return np.full(len(self.rows), np.nan)
+        return np.array([float(cell) if cell else np.nan for cell in self.cells(column)], float)
+
+
+def read(folder: Path) -> History:
+    """The history in a run's folder."""
+    try:
+        with (folder / FILE).open(newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))
+    except FileNotFoundError:
+        return History()
+    return History(tuple(rows[0]), rows[1:]) if rows else History()
+
+
+def write(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Leave the rows of all stages in a run's folder; NaN and what a row lacks as empty cells."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(row.get(name)) for name in columns] for row in rows)
+    write_text(folder / FILE, stream.getvalue())
+
+
+def _cell(value: Any) -> Any:
+    return "" if isinstance(value, float) and math.isnan(value) else value
