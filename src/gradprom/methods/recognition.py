@@ -1,5 +1,6 @@
 """What recognizers share over the methods: their losses, scores and own training."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -91,6 +92,11 @@ def build(config: Config, task: str, fresh: bool) -> nn.Module:
     backbone, pretrained = config.auxiliary.backbone, config.auxiliary.pretrained and fresh
     count = classes(config, task)
     return build_recognizer(task, backbone, pretrained, config.facts.channels, count)
+
+
+def metrics_of(tasks: Iterable[str]) -> tuple[str, ...]:
+    """The metric that each task is judged by, as the registry names it."""
+    return tuple({"diagnosis": "accuracy", "segmentation": "miou"}[task] for task in tasks)
 
 
 def classes(config: Config, task: str) -> int:
