@@ -8,16 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradprom.metrics import (
-    accuracy,
-    balanced_accuracy,
-    confusion,
-    intersection_and_union,
-    majority_share,
-    mean_iou,
-    psnr,
-    ssim,
-)
+from gradprom.metrics import intersection_and_union, mae, psnr, rmse, ssim
+from gradprom.metrics.registry import METRICS, scores
 
 
 def natural(seed, channels=3, height=48, width=40):
@@ -177,7 +169,7 @@ def test_the_smallest_image_is_one_window():
         ssim(torch.rand(1, 1, 11, 10), torch.rand(1, 1, 11, 10))
 
 
-@pytest.mark.parametrize("metric", [psnr, ssim])
+@pytest.mark.parametrize("metric", [psnr, ssim, rmse, mae])
 def test_shapes_that_would_broadcast_are_refused(metric):
     with pytest.raises(ValueError, match=r"\[4, 1, 16, 16\]"):
         metric(torch.rand(4, 3, 16, 16), torch.rand(4, 1, 16, 16))
@@ -191,42 +183,70 @@ def test_a_gpu_scores_as_the_cpu_does_also_under_autocast():
     torch.testing.assert_close(there, ssim(image, target), rtol=0, atol=1e-5)
 
 
-# confusion, IoU, accuracies
-
-PREDICTION = torch.tensor([0, 0, 1, 1, 1, 0, 3])
-TARGET = torch.tensor([0, 0, 0, 1, 1, 1, 1])
-# rows target: class 0 found twice, once taken for 1; class 1: 1 for 0, 2 right, 1 for 3
-MATRIX = torch.tensor([[2, 1, 0, 0], [1, 2, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]])
+# RMSE and MAE
 
 
-def test_confusion_by_hand():
-    assert torch.equal(confusion(PREDICTION, TARGET, 4), MATRIX)
+def test_errors_are_per_image_on_the_unit_range():
+    image, target = batch()
+    differences = (image - target).numpy().reshape(3, -1)
+    expected = np.sqrt((differences**2).mean(axis=1))
+    assert rmse(image, target).tolist() == pytest.approx(expected, rel=1e-12)
+    expected_mae = np.abs(differences).mean(axis=1)
+    assert mae(image, target).tolist() == pytest.approx(expected_mae, rel=1e-12)
+    # 20 log10(1 / RMSE) is the PSNR
+    assert psnr(image, target).tolist() == pytest.approx(-20 * np.log10(expected), rel=1e-12)
 
 
-def test_unlabelled_targets_are_left_out():
-    target = torch.cat([TARGET, torch.tensor([-1, -1])])
-    prediction = torch.cat([PREDICTION, torch.tensor([2, 0])])
-    assert torch.equal(confusion(prediction, target, 4), MATRIX)
+# accuracies
+
+
+def labelled(prediction, target):
+    return {"label": np.asarray(target), "prediction": np.asarray(prediction)}
+
+
+PREDICTION = [0, 0, 1, 1, 1, 0, 3]
+TARGET = [0, 0, 0, 1, 1, 1, 1]
 
 
 def test_accuracies_by_hand():
-    assert accuracy(MATRIX) == pytest.approx(4 / 7)
-    assert balanced_accuracy(MATRIX) == pytest.approx((2 / 3 + 2 / 4) / 2)
-    assert majority_share(MATRIX) == pytest.approx(4 / 7)
-    skewed = torch.tensor([[72, 0], [28, 0]])
-    assert accuracy(skewed) == majority_share(skewed) == pytest.approx(0.72)
-    assert balanced_accuracy(skewed) == pytest.approx(0.5)
+    found = scores(labelled(PREDICTION, TARGET))
+    assert found == {
+        "accuracy": pytest.approx(4 / 7),
+        "balanced_accuracy": pytest.approx((2 / 3 + 2 / 4) / 2),
+        "majority_share": pytest.approx(4 / 7),
+    }
+    skewed = scores(labelled([0] * 100, [0] * 72 + [1] * 28))
+    assert skewed["accuracy"] == skewed["majority_share"] == pytest.approx(0.72)
+    assert skewed["balanced_accuracy"] == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("score", [accuracy, balanced_accuracy, majority_share])
-def test_nothing_labelled_has_no_score(score):
-    assert math.isnan(score(torch.zeros(2, 2, dtype=torch.int64)))
+def test_unlabelled_images_are_left_out():
+    more = labelled([*PREDICTION, 2, 0], [*TARGET, -1, -1])
+    assert scores(more) == scores(labelled(PREDICTION, TARGET))
 
 
-@pytest.mark.parametrize("prediction, target", [([2], [0]), ([0], [2]), ([-1], [0])])
-def test_classes_out_of_range_are_refused(prediction, target):
-    with pytest.raises(ValueError, match="allowed are 0 to 1"):
-        confusion(torch.tensor(prediction), torch.tensor(target), 2)
+def test_nothing_labelled_has_no_score():
+    found = scores(labelled([0, 1], [-1, -1]))
+    assert len(found) == 3 and all(map(math.isnan, found.values()))
+
+
+def test_what_the_recognizer_makes_of_clean_images_is_a_score_of_its_own():
+    table = labelled(PREDICTION, TARGET) | {"clean_prediction": np.array(TARGET)}
+    found = scores(table)
+    assert (found["accuracy"], found["clean_accuracy"]) == (pytest.approx(4 / 7), 1.0)
+
+
+# IoU
+
+
+def counted(intersection, union):
+    """A table of images from pixels [images, classes]."""
+    table = {f"intersection_{i}": np.asarray(x) for i, x in enumerate(np.transpose(intersection))}
+    return table | {f"union_{i}": np.asarray(x) for i, x in enumerate(np.transpose(union))}
+
+
+def miou(intersection, union):
+    return scores(counted(intersection, union))["miou"]
 
 
 def test_intersection_and_union_by_hand():
@@ -236,17 +256,27 @@ def test_intersection_and_union_by_hand():
     assert intersection.tolist() == [[1, 2, 0, 0], [3, 0, 0, 0]]
     assert union.tolist() == [[2, 3, 0, 0], [4, 0, 1, 0]]
     # pooled: 4/6 background, 2/3, 0/1 for the class nobody drew; the fourth is nowhere
-    assert mean_iou(intersection, union) == pytest.approx((4 / 6 + 2 / 3 + 0) / 3)
+    assert miou(intersection.numpy(), union.numpy()) == pytest.approx((4 / 6 + 2 / 3 + 0) / 3)
+    with pytest.raises(ValueError, match="must be equal"):
+        intersection_and_union(prediction[:1], target, 4)
 
 
 def test_mean_iou_pools_over_images_first():
-    intersection, union = torch.tensor([[1, 90], [1, 0]]), torch.tensor([[1, 100], [4, 10]])
-    assert mean_iou(intersection, union) == pytest.approx((2 / 5 + 90 / 110) / 2)
+    assert miou([[1, 90], [1, 0]], [[1, 100], [4, 10]]) == pytest.approx((2 / 5 + 90 / 110) / 2)
 
 
 def test_mean_iou_of_nothing_is_no_number():
-    empty = torch.zeros(2, 3, dtype=torch.int64)
-    assert math.isnan(mean_iou(empty, empty))
+    assert math.isnan(miou(np.zeros((2, 3)), np.zeros((2, 3))))
+
+
+def test_more_than_ten_classes_keep_their_columns_together():
+    """`union_10` stands beside `intersection_10`, whatever the order of the columns."""
+    rng = np.random.default_rng(0)
+    union = rng.integers(1, 50, (6, 12))
+    intersection = np.floor(union * rng.random((6, 12)))
+    table = dict(sorted(counted(intersection, union).items(), reverse=True))
+    expected = (intersection.sum(axis=0) / union.sum(axis=0)).mean()
+    assert scores(table)["miou"] == pytest.approx(expected)
 
 
 masks = st.lists(st.integers(0, 3), min_size=36, max_size=36)
@@ -254,16 +284,17 @@ masks = st.lists(st.integers(0, 3), min_size=36, max_size=36)
 
 @settings(max_examples=50, deadline=None)
 @given(masks, masks)
-def test_iou_is_the_same_by_image_from_the_confusion_matrix_and_by_torchmetrics(first, second):
+def test_iou_by_image_is_that_of_the_confusion_matrix(first, second):
     prediction, target = (torch.tensor(values).view(4, 3, 3) for values in (first, second))
     intersection, union = intersection_and_union(prediction, target, 4)
-    matrix = confusion(prediction, target, 4)
+    matrix = np.zeros((4, 4))
+    np.add.at(matrix, (np.array(second), np.array(first)), 1)
     hits = matrix.diagonal()
-    pooled = matrix.sum(dim=0) + matrix.sum(dim=1) - hits
-    assert torch.equal(intersection.sum(dim=0), hits)
-    assert torch.equal(union.sum(dim=0), pooled)
-    assert mean_iou(intersection, union) == pytest.approx(mean_iou(hits, pooled))
-    assert accuracy(matrix) == pytest.approx((prediction == target).double().mean().item())
+    pooled = matrix.sum(axis=0) + matrix.sum(axis=1) - hits
+    assert intersection.sum(dim=0).tolist() == hits.tolist()
+    assert union.sum(dim=0).tolist() == pooled.tolist()
+    expected = (hits[pooled > 0] / pooled[pooled > 0]).mean()
+    assert miou(intersection.numpy(), union.numpy()) == pytest.approx(expected)
 
 
 def test_scores_agree_with_torchmetrics():
@@ -272,11 +303,42 @@ def test_scores_agree_with_torchmetrics():
     target = torch.randint(0, 3, (200,), generator=generator)
     noise = torch.randint(0, 3, (200,), generator=generator)
     prediction = torch.where(torch.rand(200, generator=generator) < 0.6, target, noise)
-    matrix = confusion(prediction, target, 3)
-    assert torch.equal(matrix, functional.multiclass_confusion_matrix(prediction, target, 3))
-    hits = matrix.diagonal()
-    ours = mean_iou(hits, matrix.sum(dim=0) + matrix.sum(dim=1) - hits)
+    intersection, union = intersection_and_union(
+        prediction.view(2, 10, 10), target.view(2, 10, 10), 3
+    )
     theirs = functional.multiclass_jaccard_index(prediction, target, 3, average="macro")
-    assert ours == pytest.approx(theirs.item(), abs=1e-6)
+    assert miou(intersection.numpy(), union.numpy()) == pytest.approx(theirs.item(), abs=1e-6)
+    found = scores(labelled(prediction, target))
     recall = functional.multiclass_recall(prediction, target, 3, average="macro")
-    assert balanced_accuracy(matrix) == pytest.approx(recall.item(), abs=1e-6)
+    assert found["balanced_accuracy"] == pytest.approx(recall.item(), abs=1e-6)
+    share = functional.multiclass_accuracy(prediction, target, 3, average="micro")
+    assert found["accuracy"] == pytest.approx(share.item(), abs=1e-6)
+
+
+# weights
+
+
+def test_weights_are_repetitions():
+    """Every score of images where each counts w times is that of a table with w copies of it."""
+    rng = np.random.default_rng(1)
+    union = rng.integers(1, 50, (9, 2))
+    table = counted(rng.integers(0, union + 1), union)
+    table |= labelled(rng.integers(0, 3, 9), rng.integers(-1, 3, 9))
+    table |= {"clean_prediction": rng.integers(0, 3, 9)}
+    table |= {name: rng.random(9) for name in ("psnr", "ssim", "rmse", "mae", "iterations")}
+    table |= {"converged": rng.integers(0, 2, 9)}
+    weights = rng.integers(0, 4, (5, 9))
+    fitting = [m for m in METRICS.values() if m.fits(table)]
+    assert len(fitting) >= 11
+    for metric in fitting:
+        together = metric.score(table, weights.astype(float))
+        for row, one in zip(weights, together, strict=True):
+            repeated = {name: np.repeat(values, row) for name, values in table.items()}
+            assert scores(repeated)[metric.name] == pytest.approx(float(one), rel=1e-12)
+
+
+def test_missing_values_are_left_out_and_infinite_ones_count_where_they_are_drawn():
+    values = np.array([20.0, np.nan, np.inf, 30.0])
+    weights = np.array([[1, 1, 0, 1], [1, 0, 1, 0], [0, 3, 0, 0]], dtype=float)
+    found = METRICS["psnr"].score({"psnr": values}, weights)
+    np.testing.assert_array_equal(found, [25.0, np.inf, np.nan])

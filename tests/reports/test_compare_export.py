@@ -14,8 +14,8 @@ from support import tiny_runs
 
 from gradprom import cli
 from gradprom.errors import RunError
+from gradprom.metrics.registry import METRICS
 from gradprom.reports import compare
-from gradprom.reports.statistics.bootstrap import Ratio
 from gradprom.runs import export
 from gradprom.runs.records import Study
 from gradprom.runs.restore import load_run, restored_method
@@ -114,17 +114,16 @@ def test_runs_that_cannot_be_compared(
 def test_the_interval_is_that_of_the_mean() -> None:
     rng = np.random.default_rng(0)
     values = rng.normal(0.3, 1, 400)
-    one, other = (Ratio(x[:, None], np.ones((400, 1))) for x in (np.zeros(400), values))
-    (alone,) = compare.paired({"psnr": one}, {"psnr": other}, np.arange(400))
+    psnr, zero = METRICS["psnr"], {"psnr": np.zeros(400)}
+    (alone,) = compare.paired([psnr], zero, {"psnr": values}, np.arange(400))
     half = 1.96 * values.std() / 20
     assert (alone.low, alone.high) == pytest.approx(
         (values.mean() - half, values.mean() + half), abs=0.02
     )
     # 100 patients with four equal images each know as much as 100 images
     repeated = np.repeat(values[:100], 4)
-    other = Ratio(repeated[:, None], np.ones((400, 1)))
-    one = Ratio(0 * repeated[:, None], np.ones((400, 1)))
-    (grouped,) = compare.paired({"psnr": one}, {"psnr": other}, np.repeat(np.arange(100), 4))
+    patients = np.repeat(np.arange(100), 4)
+    (grouped,) = compare.paired([psnr], zero, {"psnr": repeated}, patients)
     half = 1.96 * values[:100].std() / 10
     assert grouped.high - grouped.low == pytest.approx(2 * half, rel=0.1)
 

@@ -178,7 +178,7 @@ SCORES = pd.DataFrame(
 
 
 def test_means_by_hand() -> None:
-    assert summarise(SCORES, classes=3) == {
+    assert summarise(SCORES) == {
         "degraded_psnr": 22.0,
         "degraded_ssim": pytest.approx(0.3),
         "psnr": pytest.approx(26.4),
@@ -194,9 +194,9 @@ def test_means_by_hand() -> None:
 
 def test_means_of_what_a_method_has() -> None:
     alone = SCORES[["id", "degraded_psnr", "degraded_ssim", "psnr", "ssim"]]
-    assert set(summarise(alone, classes=0)) == {"degraded_psnr", "degraded_ssim", "psnr", "ssim"}
+    assert set(summarise(alone)) == {"degraded_psnr", "degraded_ssim", "psnr", "ssim"}
     recognizer = SCORES[["id", "degraded_psnr", "degraded_ssim", "label", "prediction"]]
-    found = set(summarise(recognizer, classes=3))
+    found = set(summarise(recognizer))
     assert found == {"degraded_psnr", "degraded_ssim", "accuracy", "balanced_accuracy",
                      "majority_share"}  # fmt: skip
 
@@ -234,7 +234,7 @@ def test_a_record_can_be_made_again_from_its_scores(tmp_path: Path) -> None:
     scores = pd.read_csv(folder / "scores.csv", dtype={"id": str})
     data = run.images()
     assert scores["id"].tolist() == [data.ids[row] for row in data.splits["test"]]
-    again = summarise(scores, len(run.config.facts.classes))
+    again = summarise(scores)
     assert record["metrics"] == {name: pytest.approx(value) for name, value in again.items()}
     assert {"psnr", "ssim", "accuracy", "clean_accuracy", "miou"} <= set(record["metrics"])
 

@@ -405,7 +405,7 @@ def shown(plan: Plan, monkeypatch: pytest.MonkeyPatch, terminal: bool, width: in
     return console.file.getvalue()
 
 
-LINE = "run 1/2  noise=0.1  coupled 2/4  loss 0.00312  PSNR 25.0 dB  gates open 50%  accuracy 50%"
+LINE = "run 1/2  noise=0.1  coupled 2/4  loss 0.00312  PSNR 25.0 dB  accuracy 50%  gates open 50%"
 
 
 def test_plain_lines_where_there_is_no_terminal(

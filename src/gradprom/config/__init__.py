@@ -8,14 +8,13 @@ from gradprom.config.folders import CONF
 from gradprom.config.load import load, register
 from gradprom.config.reads import holdout_reads, precision_reads
 from gradprom.config.schema import Config, Root
-from gradprom.config.sections import SERVED, TUNED, Auxiliary, Evaluation, Trainer, Tune
+from gradprom.config.sections import SERVED, Auxiliary, Evaluation, Trainer, Tune
 
 __all__ = [
     "CONF",
     "GROUPS",
     "PACKAGES",
     "SERVED",
-    "TUNED",
     "Auxiliary",
     "Config",
     "Evaluation",

@@ -15,20 +15,11 @@ from gradprom.config import CONF, Root
 from gradprom.config.folders import choices, groups
 from gradprom.errors import ConfigError
 from gradprom.experiments.yaml_reader import Reader, document
+from gradprom.metrics.registry import METRICS
 from gradprom.storage.files import is_plain
 
 FOLDER = CONF.parent / "experiments"
 
-METRICS = {
-    "psnr": "PSNR",
-    "ssim": "SSIM",
-    "accuracy": "Acc",
-    "miou": "mIoU",
-    "ratio": "λ‖g_VR‖/‖g_IP‖",
-    "gate": "gates open",
-    "agree": "gates agree",
-}
-"""What a cell can show; the last three are the strategy's, over coupled training."""
 PUBLISHED_KEYS = ("row", "setting", "auxiliary", "backbone", "block")
 """Columns of published.csv that tell one number from another."""
 

@@ -1,5 +1,6 @@
 """What recognizers share over the methods: their checks, networks and own training."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -53,6 +54,11 @@ def build(config: Config, task: str, fresh: bool) -> nn.Module:
     classes = len(chosen.classes(config.facts))
     channels, pretrained = config.facts.channels, a.pretrained and fresh
     return build_recognizer(chosen.output, a.backbone, pretrained, channels, classes)
+
+
+def metrics_of(tasks: Iterable[str]) -> tuple[str, ...]:
+    """Names of the metrics that recognizers of some tasks have."""
+    return tuple(name for task in tasks for name in task_by_name(task).metrics)
 
 
 def reads(config: Config) -> dict[str, Any]:

@@ -41,6 +41,11 @@ def build(config: Config) -> "Recognizer":
     return Recognizer(config)
 
 
+def metrics_of(config: Config) -> tuple[str, ...]:
+    """The metrics that a run can be tuned by, as the registry names them."""
+    return recognition.metrics_of(config.auxiliary.tasks)
+
+
 class Recognizer:
     """The recognizer alone; see the module's text."""
 

@@ -52,6 +52,11 @@ def build(config: Config) -> "TaskDriven":
     return TaskDriven(config)
 
 
+def metrics_of(config: Config) -> tuple[str, ...]:
+    """The metrics that a run can be tuned by, as the registry names them."""
+    return (*metrics.USUAL, *recognition.metrics_of(tasks(config)))
+
+
 def tasks(config: Config) -> list[str]:
     """The auxiliary tasks that have an effect: none under `mainstream`."""
     return list(config.auxiliary.tasks) if config.strategy.has_auxiliary else []
@@ -113,10 +118,7 @@ class TaskDriven:
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
         """PSNR and SSIM of the enhanced images, and what the recognizers make of them."""
         enhanced = self.enhance(batch.input)
-        found = {
-            "psnr": metrics.psnr(enhanced, batch.target),
-            "ssim": metrics.ssim(enhanced, batch.target),
-        }
+        found = metrics.measure(enhanced, batch.target)
         for task, recognizer in self.recognizers.items():
             recognizer.eval()
             found |= task_by_name(task).scores(recognizer(enhanced), batch)

@@ -8,7 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gradprom.errors import RunError
-from gradprom.reports.statistics.bootstrap import DRAWS, Ratio, interval, ratios, resample
+from gradprom.metrics.registry import Metric, Table, main_metrics
+from gradprom.reports.statistics.bootstrap import DRAWS, interval, resample
 from gradprom.reports.sweep_table.tables import flatten
 from gradprom.runs.records import Study
 from gradprom.runs.restore import require_finished
@@ -71,12 +72,15 @@ def compare(study: Study, first: str, second: str) -> Comparison:
     _require_same_test(*records)
     tables = [_scores(study, record["id"]) for record in records]
     common = tables[0].index.intersection(tables[1].index)
-    one, other = (ratios(table.loc[common]) for table in tables)
+    one, other = (
+        {str(name): values.to_numpy() for name, values in table.loc[common].items()}
+        for table in tables
+    )
     groups = tables[0].loc[common, "group"].to_numpy()
-    shared = [metric for metric in one if metric in other]
+    shared = [metric for metric in main_metrics() if metric.fits(one) and metric.fits(other)]
     if not shared:
         raise RunError(f"runs {records[0]['id']} and {records[1]['id']} have no score in common")
-    differences = paired({m: one[m] for m in shared}, {m: other[m] for m in shared}, groups)
+    differences = paired(shared, one, other, groups)
     return Comparison(
         ids=(records[0]["id"], records[1]["id"]),
         keys=_differing(records[0]["config"], records[1]["config"]),
@@ -87,7 +91,7 @@ def compare(study: Study, first: str, second: str) -> Comparison:
 
 
 def paired(
-    first: dict[str, Ratio], second: dict[str, Ratio], groups: NDArray[Any], seed: int = 0
+    metrics: list[Metric], first: Table, second: Table, groups: NDArray[Any], seed: int = 0
 ) -> list[Difference]:
     """Scores of two runs on the same images, with intervals for second − first.
 
@@ -97,11 +101,10 @@ def paired(
     rng = np.random.default_rng(seed)
     weights, everything = resample(groups, DRAWS, rng), np.ones(len(groups))
     found = []
-    for metric, one in first.items():
-        other = second[metric]
-        low, high = interval(other.score(weights) - one.score(weights))
-        scores = float(one.score(everything)), float(other.score(everything))
-        found.append(Difference(metric, *scores, low, high))
+    for metric in metrics:
+        low, high = interval(metric.score(second, weights) - metric.score(first, weights))
+        one, other = (float(metric.score(table, everything)) for table in (first, second))
+        found.append(Difference(metric.name, one, other, low, high))
     return found
 
 

@@ -8,14 +8,12 @@ from typing import Any
 import pandas as pd
 
 from gradprom.errors import RunError
+from gradprom.metrics.registry import DEGRADED, main_metrics
 from gradprom.reports.sweep_table.columns import title
 from gradprom.reports.sweep_table.tables import CHOICES, Record, choice_of, row_key
 from gradprom.reports.tables.table import score
 from gradprom.runs import history as histories
 from gradprom.runs.records import Study
-
-METRICS = ("psnr", "ssim", "accuracy", "miou", "degraded_psnr", "degraded_ssim")
-"""Come first, in this order; what else was scored follows."""
 
 
 def frame(study: Study) -> pd.DataFrame:
@@ -30,11 +28,11 @@ def frame(study: Study) -> pd.DataFrame:
         The degradation in words, such as `σ=0.1`, and σ of its Gaussian noise.
     supervision, lam
         λ of Eq. 1; missing where it has no effect.
-    psnr, ssim, accuracy, miou, degraded_psnr, …
-        Means over the test split: dB, SSIM, shares in [0, 1].
-    ratio, gate
-        λ‖g_VR‖/‖g_IP‖ and the share of open gates in coupled training, mean over its tasks.
-    <set>.psnr, …
+    <metric>, degraded_<metric>
+        Scores of the test split and of its degraded images, as `gradprom.metrics` defines them:
+        those shown in tables first, then what else was scored. Further down the metrics of
+        training, such as the share of open gates.
+    <set>.<metric>
         The same scores on a further test set of `evaluate_on`.
     duration, revision, dirty
         Seconds, git revision, and whether the tree differed from it.
@@ -48,8 +46,10 @@ def frame(study: Study) -> pd.DataFrame:
     if not records:
         raise RunError(f"study {study.name} has no records in {study.folder / 'runs'}")
     scores = pd.DataFrame([_scores(record) for record in records])
-    ordered = [name for name in METRICS if name in scores.columns]
-    ordered += [name for name in scores.columns if name not in METRICS]
+    names = [metric.name for metric in main_metrics()]
+    names += [DEGRADED + name for name in names]
+    ordered = [name for name in names if name in scores.columns]
+    ordered += [name for name in scores.columns if name not in names]
     parts = [
         pd.DataFrame([_head(record) for record in records]),
         scores[ordered],
@@ -62,7 +62,7 @@ def history(study: Study, run_id: str) -> pd.DataFrame:
     """What training logged, a row for each `trainer.log_every` steps of each stage.
 
     `run_id` may be the beginning of an id. Columns: stage, epoch, step (of its stage), then means
-    since the row before: losses, psnr in dB, accuracies, and for each task the strategy's gate,
+    since the row before: losses, metrics, accuracies, and for each task the strategy's gate,
     cosine and ratio. A value that a stage does not log is NaN.
 
     Raises
@@ -83,9 +83,10 @@ def history(study: Study, run_id: str) -> pd.DataFrame:
 def scores(study: Study, run_id: str, test_set: str = "") -> pd.DataFrame:
     """Scores of single images, by id: those of the test split, or of a set of `evaluate_on`.
 
-    `run_id` may be the beginning of an id. Columns: group (the patient), psnr, ssim,
-    degraded_psnr, degraded_ssim, and what the recognizer made of the image: `label`, `prediction`
-    and `clean_prediction` as class numbers, `intersection_<class>` and `union_<class>` in pixels.
+    `run_id` may be the beginning of an id. Columns: group (the patient), what metrics
+    measure of the image and of its degraded input (`degraded_…`), and what the recognizer made of
+    it: `label`, `prediction` and `clean_prediction` as class numbers, `intersection_<class>` and
+    `union_<class>` in pixels.
 
     Raises
     ------
@@ -139,8 +140,7 @@ def _scores(record: Record) -> dict[str, float | None]:
 def _end(record: Record) -> dict[str, Any]:
     """How it was made, and what its strategy did."""
     return {
-        "ratio": score(record, "ratio"),
-        "gate": score(record, "gate"),
+        **{metric.name: score(record, metric.name) for metric in main_metrics("training")},
         "duration": record.get("duration"),
         **record["git"],
     }

@@ -12,6 +12,7 @@ from gradprom.config import Evaluation
 from gradprom.data.base import Images
 from gradprom.data.loader import test_batches
 from gradprom.degradations import enlarge
+from gradprom.metrics import registry
 from gradprom.training import precision
 from gradprom.training.stage import Method
 
@@ -34,11 +35,9 @@ def evaluate(
     found: dict[str, list[Tensor]] = {}
     for batch in test_batches(images, split, options.batch_size, degradation, options.seed, device):
         degraded = enlarge(batch.input, batch.target.shape[-2:])
-        scores = {
-            "degraded_psnr": metrics.psnr(degraded, batch.target),
-            "degraded_ssim": metrics.ssim(degraded, batch.target),
-            **method.evaluate(batch),
-        }
+        scored = method.evaluate(batch)
+        measured = metrics.measure(degraded, batch.target, metrics.measures_of(scored))
+        scores = {registry.DEGRADED + name: values for name, values in measured.items()} | scored
         ids += batch.ids
         for name, values in scores.items():
             found.setdefault(name, []).append(values)
@@ -56,25 +55,9 @@ def _columns(name: str, values: Tensor) -> dict[str, list[Any]]:
     return {f"{name}_{i}": values[:, i].tolist() for i in range(values.shape[1])}
 
 
-def summarise(table: pd.DataFrame, classes: int) -> dict[str, float]:
-    """Means over the test split (PSNR, SSIM), and the pooled accuracy and mIoU."""
-    kept = ["degraded_psnr", "degraded_ssim", "psnr", "ssim"]
-    means = {name: float(table[name].mean()) for name in kept if name in table}
-    if "prediction" in table:
-        label = torch.tensor(table["label"].to_numpy())  # negative ones are not counted
-        for prefix in ("", "clean_"):
-            if f"{prefix}prediction" in table:
-                predicted = torch.tensor(table[f"{prefix}prediction"].to_numpy())
-                confusion = metrics.confusion(predicted, label, classes)
-                means[f"{prefix}accuracy"] = metrics.accuracy(confusion)
-        confusion = metrics.confusion(torch.tensor(table["prediction"].to_numpy()), label, classes)
-        means["balanced_accuracy"] = metrics.balanced_accuracy(confusion)
-        means["majority_share"] = metrics.majority_share(confusion)
-    if "union_0" in table:
-        intersection = torch.tensor(table.filter(regex=r"^intersection_\d+$").to_numpy())
-        union = torch.tensor(table.filter(regex=r"^union_\d+$").to_numpy())
-        means["miou"] = metrics.mean_iou(intersection, union)
-    return means
+def summarise(table: pd.DataFrame) -> dict[str, float]:
+    """The scores of a table of images, each as the registry of metrics pools it."""
+    return registry.scores({str(name): values.to_numpy() for name, values in table.items()})
 
 
 @precision.tf32(False)

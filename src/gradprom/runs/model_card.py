@@ -2,20 +2,10 @@
 
 from typing import Any
 
-from gradprom import metrics
+from gradprom.metrics.registry import DEGRADED, METRICS
 from gradprom.runs.records import revision
 
 Record = dict[str, Any]
-
-_TITLES = {
-    "psnr": "PSNR, dB",
-    "ssim": "SSIM",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "majority_share": "accuracy of the most frequent class",
-    "clean_accuracy": "accuracy on the clean images",
-    "miou": "mIoU",
-}
 
 
 def card(record: Record, hidden: tuple[str, ...]) -> str:
@@ -62,25 +52,23 @@ def _split(record: Record) -> str:
 
 def _scores(found: dict[str, float]) -> str:
     lines = ["| | degraded input | this run |", "|---|---:|---:|"]
-    for metric, title in _TITLES.items():
-        if metric in found:
-            degraded = found.get(f"degraded_{metric}")
-            told = "–" if degraded is None else f"{degraded:.4f}"
-            lines.append(f"| {title} | {told} | {found[metric]:.4f} |")
+    for name, metric in METRICS.items():
+        if name in found:
+            digits = metric.digits + 1  # a table's means are of several runs, this is one
+            values = (found.get(DEGRADED + name), found[name])
+            shown = ["–" if value is None else f"{value:.{digits}f}" for value in values]
+            lines.append(f"| {metric.axis} | {' | '.join(shown)} |")
     return "\n".join(lines)
 
 
 def _protocol(record: Record) -> str:
-    window, sigma = metrics.WINDOW, metrics.SIGMA
+    scores = record["metrics"]
+    present = [m for name, m in METRICS.items() if name in scores or DEGRADED + name in scores]
     seed = record["config"]["evaluation"]["seed"]
     return "\n".join(
         [
-            "PSNR and SSIM are taken of each image (data range 1, all channels, no border crop, in "
-            f"float32), then the mean over the {_split(record)} split.",
-            f"SSIM has a Gaussian window of {window}×{window} pixels with σ {sigma}, population "
-            f"covariance, and only windows that lie wholly inside the image.",
-            "mIoU is the mean over classes, background included, of the intersection over union "
-            f"pooled over the {_split(record)} split.",
+            f"Scores are of the {_split(record)} split, whose images are enhanced in float32.",
+            *(metric.protocol for metric in present if metric.protocol),
             f"Each image is degraded once, by a draw that its id and evaluation seed {seed} "
             f"fix. The weights are those of the last epoch: the test split selected nothing.",
         ]

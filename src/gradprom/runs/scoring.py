@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from gradprom import metrics
-from gradprom.config import TUNED, component
+from gradprom.config import component
 from gradprom.data.base import Images
 from gradprom.data.loader import Batch
 from gradprom.errors import RunError
+from gradprom.metrics.registry import tunable
 from gradprom.runs.run import Run
 from gradprom.storage.files import replacing, write_text
 from gradprom.training.stage import Method, Training
@@ -46,12 +47,8 @@ class ImageScores:
         self.enhance = method.enhance
 
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
-        """PSNR and SSIM of the enhanced images."""
-        enhanced = self.enhance(batch.input)
-        return {
-            "psnr": metrics.psnr(enhanced, batch.target),
-            "ssim": metrics.ssim(enhanced, batch.target),
-        }
+        """The usual measures of the enhanced images."""
+        return metrics.measure(self.enhance(batch.input), batch.target)
 
 
 def _score(
@@ -63,9 +60,9 @@ def _score(
     setting = images, config.degradation, config.evaluation, device, split
     scores = evaluation.evaluate(method, *setting)
     write_text(folder / f"scores{suffix}.csv", scores.to_csv(index=False))
-    if "psnr" in scores:
+    if any(name in scores for name in metrics.USUAL):  # there is an enhancer
         _write_panels(folder / f"panels{suffix}", evaluation.panels(method, *setting))
-    return evaluation.summarise(scores, len(config.facts.classes))
+    return evaluation.summarise(scores)
 
 
 def validator(run: Run, device: torch.device) -> Callable[[Training], dict[str, float]]:
@@ -82,8 +79,8 @@ def validator(run: Run, device: torch.device) -> Callable[[Training], dict[str, 
         method = component("method", config.method.name).build(config)
         restore(method, training.artefact(), device, run.id)
         table = evaluation.evaluate(method, *setting)
-        scores = evaluation.summarise(table, len(config.facts.classes))
-        return {f"validation_{name}": scores[name] for name in TUNED if name in scores}
+        scores = evaluation.summarise(table)
+        return {f"validation_{name}": scores[name] for name in tunable() if name in scores}
 
     return measure
 

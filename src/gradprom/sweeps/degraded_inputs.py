@@ -15,13 +15,13 @@ from gradprom.sweeps.request import make_run, shell_composer
 
 
 def degraded_inputs(names: list[str], words: Words) -> str:
-    """Mean PSNR (dB) and SSIM of the degraded test images of some experiments, as CSV.
+    """The usual measures of the degraded test images of some experiments, as CSV.
 
     One line for each column, in which the dataset is the experiment's.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["experiment", "column", "dataset", "images", "psnr", "ssim"])
+    writer.writerow(["experiment", "column", "dataset", "images", *metrics.USUAL])
     composer = shell_composer()
     for experiment in (one for name in names for one in declared.read(name)):
         for column in experiment.columns:
@@ -36,13 +36,13 @@ def degraded_inputs(names: list[str], words: Words) -> str:
 
 
 def _scores(run: Run) -> torch.Tensor:
-    """PSNR and SSIM of each degraded test image, [images, 2]."""
+    """The usual measures of each degraded test image, [images, measures]."""
     config, found = run.config, []
     options = config.evaluation
     for batch in test_batches(
         run.images(), "test", options.batch_size, config.degradation, options.seed, "cpu"
     ):
         degraded = enlarge(batch.input, batch.target.shape[-2:])
-        scores = metrics.psnr(degraded, batch.target), metrics.ssim(degraded, batch.target)
-        found.append(torch.stack(scores, dim=1))
+        scores = metrics.measure(degraded, batch.target).values()
+        found.append(torch.stack([*scores], dim=1))
     return torch.cat(found)

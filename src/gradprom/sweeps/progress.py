@@ -1,4 +1,4 @@
-"""Live progress of a sweep: run i of n, stage, epoch, loss, PSNR, open gates, time left.
+"""Live progress of a sweep: run i of n, stage, epoch, loss, metrics, time left.
 
 A thread reads what the runs leave in their folders, so that it serves every launcher: runs in
 this process, beside it, or on a cluster. In a terminal the lines are redrawn; elsewhere a plain
@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from gradprom.metrics.registry import METRICS
 from gradprom.sweeps.duration import duration
 from gradprom.sweeps.plan import Job, Plan
 
@@ -77,14 +78,11 @@ def tell(progress: dict[str, Any]) -> str:
     told = [f"{progress['stage']} {progress['epoch']}/{progress['epochs']}"]
     losses = [value for key, value in row.items() if key.startswith("loss_")]
     told.append(f"loss {losses[0]:.4g}")
-    for name, unit in (
-        ("psnr", "PSNR {:.1f} dB"),
-        ("gate", "gates open {:.0%}"),
-        ("accuracy", "accuracy {:.0%}"),
-    ):
-        values = [value for key, value in row.items() if key.startswith(name)]
+    for metric in (one for one in METRICS.values() if one.logged):
+        values = [value for key, value in row.items() if metric.logs(key)]
         if values:
-            told.append(unit.format(sum(values) / len(values)))
+            number = metric.brief.format(sum(values) / len(values))
+            told.append(f"{metric.full_title} {number} {metric.unit}".strip())
     return "  ".join(told)
 
 

@@ -37,7 +37,8 @@ def watch(run: Run, tune: Tune) -> Watch:
         # who has come to the end has a score: nothing would be saved
         if progress.step < progress.steps and begun.should_prune():
             raise Pruned(
-                f"below the median of the other trials after epoch {progress.epoch} of {epochs}"
+                f"worse than the median of the other trials after epoch {progress.epoch} of "
+                f"{epochs}"
             )
 
     return told

@@ -8,17 +8,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from optuna.trial import FrozenTrial, TrialState
 
+from gradprom.metrics.registry import Metric
 from gradprom.reports.plots.style import BLUE, GREY, VERMILLION, save, styled
 
 ENOUGH = 8
 """Finished trials below which a parameter's importance is chance."""
 WIDTH = 3.5
 """Of a figure over one column of a page, in inches."""
-AXES = {"psnr": "PSNR, dB", "ssim": "SSIM", "accuracy": "accuracy", "miou": "mIoU"}
 
 
 def draw(
-    trials: list[FrozenTrial], importance: dict[str, float], metric: str, folder: Path
+    trials: list[FrozenTrial], importance: dict[str, float], metric: Metric, folder: Path
 ) -> list[Path]:
     """`history`, and `importance` where it is known; the PNG files that were written."""
     drawn = []
@@ -32,13 +32,14 @@ def draw(
     return [picture.png for picture in drawn]
 
 
-def _history(trials: list[FrozenTrial], metric: str) -> Figure:
+def _history(trials: list[FrozenTrial], metric: Metric) -> Figure:
     figure = Figure(figsize=(WIDTH, 2.4), layout="constrained")
     axis = figure.subplots()
     best: list[tuple[int, float]] = []
+    better = min if metric.sign < 0 else max
     for each in trials:
         if each.state == TrialState.COMPLETE and each.value is not None:
-            best.append((each.number, max([each.value, *(value for _, value in best[-1:])])))
+            best.append((each.number, better([each.value, *(value for _, value in best[-1:])])))
     _dots(axis, trials, TrialState.COMPLETE, "finished", BLUE)
     _dots(axis, trials, TrialState.PRUNED, "pruned", "none")
     axis.step(*zip(*best, strict=True), where="post", color=VERMILLION, label="best so far")
@@ -49,7 +50,7 @@ def _history(trials: list[FrozenTrial], metric: str) -> Figure:
         marks: Any = {"c": GREY, "label": "failed", "clip_on": False}
         axis.plot(failed, [0] * len(failed), "x", transform=place, **marks)
     axis.set_xlabel("trial")
-    axis.set_ylabel(f"{AXES[metric]} on validation")
+    axis.set_ylabel(f"{metric.axis} on validation")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside upper center", ncols=4, columnspacing=1, handletextpad=0.4)
     return figure

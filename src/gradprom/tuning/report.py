@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gradprom.errors import RunError
+from gradprom.metrics.registry import Metric, metric
 from gradprom.runs.records import Study
 from gradprom.storage.files import write_text
 from gradprom.tuning import figures
@@ -31,7 +32,6 @@ STATES = {
     TrialState.RUNNING: BEGUN,
     TrialState.WAITING: BEGUN,
 }
-UNITS = {"psnr": " dB"}
 WIDE = 200
 
 
@@ -64,7 +64,7 @@ def write(folder: Path) -> str | None:
     trials = study.get_trials(deepcopy=False)
     rows = [_row(each, study) for each in trials]
     write_text(place / "trials.csv", _csv(rows))
-    _show(rows, study.user_attrs["metric"])
+    _show(rows, _metric(study))
     line = best_line(study)
     if line is None:
         print(f"tuning {folder.name}: no trial has finished")
@@ -74,7 +74,7 @@ def write(folder: Path) -> str | None:
         assert best is not None
         print(f"best     trial {best.number}, {_told(best.value, study)} on validation\n  {line}")
     weights, problem = importance(study)
-    drawn = figures.draw(trials, weights, study.user_attrs["metric"], place)
+    drawn = figures.draw(trials, weights, _metric(study), place)
     if problem:
         print(f"no importance: {problem}")
     print(f"report   {', '.join(map(str, [place / 'trials.csv', *drawn]))}")
@@ -119,7 +119,7 @@ def _row(trial: FrozenTrial, study: optuna.Study) -> dict[str, Any]:
     if trial.state == TrialState.PRUNED and trial.intermediate_values:
         last = max(trial.intermediate_values)
         shown = _told(trial.intermediate_values[last], study)
-        reason = f"{shown} after epoch {last} of the enhancer, below the median"
+        reason = f"{shown} after epoch {last} of the enhancer, worse than the median"
     value = trial.value if trial.state == TrialState.COMPLETE else None
     return {
         "trial": trial.number,
@@ -131,7 +131,7 @@ def _row(trial: FrozenTrial, study: optuna.Study) -> dict[str, Any]:
     }
 
 
-def _show(rows: list[dict[str, Any]], metric: str) -> None:
+def _show(rows: list[dict[str, Any]], metric: Metric) -> None:
     if not rows:
         return
     console = Console()
@@ -141,7 +141,8 @@ def _show(rows: list[dict[str, Any]], metric: str) -> None:
     for key in _columns(rows):
         table.add_column(key)
     for row in rows:
-        shown = {**row, metric: None if row[metric] is None else f"{row[metric]:.3f}"}
+        value = row[metric.name]
+        shown = {**row, metric.name: None if value is None else metric.number(value)}
         table.add_row(*(_short(shown.get(key)) for key in _columns(rows)))
     console.print(table)
 
@@ -159,9 +160,13 @@ def _columns(rows: list[dict[str, Any]]) -> list[str]:
     return list(longest)
 
 
+def _metric(study: optuna.Study) -> Metric:
+    """What the study makes as good as can be."""
+    return metric(study.user_attrs["metric"])
+
+
 def _told(value: float | None, study: optuna.Study) -> str:
-    metric = study.user_attrs["metric"]
-    return f"{value:.3f}{UNITS.get(metric, '')}"
+    return "" if value is None else _metric(study).text(value)
 
 
 def _short(value: Any) -> str:

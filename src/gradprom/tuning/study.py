@@ -22,6 +22,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from gradprom.config import Tune
+from gradprom.metrics.registry import metric
 from gradprom.randomness import stream
 from gradprom.tuning.space import Params, Space
 
@@ -31,10 +32,17 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 def create(folder: Path, told: dict[str, Any]) -> optuna.Study:
-    """The study of a folder, made if it is not there; `told` is kept with it."""
+    """The study of a folder, made if it is not there; `told` is kept with it.
+
+    Its `metric` says which way is better.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    lower = metric(told["metric"]).better == "lower"
     study = optuna.create_study(
-        study_name=folder.name, storage=_storage(folder), direction="maximize", load_if_exists=True
+        study_name=folder.name,
+        storage=_storage(folder),
+        direction="minimize" if lower else "maximize",
+        load_if_exists=True,
     )
     for key, value in told.items():
         if study.user_attrs.get(key) != value:
@@ -85,7 +93,7 @@ def _suggest(begun: Trial, key: str, values: Any) -> Any:
 
 
 def pruner(tune: Tune, before: int, epochs: int) -> optuna.pruners.BasePruner:
-    """Ends a trial whose best value is below the median of the others' at the same epoch.
+    """Ends a trial whose best value is worse than the median of the others' at the same epoch.
 
     Parameters
     ----------
@@ -127,6 +135,7 @@ def report(begun: Trial, epoch: int, value: float) -> None:
 
 
 def best(study: optuna.Study) -> FrozenTrial | None:
-    """The trial of the highest value; None while none has finished."""
+    """The trial of the best value; None while none has finished."""
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return max(done, key=lambda t: cast(float, t.value), default=None)
+    sign = -1 if study.direction == optuna.study.StudyDirection.MINIMIZE else 1
+    return max(done, key=lambda t: sign * cast(float, t.value), default=None)

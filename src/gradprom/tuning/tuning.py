@@ -7,17 +7,18 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from gradprom.config import TUNED, Config, Tune
+from gradprom.config import Config, Tune, component
+from gradprom.config.checks import require_choice
 from gradprom.config.composing import Composer
 from gradprom.config.folders import choices
 from gradprom.errors import ConfigError
 from gradprom.experiments.expansion import Words, key_of
 from gradprom.identity import digest
 from gradprom.launch.submission import Manner
+from gradprom.metrics.registry import tunable
 from gradprom.runs.records import Study
 from gradprom.runs.run import Run
 from gradprom.sweeps.request import make_run
-from gradprom.tasks import task_by_name
 from gradprom.tuning import space as spaces
 from gradprom.tuning import top
 from gradprom.tuning.space import Params, Space
@@ -141,6 +142,7 @@ def _options(node: DictConfig, name: str | None) -> Tune:
     except ValueError as error:
         raise ConfigError(str(error)) from error
     assert isinstance(options, Tune)
+    require_choice("tune.metric", options.metric, tunable())
     return options
 
 
@@ -152,15 +154,11 @@ def _held_out(tune: Tune) -> str:
 def _check_metric(metric: str, configs: list[Config]) -> None:
     """Whether every run of a tuning has a score to be judged by."""
     for config in configs:
-        recognizer = config.method.name == "recognizer"
-        tasks = config.auxiliary.tasks if recognizer or config.strategy.has_auxiliary else []
-        there = [] if recognizer else ["psnr", "ssim"]
-        scored = [name for task in tasks for name in task_by_name(task).metrics]
-        there += [name for name in scored if name in TUNED]
-        if metric not in there:
+        scored = component("method", config.method.name).metrics_of(config)
+        if metric not in scored:
             raise ConfigError(
                 f"tune.metric={metric} is no score of every run in this space; choose from "
-                f"{', '.join(there)}"
+                f"{', '.join(scored)}"
             )
 
 

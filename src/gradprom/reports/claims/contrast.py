@@ -1,6 +1,7 @@
 """One contrast of a claim: its effect, its interval, and whether it holds.
 
-It holds when its 95 % bootstrap interval lies above 0 and every seed agrees. Published numbers are
+A contrast is a gain: of a metric of which less is better it is taken the other way round. It
+holds when its 95 % bootstrap interval lies above 0 and every seed agrees. Published numbers are
 judged by the sign of their difference alone: means of three decimals have no interval.
 """
 
@@ -9,8 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gradprom.experiments.declared import METRICS
 from gradprom.experiments.expansion import Cell, Expansion
+from gradprom.metrics.registry import metric
 from gradprom.reports.claims.image_scores import Evidence, Scored
 from gradprom.reports.claims.specs import Sum, Term
 from gradprom.reports.tables.published import published
@@ -94,7 +95,7 @@ def _missing(
     told = []
     for term, cell, by_seed in zip(one.terms, cells, scores, strict=True):
         if cell.problem or len(by_seed) < len(cell.runs):
-            state = _state(cell, evidence.finished(cell), METRICS[one.metric])
+            state = _state(cell, evidence.finished(cell), metric(one.metric).title)
             told.append(f"{term.told} ({term.place}): {state}")
     if told:
         return "; ".join(dict.fromkeys(told))

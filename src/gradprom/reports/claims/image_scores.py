@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradprom.experiments.expansion import Cell
-from gradprom.reports.statistics.bootstrap import Array, Draws, Ratio, ratios
+from gradprom.metrics.registry import metric as metric_of
+from gradprom.reports.statistics.bootstrap import Array, Draws
 from gradprom.reports.tables.table import Record
 from gradprom.runs.records import Study, fingerprints_of
 
@@ -34,7 +35,8 @@ class _Tested:
 
     test_set: str
     groups: NDArray[Any]
-    scores: dict[str, Ratio]
+    table: dict[str, Array]
+    """Its columns of numbers."""
 
 
 @dataclass
@@ -60,13 +62,13 @@ class Evidence:
 
     def _score(self, run: str, test_set: str, metric: str) -> Scored | None:
         tested = self._read(run, test_set)
-        if tested is None or metric not in tested.scores:
+        if tested is None or not metric_of(metric).fits(tested.table):
             return None
         key = run, test_set, metric
         if key not in self._scored:
-            ratio, once = tested.scores[metric], np.ones(len(tested.groups))
-            drawn = ratio.score(self.draws.images(tested.test_set, tested.groups))
-            self._scored[key] = Scored(tested.test_set, float(ratio.score(once)), drawn)
+            score, once = metric_of(metric).score, np.ones(len(tested.groups))
+            drawn = score(tested.table, self.draws.images(tested.test_set, tested.groups))
+            self._scored[key] = Scored(tested.test_set, float(score(tested.table, once)), drawn)
         return None if np.isnan(self._scored[key].score) else self._scored[key]
 
     def _read(self, run: str, test_set: str) -> _Tested | None:
@@ -83,7 +85,7 @@ class Evidence:
             return None
         ids, groups, numbers = _columns(path)
         images = "\n".join([fingerprints_of(record)[test_set], *ids])
-        return _Tested(images, np.array(groups), ratios(numbers))
+        return _Tested(images, np.array(groups), numbers)
 
 
 def _columns(path: Path) -> tuple[list[str], list[str], dict[str, Array]]:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from gradprom.experiments.declared import (
     FOLDER,
-    METRICS,
     Column,
     Experiment,
     Row,
@@ -20,7 +19,7 @@ from gradprom.experiments.declared import (
     read,
 )
 from gradprom.experiments.yaml_reader import Reader, document
-from gradprom.reports.tables.table import RANKED
+from gradprom.metrics.registry import METRICS, ranked
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,10 @@ class Term:
 
 @dataclass(frozen=True)
 class Sum:
-    """A signed sum of cells in one metric; above 0 where the claim is right."""
+    """A signed sum of cells in one metric; above 0 where the claim is right.
+
+    Of a metric of which less is better, what a claim adds is subtracted and the other way round.
+    """
 
     metric: str
     terms: tuple[Term, ...]
@@ -50,19 +52,21 @@ class Sum:
     @property
     def text(self) -> str:
         """Such as `Table I, σ = 0.1, PSNR: Sup. GradProm − Sup. Frozen-params.`."""
+        metric = METRICS[self.metric]
+        heading = f"{metric.title} (lower is better)" if metric.sign < 0 else metric.title
         by_place: dict[str, list[Term]] = {}
         for term in self.terms:
             by_place.setdefault(term.place, []).append(term)
         if len(by_place) == 1:
             [(place, terms)] = by_place.items()
-            return f"{place}, {METRICS[self.metric]}: {_signed([(t.sign, t.told) for t in terms])}"
+            return f"{place}, {heading}: {_signed([(t.sign, t.told) for t in terms])}"
         # a place whose first cell is subtracted is subtracted as a whole
         parts = [
             (first, f"{place} ({_signed([(first * t.sign, t.told) for t in terms])})")
             for place, terms in by_place.items()
             if (first := terms[0].sign)
         ]
-        return f"{METRICS[self.metric]}: {_signed(parts)}"
+        return f"{heading}: {_signed(parts)}"
 
 
 def _signed(parts: list[tuple[int, str]]) -> str:
@@ -98,7 +102,7 @@ def read_claims(path: Path = FOLDER / "claims.yaml") -> list[Claim]:
 def _claim(reader: Reader) -> Claim:
     needed = ("name", "text", "source", "metrics", "contrasts")
     found = reader.known((*needed, "two_sided"), needed)
-    metrics = known_metrics(found["metrics"], RANKED)
+    metrics = known_metrics(found["metrics"], ranked())
     return Claim(
         name=found["name"].value(),
         text=" ".join(found["text"].value().split()),
@@ -114,11 +118,13 @@ def _sums(reader: Reader, metrics: tuple[str, ...]) -> list[Sum]:
         raise found["columns"].wrong("columns can only be each")
     cells = [(sign, c) for key, sign in (("plus", 1), ("minus", -1)) for c in found[key].items()]
     columns = _columns([cell for _, cell in cells]) if "columns" in found else [""]
-    return [
-        Sum(metric, tuple(_term(sign, cell, column, metric) for sign, cell in cells))
-        for column in columns
-        for metric in metrics
-    ]
+    return [_sum(cells, column, metric) for column in columns for metric in metrics]
+
+
+def _sum(cells: list[tuple[int, Reader]], column: str, metric: str) -> Sum:
+    gain = METRICS[metric].sign
+    terms = [_term(gain * sign, cell, column, metric) for sign, cell in cells]
+    return Sum(metric, tuple(sorted(terms, key=lambda term: -term.sign)))  # what is added first
 
 
 def _columns(cells: list[Reader]) -> list[str]:

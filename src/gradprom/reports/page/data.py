@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from gradprom.metrics.registry import METRICS, main_metrics
 from gradprom.reports.sweep_table.tables import flatten
 from gradprom.reports.tables.table import Record
 from gradprom.runs import history
@@ -22,8 +23,6 @@ from gradprom.runs.records import Study
 
 POINTS = 60
 """Most points of a curve in one stage."""
-CURVES = ("loss_", "psnr", "gate_")
-"""Beginnings of the columns of a history that are drawn."""
 Grids = dict[tuple[int, ...], int]
 """Steps of a curve → their number; curves of many runs are given at the same steps."""
 _KEPT = (
@@ -35,8 +34,8 @@ _KEPT = (
 def embedded(records: dict[str, Record], study: Study, page: Path) -> dict[str, Any]:
     """What the page's script works on.
 
-    `common`: the commonest value of each key; `grids`: the steps that curves are given at; `runs`:
-    by id.
+    `common`: the commonest value of each key; `grids`: the steps that curves are given at;
+    `metrics`: title, unit and digits by name; `runs`: by id.
     """
     grids: Grids = {}
     configs = {run_id: _flat(record) for run_id, record in records.items()}
@@ -49,7 +48,10 @@ def embedded(records: dict[str, Record], study: Study, page: Path) -> dict[str, 
         }
         for run_id, record in records.items()
     }
-    return {"common": common, "grids": list(grids), "runs": runs}
+    metrics = {
+        m.name: {"title": m.title, "unit": m.unit, "digits": m.digits} for m in main_metrics()
+    }
+    return {"common": common, "grids": list(grids), "metrics": metrics, "runs": runs}
 
 
 def as_json(value: Any) -> str:
@@ -126,7 +128,7 @@ def _files(folder: Path, page: Path, grids: Grids) -> dict[str, Any]:
 def _curves(folder: Path, grids: Grids) -> list[list[Any]]:
     """[stage, name, number of its grid, values] for each curve of each stage, as trained."""
     logged = history.read(folder)
-    drawn, curves = [name for name in logged.columns if name.startswith(CURVES)], []
+    drawn, curves = [name for name in logged.columns if _is_drawn(name)], []
     for stage, rows in logged.stages().items():
         steps = rows.cells("step")
         for name in drawn:
@@ -136,6 +138,12 @@ def _curves(folder: Path, grids: Grids) -> list[list[Any]]:
                 grid, values = _thinned(logged_at, texts)
                 curves.append([stage, name, grids.setdefault(grid, len(grids)), values])
     return curves
+
+
+def _is_drawn(column: str) -> bool:
+    """Whether a column of a history is drawn: losses, and what training logs of metrics."""
+    logged = (metric for metric in METRICS.values() if metric.logged)
+    return column.startswith("loss_") or any(metric.logs(column) for metric in logged)
 
 
 def _thinned(steps: list[str], texts: list[str]) -> tuple[tuple[int, ...], list[float]]:

@@ -47,22 +47,20 @@ function hidePanel() {
   if (location.hash.startsWith("#run-")) history.replaceState(null, "", "#all");
 }
 
-const NAMES = { psnr: "PSNR", ssim: "SSIM", accuracy: "Acc", miou: "mIoU" };
-
 // a row for each seed, then what the table shows of them
 function summary(runs, button) {
   const scores = runs.map(([, id]) => scoresOf(id, button?.dataset.testSet));
-  const shown = Object.keys(NAMES).filter((metric) => scores.some((of) => metric in of));
+  const shown = Object.keys(data.metrics).filter((metric) => scores.some((of) => metric in of));
   const rows = runs.map(([seed, id], i) => {
     const run = data.runs[id];
-    const numbers = shown.map((metric) => make("td", { class: "n" }, fixed(scores[i][metric])));
+    const numbers = shown.map((metric) => make("td", { class: "n" }, fixed(scores[i][metric], metric)));
     return make("tr", {},
       make("td", {}, make("span", { class: `swatch s${i % 5}` }), String(seed)), ...numbers,
       make("td", {}, run ? run.status : "not run"),
       make("td", { class: "key" }, run ? make("a", { href: `#run-${id}` }, id) : id),
       make("td", { class: "key" }, run ? revision(run) : ""));
   });
-  const head = [["", "seed"], ...shown.map((metric) => ["n", NAMES[metric]]),
+  const head = [["", "seed"], ...shown.map((metric) => ["n", data.metrics[metric].title]),
     ["", "status"], ["", "run"], ["", "revision"]].map(([kind, t]) => make("th", { class: kind }, t));
   return make("div", { class: "box" }, make("table", { class: "plain" },
     make("thead", {}, make("tr", {}, ...head)),
@@ -85,7 +83,8 @@ function means(button, shown) {
 
 const scoresOf = (id, testSet) =>
   (testSet ? data.runs[id]?.evaluate_on[testSet] : data.runs[id]?.metrics) || {};
-const fixed = (value) => (typeof value === "number" ? value.toFixed(3) : value ?? "–");
+const fixed = (value, metric) =>
+  (typeof value === "number" ? value.toFixed(data.metrics[metric].digits) : value ?? "–");
 const revision = (run) => (run.revision || "no git").slice(0, 7) + (run.dirty ? " with changes" : "");
 
 function configuration(run) {

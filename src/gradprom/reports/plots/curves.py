@@ -7,25 +7,19 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from gradprom.metrics.registry import METRICS
 from gradprom.reports.plots import training
 from gradprom.reports.plots.style import GREY, Picture, Stroke, frame, labels, save, strokes, styled
 from gradprom.reports.plots.style import key as key_of
 from gradprom.reports.tables.table import Line, Rebuilt, Record, Shown
 from gradprom.runs.records import Study
 
-SCORES = {
-    "psnr": "PSNR, dB",
-    "ssim": "SSIM",
-    "accuracy": "accuracy",
-    "miou": "mIoU",
-    "ratio": "λ‖g_VR‖ / ‖g_IP‖",
-}
 PUBLISHED = "published"
-SWEPT = {
-    "noise": ("noise level σ", ("psnr", "ssim", "accuracy", "miou")),
-    "lam": ("λ", ("psnr", "accuracy", "miou", "ratio")),
-}
-"""By the key that the columns vary: the name of the axis, and what is drawn against it."""
+SWEPT = {"noise": ("noise level σ", ("images",)), "lam": ("λ", ("images", "training"))}
+"""By the key that the columns vary: the axis title, and the sources of the metrics drawn against
+it, of the images or of training."""
+ACROSS = 4
+"""Most panels side by side."""
 
 
 def draw(
@@ -67,12 +61,19 @@ def _curves(table: Rebuilt, folder: Path) -> Picture | None:
     if found is None:
         return None
     key, places = found
-    kept = [m for m in SWEPT[key][1] if m in table.experiment.metrics and _has(table, m)]
-    if not kept:
+    metrics = [
+        name
+        for name in table.experiment.metrics
+        if METRICS[name].source in SWEPT[key][1] and _has(table, name)
+    ]
+    if not metrics:
         return None
-    legend = _legend(table, kept, key == "noise")
-    figure, axes = frame(1, len(kept), 1.9, legend)
-    for metric, axis in zip(kept, axes[0], strict=True):
+    legend = _legend(table, metrics, key == "noise")
+    down = -(-len(metrics) // ACROSS)
+    figure, axes = frame(down, -(-len(metrics) // down), 1.9, legend)
+    for axis in axes.flat[len(metrics) :]:
+        figure.delaxes(axis)
+    for metric, axis in zip(metrics, axes.flat, strict=False):
         _panel(axis, table, metric, places)
         if key == "noise":
             _degraded(axis, table, metric, places)
@@ -140,13 +141,13 @@ def _degraded(axis: Axes, table: Rebuilt, metric: str, places: list[float]) -> N
 
 
 def _frame(axis: Axes, key: str, metric: str, places: list[float]) -> None:
-    axis.set_title(SCORES[metric])
+    axis.set_title(METRICS[metric].axis)
     axis.set_xlabel(SWEPT[key][0])
     if key == "lam":
         axis.set_xscale("log")
         axis.minorticks_off()
     axis.set_xticks(places, [f"{place:g}".replace("e-0", "e-") for place in places])
-    if metric == "ratio":
+    if METRICS[metric].log:
         axis.set_yscale("log")
         axis.yaxis.set_major_formatter("{x:g}")  # powers of ten would need TeX's typesetting
 

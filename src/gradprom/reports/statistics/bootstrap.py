@@ -3,69 +3,20 @@
 A draw takes seeds with replacement, then groups (patients, lesions), then as many images as each
 group has within it. Runs that were tested on the same images get the same draw of them, whatever
 their seed: an image that is easy is so for all of them, and more seeds do not make more images.
-Scores that are pooled (accuracy, mIoU) are pooled anew in each draw. Nothing here imports torch.
+Scores that are pooled are pooled anew in each draw (`Metric.score`). Nothing here imports torch.
 """
 
 from __future__ import annotations
 
-import re
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 DRAWS = 2000
 Array = NDArray[np.float64]
-
-
-@dataclass
-class Ratio:
-    """A score that is a ratio of sums over images, in each column; then the mean over columns.
-
-    A mean over images is one column of values over ones; mIoU has a column for each class.
-    """
-
-    part: Array
-    """[images, columns]"""
-    whole: Array
-    """[images, columns]"""
-
-    def score(self, weights: Array) -> Array:
-        """The score where image i counts `weights[..., i]` times, [..., images] -> [...].
-
-        Columns without a sum are left out; NaN where that leaves none.
-        """
-        part, whole = weights @ self.part, weights @ self.whole
-        kept = whole > 0
-        shares = np.divide(part, whole, out=np.zeros_like(part), where=kept)
-        with np.errstate(invalid="ignore"):
-            return np.asarray(shares.sum(axis=-1) / kept.sum(axis=-1))
-
-
-def ratios(table: Mapping[str, Any] | pd.DataFrame) -> dict[str, Ratio]:
-    """The scores a run has by metric, from its table of images: columns of numbers by name."""
-
-    def column(*names: str) -> Array:
-        return np.stack([np.asarray(table[name], float) for name in names], axis=1)
-
-    def numbered(name: str) -> list[str]:
-        return [c for c in map(str, table) if re.fullmatch(rf"{name}_\d+", c)]
-
-    images = [metric for metric in ("psnr", "ssim") if metric in table]
-    found = {metric: Ratio(part := column(metric), np.ones_like(part)) for metric in images}
-    if "prediction" in table:
-        known = column("label") >= 0
-        hits = (column("prediction") == column("label")) & known
-        found["accuracy"] = Ratio(hits.astype(float), known.astype(float))
-    if "union_0" in table:
-        found["miou"] = Ratio(column(*numbered("intersection")), column(*numbered("union")))
-    return found
 
 
 def resample(groups: NDArray[Any], draws: int, rng: np.random.Generator) -> Array:

@@ -7,19 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from PIL import Image
 
+from gradprom.metrics.registry import DEGRADED, METRICS, Metric, main_metrics
 from gradprom.reports.sweep_table.tables import Record, build
 from gradprom.runs import history
 from gradprom.runs.records import Study
 from gradprom.storage.files import replacing
 
-CURVES = {
-    "psnr": "PSNR of training batches, dB",
-    "gate": "share of open gates",
-    "ratio": "λ‖g_VR‖/‖g_IP‖",
-}
 SMOOTHING = 3
 """Rows of the history in a curve's moving mean."""
 
@@ -29,9 +25,11 @@ def draw(records: list[Record], study: Study, path: Path) -> None:
 
     One run stands for each row of the table: the one of the lowest seed.
     """
-    finished = [r for r in records if r["status"] == "finished" and "psnr" in r["metrics"]]
-    if not finished:
+    finished = [r for r in records if r["status"] == "finished"]
+    metric = _measure(finished)
+    if metric is None:
         return
+    finished = [r for r in finished if metric.name in r["metrics"]]
     table = build(finished)
     rows = [row for row in table.rows if row.decisions]
     by_id = {record["id"]: record for record in finished}
@@ -39,7 +37,7 @@ def draw(records: list[Record], study: Study, path: Path) -> None:
         (column, row.label): min((by_id[i] for i in cell.runs), key=lambda r: r["seed"])
         for row in rows
         for column in table.columns
-        if (cell := row.cells.get((column, "psnr"))) is not None
+        if (cell := row.cells.get((column, metric.name))) is not None
     }
     labels = [row.label for row in rows]
     figure = Figure(
@@ -51,14 +49,26 @@ def draw(records: list[Record], study: Study, path: Path) -> None:
     )
     for column, line in zip(table.columns, axes, strict=True):
         runs = {label: shown[column, label] for label in labels if (column, label) in shown}
-        _pictures(line, column, labels, runs, study)
-    _curves(figure.add_subfigure(grid[1]).subplots(1, len(CURVES)), shown, study)
+        _pictures(line, column, labels, runs, study, metric)
+    _curves(figure.add_subfigure(grid[1]), shown, study)
     with replacing(path) as stream:
         figure.savefig(stream, dpi=110, format="png")
 
 
+def _measure(records: list[Record]) -> Metric | None:
+    """The first metric that runs have of their images and of the degraded input."""
+    names = {name for record in records for name in record["metrics"]}
+    both = (m for m in METRICS.values() if {m.name, DEGRADED + m.name} <= names)
+    return next(both, None)
+
+
 def _pictures(
-    axes: Iterable[Axes], column: str, labels: list[str], runs: dict[str, Any], study: Study
+    axes: Iterable[Axes],
+    column: str,
+    labels: list[str],
+    runs: dict[str, Any],
+    study: Study,
+    metric: Metric,
 ) -> None:
     """degraded | enhanced by each | clean, of the first test image; the scores are means."""
     degraded, *enhanced, clean = axes
@@ -71,9 +81,9 @@ def _pictures(
         if parts is None:
             continue
         score = runs[label]["metrics"]
-        _image(axis, parts[1], f"{label}\nmean {score['psnr']:.2f} dB")
-        told = f"degraded, {_spaced(column)}\nmean {score['degraded_psnr']:.2f} dB"
-        _image(degraded, parts[0], told)
+        _image(axis, parts[1], f"{label}\nmean {metric.text(score[metric.name])}")
+        floor = metric.text(score[DEGRADED + metric.name])
+        _image(degraded, parts[0], f"degraded, {_spaced(column)}\nmean {floor}")
         _image(clean, parts[2], "clean\n")
 
 
@@ -95,27 +105,37 @@ def _image(axis: Axes, pixels: np.ndarray, title: str) -> None:
     axis.set_title(title, fontsize=8, parse_math=False)  # a name may hold a dollar sign
 
 
-def _curves(axes: Iterable[Axes], shown: dict[tuple[str, str], Any], study: Study) -> None:
+def _curves(figure: SubFigure, shown: dict[tuple[str, str], Any], study: Study) -> None:
     """What was logged of coupled training, against its steps; a line style for each degradation."""
     labels = list(dict.fromkeys(label for _, label in shown))
     styles = dict(zip(dict.fromkeys(column for column, _ in shown), "-:", strict=False))
-    for (column, label), record in shown.items():
-        last = history.read(study.run(record["id"])).last_stage()
-        for kind, axis in zip(CURVES, axes, strict=True):
-            names = [name for name in last.columns if f"{name}_".startswith(f"{kind}_")]
-            if not names:
-                continue
-            kept = pd.DataFrame({name: last.values(name) for name in names})
-            curve = kept.mean(axis=1).rolling(SMOOTHING, min_periods=1).mean()
-            color = f"C{labels.index(label)}"
-            style, told = styles.get(column, "--"), f"{label}, {_spaced(column)}"
-            axis.plot(last.values("step"), curve, style, color=color, lw=1, label=told)
-    for (kind, title), axis in zip(CURVES.items(), axes, strict=True):
-        axis.set_title(title, fontsize=8)
+    curves = {place: _logged(study, record["id"]) for place, record in shown.items()}
+    metrics = [m for m in METRICS.values() if any(m.name in found for found in curves.values())]
+    axes = figure.subplots(1, len(metrics), squeeze=False)[0] if metrics else []
+    for metric, axis in zip(metrics, axes, strict=True):
+        for (column, label), found in curves.items():
+            if metric.name in found:
+                line: dict[str, Any] = {"color": f"C{labels.index(label)}", "lw": 1}
+                line |= {"ls": styles.get(column, "--"), "label": f"{label}, {_spaced(column)}"}
+                axis.plot(found[metric.name], **line)
+        axis.set_title(f"{metric.axis}, in training", fontsize=8)
         axis.set_xlabel("step of coupled training", fontsize=7)
         axis.tick_params(labelsize=7)
-        if kind == "ratio":
+        if metric.log:
             axis.set_yscale("log")
-        if kind == "psnr":  # the one that every run has
-            for text in axis.legend(fontsize=6).get_texts():
-                text.set_parse_math(False)
+    for text in axes[0].legend(fontsize=6).get_texts() if metrics else ():
+        text.set_parse_math(False)
+
+
+def _logged(study: Study, run_id: str) -> dict[str, pd.Series]:
+    """What a run's last stage logged of each metric, by step: means over tasks, smoothed."""
+    last = history.read(study.run(run_id)).last_stage()
+    steps = last.values("step")
+    curves = {}
+    for metric in [*main_metrics(), *main_metrics("training")]:
+        names = [name for name in last.columns if metric.logs(name)]
+        columns = pd.DataFrame({name: last.values(name) for name in names}, index=steps)
+        if columns.notna().any(axis=None):
+            mean = columns.mean(axis=1)
+            curves[metric.name] = mean.rolling(SMOOTHING, min_periods=1).mean()
+    return curves

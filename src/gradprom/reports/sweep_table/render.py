@@ -7,31 +7,27 @@ from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from gradprom.reports.sweep_table.tables import METRICS, Cell, Row, Table
-
-DIGITS = {"psnr": 3, "ssim": 3, "accuracy": 3, "miou": 3}
-RATIO = "λ‖g_VR‖/‖g_IP‖"
-GATES = "gates open"
+from gradprom.metrics.registry import METRICS, Metric, main_metrics
+from gradprom.reports.sweep_table.tables import Cell, Row, Table
 
 
 def header(table: Table) -> list[str]:
     """Column titles, the row's own title first."""
-    cells = [f"{METRICS[m]} {column}" for column in table.columns for m in table.metrics]
-    return ["", *cells, RATIO, GATES]
+    cells = [f"{METRICS[m].title} {column}" for column in table.columns for m in table.metrics]
+    return ["", *cells, *(metric.title for metric in main_metrics("training"))]
 
 
 def line(table: Table, row: Row) -> list[str]:
     """One row's texts, in the order of `header`."""
     cells = [
-        _cell(row.cells.get((column, metric)), DIGITS[metric])
+        _cell(row.cells.get((column, metric)), METRICS[metric].digits)
         for column in table.columns
         for metric in table.metrics
     ]
     return [
         row.label,
         *cells,
-        _decided(table, row, "ratio", "{:.1e}"),
-        _decided(table, row, "gate", "{:.0%}"),
+        *(_decided(table, row, metric) for metric in main_metrics("training")),
     ]
 
 
@@ -42,12 +38,12 @@ def _cell(cell: Cell | None, digits: int) -> str:
     return ", ".join(filter(None, told)) or "–"
 
 
-def _decided(table: Table, row: Row, kind: str, form: str) -> str:
+def _decided(table: Table, row: Row, metric: Metric) -> str:
     """One value for each degradation, in the order of the columns."""
-    values = [row.decisions.get(column, {}).get(kind) for column in table.columns]
+    values = [row.decisions.get(column, {}).get(metric.name) for column in table.columns]
     if all(value is None for value in values):
         return "–"
-    return " / ".join("–" if value is None else form.format(value) for value in values)
+    return " / ".join("–" if value is None else metric.brief.format(value) for value in values)
 
 
 def terminal(table: Table) -> RichTable:

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gradprom.identity import digest
+from gradprom.metrics.registry import DEGRADED, main_metrics
 from gradprom.reports.statistics.estimate import Estimate, estimate
 from gradprom.reports.sweep_table.columns import rank, title
 
 Record = dict[str, Any]
 
-METRICS = {"psnr": "PSNR", "ssim": "SSIM", "accuracy": "Acc", "miou": "mIoU"}
 # shown first, in this order, when they vary; other keys of the configuration follow
 CHOICES = ("method", "dataset", "backbone", "auxiliary", "strategy", "profile")
 # what a cell averages over, what its column says, and what cannot change a result
@@ -60,7 +60,7 @@ class Row:
     cells: dict[tuple[str, str], Cell] = field(default_factory=dict)
     """By column and metric."""
     decisions: dict[str, dict[str, float]] = field(default_factory=dict)
-    """Mean `ratio` and `gate` of the strategy in coupled training, by column."""
+    """The means of what training logged, such as the share of open gates, by column and metric."""
 
 
 @dataclass
@@ -77,7 +77,8 @@ def build(records: list[Record]) -> Table:
     """The table of some records, finished or not."""
     degradations = {_column(record): record["config"]["degradation"] for record in records}
     columns = sorted(degradations, key=lambda column: rank(degradations[column]))
-    shown = [m for m in METRICS if any(m in r.get("metrics", {}) for r in records)]
+    names = [metric.name for metric in main_metrics()]
+    shown = [name for name in names if any(name in r.get("metrics", {}) for r in records)]
     grouped: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         grouped[digest(row_key(record))].append(record)
@@ -120,18 +121,13 @@ _STATES = {"failed": "failed", "pruned": "pruned", "started": "not finished"}
 
 
 def _decisions(records: list[Record]) -> dict[str, float]:
-    """λ‖g_VR‖/‖g_IP‖ and share of open gates over coupled training, mean over tasks and seeds."""
-    found = {}
-    for kind in ("ratio", "gate"):
-        values = [
-            value
-            for record in records
-            for key, value in record["training"].items()
-            if key.startswith(f"{kind}_")
-        ]
-        if values:
-            found[kind] = sum(values) / len(values)
-    return found
+    """What training logged, such as the share of open gates: means over tasks and seeds."""
+    means = {}
+    for metric in main_metrics("training"):
+        values = [metric.of_training(record["training"]) for record in records]
+        if logged := [value for value in values if value is not None]:
+            means[metric.name] = sum(logged) / len(logged)
+    return means
 
 
 def _degraded(records: list[Record], shown: list[str]) -> list[Row]:
@@ -144,9 +140,9 @@ def _degraded(records: list[Record], shown: list[str]) -> list[Row]:
     rows = [Row(" ".join(["degraded input", *told])) for told in labels]
     for row, group in zip(rows, sets.values(), strict=True):
         for record in group:
-            for metric in (m for m in ("psnr", "ssim") if m in shown):
-                value = estimate([record["metrics"][f"degraded_{metric}"]])
-                row.cells.setdefault((_column(record), metric), Cell(value, []))
+            for metric in shown:
+                if (value := record["metrics"].get(DEGRADED + metric)) is not None:
+                    row.cells.setdefault((_column(record), metric), Cell(estimate([value]), []))
     return rows
 
 

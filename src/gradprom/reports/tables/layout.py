@@ -1,17 +1,15 @@
 """What all forms of a table share: the order of its parts, its texts, the notes beneath it."""
 
-from gradprom.experiments.declared import METRICS
+from gradprom.metrics.registry import metric as metric_of
 from gradprom.reports.tables.published import Published
-from gradprom.reports.tables.table import DIGITS, Line, Rebuilt, Shown
+from gradprom.reports.tables.table import Line, Rebuilt, Shown
 
 OURS = "Ours: mean ± sample standard deviation over seeds (their number); ± needs two."
 MARKS = "Best bold, second underlined."
 MISSING = "–"
 BELOW = "↓"
-"""Marks a published number that lies below the degraded input itself."""
-SAID_OF_BELOW = "published below the degraded input itself"
-_PRINTED_STD = {"psnr": 2}
-"""Decimals of the paper's ± where they are not those of the mean."""
+"""Marks a published number that is worse than the degraded input itself."""
+SAID_OF_BELOW = "published worse than the degraded input itself"
 
 
 def slots(table: Rebuilt) -> list[tuple[int, str]]:
@@ -23,7 +21,7 @@ def slots(table: Rebuilt) -> list[tuple[int, str]]:
 
 def heading(metric: str) -> str:
     """A metric's name above its numbers."""
-    return METRICS[metric]
+    return metric_of(metric).title
 
 
 def details(table: Rebuilt) -> list[str]:
@@ -48,7 +46,7 @@ def grouped(table: Rebuilt) -> list[tuple[str, list[Line]]]:
 
 def number(value: float, metric: str) -> str:
     """A mean with the digits of its metric."""
-    return f"{value:.{DIGITS[metric]}f}"
+    return metric_of(metric).number(value)
 
 
 def ours(cell: Shown) -> str:
@@ -57,15 +55,16 @@ def ours(cell: Shown) -> str:
         return ""
     if not cell.finished:
         return number(cell.value.mean, cell.metric)
-    return cell.value.text(DIGITS[cell.metric])
+    return cell.value.text(metric_of(cell.metric).digits)
 
 
 def theirs(published: Published, metric: str) -> str:
     """The published number as the paper prints it."""
     if published.std is None:
         return number(published.mean, metric)
-    std = f"{published.std:.{_PRINTED_STD.get(metric, DIGITS[metric])}f}"
-    return f"{number(published.mean, metric)} ± {std}"
+    one = metric_of(metric)
+    digits = one.digits if one.std_digits is None else one.std_digits
+    return f"{one.number(published.mean)} ± {published.std:.{digits}f}"
 
 
 def difference(cell: Shown) -> str:
@@ -78,7 +77,7 @@ def difference(cell: Shown) -> str:
 def signed(value: float, metric: str) -> str:
     """A difference of means: `+0.111`, `−2.335`, `0.000`."""
     # + 0.0 turns a rounded -0.0 into 0.0
-    rounded = round(value, DIGITS[metric]) + 0.0
+    rounded = round(value, metric_of(metric).digits) + 0.0
     return f"{'+' if rounded > 0 else ''}{number(rounded, metric)}".replace("-", "−")
 
 

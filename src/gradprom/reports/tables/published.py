@@ -5,7 +5,9 @@ import functools
 from dataclasses import dataclass
 
 from gradprom.errors import ConfigError
-from gradprom.experiments.declared import FOLDER, METRICS, Column, Experiment, Row
+from gradprom.experiments.declared import FOLDER, Column, Experiment, Row
+from gradprom.metrics.registry import METRICS
+from gradprom.metrics.registry import metric as metric_of
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Published:
 def _lines(table: int, metric: str) -> list[dict[str, str]]:
     with (FOLDER / "published.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
-    return [x for x in lines if (x["table"], x["metric"]) == (str(table), METRICS[metric])]
+    return [x for x in lines if (x["table"], x["metric"]) == (str(table), metric_of(metric).title)]
 
 
 def published(experiment: Experiment, row: Row, column: Column, metric: str) -> Published | None:
@@ -57,4 +59,9 @@ def degraded_inputs() -> dict[tuple[str, str, str], float]:
     path = FOLDER / "degraded_inputs.csv"
     with path.open(newline="") as file:
         lines = list(csv.DictReader(file))
-    return {(x["experiment"], x["column"], m): float(x[m]) for x in lines for m in ("psnr", "ssim")}
+    return {
+        (line["experiment"], line["column"], name): float(value)
+        for line in lines
+        for name, value in line.items()
+        if name in METRICS
+    }

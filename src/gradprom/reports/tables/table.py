@@ -10,14 +10,13 @@ from typing import Any
 from gradprom.experiments.declared import Column, Experiment, Row
 from gradprom.experiments.expansion import Cell, Expansion
 from gradprom.identity import digest
+from gradprom.metrics.registry import DEGRADED, METRICS
+from gradprom.metrics.registry import metric as metric_of
 from gradprom.reports.statistics.estimate import Estimate, estimate
 from gradprom.reports.tables.published import Published, degraded_inputs, published
 
 Record = dict[str, Any]
 
-DIGITS = {"psnr": 3, "ssim": 3, "accuracy": 3, "miou": 3, "ratio": 4, "gate": 2, "agree": 3}
-RANKED = ("psnr", "ssim", "accuracy", "miou")
-"""Metrics of which more is better."""
 LONGEST = 100
 """Characters of what was asked in a file's name; many file systems take 255 in all."""
 _STATES = {"failed": "failed", "started": "not finished"}
@@ -36,7 +35,7 @@ class Shown:
     """Such as `2/3 seeds`, `1 failed`, `not run`, `mixed revisions`, `other data`."""
     published: Published | None = None
     below_degraded: bool = False
-    """Whether the published number lies below the degraded input itself."""
+    """Whether the published number is worse than that of the degraded input itself."""
     comparable: bool = False
     """Whether ours is of the dataset that the paper names."""
     place: int = 0
@@ -161,9 +160,8 @@ def score(record: Record, metric: str, test_set: str = "") -> float | None:
     """One number of a record; None where it has not got it."""
     if record["status"] != "finished":
         return None
-    if metric in ("ratio", "gate", "agree"):
-        found = [v for k, v in record["training"].items() if k.startswith(f"{metric}_")]
-        return sum(found) / len(found) if found else None
+    if metric in METRICS and METRICS[metric].source == "training":
+        return METRICS[metric].of_training(record["training"])
     metrics = record["metrics"]
     if test_set:
         metrics = record.get("evaluate_on", {}).get(test_set, {}).get("metrics", {})
@@ -206,12 +204,13 @@ def _rank(lines: list[Line]) -> None:
     """Mark the best and the second of each column, as far as the printed digits tell."""
     for key in {key for line in lines for key in line.cells}:
         cells = [line.cells[key] for line in lines if key in line.cells]
+        metric = metric_of(key[1])
         values = {
-            id(c): round(c.value.mean, DIGITS[c.metric])
+            id(c): round(c.value.mean, metric.digits)
             for c in cells
-            if c.value is not None and c.metric in RANKED
+            if c.value is not None and metric.better
         }
-        best = sorted(set(values.values()), reverse=True)
+        best = sorted(set(values.values()), reverse=metric.better == "higher")
         for cell in cells if len(best) > 1 else ():
             if id(cell) in values and values[id(cell)] in best[:2]:
                 cell.place = best.index(values[id(cell)]) + 1
@@ -223,13 +222,12 @@ def _degraded(expansion: Expansion, records: dict[str, Record], lines: list[Line
     row = Row("degraded input")
     found = Line(row, {})
     for number in range(len(experiment.columns)):
-        for metric in (m for m in ("psnr", "ssim") if m in experiment.metrics):
+        for metric in experiment.metrics:
             values = [
                 value
                 for line in lines
                 for run in _finished(line, number)
-                if (value := score(records[run], f"degraded_{metric}", line.row.test_set))
-                is not None
+                if (value := score(records[run], DEGRADED + metric, line.row.test_set)) is not None
             ]
             if values:
                 # one image set, one number: runs differ in the last bit at most
@@ -247,7 +245,7 @@ def _flag(experiment: Experiment, line: Line) -> None:
     for (number, metric), cell in line.cells.items():
         floor = degraded_inputs().get((experiment.name, experiment.columns[number].title, metric))
         if cell.published is not None and floor is not None:
-            cell.below_degraded = cell.published.mean < floor
+            cell.below_degraded = metric_of(metric).sign * (cell.published.mean - floor) < 0
 
 
 def _setup(records: list[Record]) -> list[str]:

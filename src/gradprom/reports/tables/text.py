@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gradprom.reports.tables import layout
-from gradprom.reports.tables.table import DIGITS, Line, Rebuilt, Shown
+from gradprom.reports.tables.table import Line, Rebuilt, Shown
 
 PLACES = {1: "bold", 2: "underline"}
 
@@ -88,7 +88,8 @@ def _compact(cell: Shown | None, table: Rebuilt) -> Text:
         return Text(layout.MISSING, "dim")
     parts = []
     if cell.value is not None:
-        spread = f"±{cell.value.std:.{DIGITS[cell.metric]}f}" if cell.value.std is not None else ""
+        std = cell.value.std
+        spread = "" if std is None else f"±{layout.number(std, cell.metric)}"
         mean = Text(layout.number(cell.value.mean, cell.metric), PLACES.get(cell.place, ""))
         parts.append(mean.append(spread, "not bold not underline"))
     else:

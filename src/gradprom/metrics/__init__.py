@@ -1,0 +1,32 @@
+"""What is scored: one definition of each metric, for records, tables, claims, tuning and the page.
+
+`registry` finds the families: the modules of this package (and of `gradprom_plugins.metrics`)
+that have a tuple `METRICS`. The functions on tensors that methods measure images with stand here
+too. Importing any of this imports no torch.
+"""
+
+from gradprom.metrics.image import (
+    SIGMA,
+    USUAL,
+    WINDOW,
+    mae,
+    measure,
+    measures_of,
+    psnr,
+    rmse,
+    ssim,
+)
+from gradprom.metrics.segmentation import intersection_and_union
+
+__all__ = [
+    "SIGMA",
+    "USUAL",
+    "WINDOW",
+    "intersection_and_union",
+    "mae",
+    "measure",
+    "measures_of",
+    "psnr",
+    "rmse",
+    "ssim",
+]

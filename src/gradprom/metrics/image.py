@@ -1,0 +1,186 @@
+"""How close an image is to the clean one.
+
+A method's columns: any of `psnr`, `ssim`, `rmse`, `mae`, as `measure` makes them. The functions
+work in float64, whatever they are given, on its device (on the CPU where that has no float64): in
+float32 SSIM is off by some 1e-5 where an image is flat and bright. The protocol (open choice 9):
+data range 1, all channels, no border crop, per image; a score is then the mean over images.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from gradprom.metrics.pooling import mean
+from gradprom.metrics.registry import Metric
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ORDER = 0
+"""These come first in tables."""
+WINDOW = 11
+"""Side of SSIM's Gaussian window in pixels."""
+SIGMA = 1.5
+"""Standard deviation of SSIM's window in pixels."""
+K1, K2 = 0.01, 0.03
+"""SSIM's constants; with data range 1 they enter as their squares."""
+
+
+def psnr(image: Tensor, target: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of each image in dB, data range 1.
+
+    [B, C, H, W] twice -> float64 [B]; +inf where the two are equal. The squared error is averaged
+    over one image, not over the batch: a pooled value is lower and depends on the batch size.
+
+    Raises ValueError when the shapes differ.
+    """
+    _check_shapes(image, target)
+    error = (_doubled(image) - _doubled(target)).square().mean(dim=(1, 2, 3))
+    return -10 * error.log10()
+
+
+def rmse(image: Tensor, target: Tensor) -> Tensor:
+    """Root of the mean squared error of each image, on the range [0, 1].
+
+    [B, C, H, W] twice -> float64 [B].
+
+    Raises ValueError when the shapes differ.
+    """
+    _check_shapes(image, target)
+    return (_doubled(image) - _doubled(target)).square().mean(dim=(1, 2, 3)).sqrt()
+
+
+def mae(image: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error of each image, on the range [0, 1].
+
+    [B, C, H, W] twice -> float64 [B].
+
+    Raises ValueError when the shapes differ.
+    """
+    _check_shapes(image, target)
+    return (_doubled(image) - _doubled(target)).abs().mean(dim=(1, 2, 3))
+
+
+def ssim(image: Tensor, target: Tensor) -> Tensor:
+    """Structural similarity of each image (Wang et al. 2004), data range 1.
+
+    [B, C, H, W] twice -> float64 [B]. Gaussian window of 11×11 pixels, σ 1.5, population
+    covariance, mean over all channels and over the window positions that lie wholly inside the
+    image.
+
+    Raises ValueError when the shapes differ or a side is shorter than 11 pixels.
+    """
+    import torch
+
+    _check_shapes(image, target)
+    if min(image.shape[-2:]) < WINDOW:
+        height, width = image.shape[-2:]
+        raise ValueError(f"image of {height}×{width} pixels: SSIM needs at least 11×11")
+    # a CPU's cache holds the maps of one image; a GPU takes them all at once
+    size = 1 if image.device.type == "cpu" else max(1, len(image))
+    pairs = zip(image.split(size), target.split(size), strict=True)
+    return torch.cat([_similarity(_doubled(x), _doubled(y)) for x, y in pairs])
+
+
+def _similarity(x: Tensor, y: Tensor) -> Tensor:
+    mean_x, mean_y = _smooth(x), _smooth(y)
+    product, squares = mean_x * mean_y, mean_x.square() + mean_y.square()
+    covariance = _smooth(x * y) - product
+    # the two variances enter as their sum alone, and so does what is smoothed for them
+    variances = _smooth(x.square() + y.square()) - squares
+    luminance = (2 * product + K1**2) / (squares + K1**2)
+    structure = (2 * covariance + K2**2) / (variances + K2**2)
+    return (luminance * structure).mean(dim=(1, 2, 3))
+
+
+def _smooth(images: Tensor) -> Tensor:
+    """Gaussian-weighted means over the windows inside the image: [B, C, H, W] -> 10 less a side.
+
+    A sum of shifted images: float64 has no quick convolution.
+    """
+    weights = [math.exp(-((i - WINDOW // 2) ** 2) / (2 * SIGMA**2)) for i in range(WINDOW)]
+    weights = [weight / sum(weights) for weight in weights]
+    for dim in (-1, -2):
+        size = images.shape[dim] - WINDOW + 1
+        total = images.narrow(dim, 0, size) * weights[0]
+        for i in range(1, WINDOW):
+            total.add_(images.narrow(dim, i, size), alpha=weights[i])
+        images = total
+    return images
+
+
+def _doubled(images: Tensor) -> Tensor:
+    return (images.cpu() if images.device.type == "mps" else images).double()
+
+
+def _check_shapes(first: Tensor, second: Tensor) -> None:
+    if first.shape != second.shape:
+        raise ValueError(f"shapes {list(first.shape)} and {list(second.shape)}: must be equal")
+
+
+MEASURES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "psnr": psnr,
+    "ssim": ssim,
+    "rmse": rmse,
+    "mae": mae,
+}
+"""What compares an image with the clean one, [B, C, H, W] twice -> [B], by metric."""
+USUAL = ("psnr", "ssim")
+"""The measures that every run has of its degraded inputs, and an enhancer of its images."""
+
+
+def measure(image: Tensor, target: Tensor, names: Iterable[str] = USUAL) -> dict[str, Tensor]:
+    """Some measures of each image, [B, C, H, W] twice -> float64 [B] by name."""
+    return {name: MEASURES[name](image, target) for name in names}
+
+
+def measures_of(scored: Iterable[str]) -> tuple[str, ...]:
+    """The measures that degraded inputs get beside a method's scores: the usual ones and its."""
+    names = {*USUAL, *scored}
+    return tuple(name for name in MEASURES if name in names)
+
+
+_ALIKE = "data range 1, all channels, no border crop"
+
+METRICS = (
+    Metric(
+        "psnr",
+        "PSNR",
+        unit="dB",
+        score=mean("psnr"),
+        columns=("psnr",),
+        protocol=f"PSNR is taken of each image ({_ALIKE}), then the mean over images.",
+        std_digits=2,
+        brief="{:.1f}",
+        logged=True,
+    ),
+    Metric(
+        "ssim",
+        "SSIM",
+        score=mean("ssim"),
+        columns=("ssim",),
+        protocol=f"SSIM is taken of each image ({_ALIKE}), then the mean over images. It has a "
+        f"Gaussian window of {WINDOW}×{WINDOW} pixels with σ {SIGMA}, population covariance, and "
+        f"only windows that lie wholly inside the image.",
+    ),
+    Metric(
+        "rmse",
+        "RMSE",
+        digits=4,
+        better="lower",
+        score=mean("rmse"),
+        columns=("rmse",),
+        protocol=f"RMSE is taken of each image ({_ALIKE}), then the mean over images.",
+    ),
+    Metric(
+        "mae",
+        "MAE",
+        digits=4,
+        better="lower",
+        score=mean("mae"),
+        columns=("mae",),
+        protocol=f"MAE is taken of each image ({_ALIKE}), then the mean over images.",
+    ),
+)

@@ -1,0 +1,203 @@
+"""The registry of metrics: what each is called, how it is printed, ranked and pooled.
+
+A *family* is a module of `gradprom.metrics`, or of `gradprom_plugins.metrics` wherever that is on
+`sys.path`, that has a tuple `METRICS`. Nothing else spells out a metric's title, unit, digits,
+direction or pooling rule. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradprom.errors import ConfigError
+
+Array = NDArray[np.float64]
+Table = Mapping[str, Any]
+"""A table of images: its columns of numbers by name, [images] each."""
+Score = Callable[[Table, Array], Array]
+"""From a table and weights [..., images] to scores [...]."""
+
+PACKAGES = ("gradprom.metrics", "gradprom_plugins.metrics")
+"""Where families are looked for; a package that does not exist has none."""
+DEGRADED = "degraded_"
+"""Begins the columns and scores of the degraded input itself."""
+
+
+def _of_no_image(table: Table, weights: Array) -> Array:
+    raise TypeError("this metric is one of training: it has no table of images")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One score: what it is called, how it is printed and ranked, and how images pool into it."""
+
+    name: str
+    """As in columns, records and experiments, such as `psnr`."""
+    title: str
+    """Above its numbers, such as `PSNR`; published numbers name it so too."""
+    unit: str = ""
+    """Such as `dB`; empty for shares and counts."""
+    digits: int = 3
+    """Decimals of a mean in tables; ranks are those of the printed numbers."""
+    better: Literal["higher", "lower", ""] = "higher"
+    """Which way is better; empty: neither, and the metric is not ranked, tuned or claimed."""
+    score: Score = _of_no_image
+    """Where image i counts `weights[..., i]` times: the one rule for means and the bootstrap.
+    NaN where the weights leave nothing to score."""
+    columns: tuple[str, ...] = ()
+    """Columns that a table of images must have; of numbered ones the first, such as `union_0`."""
+    source: Literal["images", "training"] = "images"
+    """Whether it is a score of images, or the mean over tasks of what training logged."""
+    main: bool = True
+    """Whether it is shown where nobody chose metrics: tables of sweeps, the page, tuning."""
+    label: str = ""
+    """Written out, where the title abbreviates, such as `accuracy`; empty: the title."""
+    protocol: str = ""
+    """A sentence for the card of an exported run: how it is measured."""
+    std_digits: int | None = None
+    """Decimals of a published ± where they are not those of the mean."""
+    log: bool = False
+    """Whether plots have a logarithmic axis for it."""
+    brief: str = "{:.3g}"
+    """Its format where room is short, such as `{:.0%}`."""
+    logged: bool = False
+    """Whether lines of progress and training curves show what training logs under its name."""
+
+    @property
+    def full_title(self) -> str:
+        """Its name written out, such as `accuracy`."""
+        return self.label or self.title
+
+    @property
+    def axis(self) -> str:
+        """Its name with its unit, such as `PSNR, dB`."""
+        return f"{self.full_title}, {self.unit}" if self.unit else self.full_title
+
+    @property
+    def sign(self) -> int:
+        """1, or -1 where lower is better: what turns a difference into a gain."""
+        return -1 if self.better == "lower" else 1
+
+    def number(self, value: float) -> str:
+        """A value with its digits, such as `24.610`."""
+        return f"{value:.{self.digits}f}"
+
+    def text(self, value: float) -> str:
+        """A value with its digits and unit, such as `24.610 dB`."""
+        return f"{self.number(value)} {self.unit}".strip()
+
+    def fits(self, table: Table) -> bool:
+        """Whether a table of images has what it takes."""
+        return self.source == "images" and all(column in table for column in self.columns)
+
+    def logs(self, column: str) -> bool:
+        """Whether a column of a history is this metric's: `gate`, or `gate_<task>`."""
+        return column == self.name or column.startswith(f"{self.name}_")
+
+    def of_training(self, training: Mapping[str, float]) -> float | None:
+        """The mean over tasks of a record's `training`; None where nothing was logged of it."""
+        values = [v for k, v in training.items() if k.startswith(f"{self.name}_")]
+        return sum(values) / len(values) if values else None
+
+
+def discover(packages: Sequence[str] = PACKAGES) -> dict[str, Metric]:
+    """The metrics of all families of some packages, in the order in which they are shown.
+
+    Raises
+    ------
+    ConfigError
+        If two families define one name.
+    """
+    families = [module for package in packages for module in _families(package)]
+    families.sort(key=lambda module: (getattr(module, "ORDER", 100), module.__name__))
+    metrics: dict[str, Metric] = {}
+    for family in families:
+        for one in family.METRICS:
+            if one.name in metrics:
+                raise ConfigError(f"{family.__name__}: there already is a metric {one.name}")
+            metrics[one.name] = one
+    return metrics
+
+
+def _families(package: str) -> list[ModuleType]:
+    try:
+        path = importlib.import_module(package).__path__
+    except ModuleNotFoundError as error:
+        if error.name is None or not package.startswith(error.name):
+            raise
+        return []
+    modules = [importlib.import_module(f"{package}.{m.name}") for m in pkgutil.iter_modules(path)]
+    return [module for module in modules if isinstance(getattr(module, "METRICS", None), tuple)]
+
+
+class _Metrics(Mapping[str, Metric]):
+    """The metrics by name, looked for when they are first asked for."""
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, Metric]:
+        return discover()
+
+    def __getitem__(self, name: str) -> Metric:
+        return self._by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_name)
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+
+METRICS: Mapping[str, Metric] = _Metrics()
+"""Every metric by name, in the order in which they are shown."""
+
+
+def metric(name: str) -> Metric:
+    """The metric of a name.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
+    if name not in METRICS:
+        raise ConfigError(f"unknown metric {name}; choose from {', '.join(METRICS)}")
+    return METRICS[name]
+
+
+def main_metrics(source: str = "images") -> list[Metric]:
+    """The metrics of images (or of `training`) that are shown where nobody chose any."""
+    return [one for one in METRICS.values() if one.main and one.source == source]
+
+
+def ranked() -> tuple[str, ...]:
+    """Names of the metrics of which one value is better than another."""
+    return tuple(one.name for one in METRICS.values() if one.better)
+
+
+def tunable() -> tuple[str, ...]:
+    """Names of the metrics that a tuning can search by; validation logs these."""
+    return tuple(one.name for one in main_metrics() if one.better)
+
+
+def scores(table: Table) -> dict[str, float]:
+    """Every score that a table of images has the columns of, the degraded input's first.
+
+    Those of the degraded input are the same metrics, of the columns that begin with `degraded_`.
+    """
+    degraded = {c.removeprefix(DEGRADED): table[c] for c in table if c.startswith(DEGRADED)}
+    means: dict[str, float] = {}
+    for prefix, part in ((DEGRADED, degraded), ("", table)):
+        for name, one in METRICS.items():
+            if one.fits(part):
+                ones = np.ones(len(part[one.columns[0]]))
+                means[f"{prefix}{name}"] = float(one.score(part, ones))
+    return means
