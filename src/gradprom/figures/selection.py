@@ -1,4 +1,4 @@
-"""Which runs a figure is drawn from: `experiments/figures.yaml`, and what of it has finished."""
+"""Which runs a figure is drawn from: a paper's `figures.yaml`, and what of it has finished."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from gradprom.errors import RunError
-from gradprom.experiments.declared import FOLDER
+from gradprom.experiments import papers
 from gradprom.experiments.expansion import Cell, Expansion
 
 Record = dict[str, Any]
@@ -33,7 +33,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Declared:
-    """A figure as `experiments/figures.yaml` has it."""
+    """A figure as `figures.yaml` has it."""
 
     title: str
     panels: tuple[Panel, ...]
@@ -68,8 +68,8 @@ class Choice:
 
 
 def declared() -> dict[str, Declared]:
-    """Every figure of `experiments/figures.yaml`, by name."""
-    found = yaml.safe_load((FOLDER / "figures.yaml").read_text())
+    """Every figure of the first paper's `figures.yaml`, by name: `FIGURES` draws those."""
+    found = yaml.safe_load((papers.paper_folders()[0] / "figures.yaml").read_text())
     return {name: _declared(figure) for name, figure in found.items()}
 
 

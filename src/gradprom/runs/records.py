@@ -259,9 +259,23 @@ def fingerprints_of(record: dict[str, Any]) -> dict[str, str]:
     return {"": record["dataset"]["fingerprint"], **told}
 
 
-def open_share(record: dict[str, Any] | None) -> float | None:
-    """Share of open gates in a finished run's coupled training, mean over its tasks, in [0, 1]."""
+def value_of(record: dict[str, Any] | None, metric: str, test_set: str = "") -> float | None:
+    """One number of a finished run: a score, or what its training told, mean over its tasks.
+
+    Parameters
+    ----------
+    record
+        None where the run has left none.
+    metric
+        Such as `psnr`, or `gate` for the values `gate_<task>` of coupled training.
+    test_set
+        One of `evaluate_on`, whose scores are meant; empty: the test split of the dataset.
+    """
     if record is None or record["status"] != "finished":
         return None
-    shares = [value for key, value in record["training"].items() if key.startswith("gate_")]
-    return sum(shares) / len(shares) if shares else None
+    own = record.get("metrics", {})
+    scores = record.get("evaluate_on", {}).get(test_set, {}).get("metrics", {}) if test_set else own
+    if metric in scores:
+        return float(scores[metric])
+    values = [value for key, value in record["training"].items() if key.startswith(f"{metric}_")]
+    return sum(values) / len(values) if values else None

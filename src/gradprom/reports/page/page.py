@@ -73,7 +73,7 @@ def _part(name: str) -> str:
 
 def _anchors(rebuilt: list[Rebuilt]) -> list[str]:
     """`table1`; further ones of the same experiment by their whole key."""
-    names = [table.experiment.name for table in rebuilt]
+    names = [table.experiment.key for table in rebuilt]
     return [
         escape(name if name not in names[:i] else table.key)
         for i, (name, table) in enumerate(zip(names, rebuilt, strict=True))

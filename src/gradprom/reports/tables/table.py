@@ -77,7 +77,7 @@ class Rebuilt:
     setup: list[str]
     """What ran, such as `phantom, 64×64`; published numbers may be of another setup."""
     declared: str = ""
-    """The dataset that the paper's table is of."""
+    """The datasets that the paper's table is of, as text."""
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -90,11 +90,11 @@ class Rebuilt:
         kept = "".join(c if c.isalnum() or c in "_.-" else "_" for c in told)
         if len(kept) > LONGEST:
             kept = digest(self.asked)
-        return "-".join(filter(None, [self.experiment.name, kept]))
+        return "-".join(filter(None, [self.experiment.key, kept]))
 
 
 def rebuild(
-    expansion: Expansion, records: dict[str, Record], asked: list[str], declared: str
+    expansion: Expansion, records: dict[str, Record], asked: list[str], declared: Experiment
 ) -> Rebuilt:
     """Fill a table.
 
@@ -107,17 +107,19 @@ def rebuild(
     asked
         The words that narrowed it.
     declared
-        The dataset that the paper's table is of.
+        The experiment as its file has it, before any narrowing: which dataset each cell is of.
     """
     experiment = expansion.experiment
     current = _current_data(records)
-    lines = [_line(expansion, row, records, current, declared) for row in experiment.rows]
+    datasets = declared.datasets()
+    lines = [_line(expansion, row, records, current, datasets) for row in experiment.rows]
     _rank(lines)
     used = [records[i] for line in lines for c in line.cells.values() for i in c.finished.values()]
     degraded = _degraded(expansion, records, lines)
     for line in lines:
         _flag(experiment, line)
-    return Rebuilt(experiment, asked, degraded, lines, _setup(used), declared)
+    named = ", ".join(dict.fromkeys(filter(None, datasets.values()))) or "no declared dataset"
+    return Rebuilt(experiment, asked, degraded, lines, _setup(used), named)
 
 
 def _line(
@@ -125,7 +127,7 @@ def _line(
     row: Row,
     records: dict[str, Record],
     current: dict[str, str],
-    declared: str,
+    datasets: dict[tuple[str, str], str],
 ) -> Line:
     experiment = expansion.experiment
     line = Line(row, {})
@@ -137,7 +139,7 @@ def _line(
         for metric in experiment.metrics_of(row):
             shown = _shown(cell, metric, records, current)
             shown.published = published(experiment, row, column, metric)
-            shown.comparable = _on(cell, records, declared)
+            shown.comparable = _on(cell, records, datasets.get((row.label, column.title), ""))
             line.cells[number, metric] = shown
     return line
 
@@ -195,11 +197,10 @@ def _current_data(records: dict[str, Record]) -> dict[str, str]:
     return {_data_key(record): record["dataset"]["fingerprint"] for record in ordered}
 
 
-def _on(cell: Cell, records: dict[str, Record], declared: str) -> bool:
+def _on(cell: Cell, records: dict[str, Record], dataset: str) -> bool:
     """Whether the cell's runs are of the dataset that the table declares for it."""
-    wanted = cell.row.overrides.get("dataset", declared)
     there = [records[run] for run in cell.runs.values() if run in records]
-    return all(record["config"]["dataset"]["name"] == wanted for record in there)
+    return all(record["config"]["dataset"]["name"] == dataset for record in there)
 
 
 def _rank(lines: list[Line]) -> None:
