@@ -9,7 +9,7 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
-from gradprom.experiments import papers
+from gradprom.experiments import folders, papers
 from gradprom.experiments.declared import (
     Column,
     Experiment,
@@ -153,14 +153,15 @@ def _term(sign: int, cell: Reader, column: str, metric: str) -> Term:
 
 
 @functools.cache
-def _declared(name: str, folder: Path, every_folder: tuple[Path, ...]) -> list[Experiment]:
+def _declared(name: str, folder: Path, searched: tuple[Path, ...]) -> list[Experiment]:
     """The experiments of a name in a file of a folder; read once, for claims name many cells."""
     return read(name, next((one for one in papers.papers() if one.folder == folder), None))
 
 
 def _experiment(cell: Reader, name: str) -> Experiment:
     try:
-        experiments = _declared(name, cell.path.parent, tuple(papers.paper_folders()))
+        searched = tuple(folders.experiment_folders())
+        experiments = _declared(name, cell.path.parent, searched)
     except UnknownExperiment as error:
         raise cell.wrong(str(error)) from error
     if len(experiments) > 1:
