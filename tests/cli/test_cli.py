@@ -16,8 +16,9 @@ import torch
 from support import tiny_runs
 from support.datasets import covid_ct_folder
 
-from gradprom import cli, sweeps
+from gradprom import cli
 from gradprom.config import composing
+from gradprom.runs import run as run_module
 from gradprom.runs.records import Study
 from gradprom.storage.files import load_state, read_json, write_checked
 from gradprom.storage.lease import Applicant
@@ -311,7 +312,7 @@ def test_rerun_moves_nothing_when_the_data_are_gone(tmp_path: Path) -> None:
         f"data_root={tmp_path / 'data'}",
     )
     shutil.rmtree(tmp_path / "data")
-    sweeps.run._images.cache_clear()  # a new process would find nothing in memory either
+    run_module._images.cache_clear()  # a new process would find nothing in memory either
     refused(tmp_path / "results", ["rerun", record["id"]], "gradprom: COVID-CT was not found")
 
 

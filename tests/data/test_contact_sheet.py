@@ -139,7 +139,7 @@ def test_the_sheet_needs_no_torch(tmp_path: Path) -> None:
     code = f"""
 import sys
 from pathlib import Path
-from gradprom.data import phantom
+from gradprom.data.sources import phantom
 from gradprom.data.check import check
 source = phantom.build(phantom.Options(size=32, train=3, test=3))
 print(check(source, Path({str(tmp_path)!r}), Path({str(tmp_path / "sheet.png")!r})).sheet)

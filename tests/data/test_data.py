@@ -225,7 +225,7 @@ def test_any_truncation_is_seen(tmp_path: Path, format: str) -> None:
 BUILD = """
 import sys, time
 from pathlib import Path
-from gradprom.data import covid_ct
+from gradprom.data.sources import covid_ct
 from gradprom.data.cache import content_key, decoded
 data, cache, go = map(Path, sys.argv[1:])
 source = covid_ct.build(covid_ct.Options(root=str(data), size=32))

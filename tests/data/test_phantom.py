@@ -18,7 +18,7 @@ from gradprom.models.small import SmallClassifier
 IDS = [f"phantom-{i:05d}" for i in range(60)]
 FINGERPRINT = """
 import hashlib
-from gradprom.data import phantom
+from gradprom.data.sources import phantom
 images = [phantom.render(f"phantom-{i:05d}", i % 3, 64) for i in range(6)]
 print(hashlib.sha256(b"".join(part.tobytes() for pair in images for part in pair)).hexdigest())
 """

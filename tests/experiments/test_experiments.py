@@ -40,8 +40,7 @@ def read(name: str) -> Experiment:
 @pytest.fixture
 def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of one's own beside those of the papers, as a plug-in has it."""
-    places = [*folders.experiment_folders(), tmp_path]
-    monkeypatch.setattr(folders, "experiment_folders", lambda: places)
+    monkeypatch.setattr(folders, "plugin_folders", lambda name: [tmp_path])
     (tmp_path / "mine").mkdir()
     return tmp_path / "mine"
 

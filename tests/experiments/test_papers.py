@@ -47,9 +47,8 @@ PAPER = "title: A Second Paper\nshort: Second\nkeys: [method, data, noise]\n"
 
 @pytest.fixture
 def second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A second paper with key columns of its own, in a place of its own."""
-    places = [*folders.experiment_folders(), tmp_path / "plugin"]
-    monkeypatch.setattr(folders, "experiment_folders", lambda: places)
+    """A second paper with key columns of its own, from a plug-in."""
+    monkeypatch.setattr(folders, "plugin_folders", lambda name: [tmp_path / "plugin"])
     folder = tmp_path / "plugin" / "second"
     folder.mkdir(parents=True)
     (folder / "table1.yaml").write_text(TABLE)

@@ -80,9 +80,9 @@ def test_the_report_finds_the_same_runs_without_torch(swept: Path) -> None:
     script = f"""
 import sys
 from pathlib import Path
-from gradprom.sweeps import identities
-from gradprom.sweeps.expansion import expanded
-from gradprom.sweeps.records import Study
+from gradprom.sweeps import run_ids
+from gradprom.experiments.expansion import expanded
+from gradprom.runs.records import Study
 study = Study(Path({str(swept)!r}), "local")
 words = {[*cli_process.TINY, *TABLE[2:]]!r}
 [table] = expanded(["table1"], words, lambda w: run_ids.known(w, study.results), study)

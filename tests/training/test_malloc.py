@@ -8,7 +8,7 @@ import pytest
 FAULTS = """
 import resource
 import torch
-from gradprom.training.heap import keep_freed
+from gradprom.training.malloc import keep_freed
 
 def faults():
     began = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

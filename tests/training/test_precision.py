@@ -110,7 +110,7 @@ def test_a_stage_is_trained_as_asked_and_validated_strictly(tmp_path: Path, kind
 
 
 def test_pictures_and_scores_are_never_computed_in_tf32(tmp_path: Path) -> None:
-    from test_evaluation import Halves, images
+    from runs.test_evaluation import Halves, images
 
     from gradprom.runs import inference
 

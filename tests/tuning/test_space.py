@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from support.cli_process import TINY
 
-from gradprom.config import CONF, PACKAGES, composing
+from gradprom.config import CONF, GROUPS, composing
 from gradprom.config.composing import Composer
 from gradprom.errors import ConfigError
 from gradprom.tuning import space, tuning
@@ -126,7 +126,7 @@ def test_every_shipped_tuning_composes_and_draws(results: Path, name: str) -> No
 
 def test_the_issues_tunings_are_there() -> None:
     assert set(SHIPPED) == {"lambda", "lr", "lambda_lr", "warmup", "gate"}
-    assert set(PACKAGES) <= {path.name for path in CONF.iterdir()}
+    assert set(GROUPS) <= {path.name for path in CONF.iterdir()}
 
 
 def test_a_word_joins_or_leaves_the_space(results: Path) -> None:

@@ -3,7 +3,7 @@
 Hydra composes plain nodes; `load` turns them into typed objects.
 """
 
-from gradprom.config.components import PACKAGES, component, options
+from gradprom.config.components import GROUPS, PACKAGES, component, options
 from gradprom.config.folders import CONF
 from gradprom.config.load import load, register
 from gradprom.config.reads import holdout_reads, precision_reads
@@ -12,6 +12,7 @@ from gradprom.config.sections import SERVED, TUNED, Auxiliary, Evaluation, Train
 
 __all__ = [
     "CONF",
+    "GROUPS",
     "PACKAGES",
     "SERVED",
     "TUNED",

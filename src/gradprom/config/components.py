@@ -1,6 +1,7 @@
 """Components found by name: a dataset, a strategy, … is a module that owns an `Options` dataclass.
 
-The node's key `name` picks the module, so that a new component edits nothing here.
+The node's key `name` picks the module, so that a new component edits nothing here. Each kind of
+component is looked for in its package, then in that of plug-ins (see `folders`).
 """
 
 import copy
@@ -14,36 +15,81 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gradprom.config.folders import PLUGINS
 from gradprom.errors import ConfigError, first_line
 
-# group of the configuration → package whose modules are its components
 PACKAGES = {
     "dataset": "gradprom.data.sources",
+    "degradation": "gradprom.degradations",
     "backbone": "gradprom.models",
+    "recognizer": "gradprom.models.recognizers",
+    "task": "gradprom.tasks",
     "strategy": "gradprom.strategies",
     "method": "gradprom.methods",
 }
+"""By kind of component: the package whose modules they are."""
+PLUGIN_PACKAGES = {
+    "dataset": "datasets",
+    "degradation": "degradations",
+    "backbone": "backbones",
+    "recognizer": "recognizers",
+    "task": "tasks",
+    "strategy": "strategies",
+    "method": "methods",
+}
+"""By kind of component: the package of a plug-in whose modules they are."""
+GROUPS = ("dataset", "backbone", "strategy", "method")
+"""Kinds of components that have a group in `conf` and a node in the configuration."""
 
 
 @functools.cache
 def component(group: str, name: str) -> Any:
-    """The module of a component, such as `gradprom.strategies.gradprom`."""
-    package = importlib.import_module(PACKAGES[group])
-    known = [module.name for module in pkgutil.iter_modules(package.__path__)]
-    module = importlib.import_module(f"{package.__name__}.{name}") if name in known else None
-    # one without Options only serves the components
-    if not hasattr(module, "Options"):
-        raise ConfigError(
-            f"{group}.name={name} is unknown; choose from {', '.join(_components(package))}"
-        )
-    return module
+    """The module of a component, such as `gradprom.strategies.gradprom`.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown name, with those that are known.
+    """
+    for package in packages(group):
+        if name in _modules(package):
+            module = importlib.import_module(f"{package.__name__}.{name}")
+            # one without Options only serves the components
+            if hasattr(module, "Options"):
+                return module
+    raise ConfigError(f"{group}.name={name} is unknown; choose from {', '.join(known(group))}")
 
 
-def _components(package: ModuleType) -> list[str]:
-    """Names of a package's modules that are components, which is to say own an `Options`."""
-    names = (module.name for module in pkgutil.iter_modules(package.__path__))
-    modules = {name: importlib.import_module(f"{package.__name__}.{name}") for name in names}
+def known(group: str) -> list[str]:
+    """Names of all components of a kind, sorted: of the modules that own an `Options`."""
+    modules = {
+        name: importlib.import_module(f"{package.__name__}.{name}")
+        for package in packages(group)
+        for name in _modules(package)
+    }
     return sorted(name for name, module in modules.items() if hasattr(module, "Options"))
+
+
+def packages(group: str) -> list[ModuleType]:
+    """Where components of a kind are looked for: our package, then that of plug-ins."""
+    return existing([PACKAGES[group], f"{PLUGINS}.{PLUGIN_PACKAGES[group]}"])
+
+
+def existing(names: list[str]) -> list[ModuleType]:
+    """The packages of some names, imported; those that do not exist are left out."""
+    packages = []
+    for name in names:
+        try:
+            packages.append(importlib.import_module(name))
+        except ModuleNotFoundError as error:
+            # a package that exists, and lacks something that it imports, is a fault to be seen
+            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+                raise
+    return packages
+
+
+def _modules(package: ModuleType) -> list[str]:
+    return [module.name for module in pkgutil.iter_modules(package.__path__)]
 
 
 def options(group: str, node: DictConfig) -> Any:

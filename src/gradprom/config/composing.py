@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
 from gradprom import config
-from gradprom.config import CONF
+from gradprom.config.folders import CONF, conf_folders
 from gradprom.errors import ConfigError, GradpromError
 
 
@@ -66,7 +66,9 @@ def _sets_a_value(override: Override) -> bool:
     """Whether it changes a value that is there; all else is left to Hydra."""
     key = override.key_or_group
     plain = override.package is None and not (override.is_add() or override.is_delete())
-    return plain and "/" not in key and not (CONF / key).is_dir()
+    return (
+        plain and "/" not in key and not any((folder / key).is_dir() for folder in conf_folders())
+    )
 
 
 def sentence(error: Exception) -> str:

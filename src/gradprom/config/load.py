@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gradprom.config.checks import require_choice, require_count
-from gradprom.config.components import PACKAGES, component, options, typed
+from gradprom.config.components import GROUPS, component, options, typed
 from gradprom.config.schema import Config, Root
 from gradprom.config.sections import Auxiliary, Evaluation, Slurm, Sweep, Trainer, Tune
 from gradprom.errors import ConfigError, NotServed, first_line
@@ -42,7 +42,7 @@ def load(node: DictConfig) -> Config:
         if node.warmup_share is not None:
             _divide_epochs(values["trainer"], node.warmup_share)
         OmegaConf.to_object(node.tune)
-        for group in PACKAGES:
+        for group in GROUPS:
             values[group] = options(group, node[group])
         values["degradation"] = _degradation(node.degradation)
     except (OmegaConfBaseException, ValueError) as error:

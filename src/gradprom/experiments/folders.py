@@ -1,27 +1,13 @@
-"""Where experiments are declared, and which groups and choices their overrides may name."""
+"""Where experiments are declared."""
 
 from pathlib import Path
 
-from gradprom.config import CONF
+from gradprom.config.folders import CONF, plugin_folders
 
 
 def experiment_folders() -> list[Path]:
-    """Folders that hold a folder for each paper; every look for an experiment begins here."""
-    return [CONF.parent / "experiments"]
+    """Folders that hold a folder for each paper: the clone's, then those of plug-ins.
 
-
-def conf_folders() -> list[Path]:
-    """Folders that hold a folder of YAML files for each group of the configuration."""
-    return [CONF]
-
-
-def groups() -> list[str]:
-    """The groups of the configuration, such as `strategy`."""
-    folders = [folder for conf in conf_folders() if conf.is_dir() for folder in conf.iterdir()]
-    return sorted({folder.name for folder in folders if folder.is_dir()})
-
-
-def choices(group: str) -> list[str]:
-    """What a group can be set to, such as `gradprom` of `strategy`."""
-    files = [path for conf in conf_folders() for path in (conf / group).glob("*.yaml")]
-    return sorted({path.stem for path in files})
+    Every look for an experiment begins here.
+    """
+    return [CONF.parent / "experiments", *plugin_folders("experiments")]

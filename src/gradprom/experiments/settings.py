@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from gradprom.config import Root
-from gradprom.experiments import folders
+from gradprom.config.folders import choices, groups
 from gradprom.experiments.yaml_reader import Reader
 
 Settings = dict[str, Any]
@@ -59,8 +59,8 @@ def _value(reader: Reader, metrics: tuple[str, ...]) -> Any:
 
 
 def _check_key(key: str, value: Reader) -> None:
-    groups = folders.groups()
-    if key.split(".")[0] not in {f.name for f in fields(Root)} | set(groups):
-        raise value.wrong(f"unknown group or key {key}; groups are {', '.join(groups)}")
-    if key in groups and value.value() not in (choices := folders.choices(key)):
-        raise value.wrong(f"{key}={value.value()} is unknown; choose from {', '.join(choices)}")
+    every_group = groups()
+    if key.split(".")[0] not in {f.name for f in fields(Root)} | set(every_group):
+        raise value.wrong(f"unknown group or key {key}; groups are {', '.join(every_group)}")
+    if key in every_group and value.value() not in (allowed := choices(key)):
+        raise value.wrong(f"{key}={value.value()} is unknown; choose from {', '.join(allowed)}")

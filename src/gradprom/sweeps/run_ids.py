@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gradprom.config import CONF
+from gradprom.config.folders import conf_folders, plugin_code
 from gradprom.errors import ConfigError, RunError
 from gradprom.experiments.expansion import Identity
 from gradprom.experiments.overrides import OverrideList
@@ -81,7 +81,8 @@ def _code() -> str:
     """A digest of all that an identity follows from."""
     source = Path(__file__).parents[1]
     code = [p for p in sorted(source.rglob("*.py")) if p.parent.name not in ("reports", "figures")]
-    files = [*code, *sorted(CONF.rglob("*.yaml"))]
+    conf = [path for folder in conf_folders() for path in sorted(folder.rglob("*.yaml"))]
+    files = [*code, *plugin_code(), *conf]
     total = hashlib.sha256()
     for file in files:
         total.update(file.read_bytes())

@@ -6,6 +6,7 @@ What is evaluated is computed in float32, however it was trained.
 
 import contextlib
 import functools
+import random
 from collections.abc import Callable, Iterator
 
 import torch
@@ -76,8 +77,8 @@ def _in_bf16(forward: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
 def _require_compiler(device: str) -> None:
     """Compile one line: that tells of a missing compiler, of headers and of Triton alike."""
     try:
-        line = torch.compile(torch.neg, options={"force_disable_caches": True})
-        line(torch.ones(2, device=device))
+        # of a size that no cache holds: what is found there needs no compiler
+        torch.compile(torch.neg)(torch.ones(random.randrange(2, 10**6), device=device))
     except Exception as error:  # each has another type
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise RunError(

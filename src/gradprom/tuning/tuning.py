@@ -7,8 +7,9 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from gradprom.config import CONF, Config, Tune
+from gradprom.config import Config, Tune
 from gradprom.config.composing import Composer
+from gradprom.config.folders import choices
 from gradprom.errors import ConfigError
 from gradprom.experiments.overrides import OverrideList, key_of
 from gradprom.identity import digest
@@ -116,8 +117,7 @@ def read(arguments: OverrideList, composer: Composer) -> Tuning:
 def _options(node: DictConfig, name: str | None) -> Tune:
     """The tuning's options, and what a tuning cannot be asked for with."""
     if not name:
-        there = ", ".join(sorted(path.stem for path in (CONF / "tune").glob("*.yaml")))
-        raise ConfigError(f"nothing is tuned; choose tune= from {there}")
+        raise ConfigError(f"nothing is tuned; choose tune= from {', '.join(choices('tune'))}")
     if node.experiment:
         raise ConfigError(
             f"experiment={node.experiment} and tune= are two things: tune first, and sweep the "
