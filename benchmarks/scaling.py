@@ -21,7 +21,8 @@ import made
 import measuring
 from gradprom import config
 from gradprom.data.loader import test_batches
-from gradprom.experiments.expansion import Identity, Words, expanded
+from gradprom.experiments.expansion import Identity, expanded
+from gradprom.experiments.overrides import OverrideList
 from gradprom.methods.task_driven import TaskDriven
 from gradprom.reports.report import report
 from gradprom.sweeps import plan as plans
@@ -111,7 +112,7 @@ def _report(seeds: int, results: Path) -> measuring.Piece:
     word = f"seed={','.join(map(str, range(seeds)))}"
     study = fabricated.make(results, ["table1"], word).study
 
-    def identify(asked: list[Words]) -> list[Identity]:
+    def identify(asked: list[OverrideList]) -> list[Identity]:
         found: list[Identity] = fabricated.identify(asked)
         run_ids.keep(list(zip(asked, found, strict=True)), results)
         return found

@@ -174,7 +174,7 @@ def _leave(run: Run, record: dict[str, Any]) -> None:
 def _report(place: Place, count: int) -> Cost:
     """Of all tables, at as many seeds as it takes."""
     results = place.folder / "results"
-    names = [name for name in declared.names() if name.startswith("table")]
+    names = [experiment.name for experiment in declared.default()]
 
     def identify(words: list[list[str]]) -> list[Any]:
         return run_ids.known(words, results)

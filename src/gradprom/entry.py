@@ -56,7 +56,7 @@ def sweep(
         if not node.sweep.dry_run:
             require_writable(Path(node.results))
         plan = plans.make(request.runs, node.sweep.retry_failed)
-        plan.expansions, plan.asked = request.expansions, request.asked
+        plan.expansions, plan.asked = request.expansions, request.narrowing
         if not node.sweep.dry_run:
             rehearse(plan, choices["hydra/launcher"])
     on_cluster, words = choices["hydra/launcher"] == "submitit_slurm", request.jobs

@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
+from gradprom.config import CONF
 from gradprom.errors import ConfigError
 from gradprom.experiments import declared as declarations
+from gradprom.experiments import folders
 from gradprom.experiments.declared import Experiment
-from gradprom.experiments.expansion import Expansion, Identity, expand, narrow, word
+from gradprom.experiments.expansion import Expansion, Identity, expand
+from gradprom.experiments.narrowing import narrow
+from gradprom.experiments.overrides import override_text
 from gradprom.reports.claims.specs import read_claims
 from gradprom.reports.tables.published import degraded_inputs, published
 
@@ -33,19 +37,34 @@ def read(name: str) -> Experiment:
     return experiment
 
 
-def small(tmp_path: Path, old: str = "", new: str = "") -> Experiment:
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of one's own beside those of the papers, as a plug-in has it."""
+    monkeypatch.setattr(folders, "plugin_folders", lambda name: [tmp_path])
+    (tmp_path / "mine").mkdir()
+    return tmp_path / "mine"
+
+
+def small(mine: Path, old: str = "", new: str = "") -> Experiment:
     assert old in SMALL
-    (tmp_path / "small.yaml").write_text(SMALL.replace(old, new, 1))
-    [experiment] = declarations.read("small", tmp_path)
-    return experiment
+    (mine / "small.yaml").write_text(SMALL.replace(old, new, 1))
+    return read("small")
 
 
-def by_words(asked: list[list[str]]) -> list[Identity]:
-    return [Identity(" ".join(words)) for words in asked]
+def by_overrides(runs: list[list[str]]) -> list[Identity]:
+    return [Identity(" ".join(overrides)) for overrides in runs]
 
 
-def expansion(experiment: Experiment, shares: dict[str, float] | None = None) -> Expansion:
-    return expand(experiment, by_words, lambda run: (shares or {}).get(run))
+def expansion(
+    experiment: Experiment, records: dict[str, dict[str, Any]] | None = None
+) -> Expansion:
+    return expand(experiment, by_overrides, (records or {}).get)
+
+
+def finished(
+    metrics: dict[str, float] | None = None, training: dict[str, float] | None = None
+) -> dict[str, Any]:
+    return {"status": "finished", "metrics": metrics or {}, "training": training or {}}
 
 
 def runs(found: Expansion) -> set[str]:
@@ -102,16 +121,16 @@ def test_published_numbers_below_the_degraded_input_are_known() -> None:
         assert measured[table, "σ = 0.1", "psnr"] == pytest.approx(psnr, abs=0.2)
 
 
-def test_the_example_of_the_documentation_is_a_table(tmp_path: Path) -> None:
-    text = (declarations.FOLDER.parent / "docs" / "tables.md").read_text()
+def test_the_example_of_the_documentation_is_a_table(mine: Path) -> None:
+    text = (CONF.parent / "docs" / "tables.md").read_text()
     example, claim = re.findall(r"```yaml\n(.*?)```", text, re.S)
-    (tmp_path / "mine.yaml").write_text(example)
-    [table] = declarations.read("mine", tmp_path)
+    (mine / "example.yaml").write_text(example)
+    table = read("example")
     found = expansion(table)
     waiting = {cell.row.title for cell in found.cells if cell.problem}
     assert waiting == {"Random gate"} and len(runs(found)) == 4 * 2 * 3
-    (tmp_path / "claims.yaml").write_text(claim)
-    [declared] = read_claims(tmp_path / "claims.yaml")
+    (mine / "claims.yaml").write_text(claim)
+    [declared] = read_claims(mine / "claims.yaml")
     assert len(declared.sums) == 4
 
 
@@ -133,15 +152,28 @@ def test_the_example_of_the_documentation_is_a_table(tmp_path: Path) -> None:
         ("caption: c", "caption: c\n  d: e", "small.yaml:3: "),
         ("seeds: [0, 1]", "seeds: [0, 1]\nslips: none", "small.yaml:5: expected a list"),
         ("[0, 1]", "[0, 1", "small.yaml:5: "),
-        ("{strategy: gradprom}", "{lam: {open_share_of: C}}", "small.yaml:10: open_share_of: C is"),
+        *(
+            ("{strategy: gradprom}", f"{{lam: {value}}}", f"small.yaml:{sentence}")
+            for value, sentence in (
+                ("{value: gate, of_row: C}", "10: of_row: C is no row above"),
+                ("{value: gate, of_row: A}", "10: of_row: A is no row above"),
+                ("{value: gat, of_row: A}", "10: unknown metric gat; choose from psnr, ssim"),
+                ("{value: gate}", "10: the key of_row is missing"),
+                ("{open_share_of: A}", "10: unknown key open_share_of; choose from value, of_row"),
+            )
+        ),
+        ("{noise: 0.3}", "{noise: {value: gate, of_row: A}}", "small.yaml:8: only a row can"),
+        ("seeds:", "published: [1]\nseeds:", "small.yaml:4: expected the number of the paper's"),
+        ("seeds:", "published: {tabel: 1}\nseeds:", "small.yaml:4: unknown key tabel; choose from"),
+        ("title: low,", "title: low, published: {block: x},", "small.yaml:7: unknown key block"),
     ],
 )
 def test_a_wrong_file_is_refused_with_its_line(
-    tmp_path: Path, old: str, new: str, sentence: str
+    mine: Path, old: str, new: str, sentence: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        small(tmp_path, old, new)
-    assert str(caught.value).startswith(sentence) and "\n" not in str(caught.value)
+        small(mine, old, new)
+    assert str(caught.value).startswith(f"mine/{sentence}") and "\n" not in str(caught.value)
 
 
 def test_an_unknown_experiment_is_told_with_the_known_ones() -> None:
@@ -155,8 +187,8 @@ def test_an_unknown_experiment_is_told_with_the_known_ones() -> None:
 # narrowing
 
 
-def test_the_row_wins_over_the_column_and_that_over_the_table(tmp_path: Path) -> None:
-    table = small(tmp_path, "{title: A, overrides: {", "{title: A, overrides: {noise: 0.2, ")
+def test_the_row_wins_over_the_column_and_that_over_the_table(mine: Path) -> None:
+    table = small(mine, "{title: A, overrides: {", "{title: A, overrides: {noise: 0.2, ")
     a, b = table.rows
     assert table.cell(a, table.columns[0]) == {
         "profile": "demo",
@@ -166,8 +198,8 @@ def test_the_row_wins_over_the_column_and_that_over_the_table(tmp_path: Path) ->
     assert table.cell(b, table.columns[1])["noise"] == 0.3
 
 
-def test_words_of_each_run(tmp_path: Path) -> None:
-    found = expansion(small(tmp_path))
+def test_overrides_of_each_run(mine: Path) -> None:
+    found = expansion(small(mine))
     assert len(found.cells) == 4
     assert found.cells[0].runs == {
         0: "profile=demo strategy=gradprom noise=0.1 seed=0",
@@ -187,10 +219,10 @@ def test_words_of_each_run(tmp_path: Path) -> None:
         ({"trainer.lr": ["0.1"]}, "AB", ["low", "high"], 8),
     ],
 )
-def test_words_select_or_replace(
-    tmp_path: Path, given: dict[str, list[str]], rows: str, columns: list[str], count: int
+def test_overrides_select_or_replace(
+    mine: Path, given: dict[str, list[str]], rows: str, columns: list[str], count: int
 ) -> None:
-    table = narrow(small(tmp_path), given)
+    table = narrow(small(mine), given)
     assert "".join(row.title for row in table.rows) == rows
     assert [column.title for column in table.columns] == columns
     found = runs(expansion(table))
@@ -204,17 +236,23 @@ def test_words_select_or_replace(
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"noise": ["0.2"]}, "noise=0.2: experiment=small has no such cell; it has noise 0.1, 0.3"),
-        ({"strategy": ["joint"]}, "strategy=joint: experiment=small has no such cell"),
-        ({"lam": ["1", "2"]}, "lam=1,2: experiment=small does not vary lam, so that it takes one"),
+        (
+            {"noise": ["0.2"]},
+            "noise=0.2: experiment=mine/small has no such cell; it has noise 0.1, 0.3",
+        ),
+        ({"strategy": ["joint"]}, "strategy=joint: experiment=mine/small has no such cell"),
+        (
+            {"lam": ["1", "2"]},
+            "lam=1,2: experiment=mine/small does not vary lam, so that it takes one",
+        ),
         ({"seed": ["x"]}, "seed=x must be a whole number >= 0"),
     ],
 )
 def test_an_empty_selection_is_refused(
-    tmp_path: Path, given: dict[str, list[str]], sentence: str
+    mine: Path, given: dict[str, list[str]], sentence: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        narrow(small(tmp_path), given)
+        narrow(small(mine), given)
     assert str(caught.value).startswith(sentence)
 
 
@@ -248,14 +286,77 @@ def test_a_control_takes_the_open_share_of_its_own_column_and_seed() -> None:
     )
     assert random.problem == scaled.problem == "waits for the runs of GradProm"
     sources = [c for c in first.cells if c.row.title == "GradProm"]
-    shares = {run: 0.1 * n for n, cell in enumerate(sources, 1) for run in cell.runs.values()}
-    again = expansion(table, shares)
+    records = {
+        run: finished(training={"gate_diagnosis": 0.1 * n})
+        for n, cell in enumerate(sources, 1)
+        for run in cell.runs.values()
+    }
+    again = expansion(table, records)
     told = {(c.row.title, c.column.title): list(c.runs.values()) for c in again.cells}
     for n, column in enumerate(table.columns, 1):
         for run in told["Random gate", column.title]:
             assert f"strategy.rate={0.1 * n:g} " in run
         for run in told["Joint training, λ scaled", column.title]:
             assert f"strategy.open_share={0.1 * n:g} " in run
+
+
+def referring(mine: Path, reference: str, first: str = "") -> tuple[Experiment, str]:
+    """A table whose row B takes a result of row A in its first column, and that run of A."""
+    rows = f"overrides: {{strategy: frozen, lam: {reference}}}, metrics: [psnr]}}"
+    text = SMALL.replace(
+        "overrides: {strategy: frozen, supervision: unsupervised}, metrics: [psnr]}", rows
+    )
+    text = text.replace("{title: A, ", f"{{title: A, {first}")
+    (mine / "referring.yaml").write_text(text)
+    table = narrow(read("referring"), {"seed": ["1"], "noise": ["0.1"]})
+    [cell] = [cell for cell in expansion(table).cells if cell.row.title == "A"]
+    return table, cell.runs[1]
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "text"),
+    [
+        ("psnr", 25.123456, "lam=25.1235"),
+        ("ratio", 0.00012345, "lam=0.000123"),
+        ("gate", 0.0, "lam=0.0"),
+        ("gate", 0.45678, "lam=0.4568"),
+    ],
+)
+def test_a_value_is_a_score_or_a_value_of_training(
+    mine: Path, metric: str, value: float, text: str
+) -> None:
+    table, run = referring(mine, f"{{value: {metric}, of_row: A}}")
+    record = finished({metric: value} if metric == "psnr" else {}, {f"{metric}_x": value})
+    found = expansion(table, {run: record})
+    [cell] = [cell for cell in found.cells if cell.row.title == "B"]
+    assert text in cell.overrides[1] and not cell.problem
+    [waiting] = [cell for cell in expansion(table).cells if cell.row.title == "B"]
+    assert waiting.problem == "waits for the runs of A" and not waiting.runs
+
+
+def test_a_value_is_of_the_test_set_of_its_row(mine: Path) -> None:
+    table, run = referring(mine, "{value: psnr, of_row: A}", "test_set: lizard, ")
+    record = finished({"psnr": 30.0}) | {"evaluate_on": {"lizard": {"metrics": {"psnr": 20.5}}}}
+    [cell] = [cell for cell in expansion(table, {run: record}).cells if cell.row.title == "B"]
+    assert "lam=20.5" in cell.overrides[1]
+
+
+def test_rows_of_one_title_are_told_apart_by_their_group(mine: Path) -> None:
+    text = SMALL.replace("{title: B, ", "{title: A, group: Sup., ") + (
+        "  - {title: C, overrides: {strategy: joint, lam: {value: psnr, of_row: NAME}}}\n"
+    )
+    (mine / "groups.yaml").write_text(text.replace("NAME", "Sup. A"))
+    table = narrow(read("groups"), {"seed": ["0"], "noise": ["0.1"]})
+    [run] = [cell.runs[0] for cell in expansion(table).cells if cell.row.group == "Sup."]
+    [cell] = [
+        c for c in expansion(table, {run: finished({"psnr": 9.5})}).cells if c.row.title == "C"
+    ]
+    assert "lam=9.5" in cell.overrides[0]
+    (mine / "groups.yaml").write_text(
+        text.replace("NAME", "A").replace("{title: A, o", "{title: A, group: Unsup., o")
+    )
+    with pytest.raises(ConfigError, match="^mine/groups.yaml:12: of_row: A may be any of Unsup. A"):
+        read("groups")
 
 
 def test_what_a_dataset_cannot_serve_is_told_and_the_rest_runs() -> None:
@@ -287,5 +388,5 @@ def test_what_a_dataset_cannot_serve_is_told_and_the_rest_runs() -> None:
         ("dataset", "phantom", "dataset=phantom"),
     ],
 )
-def test_values_as_words(key: str, value: Any, text: str) -> None:
-    assert word((key, value)) == text
+def test_values_as_overrides(key: str, value: Any, text: str) -> None:
+    assert override_text(key, value) == text

@@ -12,7 +12,9 @@ import pytest
 
 from gradprom.errors import ConfigError
 from gradprom.experiments.declared import read
-from gradprom.experiments.expansion import Cell, Expansion, Identity, Words, expand, narrow
+from gradprom.experiments.expansion import Cell, Expansion, Identity, expand
+from gradprom.experiments.narrowing import narrow
+from gradprom.experiments.overrides import OverrideList
 from gradprom.identity import digest
 from gradprom.reports.claims import verdicts
 from gradprom.reports.claims.verdicts import Claim, Judged
@@ -23,6 +25,8 @@ GROUPS = [f"lesion-{i // 2}" for i in range(IMAGES)]
 EASY = np.random.default_rng(0).normal(25, 3, IMAGES)
 """What any run scores on each image, but for a shift of its own."""
 
+DECIDED = {"status": "finished", "metrics": {}, "training": {"gate_diagnosis": 0.5}}
+"""A record whose share of open gates controls take."""
 Shift = Callable[[Cell, int], float]
 """From a cell and a seed to the decibels its run is better by."""
 
@@ -36,7 +40,7 @@ class Made:
         self.expansions: dict[str, Expansion] = {}
         for name in names:
             [experiment] = read(name)
-            self.expansions[name] = expand(narrow(experiment, given), identify, lambda run: 0.5)
+            self.expansions[name] = expand(narrow(experiment, given), identify, lambda run: DECIDED)
 
     def fill(self, shift: Shift, data: str = "isic") -> "Made":
         """Write the scores of every run."""
@@ -66,7 +70,7 @@ class Made:
         return verdicts.judge(list(wanted), self.expansions, self.records, self.study)
 
 
-def identify(asked: list[Words]) -> list[Identity]:
+def identify(asked: list[OverrideList]) -> list[Identity]:
     return [Identity(digest(sorted(words))) for words in asked]
 
 
@@ -467,7 +471,7 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         ("[psnr]", "[gate]", "claims.yaml:5: unknown metric gate"),
         ("[psnr]", "[miou]", "claims.yaml:7: Sup. GradProm of table1 has no metric miou"),
         ("[psnr]", "[accuracy]", "claims.yaml:7: Benchmark-i of table1 has no metric accuracy"),
-        ("[table1 | Sup", "[table9 | Sup", "claims.yaml:7: unknown experiment table9; choose"),
+        ("[table1 | Sup", "[table9 | Sup", "claims.yaml:7: experiment=table9 is unknown; choose"),
         ("Sup. GradProm", "Sup. PCGrad", "claims.yaml:7: table1 has no row Sup. PCGrad; choose"),
         ("Benchmark-i]", "Sup.]", "claims.yaml:7: row Sup. of table1 may be any of Sup. Joint"),
         ("Benchmark-i]", "Benchmark-i | σ = 1]", "claims.yaml:7: table1 has no column σ = 1; ch"),
@@ -480,7 +484,7 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
 def test_files_that_mean_nothing(tmp_path: Path, old: str, new: str, sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
         declared(tmp_path, GOOD.replace(old, new))
-    assert str(caught.value).startswith(sentence)
+    assert str(caught.value).startswith(f"{tmp_path.name}/{sentence}")
 
 
 def test_rows_are_told_from_the_left(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from gradprom.experiments import declared
 from gradprom.reports.tables import latex
 from gradprom.reports.tables.table import Rebuilt
 
-NAMES = [name for name in declared.names() if name.startswith("table")]
+NAMES = [experiment.name for experiment in declared.default()]
 NASTY = r"a_b % & # {c} ~ ^ \d $ <e> | \"f\" `g` σ γ λ Ω ± × ’ “h” é ß ς 日 ‖"
 
 

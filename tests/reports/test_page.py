@@ -250,7 +250,7 @@ def test_a_run_without_files_is_no_obstacle(made: Made) -> None:
 
 
 def test_thousands_of_runs(tmp_path: Path) -> None:
-    names = [name for name in declared.names() if name.startswith("table")]
+    names = [experiment.name for experiment in declared.default()]
     seeds = "seed=" + ",".join(map(str, range(14)))
     made = records_factory.make(tmp_path, names, seeds, rows=0)
     assert len(made.records) >= 2000
@@ -274,7 +274,7 @@ def test_a_run_that_was_really_trained(tmp_path: Path) -> None:
     row = next(r for r in experiment.rows if r.title == "GradProm")
     one = dataclasses.replace(experiment, rows=(row,), columns=experiment.columns[1:2], seeds=(0,))
     cell = Cell(row, one.columns[0], {0: words}, {0: record["id"]})
-    table = rebuild(Expansion(one, [cell]), {record["id"]: record}, words, "isic2018")
+    table = rebuild(Expansion(one, [cell]), {record["id"]: record}, words, experiment)
     path = tmp_path / "local" / "report" / "index.html"
     study = tiny_runs.local(tmp_path)
     write_page(path, [table], {record["id"]: record}, study, [], [], [])

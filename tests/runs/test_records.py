@@ -8,7 +8,7 @@ import pytest
 from support import tiny_runs
 
 from gradprom.runs.execution import execute
-from gradprom.runs.records import Study, open_share, revision
+from gradprom.runs.records import Study, revision, value_of
 from gradprom.storage.files import with_checksum
 from gradprom.sweeps import plan as plans
 from gradprom.sweeps.status import overview
@@ -76,8 +76,33 @@ def test_an_unreadable_record_is_named_and_its_run_trained_again(
         ({"status": "finished", "training": {"gate_a": 0.25, "gate_b": 0.75, "ratio_a": 9}}, 0.5),
     ],
 )
-def test_the_open_share_of_a_run(record: dict[str, Any] | None, share: float | None) -> None:
-    assert open_share(record) == share
+def test_the_share_of_open_gates_of_a_run(
+    record: dict[str, Any] | None, share: float | None
+) -> None:
+    assert value_of(record, "gate") == share
+
+
+@pytest.mark.parametrize(
+    ("metric", "test_set", "value"),
+    [
+        ("psnr", "", 25.5),
+        ("psnr", "lizard", 20.25),
+        ("ssim", "lizard", None),
+        ("psnr", "camus", None),
+        ("ratio", "lizard", 0.02),
+        ("miou", "", None),
+    ],
+)
+def test_a_value_of_a_run_is_a_score_or_what_its_training_told(
+    metric: str, test_set: str, value: float | None
+) -> None:
+    record = {
+        "status": "finished",
+        "metrics": {"psnr": 25.5, "ssim": 0.8},
+        "evaluate_on": {"lizard": {"metrics": {"psnr": 20.25}}},
+        "training": {"ratio_a": 0.01, "ratio_b": 0.03},
+    }
+    assert value_of(record, metric, test_set) == value
 
 
 @pytest.mark.parametrize(

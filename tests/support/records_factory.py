@@ -16,7 +16,8 @@ import yaml
 from PIL import Image
 
 from gradprom.experiments.declared import Experiment, read
-from gradprom.experiments.expansion import Cell, Expansion, Identify, Identity, Words, expanded
+from gradprom.experiments.expansion import Cell, Expansion, Identify, Identity, expanded
+from gradprom.experiments.overrides import OverrideList
 from gradprom.identity import digest
 from gradprom.reports.tables.published import published
 from gradprom.reports.tables.table import Rebuilt, rebuild
@@ -38,7 +39,7 @@ CHOICES = {
 REVISION = "0407e8adab0c7a5a3dda501a6b0be33ff03316ba"
 
 
-def identify(asked: list[Words]) -> list[Identity]:
+def identify(asked: list[OverrideList]) -> list[Identity]:
     """An id for any words, equal for equal words in any order."""
     return [Identity(digest(sorted(words))) for words in asked]
 
@@ -60,18 +61,13 @@ class Made:
     def tables(self) -> list[Rebuilt]:
         """The tables of the records as they are now."""
         return [
-            rebuild(one, self.records, list(self.words), declared(one.experiment.name))
+            rebuild(one, self.records, list(self.words), read(one.experiment.name)[0])
             for one in self.expansions()
         ]
 
     def rewrite(self, record: dict[str, Any]) -> None:
         """Write a record that was changed."""
         write_checked(self.study.run(record["id"]) / "record.json", record)
-
-
-def declared(name: str) -> str:
-    """The dataset of an experiment that nobody narrowed."""
-    return str(read(name)[0].overrides["dataset"])
 
 
 def make(
@@ -110,7 +106,7 @@ def _fill(made: Made, experiment: Experiment, cell: Cell, rows: int, panels: int
         chance = random.Random(run_id)
         scores = {f"degraded_{metric}": value for metric, value in DEGRADED.items()}
         scores |= {m: value + chance.gauss(0, SPREAD[m]) for m, value in middle.items()}
-        record = finished(made.study, run_id, cell.words[seed], scores, cell.row.test_set)
+        record = finished(made.study, run_id, cell.overrides[seed], scores, cell.row.test_set)
         made.records[run_id] = record
         _write(made.study.run(run_id), record, rows, panels)
 
@@ -125,7 +121,7 @@ def _middle(experiment: Experiment, cell: Cell) -> dict[str, float]:
 
 
 def finished(
-    study: Study, run_id: str, words: Words, scores: dict[str, float], test_set: str = ""
+    study: Study, run_id: str, words: OverrideList, scores: dict[str, float], test_set: str = ""
 ) -> dict[str, Any]:
     """The record of a run that finished."""
     chance = random.Random(run_id)
@@ -174,7 +170,7 @@ def failed(record: dict[str, Any], message: str) -> dict[str, Any]:
     return {**kept, "status": "failed", "error": {**error, "traceback": traceback}}
 
 
-def configuration(study: Study, words: Words) -> dict[str, Any]:
+def configuration(study: Study, words: OverrideList) -> dict[str, Any]:
     """A configuration as a record tells it, roughly what the words would compose."""
     told = _told(words)
     auxiliary = told.get("auxiliary", "diagnosis")
@@ -204,7 +200,7 @@ def configuration(study: Study, words: Words) -> dict[str, Any]:
     return config
 
 
-def _told(words: Words) -> dict[str, Any]:
+def _told(words: OverrideList) -> dict[str, Any]:
     return {key: _parsed(value) for key, value in (word.split("=", 1) for word in words)}
 
 

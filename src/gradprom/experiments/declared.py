@@ -1,4 +1,4 @@
-"""Experiments as data: `experiments/<name>.yaml` lists the rows and columns of a table.
+"""Experiments as data: `experiments/<paper>/<name>.yaml` lists the rows and columns of a table.
 
 A cell's configuration is what the table sets, then its column, then its row. The sweeper expands
 the same file that the report reads, so that a cell can only show runs of its own configuration.
@@ -6,35 +6,13 @@ Every error names the file and the line. Nothing here imports torch.
 """
 
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
-import yaml
-
-from gradprom.config import CONF, Root
-from gradprom.config.folders import choices, groups
-from gradprom.errors import ConfigError
+from gradprom.experiments import papers
+from gradprom.experiments.papers import Paper
+from gradprom.experiments.settings import ResultOf, Settings, read_settings
 from gradprom.experiments.yaml_reader import Reader, document
 from gradprom.metrics.registry import METRICS
-from gradprom.storage.files import is_plain
-
-FOLDER = CONF.parent / "experiments"
-
-PUBLISHED_KEYS = ("row", "setting", "auxiliary", "backbone", "block")
-"""Columns of published.csv that tell one number from another."""
-
-_OTHERS = ("claims", "figures")
-"""Files of the folder that are no experiments."""
-
-Overrides = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class OpenShare:
-    """A value that is a result: the share of open gates in the runs of another row."""
-
-    row: str
-    """Title of the row, in the same column and with the same seed."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +20,9 @@ class Column:
     """One condition of a table, such as σ = 0.1."""
 
     title: str
-    overrides: Overrides = field(default_factory=dict)
+    overrides: Settings = field(default_factory=dict)
     published: dict[str, str] = field(default_factory=dict)
+    """Values of the key columns of the paper's published.csv."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +32,19 @@ class Row:
     title: str
     group: str = ""
     """A heading that rows share, such as `Sup.`."""
-    overrides: Overrides = field(default_factory=dict)
+    overrides: Settings = field(default_factory=dict)
     metrics: tuple[str, ...] = ()
     """Those of the table that the row has; empty: all."""
     details: dict[str, str] = field(default_factory=dict)
     """Printed beside the title, such as the backbone and the publication."""
     published: dict[str, str] = field(default_factory=dict)
+    """Values of the key columns of the paper's published.csv; they win over the column's."""
     test_set: str = ""
     """One of `evaluate_on`, whose scores are shown; empty: the test split of the dataset."""
     waits_for: str = ""
     """What the repository lacks to run it; empty: nothing."""
+    place: str = field(default="", compare=False)
+    """File and line, such as `gradprom/table1.yaml:17`; empty for a row that is in no file."""
 
     @property
     def label(self) -> str:
@@ -75,34 +57,52 @@ class Experiment:
     """A table, or a sweep that is shown like one."""
 
     name: str
+    """As it is asked for, such as `table1` or `task_gan/table1`."""
     title: str
     caption: str
-    overrides: Overrides
+    overrides: Settings
     seeds: tuple[int, ...]
     metrics: tuple[str, ...]
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
-    published: int | None = None
+    published: int | str | None = None
     """The number of the paper's table, if it is one."""
     slips: tuple[str, ...] = ()
     """What is wrong in the paper's own table."""
+    paper: Paper | None = None
+    """Whose experiment it is; None for one that is in no file."""
 
-    def cell(self, row: Row, column: Column) -> Overrides:
+    @property
+    def key(self) -> str:
+        """Its name where a file or an anchor is named after it, such as `task_gan-table1`."""
+        return self.name.replace("/", "-")
+
+    def cell(self, row: Row, column: Column) -> Settings:
         """What a cell sets; the row wins over the column, and that over the table."""
         return {**self.overrides, **column.overrides, **row.overrides}
+
+    def datasets(self) -> dict[tuple[str, str], str]:
+        """The declared dataset of each cell, by row label and column title; `""` if none is."""
+        return {
+            (row.label, column.title): str(self.cell(row, column).get("dataset", ""))
+            for row in self.rows
+            for column in self.columns
+        }
 
     def metrics_of(self, row: Row) -> tuple[str, ...]:
         """The metrics that a row shows, in the table's order."""
         return tuple(m for m in self.metrics if not row.metrics or m in row.metrics)
 
 
-def names() -> list[str]:
-    """Every experiment there is."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem not in _OTHERS)
-
-
-def read(name: str, folder: Path = FOLDER) -> list[Experiment]:
+def read(name: str, home: Paper | None = None) -> list[Experiment]:
     """An experiment by its name, or all those that `name` includes.
+
+    Parameters
+    ----------
+    name
+        With the paper's folder, `task_gan/table1`, or without.
+    home
+        The paper in which a name without folder is looked for first.
 
     Raises
     ------
@@ -110,58 +110,75 @@ def read(name: str, folder: Path = FOLDER) -> list[Experiment]:
         If there is none of that name, or its file has a key, metric, group or value that means
         nothing; with the file and the line.
     """
-    path = folder / f"{name}.yaml"
-    if not is_plain(name) or not path.is_file() or name in _OTHERS:
-        raise ConfigError(f"experiment={name} is unknown; choose from {', '.join(names())}")
-    root = document(path)
-    found = root.mapping()
-    if "include" in found:
-        return [one for each in found["include"].texts() for one in read(each, folder)]
-    return [_experiment(name, found, root)]
+    paper, stem = papers.find(name, home)
+    root = document(paper.folder / f"{stem}.yaml")
+    entries = root.mapping()
+    if "include" in entries:
+        included = entries["include"].texts()
+        return [experiment for each in included for experiment in read(each, paper)]
+    return [_experiment(paper, stem, entries, root)]
 
 
-def _experiment(name: str, found: dict[str, Reader], root: Reader) -> Experiment:
-    allowed = tuple(f.name for f in fields(Experiment) if f.name != "name")
+def default() -> list[Experiment]:
+    """The experiments that a report shows unless others are named: those of every `all.yaml`."""
+    having = [paper for paper in papers.papers() if "all" in paper.experiments()]
+    return [experiment for paper in having for experiment in read("all", paper)]
+
+
+def _experiment(paper: Paper, stem: str, entries: dict[str, Reader], root: Reader) -> Experiment:
+    allowed = tuple(f.name for f in fields(Experiment) if f.name not in ("name", "paper"))
     root.known(allowed, ("title", "caption", "overrides", "seeds", "metrics", "columns", "rows"))
-    metrics = known_metrics(found["metrics"], tuple(METRICS))
+    metrics = known_metrics(entries["metrics"], tuple(METRICS))
     experiment = Experiment(
-        name=name,
-        title=found["title"].value(),
-        caption=" ".join(found["caption"].value().split()),
-        overrides=_overrides(found["overrides"]),
-        seeds=tuple(found["seeds"].value()),
+        name=paper.full_name(stem),
+        title=paper.full_title(entries["title"].value()),
+        caption=" ".join(entries["caption"].value().split()),
+        overrides=read_settings(entries["overrides"]),
+        seeds=tuple(entries["seeds"].value()),
         metrics=metrics,
-        columns=tuple(_column(item) for item in found["columns"].items()),
-        rows=tuple(_row(item, metrics) for item in found["rows"].items()),
-        published=found["published"].value() if "published" in found else None,
-        slips=found["slips"].texts() if "slips" in found else (),
+        columns=tuple(_column(item, paper) for item in entries["columns"].items()),
+        rows=tuple(_row(item, paper, metrics) for item in entries["rows"].items()),
+        published=_published_table(entries["published"]) if "published" in entries else None,
+        slips=entries["slips"].texts() if "slips" in entries else (),
+        paper=paper,
     )
-    _check_references(experiment, found["rows"].items())
+    _check_references(experiment, entries["rows"].items())
     return experiment
 
 
-def _column(reader: Reader) -> Column:
-    found = reader.known(tuple(f.name for f in fields(Column)), ("title",))
-    return Column(**{"title": found["title"].value(), **_common(found)})
+def _published_table(reader: Reader) -> int | str:
+    """The number of the paper's table: `published: 3` or `published: {table: 3}`."""
+    if isinstance(reader.value(), dict):
+        reader = reader.known(("table",), ("table",))["table"]
+    if not isinstance(reader.value(), int | str):
+        raise reader.wrong("expected the number of the paper's table")
+    number: int | str = reader.value()
+    return number
 
 
-def _row(reader: Reader, metrics: tuple[str, ...]) -> Row:
-    found = reader.known(tuple(f.name for f in fields(Row)), ("title",))
+def _column(reader: Reader, paper: Paper) -> Column:
+    entries = reader.known(tuple(f.name for f in fields(Column)), ("title",))
+    overrides = read_settings(entries["overrides"]) if "overrides" in entries else {}
+    return Column(entries["title"].value(), overrides, _published_keys(entries, paper))
+
+
+def _row(reader: Reader, paper: Paper, metrics: tuple[str, ...]) -> Row:
+    allowed = tuple(f.name for f in fields(Row) if f.name != "place")
+    entries = reader.known(allowed, ("title",))
     plain = ("title", "group", "details", "test_set", "waits_for")
-    values: dict[str, Any] = {key: found[key].value() for key in plain if key in found}
-    if "metrics" in found:
-        values["metrics"] = known_metrics(found["metrics"], metrics)
-    return Row(**{**values, **_common(found)})
+    values: dict[str, Any] = {key: entries[key].value() for key in plain if key in entries}
+    if "metrics" in entries:
+        values["metrics"] = known_metrics(entries["metrics"], metrics)
+    if "overrides" in entries:
+        values["overrides"] = read_settings(entries["overrides"], tuple(METRICS))
+    return Row(**values, published=_published_keys(entries, paper), place=reader.place)
 
 
-def _common(found: dict[str, Reader]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    if "overrides" in found:
-        values["overrides"] = _overrides(found["overrides"])
-    if "published" in found:
-        keys = found["published"].known(PUBLISHED_KEYS, ())
-        values["published"] = {key: str(value.value()) for key, value in keys.items()}
-    return values
+def _published_keys(entries: dict[str, Reader], paper: Paper) -> dict[str, str]:
+    if "published" not in entries:
+        return {}
+    keys = entries["published"].known(paper.keys, ())
+    return {key: str(value.value()) for key, value in keys.items()}
 
 
 def known_metrics(reader: Reader, allowed: tuple[str, ...]) -> tuple[str, ...]:
@@ -172,39 +189,21 @@ def known_metrics(reader: Reader, allowed: tuple[str, ...]) -> tuple[str, ...]:
     return reader.texts()
 
 
-def _overrides(reader: Reader) -> Overrides:
-    found = {}
-    for key, value in reader.mapping().items():
-        _check_key(key, value)
-        found[key] = _value(value)
-    return found
-
-
-def _value(reader: Reader) -> Any:
-    if isinstance(reader.node, yaml.MappingNode):
-        return OpenShare(
-            reader.known(("open_share_of",), ("open_share_of",))["open_share_of"].value()
-        )
-    return reader.value()
-
-
-def _check_key(key: str, value: Reader) -> None:
-    known_groups = groups()
-    first = key.split(".")[0]
-    if first not in {f.name for f in fields(Root)} | set(known_groups):
-        raise value.wrong(f"unknown group or key {key}; groups are {', '.join(known_groups)}")
-    if key in known_groups:
-        if value.value() not in choices(key):
-            raise value.wrong(
-                f"{key}={value.value()} is unknown; choose from {', '.join(choices(key))}"
-            )
-
-
 def _check_references(experiment: Experiment, readers: list[Reader]) -> None:
-    """Rows that take a result of another row name one that stands before them."""
-    before: set[str] = set()
-    for row, reader in zip(experiment.rows, readers, strict=True):
+    """Rows that take a result of another row name one that stands before them, and only one."""
+    for number, (row, reader) in enumerate(zip(experiment.rows, readers, strict=True)):
         for value in row.overrides.values():
-            if isinstance(value, OpenShare) and value.row not in before:
-                raise reader.wrong(f"open_share_of: {value.row} is no row above this one")
-        before.add(row.title)
+            if not isinstance(value, ResultOf):
+                continue
+            meant = rows_called(value.row, experiment.rows[:number])
+            if not meant:
+                raise reader.wrong(f"of_row: {value.row} is no row above this one")
+            if len(meant) > 1:
+                labels = ", ".join(other.label for other in meant)
+                raise reader.wrong(f"of_row: {value.row} may be any of {labels}")
+
+
+def rows_called(name: str, rows: tuple[Row, ...]) -> list[Row]:
+    """The rows that have a label, or else those that have it as their title."""
+    labelled = [row for row in rows if row.label == name]
+    return labelled or [row for row in rows if row.title == name]

@@ -23,7 +23,12 @@ def document(path: Path) -> "Reader":
         return Reader(path, yaml.compose(path.read_text(), _LOADER))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{path.name}:{line}: {error.problem}") from error
+        raise ConfigError(f"{_place(path, line)}: {error.problem}") from error
+
+
+def _place(path: Path, line: int) -> str:
+    """File and line with the folder, as each paper may have a file of that name."""
+    return f"{path.parent.name}/{path.name}:{line}"
 
 
 class Reader:
@@ -32,9 +37,13 @@ class Reader:
     def __init__(self, path: Path, node: Any):
         self.path, self.node = path, node
 
+    @property
+    def place(self) -> str:
+        """Such as `gradprom/table1.yaml:17`."""
+        return _place(self.path, self.node.start_mark.line + 1 if self.node else 1)
+
     def wrong(self, text: str) -> ConfigError:
-        line = self.node.start_mark.line + 1 if self.node else 1
-        return ConfigError(f"{self.path.name}:{line}: {text}")
+        return ConfigError(f"{self.place}: {text}")
 
     def mapping(self) -> dict[str, "Reader"]:
         if not isinstance(self.node, yaml.MappingNode):
@@ -43,16 +52,16 @@ class Reader:
 
     def known(self, allowed: tuple[str, ...], needed: tuple[str, ...]) -> dict[str, "Reader"]:
         """A mapping of keys that are allowed, those that are needed among them."""
-        found = self.mapping()
+        entries = self.mapping()
         for key, _ in self.node.value:
             if key.value not in allowed:
                 raise Reader(self.path, key).wrong(
                     f"unknown key {key.value}; choose from {', '.join(allowed)}"
                 )
         for key in needed:
-            if key not in found:
+            if key not in entries:
                 raise self.wrong(f"the key {key} is missing")
-        return found
+        return entries
 
     def items(self) -> list["Reader"]:
         if not isinstance(self.node, yaml.SequenceNode):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from gradprom.errors import ConfigError, RunError
-from gradprom.experiments.expansion import Expansion, Identity, Words, expanded
+from gradprom.experiments.expansion import Expansion, Identity, expanded
+from gradprom.experiments.overrides import OverrideList
 from gradprom.figures.registry import FIGURES, draw, tables
 from gradprom.figures.selection import Record
 from gradprom.runs.records import Study
@@ -13,7 +14,7 @@ from gradprom.storage.files import write_text
 from gradprom.sweeps import run_ids
 
 
-def draw_all(study: Study, names: list[str], words: Words) -> list[Path]:
+def draw_all(study: Study, names: list[str], words: OverrideList) -> list[Path]:
     """Draw figures into `results/<study>/report/figures`, each with its caption as text.
 
     Without names every figure of which a run has finished. Without words each table is taken as
@@ -49,10 +50,10 @@ def draw_all(study: Study, names: list[str], words: Words) -> list[Path]:
     return drawn
 
 
-def _best(study: Study, table: str, words: Words, records: dict[str, Record]) -> Expansion:
+def _best(study: Study, table: str, words: OverrideList, records: dict[str, Record]) -> Expansion:
     """A table as it is asked for; where words leave it open, with the most finished runs."""
 
-    def identify(asked: list[Words]) -> list[Identity]:
+    def identify(asked: list[OverrideList]) -> list[Identity]:
         return run_ids.known(asked, study.results)
 
     asked = [words] if words else [*_swept(study, table), []]
@@ -60,7 +61,7 @@ def _best(study: Study, table: str, words: Words, records: dict[str, Record]) ->
     return max(found, key=lambda expansion: expansion.finished(records))
 
 
-def _swept(study: Study, table: str) -> list[Words]:
+def _swept(study: Study, table: str) -> list[OverrideList]:
     """The words with which sweeps of the study asked for a table, without repetition."""
     plans = study.plans()
     words = [plan.get("asked", []) for plan in plans if table in plan.get("experiments", [])]

@@ -1,4 +1,4 @@
-"""Which runs a figure is drawn from: `experiments/figures.yaml`, and what of it has finished."""
+"""Which runs a figure is drawn from: a paper's `figures.yaml`, and what of it has finished."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gradprom.errors import RunError
-from gradprom.experiments.declared import FOLDER
+from gradprom.experiments import papers
 from gradprom.experiments.expansion import Cell, Expansion
 from gradprom.experiments.yaml_reader import Reader, document
 
@@ -33,7 +33,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Declared:
-    """A figure as `experiments/figures.yaml` has it."""
+    """A figure as `figures.yaml` has it."""
 
     title: str
     panels: tuple[Panel, ...]
@@ -67,14 +67,15 @@ class Choice:
         return [entrant for entrant in self.entrants if entrant.record is not None]
 
 
-def declared(path: Path = FOLDER / "figures.yaml") -> dict[str, Declared]:
-    """Every figure of `experiments/figures.yaml`, by name.
+def declared(path: Path | None = None) -> dict[str, Declared]:
+    """Every figure of a file, by name; without a file of the first paper's `figures.yaml`.
 
     Raises
     ------
     ConfigError
         If a key is missing or unknown, or no list where one is due; with the file and the line.
     """
+    path = path or papers.paper_folders()[0] / "figures.yaml"
     return {name: _figure(reader) for name, reader in document(path).mapping().items()}
 
 

@@ -23,15 +23,22 @@ GRACE = 60
 
 
 def run(
-    launcher: Any, words: dict[str, list[str]], study: Study, at_once: int, first: int, log: Path
+    launcher: Any,
+    overrides: dict[str, list[str]],
+    study: Study,
+    at_once: int,
+    first: int,
+    log: Path,
 ) -> None:
     """Run all, `at_once` at a time; what they print goes to `log`.
 
-    launcher: Hydra's own. words: those of each run, by its id. first: the number of the first
+    launcher: Hydra's own. overrides: those of each run, by its id. first: the number of the first
     run in its sweep. On Ctrl-C the runs leave a checkpoint.
     """
-    parameters = [(launcher, words[run_id], number) for number, run_id in enumerate(words, first)]
-    pack = Pack(_launch, parameters, list(words), study, at_once, GRACE)
+    parameters = [
+        (launcher, overrides[run_id], number) for number, run_id in enumerate(overrides, first)
+    ]
+    pack = Pack(_launch, parameters, list(overrides), study, at_once, GRACE)
     with writing(log):
         log.parent.mkdir(parents=True, exist_ok=True)
         log.touch()
@@ -46,8 +53,8 @@ def run(
         process.join()
 
 
-def _launch(launcher: Any, words: list[str], number: int) -> None:
-    [done] = launcher.launch([words], number)
+def _launch(launcher: Any, overrides: list[str], number: int) -> None:
+    [done] = launcher.launch([overrides], number)
     done.return_value  # noqa: B018  which raises what stopped the run
 
 

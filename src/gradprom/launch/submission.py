@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from gradprom.errors import RunError
+from gradprom.experiments.overrides import OverrideList
 from gradprom.launch import local
 from gradprom.runs.records import Study
 from gradprom.storage.lease import alone
@@ -15,7 +16,8 @@ from gradprom.sweeps import plan as plans
 from gradprom.sweeps import queue
 from gradprom.sweeps.plan import Plan
 
-Words = dict[str, list[str]]
+ByRun = dict[str, OverrideList]
+"""The overrides of each run, by its id."""
 
 POLL = 3.0
 """Seconds between two looks at the queue."""
@@ -38,15 +40,18 @@ class Manner:
         return cls(node.slurm.runs_per_job, node.runs_per_device)
 
 
-def launch(plan: Plan, words: Words, launcher: Any, manner: Manner, first: int = 0) -> list[Any]:
+def launch(
+    plan: Plan, overrides: ByRun, launcher: Any, manner: Manner, first: int = 0
+) -> list[Any]:
     """Run what is pending in a plan; for each, the exception that stopped it, or anything else.
 
-    words: those of each run, by its id. first: the number of the first one's job in this sweep.
+    overrides: those of each run, by its id. first: the number of the first one's job in this
+    sweep.
     """
     if hasattr(launcher, "submit"):
-        submit(plan, words, launcher, manner, first)
+        submit(plan, overrides, launcher, manner, first)
         return wait(plan)
-    pending = {job.run.id: words[job.run.id] for job in plan.pending}
+    pending = {job.run.id: overrides[job.run.id] for job in plan.pending}
     if not pending:
         return []
     if manner.runs_per_device > 1:
@@ -58,7 +63,7 @@ def launch(plan: Plan, words: Words, launcher: Any, manner: Manner, first: int =
     return [job._return_value for job in done]
 
 
-def submit(plan: Plan, words: Words, launcher: Any, manner: Manner, first: int = 0) -> None:
+def submit(plan: Plan, overrides: ByRun, launcher: Any, manner: Manner, first: int = 0) -> None:
     """Submit what is pending in a plan, and say as which jobs.
 
     Two sweeps that share runs take turns, and the second leaves out what the first has submitted
@@ -75,7 +80,7 @@ def submit(plan: Plan, words: Words, launcher: Any, manner: Manner, first: int =
     with alone(study.folder / "submissions"):
         fresh = plans.make([job.run for job in plan.pending], plan.retry_failed)
         runs = [job.run.id for job in fresh.pending if job.state != "running"]
-        given = {run_id: words[run_id] for run_id in runs}
+        given = {run_id: overrides[run_id] for run_id in runs}
         for number, count in launcher.submit(given, study, manner, first) if given else []:
             print(f"submitted {count} run{'s' * (count != 1)} as Slurm job {number}", flush=True)
 

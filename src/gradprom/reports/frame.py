@@ -11,9 +11,8 @@ from gradprom.errors import RunError
 from gradprom.metrics.registry import DEGRADED, main_metrics
 from gradprom.reports.sweep_table.columns import title
 from gradprom.reports.sweep_table.tables import CHOICES, Record, choice_of, row_key
-from gradprom.reports.tables.table import score
 from gradprom.runs import history as histories
-from gradprom.runs.records import Study
+from gradprom.runs.records import Study, value_of
 
 
 def frame(study: Study) -> pd.DataFrame:
@@ -140,7 +139,7 @@ def _scores(record: Record) -> dict[str, float | None]:
 def _end(record: Record) -> dict[str, Any]:
     """How it was made, and what its strategy did."""
     return {
-        **{metric.name: score(record, metric.name) for metric in main_metrics("training")},
+        **{metric.name: value_of(record, metric.name) for metric in main_metrics("training")},
         "duration": record.get("duration"),
         **record["git"],
     }

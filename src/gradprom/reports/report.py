@@ -15,7 +15,8 @@ from rich.console import Console
 
 from gradprom.errors import RunError
 from gradprom.experiments import declared
-from gradprom.experiments.expansion import Expansion, Identity, Words, expanded
+from gradprom.experiments.expansion import Expansion, Identity, expanded
+from gradprom.experiments.overrides import OverrideList
 from gradprom.reports.claims import verdicts
 from gradprom.reports.page import page
 from gradprom.reports.plots import curves
@@ -29,36 +30,36 @@ from gradprom.sweeps import run_ids
 
 
 @dataclass
-class Asked:
-    """Experiments and the words that narrow them."""
+class Wanted:
+    """Experiments and the overrides that narrow them."""
 
     names: list[str]
-    words: Words
+    narrowing: OverrideList
 
 
-def report(study: Study, names: list[str], words: Words) -> None:
+def report(study: Study, names: list[str], narrowing: OverrideList) -> None:
     """Rebuild tables from a study's records and write them down in every form.
 
-    Without words each table is reported as the study's sweeps asked for it, one that none asked
-    for as it is declared; without names all of the paper's.
+    Without overrides each table is reported as the study's sweeps asked for it, one that none
+    asked for as it is declared; without names those of every paper's `all.yaml`.
 
     Raises
     ------
     ConfigError
-        For an experiment that there is not, or words that do not fit it.
+        For an experiment that there is not, or overrides that do not fit it.
     RunError
         If nothing was asked for and the study has no records.
     """
-    found, problems = study.load()
-    if not found and not names:
+    loaded, problems = study.load()
+    if not loaded and not names:
         raise RunError(f"study {study.name} has no records in {study.folder / 'runs'}")
-    records = {record["id"]: record for record in found}
-    asked = _asked(study, names, words)
+    records = {record["id"]: record for record in loaded}
+    wanted = _wanted(study, names, narrowing)
     require_writable(study.folder / "report")  # before the work
-    expansions, rebuilt = _rebuild(study, records, asked)
+    expansions, rebuilt = _rebuild(study, records, wanted)
     folder = study.folder / "report"
     shown = set().union(*(expansion.runs for expansion in expansions))
-    other = [] if names else [record for record in found if record["id"] not in shown]
+    other = [] if names else [record for record in loaded if record["id"] not in shown]
     _print(rebuilt)
     if other:
         summary.show_table(other, study, folder)
@@ -72,35 +73,35 @@ def report(study: Study, names: list[str], words: Words) -> None:
     print(f"report   {folder / 'index.html'}")
 
 
-def _asked(study: Study, names: list[str], words: Words) -> list[Asked]:
-    """What to report: as told, else as the study's sweeps asked, else as declared."""
-    wanted = names or [name for name in declared.names() if name.startswith("table")]
-    wanted = [x.name for name in wanted for x in declared.read(name)]
-    if words:
-        return [Asked(wanted, words)]
-    remembered: list[Asked] = []
+def _wanted(study: Study, names: list[str], narrowing: OverrideList) -> list[Wanted]:
+    """What to report: as it is asked for, else as the study's sweeps were, else as declared."""
+    experiments = [x for name in names for x in declared.read(name)] or declared.default()
+    wanted = [experiment.name for experiment in experiments]
+    if narrowing:
+        return [Wanted(wanted, narrowing)]
+    swept: list[Wanted] = []
     for plan in study.plans():
-        kept = [n for n in plan.get("experiments", []) if n in wanted or not names]
-        asked = Asked(kept, plan.get("asked", []))
-        if kept and asked not in remembered:
-            remembered.append(asked)
-    there = {name for asked in remembered for name in asked.names}
-    return [*remembered, Asked([name for name in wanted if name not in there], [])]
+        planned = [n for n in plan.get("experiments", []) if n in wanted or not names]
+        sweep = Wanted(planned, plan.get("asked", []))
+        if planned and sweep not in swept:
+            swept.append(sweep)
+    in_sweeps = {name for sweep in swept for name in sweep.names}
+    return [*swept, Wanted([name for name in wanted if name not in in_sweeps], [])]
 
 
 def _rebuild(
-    study: Study, records: dict[str, Any], asked: list[Asked]
+    study: Study, records: dict[str, Any], wanted: list[Wanted]
 ) -> tuple[list[Expansion], list[Rebuilt]]:
-    def identify(words: list[Words]) -> list[Identity]:
-        return run_ids.known(words, study.results)
+    def identify(runs: list[OverrideList]) -> list[Identity]:
+        return run_ids.known(runs, study.results)
 
-    identify(_all_words(study, asked))  # at once, for each question that is new costs seconds
+    identify(_all_runs(study, wanted))  # at once, for each question that is new costs seconds
     expansions, rebuilt = [], []
-    for one in asked:
-        for expansion in expanded(one.names, one.words, identify, study):
-            dataset = declared.read(expansion.experiment.name)[0].overrides["dataset"]
+    for one in wanted:
+        for expansion in expanded(one.names, one.narrowing, identify, study):
+            [whole] = declared.read(expansion.experiment.name)
             expansions.append(expansion)
-            rebuilt.append(rebuild(expansion, records, one.words, dataset))
+            rebuilt.append(rebuild(expansion, records, one.narrowing, whole))
     return expansions, rebuilt
 
 
@@ -111,27 +112,27 @@ def _fullest(expansions: list[Expansion], records: dict[str, Any]) -> dict[str, 
     return {expansion.experiment.name: expansion for expansion in ordered}
 
 
-def _all_words(study: Study, asked: list[Asked]) -> list[Words]:
-    """The words of every run of some tables, before any of their ids is known."""
-    found: list[Words] = []
+def _all_runs(study: Study, wanted: list[Wanted]) -> list[OverrideList]:
+    """The overrides of every run of some tables, before any of their ids is known."""
+    collected: list[OverrideList] = []
 
-    def collect(words: list[Words]) -> list[Identity]:
-        found.extend(words)
-        return [Identity("not known yet")] * len(words)
+    def collect(runs: list[OverrideList]) -> list[Identity]:
+        collected.extend(runs)
+        return [Identity("not known yet")] * len(runs)
 
-    for one in asked:
-        expanded(one.names, one.words, collect, study)
-    return found
+    for one in wanted:
+        expanded(one.names, one.narrowing, collect, study)
+    return collected
 
 
 def _drawn_before(folder: Path) -> list[Picture]:
     """The figures that `gradprom figure` has left there."""
-    found = []
+    pictures = []
     for note in sorted(folder.glob("fig*.txt")):
         title, _, caption = note.read_text().partition("\n")
         png, vector = note.with_suffix(".png"), note.with_suffix(".svg")
-        found.append(Picture(note.stem, title, caption.strip(), png, vector))
-    return found
+        pictures.append(Picture(note.stem, title, caption.strip(), png, vector))
+    return pictures
 
 
 def _print(rebuilt: list[Rebuilt]) -> None:

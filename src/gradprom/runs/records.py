@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from gradprom.errors import ConfigError, RunError
+from gradprom.metrics.registry import METRICS
 from gradprom.storage.files import (
     CHECKSUM,
     file_digest,
@@ -274,9 +275,23 @@ def revision(git: dict[str, Any], digits: int = 40) -> str:
     return git["revision"][:digits] + (" with uncommitted changes" if git["dirty"] else "")
 
 
-def open_share(record: dict[str, Any] | None) -> float | None:
-    """Share of open gates in a finished run's coupled training, mean over its tasks, in [0, 1]."""
+def value_of(record: dict[str, Any] | None, metric: str, test_set: str = "") -> float | None:
+    """One number of a finished run: a score, or what training logged, its mean over tasks.
+
+    Parameters
+    ----------
+    record
+        None where the run has left none.
+    metric
+        Such as `psnr`, or `gate` for the values `gate_<task>` of coupled training.
+    test_set
+        One of `evaluate_on`, whose scores are meant; empty: the test split of the dataset.
+    """
     if record is None or record["status"] != "finished":
         return None
-    shares = [value for key, value in record["training"].items() if key.startswith("gate_")]
-    return sum(shares) / len(shares) if shares else None
+    if metric in METRICS and METRICS[metric].source == "training":
+        return METRICS[metric].of_training(record["training"])
+    scores = record.get("metrics", {})
+    if test_set:
+        scores = record.get("evaluate_on", {}).get(test_set, {}).get("metrics", {})
+    return scores.get(metric)

@@ -9,15 +9,18 @@ from gradprom import metrics
 from gradprom.data.loader import test_batches
 from gradprom.degradations import enlarge
 from gradprom.experiments import declared
-from gradprom.experiments.expansion import Words, word
+from gradprom.experiments.declared import Column, Experiment
+from gradprom.experiments.overrides import OverrideList, override_text
+from gradprom.experiments.settings import Settings
 from gradprom.runs.run import Run
 from gradprom.sweeps.request import make_run, shell_composer
 
 
-def degraded_inputs(names: list[str], words: Words) -> str:
+def degraded_inputs(names: list[str], overrides: OverrideList) -> str:
     """The usual measures of the degraded test images of some experiments, as CSV.
 
-    One line for each column, in which the dataset is the experiment's.
+    One line for each column, in which the dataset is that of the experiment or the column, else
+    the one that all rows set. Where rows set several, the column has no line.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -25,9 +28,11 @@ def degraded_inputs(names: list[str], words: Words) -> str:
     composer = shell_composer()
     for experiment in (one for name in names for one in declared.read(name)):
         for column in experiment.columns:
-            overrides = {**experiment.overrides, **column.overrides}
-            told = [*map(word, overrides.items()), "auxiliary=none", "strategy=mainstream", *words]
-            run = make_run(*composer(told), [])
+            if (settings := _settings(experiment, column)) is None:
+                continue
+            texts = [override_text(key, value) for key, value in settings.items()]
+            plain = ["auxiliary=none", "strategy=mainstream"]
+            run = make_run(*composer([*texts, *plain, *overrides]), [])
             scores = _scores(run)
             means = [f"{mean:.4f}" for mean in scores.mean(0).tolist()]
             place = [experiment.name, column.title, run.config.dataset.name]
@@ -35,14 +40,23 @@ def degraded_inputs(names: list[str], words: Words) -> str:
     return buffer.getvalue()
 
 
+def _settings(experiment: Experiment, column: Column) -> Settings | None:
+    """What a column sets, with its dataset; None where its rows are of several."""
+    settings = {**experiment.overrides, **column.overrides}
+    datasets = {row.overrides["dataset"] for row in experiment.rows if "dataset" in row.overrides}
+    if "dataset" in settings or not datasets:
+        return settings
+    return {**settings, "dataset": datasets.pop()} if len(datasets) == 1 else None
+
+
 def _scores(run: Run) -> torch.Tensor:
     """The usual measures of each degraded test image, [images, measures]."""
-    config, found = run.config, []
+    config, batches = run.config, []
     options = config.evaluation
     for batch in test_batches(
         run.images(), "test", options.batch_size, config.degradation, options.seed, "cpu"
     ):
         degraded = enlarge(batch.input, batch.target.shape[-2:])
         scores = metrics.measure(degraded, batch.target).values()
-        found.append(torch.stack([*scores], dim=1))
-    return torch.cat(found)
+        batches.append(torch.stack([*scores], dim=1))
+    return torch.cat(batches)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from gradprom.config.folders import conf_folders, plugin_code
 from gradprom.errors import ConfigError, RunError
-from gradprom.experiments.expansion import Identity, Words
+from gradprom.experiments.expansion import Identity
+from gradprom.experiments.overrides import OverrideList
 from gradprom.identity import digest
 from gradprom.storage.files import read_checked, write_checked
 
@@ -29,7 +30,7 @@ def is_place(word: str) -> bool:
     return key in PLACES or key.startswith("sweep.")
 
 
-def known(asked: list[Words], results: Path) -> list[Identity]:
+def known(asked: list[OverrideList], results: Path) -> list[Identity]:
     """The identities of some runs; those that are not in the cache are worked out beside it.
 
     Raises
@@ -48,7 +49,7 @@ def known(asked: list[Words], results: Path) -> list[Identity]:
     return [Identity(*kept[digest(words)]) for words in asked]
 
 
-def keep(found: list[tuple[Words, Identity]], results: Path) -> None:
+def keep(found: list[tuple[OverrideList, Identity]], results: Path) -> None:
     """Put identities that were worked out in this process into the cache."""
     path = _path(results)
     kept = read_checked(path) or {}
@@ -57,7 +58,7 @@ def keep(found: list[tuple[Words, Identity]], results: Path) -> None:
         write_checked(path, kept | fresh)
 
 
-def _work_out(asked: list[Words]) -> dict[str, list[str]]:
+def _work_out(asked: list[OverrideList]) -> dict[str, list[str]]:
     """In another process, so that this one need not import torch."""
     command = [sys.executable, "-m", "gradprom.sweeps.identify"]
     done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True)

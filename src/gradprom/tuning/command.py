@@ -17,7 +17,7 @@ from rich.console import Console
 
 from gradprom.config.composing import Composer, one_sentence
 from gradprom.errors import GradpromError, RunError
-from gradprom.experiments.expansion import Words
+from gradprom.experiments.overrides import OverrideList
 from gradprom.launch import submission
 from gradprom.launch.submission import TakenAway
 from gradprom.runs import history
@@ -37,7 +37,7 @@ LOST = 3
 WAITING = "another process works on this tuning; its end is waited for"
 
 
-def tune(arguments: Words, composer: Composer, launcher: Launcher) -> None:
+def tune(arguments: OverrideList, composer: Composer, launcher: Launcher) -> None:
     """Search what the words ask for, or go on with it, and show what came out best.
 
     Exits with 1 if the words are wrong, no trial has finished or the launcher stopped, with 130 on

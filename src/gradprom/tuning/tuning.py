@@ -12,7 +12,7 @@ from gradprom.config.checks import require_choice
 from gradprom.config.composing import Composer
 from gradprom.config.folders import choices
 from gradprom.errors import ConfigError
-from gradprom.experiments.expansion import Words, key_of
+from gradprom.experiments.overrides import OverrideList, key_of
 from gradprom.identity import digest
 from gradprom.launch.submission import Manner
 from gradprom.metrics.registry import tunable
@@ -32,7 +32,7 @@ class Tuning:
     """The file of the group `tune`."""
     options: Tune
     space: Space
-    fixed: Words
+    fixed: OverrideList
     """What was typed, without the searched keys."""
     corners: list[Run]
     """The runs at the corners of the space."""
@@ -56,11 +56,11 @@ class Tuning:
         return Study(outer.results, f"{outer.name}/tune/{self.name}-{found}")
 
     @property
-    def words(self) -> Words:
+    def words(self) -> OverrideList:
         """The base configuration as one would train it."""
         return [word for word in self.fixed if top(word) != "tune"]
 
-    def job(self, number: int, params: Params) -> Words:
+    def job(self, number: int, params: Params) -> OverrideList:
         """A trial's run as it would be typed."""
         places = [f"study={self.study.name}", f"tune.trial={number}"]
         return [*self.fixed, _held_out(self.options), *spaces.words(params), *places]
@@ -71,7 +71,7 @@ class Tuning:
         return make_run(*self.composer(self.job(number, params)), label)
 
 
-def read(arguments: Words, composer: Composer) -> Tuning:
+def read(arguments: OverrideList, composer: Composer) -> Tuning:
     """Compose and type a tuning at the corners of its space, and look at its data.
 
     A word with several values is searched as well; one with a single value is searched no more.

@@ -96,7 +96,7 @@ def _missing(
     for term, cell, by_seed in zip(one.terms, cells, scores, strict=True):
         if cell.problem or len(by_seed) < len(cell.runs):
             state = _state(cell, evidence.finished(cell), metric(one.metric).title)
-            told.append(f"{term.told} ({term.place}): {state}")
+            told.append(f"{term.written} ({term.place}): {state}")
     if told:
         return "; ".join(dict.fromkeys(told))
     return "fewer than 2 seeds" if len(_common(scores)) < 2 else ""

@@ -1,4 +1,4 @@
-"""Claims as declared in `experiments/claims.yaml`: statements as signed sums of tables' cells.
+"""Claims as declared in the papers' `claims.yaml`: statements as signed sums of tables' cells.
 
 A cell is written `experiment | row | column`, its row as group, title and details, from the left
 as far as it takes to be the only one. With `columns: each` a contrast is repeated in every column
@@ -9,15 +9,15 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
+from gradprom.experiments import folders, papers
 from gradprom.experiments.declared import (
-    FOLDER,
     Column,
     Experiment,
     Row,
     known_metrics,
-    names,
     read,
 )
+from gradprom.experiments.papers import UnknownExperiment
 from gradprom.experiments.yaml_reader import Reader, document
 from gradprom.metrics.registry import METRICS, ranked
 
@@ -30,7 +30,7 @@ class Term:
     experiment: Experiment
     row: Row
     column: Column
-    told: str
+    written: str
     """The row as the claim writes it."""
 
     @property
@@ -59,10 +59,11 @@ class Sum:
             by_place.setdefault(term.place, []).append(term)
         if len(by_place) == 1:
             [(place, terms)] = by_place.items()
-            return f"{place}, {heading}: {_signed([(t.sign, t.told) for t in terms])}"
+            rows = _signed([(term.sign, term.written) for term in terms])
+            return f"{place}, {heading}: {rows}"
         # a place whose first cell is subtracted is subtracted as a whole
         parts = [
-            (first, f"{place} ({_signed([(first * t.sign, t.told) for t in terms])})")
+            (first, f"{place} ({_signed([(first * t.sign, t.written) for t in terms])})")
             for place, terms in by_place.items()
             if (first := terms[0].sign)
         ]
@@ -71,13 +72,13 @@ class Sum:
 
 def _signed(parts: list[tuple[int, str]]) -> str:
     """Such as `a − b + c`."""
-    text = "".join(f" {'+' if sign > 0 else '−'} {told}" for sign, told in parts)
+    text = "".join(f" {'+' if sign > 0 else '−'} {part}" for sign, part in parts)
     return text.removeprefix(" + ").strip()
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One statement of the paper."""
+    """One statement of a paper."""
 
     name: str
     text: str
@@ -88,36 +89,41 @@ class Claim:
     """Whether the statement is that they differ from 0, on either side."""
 
 
-def read_claims(path: Path = FOLDER / "claims.yaml") -> list[Claim]:
-    """The claims of a file.
+def read_claims(path: Path | None = None) -> list[Claim]:
+    """The claims of a file; without one those of all papers.
+
+    An experiment without folder is first looked for in the paper whose folder the file is in.
 
     Raises
     ------
     ConfigError
         If a key, experiment, row, column or metric is none; with the file and the line.
     """
+    if path is None:
+        files = [folder / "claims.yaml" for folder in papers.paper_folders()]
+        return [claim for file in files if file.is_file() for claim in read_claims(file)]
     return [_claim(item) for item in document(path).items()]
 
 
 def _claim(reader: Reader) -> Claim:
     needed = ("name", "text", "source", "metrics", "contrasts")
-    found = reader.known((*needed, "two_sided"), needed)
-    metrics = known_metrics(found["metrics"], ranked())
+    entries = reader.known((*needed, "two_sided"), needed)
+    metrics = known_metrics(entries["metrics"], ranked())
     return Claim(
-        name=found["name"].value(),
-        text=" ".join(found["text"].value().split()),
-        source=found["source"].value(),
-        sums=tuple(s for item in found["contrasts"].items() for s in _sums(item, metrics)),
-        two_sided=found["two_sided"].value() if "two_sided" in found else False,
+        name=entries["name"].value(),
+        text=" ".join(entries["text"].value().split()),
+        source=entries["source"].value(),
+        sums=tuple(s for item in entries["contrasts"].items() for s in _sums(item, metrics)),
+        two_sided=entries["two_sided"].value() if "two_sided" in entries else False,
     )
 
 
 def _sums(reader: Reader, metrics: tuple[str, ...]) -> list[Sum]:
-    found = reader.known(("columns", "plus", "minus"), ("plus", "minus"))
-    if "columns" in found and found["columns"].value() != "each":
-        raise found["columns"].wrong("columns can only be each")
-    cells = [(sign, c) for key, sign in (("plus", 1), ("minus", -1)) for c in found[key].items()]
-    columns = _columns([cell for _, cell in cells]) if "columns" in found else [""]
+    entries = reader.known(("columns", "plus", "minus"), ("plus", "minus"))
+    if "columns" in entries and entries["columns"].value() != "each":
+        raise entries["columns"].wrong("columns can only be each")
+    cells = [(sign, c) for key, sign in (("plus", 1), ("minus", -1)) for c in entries[key].items()]
+    columns = _columns([cell for _, cell in cells]) if "columns" in entries else [""]
     return [_sum(cells, column, metric) for column in columns for metric in metrics]
 
 
@@ -153,26 +159,32 @@ def _term(sign: int, cell: Reader, column: str, metric: str) -> Term:
 
 
 @functools.cache
-def _declared() -> dict[str, Experiment]:
-    return {one.name: one for name in names() for one in read(name)}
+def _declared(name: str, folder: Path, searched: tuple[Path, ...]) -> list[Experiment]:
+    """The experiments of a name in a file of a folder; read once, for claims name many cells."""
+    return read(name, next((one for one in papers.papers() if one.folder == folder), None))
 
 
 def _experiment(cell: Reader, name: str) -> Experiment:
-    if name not in _declared():
-        raise cell.wrong(f"unknown experiment {name}; choose from {', '.join(_declared())}")
-    return _declared()[name]
+    try:
+        searched = tuple(folders.experiment_folders())
+        experiments = _declared(name, cell.path.parent, searched)
+    except UnknownExperiment as error:
+        raise cell.wrong(str(error)) from error
+    if len(experiments) > 1:
+        raise cell.wrong(f"{name} is several experiments; name one of them")
+    return experiments[0]
 
 
-def _row(cell: Reader, experiment: Experiment, told: str) -> Row:
-    exact = [row for row in experiment.rows if row.label == told]
-    found = exact or [row for row in experiment.rows if row.label.startswith(told)]
-    if not found:
+def _row(cell: Reader, experiment: Experiment, name: str) -> Row:
+    exact = [row for row in experiment.rows if row.label == name]
+    rows = exact or [row for row in experiment.rows if row.label.startswith(name)]
+    if not rows:
         labels = ", ".join(row.label for row in experiment.rows)
-        raise cell.wrong(f"{experiment.name} has no row {told}; choose from {labels}")
-    if len(found) > 1:
-        labels = ", ".join(row.label for row in found)
-        raise cell.wrong(f"row {told} of {experiment.name} may be any of {labels}")
-    return found[0]
+        raise cell.wrong(f"{experiment.name} has no row {name}; choose from {labels}")
+    if len(rows) > 1:
+        labels = ", ".join(row.label for row in rows)
+        raise cell.wrong(f"row {name} of {experiment.name} may be any of {labels}")
+    return rows[0]
 
 
 def _column(cell: Reader, experiment: Experiment, title: str) -> Column:

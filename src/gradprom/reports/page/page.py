@@ -102,7 +102,7 @@ def _own(name: str) -> str:
 
 def _anchors(rebuilt: list[Rebuilt]) -> list[str]:
     """`table1`; further ones of the same experiment by their whole key."""
-    names = [table.experiment.name for table in rebuilt]
+    names = [table.experiment.key for table in rebuilt]
     return [
         name if name not in names[:i] else table.key
         for i, (name, table) in enumerate(zip(names, rebuilt, strict=True))

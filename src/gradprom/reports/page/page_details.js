@@ -85,7 +85,7 @@ const scoresOf = (id, testSet) =>
   (testSet ? data.runs[id]?.evaluate_on[testSet] : data.runs[id]?.metrics) || {};
 const fixed = (value, metric) =>
   (typeof value === "number" ? value.toFixed(data.metrics[metric].digits) : value ?? "–");
-const revision = (run) => (run.revision || "no git").slice(0, 7) + (run.dirty ? " with changes" : "");
+const revision = (run) => (run.revision || "no git").slice(0, 7) + (run.dirty ? " with uncommitted changes" : "");
 
 function configuration(run) {
   const differing = Object.entries(run.differing).filter(([key]) => key !== "seed");
@@ -157,7 +157,7 @@ function facts(run) {
     ...Object.fromEntries(Object.entries(run.evaluate_on).map(
       ([name, values]) => [`on ${name}`, numbers(values).join(", ")])),
     strategy: numbers(run.training || {}).join(", "),
-    revision: (run.revision || "no git") + (run.dirty ? ", with changes" : ""),
+    revision: (run.revision || "no git") + (run.dirty ? ", with uncommitted changes" : ""),
     data: `${run.dataset}, ${numbers(run.counts).join(", ")}, ${run.fingerprint.slice(0, 12)}`,
     ran: [run.started.slice(0, 16).replace("T", " "), duration(run.duration), run.device,
       run.host].filter(Boolean).join(", "),

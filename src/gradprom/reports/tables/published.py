@@ -1,11 +1,13 @@
-"""The paper's numbers: `experiments/published.csv`, and where each belongs in a declared table."""
+"""A paper's numbers: its `published.csv`, and where each belongs in a declared table."""
 
 import csv
 import functools
 from dataclasses import dataclass
+from pathlib import Path
 
 from gradprom.errors import ConfigError
-from gradprom.experiments.declared import FOLDER, Column, Experiment, Row
+from gradprom.experiments import papers
+from gradprom.experiments.declared import Column, Experiment, Row
 from gradprom.metrics.registry import METRICS
 from gradprom.metrics.registry import metric as metric_of
 
@@ -18,47 +20,61 @@ class Published:
     std: float | None
 
 
-@functools.cache
-def _lines(table: int, metric: str) -> list[dict[str, str]]:
-    with (FOLDER / "published.csv").open(newline="") as file:
-        lines = list(csv.DictReader(file))
-    return [x for x in lines if (x["table"], x["metric"]) == (str(table), metric_of(metric).title)]
-
-
 def published(experiment: Experiment, row: Row, column: Column, metric: str) -> Published | None:
     """The paper's number for a cell, None where it prints none.
 
     Raises
     ------
     ConfigError
-        If what the table declares fits several numbers.
+        If what the table declares fits several numbers, with its file and line; or if the paper's
+        published.csv is not there, or lacks a column.
     """
-    if experiment.published is None:
+    if experiment.published is None or experiment.paper is None:
         return None
-    wanted = {"row": row.title, **column.published, **row.published}
-    lines = _lines(experiment.published, metric)
-    found = [line for line in lines if all(line[k] == v for k, v in wanted.items())]
-    if len(found) > 1:
+    keys = {experiment.paper.keys[0]: row.title, **column.published, **row.published}
+    lines = _lines(experiment.paper, str(experiment.published), metric_of(metric).title)
+    fitting = [line for line in lines if all(line[key] == value for key, value in keys.items())]
+    if len(fitting) > 1:
         raise ConfigError(
-            f"{experiment.name}.yaml: {row.label}, {column.title}: {len(found)} published numbers "
+            f"{row.place}: {row.label}, {column.title}: {len(fitting)} published numbers "
             f"fit; name more of their columns under published"
         )
-    if not found:
+    if not fitting:
         return None
-    std = found[0]["std"]
-    return Published(float(found[0]["mean"]), float(std) if std else None)
+    std = fitting[0].get("std")
+    return Published(float(fitting[0]["mean"]), float(std) if std else None)
 
 
 @functools.cache
+def _lines(paper: papers.Paper, table: str, metric: str) -> list[dict[str, str]]:
+    """The numbers that a paper's table prints of one metric."""
+    path = paper.folder / "published.csv"
+    if not path.is_file():
+        raise ConfigError(f"{path} is missing, though a table of {paper.folder.name} needs it")
+    with path.open(newline="") as file:
+        reader = csv.DictReader(file)
+        lines = list(reader)
+    for key in ("table", "metric", "mean", *paper.keys):
+        if key not in (reader.fieldnames or ()):
+            raise ConfigError(f"{paper.folder.name}/{path.name}:1: the column {key} is missing")
+    return [line for line in lines if (line["table"], line["metric"]) == (table, metric)]
+
+
 def degraded_inputs() -> dict[tuple[str, str, str], float]:
-    """What the degraded inputs of the paper's datasets score, measured once with this code.
+    """What the degraded inputs of the papers' datasets score, measured once with this code.
 
     By experiment, column title and metric; a published number below it is worse than doing
     nothing.
     """
-    path = FOLDER / "degraded_inputs.csv"
-    with path.open(newline="") as file:
-        lines = list(csv.DictReader(file))
+    return _measured(tuple(folder / "degraded_inputs.csv" for folder in papers.paper_folders()))
+
+
+@functools.cache
+def _measured(paths: tuple[Path, ...]) -> dict[tuple[str, str, str], float]:
+    lines = []
+    for path in filter(Path.is_file, paths):
+        with path.open(newline="") as file:
+            lines += list(csv.DictReader(file))
     return {
         (line["experiment"], line["column"], name): float(value)
         for line in lines

@@ -10,10 +10,11 @@ from typing import Any
 from gradprom.experiments.declared import Column, Experiment, Row
 from gradprom.experiments.expansion import Cell, Expansion
 from gradprom.identity import digest
-from gradprom.metrics.registry import DEGRADED, METRICS
+from gradprom.metrics.registry import DEGRADED
 from gradprom.metrics.registry import metric as metric_of
 from gradprom.reports.statistics.estimate import Estimate, estimate
 from gradprom.reports.tables.published import Published, degraded_inputs, published
+from gradprom.runs.records import value_of
 
 Record = dict[str, Any]
 
@@ -76,7 +77,7 @@ class Rebuilt:
     setup: list[str]
     """What ran, such as `phantom, 64×64`; published numbers may be of another setup."""
     declared: str = ""
-    """The dataset that the paper's table is of."""
+    """The datasets that the paper's table is of, as text."""
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -89,11 +90,11 @@ class Rebuilt:
         kept = "".join(c if c.isalnum() or c in "_.-" else "_" for c in told)
         if len(kept) > LONGEST:
             kept = digest(self.asked)
-        return "-".join(filter(None, [self.experiment.name, kept]))
+        return "-".join(filter(None, [self.experiment.key, kept]))
 
 
 def rebuild(
-    expansion: Expansion, records: dict[str, Record], asked: list[str], declared: str
+    expansion: Expansion, records: dict[str, Record], asked: list[str], declared: Experiment
 ) -> Rebuilt:
     """Fill a table.
 
@@ -106,17 +107,19 @@ def rebuild(
     asked
         The words that narrowed it.
     declared
-        The dataset that the paper's table is of.
+        The experiment as its file has it, before any narrowing: which dataset each cell is of.
     """
     experiment = expansion.experiment
     current = _current_data(records)
-    lines = [_line(expansion, row, records, current, declared) for row in experiment.rows]
+    datasets = declared.datasets()
+    lines = [_line(expansion, row, records, current, datasets) for row in experiment.rows]
     _rank(lines)
     used = [records[i] for line in lines for c in line.cells.values() for i in c.finished.values()]
     degraded = _degraded(expansion, records, lines)
     for line in lines:
         _flag(experiment, line)
-    return Rebuilt(experiment, asked, degraded, lines, _setup(used), declared)
+    named = ", ".join(dict.fromkeys(filter(None, datasets.values()))) or "no declared dataset"
+    return Rebuilt(experiment, asked, degraded, lines, _setup(used), named)
 
 
 def _line(
@@ -124,7 +127,7 @@ def _line(
     row: Row,
     records: dict[str, Record],
     current: dict[str, str],
-    declared: str,
+    datasets: dict[tuple[str, str], str],
 ) -> Line:
     experiment = expansion.experiment
     line = Line(row, {})
@@ -136,7 +139,7 @@ def _line(
         for metric in experiment.metrics_of(row):
             shown = _shown(cell, metric, records, current)
             shown.published = published(experiment, row, column, metric)
-            shown.comparable = _on(cell, records, declared)
+            shown.comparable = _on(cell, records, datasets.get((row.label, column.title), ""))
             line.cells[number, metric] = shown
     return line
 
@@ -148,24 +151,12 @@ def _shown(cell: Cell, metric: str, records: dict[str, Record], current: dict[st
     values = {
         seed: value
         for seed, record in kept.items()
-        if (value := score(record, metric, cell.row.test_set)) is not None
+        if (value := value_of(record, metric, cell.row.test_set)) is not None
     }
     shown = Shown(metric, estimate(list(values.values())))
     shown.finished = {seed: cell.runs[seed] for seed in values}
     shown.states = _states(cell, kept, bool(other))
     return shown
-
-
-def score(record: Record, metric: str, test_set: str = "") -> float | None:
-    """One number of a record; None where it has not got it."""
-    if record["status"] != "finished":
-        return None
-    if metric in METRICS and METRICS[metric].source == "training":
-        return METRICS[metric].of_training(record["training"])
-    metrics = record["metrics"]
-    if test_set:
-        metrics = record.get("evaluate_on", {}).get(test_set, {}).get("metrics", {})
-    return metrics.get(metric)
 
 
 def _states(cell: Cell, records: dict[int, Record], other: bool) -> list[str]:
@@ -193,11 +184,10 @@ def _current_data(records: dict[str, Record]) -> dict[str, str]:
     return {_data_key(record): record["dataset"]["fingerprint"] for record in ordered}
 
 
-def _on(cell: Cell, records: dict[str, Record], declared: str) -> bool:
+def _on(cell: Cell, records: dict[str, Record], dataset: str) -> bool:
     """Whether the cell's runs are of the dataset that the table declares for it."""
-    wanted = cell.row.overrides.get("dataset", declared)
     there = [records[run] for run in cell.runs.values() if run in records]
-    return all(record["config"]["dataset"]["name"] == wanted for record in there)
+    return all(record["config"]["dataset"]["name"] == dataset for record in there)
 
 
 def _rank(lines: list[Line]) -> None:
@@ -227,7 +217,8 @@ def _degraded(expansion: Expansion, records: dict[str, Record], lines: list[Line
                 value
                 for line in lines
                 for run in _finished(line, number)
-                if (value := score(records[run], DEGRADED + metric, line.row.test_set)) is not None
+                if (value := value_of(records[run], DEGRADED + metric, line.row.test_set))
+                is not None
             ]
             if values:
                 # one image set, one number: runs differ in the last bit at most
