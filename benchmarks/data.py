@@ -38,7 +38,6 @@ from data_ways import BATCH
 from gradprom.data.base import Facts
 from gradprom.data.loader import Loader
 from gradprom.methods.task_driven import TaskDriven
-from gradprom.runs.ranks import batches_of
 
 
 def main() -> None:
@@ -117,7 +116,7 @@ def share(profile: str, told: argparse.Namespace) -> dict[str, Any]:
     device = torch.device(told.device)
     images = made.images(told.images, config.dataset.size, config.facts, "train")
     method = TaskDriven(config)
-    batches = replace(batches_of(method.stage(), config), size=BATCH)
+    batches = replace(method.stage().batches, size=BATCH)
     loader = Loader(images, "train", batches, device)
     training = made.coupled(method, device)
     steps = iter(range(10**6))

@@ -68,8 +68,8 @@ def measured(profile: str, told: argparse.Namespace) -> dict[str, Any]:
 def forward(method: TaskDriven, batch: Batch) -> None:
     """The passes alone."""
     enhanced = method.enhance(batch.input)
-    for task, recognizer in method.recognizers.items():
-        recognizer.eval()
+    for task in method.tasks:
+        recognizer = method.networks[task]
         recognizer(enhanced)
         if task == "diagnosis":
             recognizer(batch.target)

@@ -10,6 +10,7 @@ from gradprom.config import Config
 from gradprom.data.base import Facts, Images
 from gradprom.methods.task_driven import EnhancerTraining, TaskDriven
 from gradprom.sweeps.request import shell_composer
+from gradprom.training.stage import Start
 
 CPU = torch.device("cpu")
 UNTRAINED = ("pretrained=false", "auxiliary.pretrained=false")
@@ -44,8 +45,8 @@ def coupled(method: TaskDriven, device: torch.device) -> EnhancerTraining:
     stage, artefacts = method.stage(), {}
     for parent in stage.parents:
         torch.manual_seed(0)
-        artefacts[parent.name] = method.begin(parent, {}, 1000, device).artefact()
-    training = method.begin(stage, artefacts, 1000, device)
+        artefacts[parent.id] = parent.begin(Start({}, 1000, device)).artefact()
+    training = stage.begin(Start(artefacts, 1000, device))
     assert isinstance(training, EnhancerTraining)
     return training
 

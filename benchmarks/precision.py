@@ -27,6 +27,7 @@ from gradprom.data.loader import Batch
 from gradprom.methods import recognition
 from gradprom.methods.task_driven import EnhancerTraining
 from gradprom.training import precision
+from gradprom.training.stage import Start
 from made import composed
 
 BATCH = {"demo": 8, "bench": 2, "paper": 2}
@@ -128,7 +129,8 @@ def variant(
     enhancer = component("backbone", made.backbone.name).build(made.backbone, channels)
     recognizer = recognition.build(made, "diagnosis", fresh=False).to(**place)
     networks = enhancer.to(**place), {"diagnosis": recognizer}
-    training = EnhancerTraining(made, *networks, replace(made.strategy), epoch_steps=100)
+    start = Start({}, epoch_steps=100, device=torch.device(told.device))
+    training = EnhancerTraining(made, *networks, replace(made.strategy), start)
     shape = (told.batch or BATCH[profile], channels, made.dataset.size, made.dataset.size)
     batches = [batch(shape, len(made.facts.classes), number, place) for number in range(DIFFERENT)]
     return Variant(kind, layout, compiled, training, batches)

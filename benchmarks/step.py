@@ -40,6 +40,7 @@ from gradprom.methods import recognition
 from gradprom.methods.task_driven import EnhancerTraining
 from gradprom.strategies import Frozen, GradProm, Joint, Strategy
 from gradprom.tasks import task_by_name
+from gradprom.training.stage import Start
 from made import composed
 
 LAM = 1e-4
@@ -66,9 +67,8 @@ class Networks:
         }
         self.strategy, self.supervised = strategy, made.supervision == "supervised"
         self.batch = _batch(made, device)
-        self.training = EnhancerTraining(
-            made, enhancer.to(device), self.recognizers, strategy, epoch_steps=10**4
-        )
+        start = Start({}, epoch_steps=10**4, device=torch.device(device))
+        self.training = EnhancerTraining(made, enhancer, self.recognizers, strategy, start)
         self.enhancer = enhancer
 
     def clear(self) -> None:
@@ -118,8 +118,8 @@ class Networks:
     def limit_updated(self) -> None:
         """The passes and the optimizers' steps."""
         self.limit()
-        for optimizer in self.training.optimizers.values():
-            optimizer.adam.step()
+        for optimizer in self.training.networks.optimizers.values():
+            optimizer.optimizer.step()
             optimizer.schedule.step()
 
     def beginner(self) -> None:
@@ -163,7 +163,7 @@ class Networks:
             self.training.shared,
             self.strategy,
             features=enhanced,
-            decision_params=self.training.scope,
+            decision_params=self.training.deciding,
         )
 
     def update(self) -> None:

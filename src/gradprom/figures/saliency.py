@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -85,8 +84,7 @@ def _guided(
 
 
 def _network(trained: Trained, name: str) -> nn.Module | None:
-    method: Any = trained.method
-    return method.enhancer if name == "enhancer" else method.recognizers.get(name)
+    return trained.method.networks.get(name)
 
 
 def _degraded(batch: Batch, number: int) -> Tile:

@@ -1,20 +1,20 @@
 """What recognizers share over the methods: their checks, networks and own training."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gradprom.config import Config, holdout_reads, precision_reads
+from gradprom.data.batches import Batches
 from gradprom.data.loader import Batch
 from gradprom.degradations import enlarge
 from gradprom.models.recognizers import build_recognizer, recognizer_by_name, require_output
 from gradprom.tasks import task_by_name
-from gradprom.training import precision
-from gradprom.training.optimization import Optimizer, all_finite
-from gradprom.training.parallel import distributed
-from gradprom.training.stage import Stage
+from gradprom.training.networks import Networks, NetworkTraining
+from gradprom.training.optimization import OptimizerOptions
+from gradprom.training.stage import Stage, Start
 
 
 def check(config: Config) -> None:
@@ -56,8 +56,13 @@ def build(config: Config, task: str, fresh: bool) -> nn.Module:
     return build_recognizer(chosen.output, a.backbone, pretrained, channels, classes)
 
 
-def metrics_of(tasks: Iterable[str]) -> tuple[str, ...]:
-    """Names of the metrics that recognizers of some tasks have."""
+def label(config: Config, tasks: Sequence[str]) -> str:
+    """The recognizers of some tasks, such as `small (diagnosis)`."""
+    return f"{config.auxiliary.backbone} ({' + '.join(tasks)})" if tasks else "none"
+
+
+def metrics(tasks: Sequence[str]) -> tuple[str, ...]:
+    """Names of the scores that recognizers of some tasks have."""
     return tuple(name for task in tasks for name in task_by_name(task).metrics)
 
 
@@ -76,55 +81,52 @@ def reads(config: Config) -> dict[str, Any]:
 
 def pretraining(config: Config, task: str) -> Stage:
     """Recognizer pre-training: on clean images, with labels."""
+    epochs = config.auxiliary.epochs
     return Stage(
         f"recognizer.{task}",
-        epochs=config.auxiliary.epochs,
+        epochs=epochs,
         seed=config.seed,
         reads={"task": task, **reads(config)},
-        degraded=False,
+        version=stage_version(config),
+        batches=batches(config, [task], degraded=False),
+        begin=lambda start: RecognizerTraining(config, task, epochs, start),
     )
 
 
-class RecognizerTraining:
+def batches(config: Config, tasks: Sequence[str], degraded: bool = True) -> Batches:
+    """Batches as `trainer` says, with what the tasks need beside the images."""
+    return Batches(
+        size=config.trainer.batch_size,
+        degradation=config.degradation if degraded else None,
+        augment=config.trainer.augment,
+        annotations=tuple(task_by_name(task).annotation for task in tasks),
+    )
+
+
+def stage_version(config: Config) -> int:
+    """Of stages on `trainer.schedule`: 2 since `onecycle` leaves Adam's β1 as it is."""
+    return 2 if config.trainer.schedule == "onecycle" else 1
+
+
+class RecognizerTraining(NetworkTraining):
     """A recognizer learning from labels alone, on whatever images its batches hold.
 
     It sees smaller images enlarged (`seen`): masks are at full size.
     """
 
-    def __init__(self, config: Config, task: str, steps: int, device: torch.device):
+    def __init__(self, config: Config, task: str, epochs: int, start: Start):
         self.task, self.learned = task, task_by_name(task)
-        self.recognizer = build(config, task, fresh=True).to(device).train()
-        distributed.synchronise(self.recognizer, device)
-        precision.prepare(self.recognizer, config.trainer)
-        self.optimizer = Optimizer(
-            self.recognizer.parameters(), config.auxiliary.lr, config.trainer.schedule, steps
+        options = OptimizerOptions(lr=config.auxiliary.lr, schedule=config.trainer.schedule)
+        recognizer = build(config, task, fresh=True).train()
+        steps = epochs * start.epoch_steps
+        super().__init__(
+            Networks({task: recognizer}, {task: options}, config.trainer, start.device, steps)
         )
 
     def update(self, batch: Batch, probe: bool) -> dict[str, Tensor]:
         """One step on the supervised loss."""
         target = self.learned.truth(batch)
-        logits = self.recognizer(seen(batch))
-        loss = self.learned.supervised_loss(logits, target)
-        loss.backward()
-        distributed.average_into(self.optimizer.gradients())
-        told = distributed.average(loss.detach())
-        finite = all_finite([told], self.optimizer.gradients())
-        self.optimizer.step(finite)
+        logits = self.networks[self.task](seen(batch))
+        loss, finite = self.networks.backward(self.learned.supervised_loss(logits, target))
         hits = self.learned.accuracy(logits.detach(), target)
-        return {f"loss_{self.task}": told, f"accuracy_{self.task}": hits, "finite": finite}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Network and optimizer."""
-        return {
-            "recognizer": self.recognizer.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a `state_dict`."""
-        self.recognizer.load_state_dict(state["recognizer"])
-        self.optimizer.load_state_dict(state["optimizer"])
-
-    def artefact(self) -> dict[str, Any]:
-        """The recognizer's weights."""
-        return {self.task: self.recognizer.state_dict()}
+        return {f"loss_{self.task}": loss, f"accuracy_{self.task}": hits, "finite": finite}

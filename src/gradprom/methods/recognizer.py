@@ -6,15 +6,16 @@ size, at which the masks are.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gradprom.config import Config
+from gradprom.data.image_noise import ImageNoise
 from gradprom.data.loader import Batch
-from gradprom.errors import ConfigError, RunError
+from gradprom.errors import ConfigError
 from gradprom.methods import recognition
+from gradprom.methods.base import Description, Method
 from gradprom.tasks import task_by_name
 from gradprom.training.stage import Stage
 
@@ -34,6 +35,8 @@ def check(config: Config) -> None:
             "method=recognizer trains one recognizer; choose auxiliary=diagnosis "
             "(Benchmark-ii) or auxiliary=segmentation (Benchmark-iii)"
         )
+    if config.evaluate_on:
+        raise ConfigError("evaluate_on needs an enhancer, and method=recognizer has none")
 
 
 def build(config: Config) -> "Recognizer":
@@ -41,44 +44,53 @@ def build(config: Config) -> "Recognizer":
     return Recognizer(config)
 
 
-def metrics_of(config: Config) -> tuple[str, ...]:
-    """The metrics that a run can be tuned by, as the registry names them."""
-    return recognition.metrics_of(config.auxiliary.tasks)
-
-
-class Recognizer:
+class Recognizer(Method):
     """The recognizer alone; see the module's text."""
 
     def __init__(self, config: Config):
-        self.config = config
+        super().__init__(config)
         self.task = config.auxiliary.tasks[0]
-        self.network: nn.Module = nn.Identity()
 
     def stage(self) -> Stage:
         """One stage: the supervised loss on degraded images."""
-        c = self.config
+        c, task = self.config, self.task
         epochs = c.auxiliary.epochs + c.trainer.coupled_epochs
-        reads = {"task": self.task, **recognition.reads(c), "degradation": c.degradation}
-        return Stage("benchmark", epochs, c.seed, reads)
+        return Stage(
+            "benchmark",
+            epochs,
+            c.seed,
+            reads={"task": task, **recognition.reads(c), "degradation": c.degradation},
+            version=recognition.stage_version(c),
+            batches=recognition.batches(c, [task]),
+            begin=lambda start: recognition.RecognizerTraining(c, task, epochs, start),
+        )
 
-    def begin(
-        self, stage: Stage, artefacts: dict[str, Any], epoch_steps: int, device: torch.device
-    ) -> recognition.RecognizerTraining:
-        """The recognizer's training; there are no parents."""
-        steps = stage.epochs * epoch_steps
-        return recognition.RecognizerTraining(self.config, self.task, steps, device)
+    def describe(self) -> Description:
+        """The recognizer and its epochs."""
+        epochs, size = self.stage().epochs, self.config.trainer.batch_size
+        return Description(
+            title=f"Recognizer ({self.task}) for degraded images",
+            parts={
+                "recognizer": recognition.label(self.config, [self.task]),
+                "epochs": f"{epochs}, batches of {size}",
+            },
+            exported={self.task: f"recognizer.{self.task}"},
+            network=self.task,
+        )
 
-    def restore(self, artefact: dict[str, Any], device: torch.device) -> None:
-        """Take the trained recognizer."""
-        self.network = recognition.build(self.config, self.task, fresh=False).to(device)
-        self.network.load_state_dict(artefact[self.task])
+    def metrics(self) -> tuple[str, ...]:
+        """Those of its task."""
+        return recognition.metrics([self.task])
 
-    def enhance(self, images: Tensor) -> Tensor:
-        """There is no enhancer to ask."""
-        raise RunError("a run of method=recognizer has no enhancer; choose a task_driven run")
+    def build_networks(self) -> dict[str, nn.Module]:
+        """The recognizer, by its task."""
+        return {self.task: recognition.build(self.config, self.task, fresh=False)}
+
+    def restore_images(self, batch: Batch, noise: ImageNoise) -> None:
+        """No image is restored."""
 
     @torch.no_grad()
-    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
+    def evaluate(self, batch: Batch, restored: Tensor | None) -> dict[str, Tensor]:
         """What the recognizer makes of the degraded images."""
-        self.network.eval()
-        return task_by_name(self.task).scores(self.network(recognition.seen(batch)), batch)
+        logits = self.networks[self.task](recognition.seen(batch))
+        return task_by_name(self.task).scores(logits, batch)

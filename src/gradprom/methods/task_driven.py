@@ -19,12 +19,13 @@ from gradprom.data.loader import Batch
 from gradprom.degradations import scale_of
 from gradprom.errors import ConfigError
 from gradprom.methods import recognition
+from gradprom.methods.base import Description, Method
 from gradprom.strategies import Mainstream, Strategy
 from gradprom.tasks import task_by_name
-from gradprom.training import precision
-from gradprom.training.optimization import Optimizer, all_finite
+from gradprom.training.networks import Networks, NetworkTraining
+from gradprom.training.optimization import OptimizerOptions
 from gradprom.training.parallel import distributed
-from gradprom.training.stage import Stage
+from gradprom.training.stage import Stage, Start
 
 
 @dataclass
@@ -52,113 +53,126 @@ def build(config: Config) -> "TaskDriven":
     return TaskDriven(config)
 
 
-def metrics_of(config: Config) -> tuple[str, ...]:
-    """The metrics that a run can be tuned by, as the registry names them."""
-    return (*metrics.USUAL, *recognition.metrics_of(tasks(config)))
-
-
-def tasks(config: Config) -> list[str]:
-    """The auxiliary tasks that have an effect: none under `mainstream`."""
-    return list(config.auxiliary.tasks) if config.strategy.has_auxiliary else []
-
-
-class TaskDriven:
+class TaskDriven(Method):
     """The method of the paper; see the module's text."""
 
     def __init__(self, config: Config):
-        self.config = config
-        self.tasks = tasks(config)
-        self.enhancer: nn.Module = nn.Identity()
-        self.recognizers: dict[str, nn.Module] = {}
+        super().__init__(config)
+        # those that have an effect: none under `mainstream`
+        self.tasks = list(config.auxiliary.tasks) if config.strategy.has_auxiliary else []
 
     def stage(self) -> Stage:
         """Coupled training, on top of warm-up and recognizer pre-training."""
-        c = self.config
-        warmup = Stage("warmup", c.trainer.warmup_epochs, c.seed, self._enhancer_reads())
+        c, version = self.config, recognition.stage_version(self.config)
+        warmup = Stage(
+            "warmup",
+            c.trainer.warmup_epochs,
+            c.seed,
+            self._enhancer_reads(),
+            version=version,
+            batches=recognition.batches(c, []),
+            begin=self._begin_warmup,
+        )
         pretraining = [recognition.pretraining(c, task) for task in self.tasks]
         reads = {**self._enhancer_reads(), "strategy": c.strategy}
         if self.tasks:
             reads |= {"supervision": c.supervision, "tasks": self.tasks}
         if c.strategy.learns:
             reads |= {"coupled_lr": c.auxiliary.coupled_lr}
-        parents = (warmup, *pretraining)
-        return Stage("coupled", c.trainer.coupled_epochs, c.seed, reads, parents)
+        return Stage(
+            "coupled",
+            c.trainer.coupled_epochs,
+            c.seed,
+            reads,
+            parents=(warmup, *pretraining),
+            version=version,
+            batches=recognition.batches(c, self.tasks),
+            begin=lambda start: self._begin_coupled(start, warmup, pretraining),
+        )
 
-    def begin(
-        self, stage: Stage, artefacts: dict[str, Any], epoch_steps: int, device: torch.device
-    ) -> "recognition.RecognizerTraining | EnhancerTraining":
-        """A recognizer's training, or the enhancer's, with or without recognizers."""
-        kind, _, task = stage.name.partition(".")
-        if kind == "recognizer":
-            steps = stage.epochs * epoch_steps
-            return recognition.RecognizerTraining(self.config, task, steps, device)
-        if kind == "warmup":
-            self._build(artefacts, device, tasks=[])
-            return WarmUp(self.config, self.enhancer, {}, Mainstream(), epoch_steps)
-        self._build(artefacts, device, self.tasks)
-        networks = (self.enhancer, self.recognizers)
+    def _begin_warmup(self, start: Start) -> "WarmUp":
+        return WarmUp(self.config, self._enhancer(fresh=True), {}, Mainstream(), start)
+
+    def _begin_coupled(
+        self, start: Start, warmup: Stage, pretraining: list[Stage]
+    ) -> "EnhancerTraining":
+        networks = self.build_networks()
+        networks["enhancer"].load_state_dict(start.weights(warmup)["enhancer"])
+        for task, stage in zip(self.tasks, pretraining, strict=True):
+            networks[task].load_state_dict(start.weights(stage)[task])
         strategy = replace(self.config.strategy)  # with a state of its own, at its beginning
-        training = EnhancerTraining(self.config, *networks, strategy, epoch_steps)
+        enhancer = networks.pop("enhancer")
+        training = EnhancerTraining(self.config, enhancer, networks, strategy, start)
         # Adam's moments and the schedule go on where the warm-up left them
-        training.optimizers["enhancer"].load_state_dict(artefacts["warmup"]["optimizer"])
+        moments = start.weights(warmup)["optimizer"]
+        training.networks.optimizers["enhancer"].load_state_dict(moments)
         return training
 
-    def restore(self, artefact: dict[str, Any], device: torch.device) -> None:
-        """Take the networks of finished coupled training; KeyError for one that it lacks."""
-        wanted = {name: artefact[name] for name in ("enhancer", *self.tasks)}
-        self._build({"coupled": wanted}, device, self.tasks)
+    def describe(self) -> Description:
+        """Enhancer, recognizers, and how long each is trained."""
+        c, t = self.config, self.config.trainer
+        tasks = " and ".join(c.auxiliary.tasks) or "no auxiliary task"
+        epochs = f"warm-up {t.warmup_epochs}, coupled {t.coupled_epochs}, batches of {t.batch_size}"
+        size = ", ".join(f"{key} {v}" for key, v in vars(c.backbone).items() if key != "name")
+        return Description(
+            title=f"Image enhancer ({c.backbone.name}, strategy {c.strategy.name}, {tasks})",
+            parts={
+                "enhancer": f"{c.backbone.name} ({size})",
+                "recognizer": recognition.label(c, self.tasks),
+                "epochs": f"recognizer {c.auxiliary.epochs}, {epochs}" if self.tasks else epochs,
+            },
+            logged=("gate", "ratio", "cosine", "agree"),
+            exported={task: f"recognizer.{task}" for task in self.tasks},
+        )
+
+    def metrics(self) -> tuple[str, ...]:
+        """Those of the enhanced images, and of the recognizers on them."""
+        return (*metrics.USUAL, *recognition.metrics(self.tasks))
+
+    def build_networks(self) -> dict[str, nn.Module]:
+        """The enhancer, and the recognizers by their tasks."""
+        recognizers = {t: recognition.build(self.config, t, fresh=False) for t in self.tasks}
+        return {"enhancer": self._enhancer(fresh=False), **recognizers}
 
     @torch.no_grad()
     def enhance(self, images: Tensor) -> Tensor:
         """Degraded [B, C, h, w] to enhanced [B, C, H, W], clamped to [0, 1]."""
-        self.enhancer.eval()
-        return self.enhancer(images).clamp(0, 1)
+        return self.networks["enhancer"](images).clamp(0, 1)
 
     @torch.no_grad()
-    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
-        """PSNR and SSIM of the enhanced images, and what the recognizers make of them."""
-        enhanced = self.enhance(batch.input)
-        found = metrics.measure(enhanced, batch.target)
-        for task, recognizer in self.recognizers.items():
-            recognizer.eval()
-            found |= task_by_name(task).scores(recognizer(enhanced), batch)
-            found |= task_by_name(task).clean_scores(recognizer, batch)
-        return found
+    def evaluate(self, batch: Batch, restored: Tensor | None) -> dict[str, Tensor]:
+        """The usual measures of the enhanced images, and what the recognizers make of them."""
+        assert restored is not None
+        scores = metrics.measure(restored, batch.target)
+        for name in self.tasks:
+            task, recognizer = task_by_name(name), self.networks[name]
+            scores |= task.scores(recognizer(restored), batch)
+            scores |= task.clean_scores(recognizer, batch)
+        return scores
 
     def _enhancer_reads(self) -> dict[str, Any]:
         c, t = self.config, self.config.trainer
-        kept = {"batch_size": t.batch_size, "lr": t.lr, "schedule": t.schedule}
         cycle = t.warmup_epochs + t.coupled_epochs if t.schedule == "onecycle" else None
+        rates = {"batch_size": t.batch_size, "lr": t.lr, "schedule": t.schedule}
         return {
             "dataset": c.dataset,
             "degradation": c.degradation,
             "backbone": c.backbone,
-            "trainer": {**kept, "augment": t.augment, "cycle": cycle},
+            "trainer": {**rates, "augment": t.augment, "cycle": cycle},
             **holdout_reads(c),
             **precision_reads(c),
         }
 
-    def _build(self, artefacts: dict[str, Any], device: torch.device, tasks: list[str]) -> None:
-        """Build the networks that are asked for and load what the artefacts hold of them."""
-        weights = {
-            name: state for artefact in artefacts.values() for name, state in artefact.items()
-        }
+    def _enhancer(self, fresh: bool) -> nn.Module:
+        """A `fresh` one starts as its options say, others are to be filled with weights."""
         backbone, channels = self.config.backbone, self.config.facts.channels
-        scale = scale_of(self.config.degradation)
-        if "enhancer" in weights and hasattr(backbone, "pretrained"):
+        if not fresh and hasattr(backbone, "pretrained"):
             backbone = replace(backbone, pretrained=False)
-        self.enhancer = component("backbone", backbone.name).build(backbone, channels, scale)
-        self.recognizers = {
-            task: recognition.build(self.config, task, fresh=False) for task in tasks
-        }
-        for name, network in {"enhancer": self.enhancer, **self.recognizers}.items():
-            if name in weights:
-                network.load_state_dict(weights[name])
-            network.to(device)
-            distributed.synchronise(network, device)
+        scale = scale_of(self.config.degradation)
+        return component("backbone", backbone.name).build(backbone, channels, scale)
 
 
-class EnhancerTraining:
+class EnhancerTraining(NetworkTraining):
     """One coupled step: one forward pass, every loss's gradient, the strategy's decision."""
 
     def __init__(
@@ -167,34 +181,35 @@ class EnhancerTraining:
         enhancer: nn.Module,
         recognizers: dict[str, nn.Module],
         strategy: Strategy,
-        epoch_steps: int,
+        start: Start,
     ):
         self.enhancer, self.recognizers, self.strategy = enhancer, recognizers, strategy
         self.supervised = config.supervision == "supervised"
-        self.shared = strategies.layers(enhancer)
-        # an enhancer ends, and so its modules do, with the convolution that makes the image
-        self.scope = self.shared[-1] if strategy.gate_on == "last" else None
         enhancer.train()
         for recognizer in recognizers.values():
             recognizer.requires_grad_(strategy.learns).train(strategy.learns)
-        t, a = config.trainer, config.auxiliary
-        self.networks = {"enhancer": enhancer, **recognizers}
-        for network in self.networks.values():
-            precision.prepare(network, t)
-        steps = (t.warmup_epochs + t.coupled_epochs) * epoch_steps
-        self.optimizers = {"enhancer": Optimizer(enhancer.parameters(), t.lr, t.schedule, steps)}
-        if strategy.learns:
-            steps = t.coupled_epochs * epoch_steps
-            self.optimizers |= {
-                name: Optimizer(network.parameters(), a.coupled_lr, t.schedule, steps)
-                for name, network in recognizers.items()
-            }
+        t, learning = config.trainer, list(recognizers) if strategy.learns else []
+        rates = {"enhancer": t.lr, **dict.fromkeys(learning, config.auxiliary.coupled_lr)}
+        epochs = {"enhancer": t.warmup_epochs + t.coupled_epochs}
+        epochs |= dict.fromkeys(learning, t.coupled_epochs)
+        super().__init__(
+            Networks(
+                {"enhancer": enhancer, **recognizers},
+                {name: OptimizerOptions(lr=lr, schedule=t.schedule) for name, lr in rates.items()},
+                t,
+                start.device,
+                {name: count * start.epoch_steps for name, count in epochs.items()},
+            )
+        )
+        self.shared = strategies.layers(enhancer)
+        # an enhancer ends, and so its modules do, with the convolution that makes the image
+        self.deciding = self.shared[-1] if strategy.gate_on == "last" else None
 
     def update(self, batch: Batch, probe: bool) -> dict[str, Tensor]:
         """One step: Eq. 6, with the auxiliary gradients as the strategy weighs them."""
         enhanced = self.enhancer(batch.input)
-        main = F.mse_loss(enhanced, batch.target)
-        auxiliary, logs = {}, {}
+        losses = [F.mse_loss(enhanced, batch.target)]
+        logs: dict[str, Tensor] = {}
         for task, recognizer in self.recognizers.items():
             learned = task_by_name(task)
             truth = learned.truth(batch)
@@ -202,54 +217,37 @@ class EnhancerTraining:
                 clean = recognition.clean_logits(recognizer, batch.target)
                 logs[f"clean_accuracy_{task}"] = learned.accuracy(clean, truth)
             logits = recognizer(enhanced)
-            auxiliary[task] = (
+            losses.append(
                 learned.supervised_loss(logits, truth)
                 if self.supervised
                 else learned.unsupervised_loss(logits, clean)
             )
-        losses = [main, *auxiliary.values()]
         reduce = distributed.average if distributed.ranks() > 1 else None
         decision = strategies.backward(
             losses,
             self.shared,
             self.strategy,
             features=enhanced,
-            decision_params=self.scope,
+            decision_params=self.deciding,
             reduce=reduce,
             measure=probe,
         )
-        # averages alike, so that what is not finite on one rank is so on all
-        main, *rest = distributed.average(torch.stack(losses).detach())
-        gradients = [g for optimizer in self.optimizers.values() for g in optimizer.gradients()]
-        finite = all_finite([main, *rest], gradients)
-        for optimizer in self.optimizers.values():
-            optimizer.step(finite)
+        [main, *rest], finite = self.networks.step(losses, averaged=True)
         logs |= {"loss_main": main, "psnr": -10 * main.log10(), "finite": finite}
-        for index, task in enumerate(auxiliary):
+        for index, task in enumerate(self.recognizers):
             logs[f"loss_{task}"] = rest[index]
-            told = _decided(decision, index, scoped=self.scope is not None)
-            logs |= {f"{key}_{task}": value for key, value in told.items()}
+            row = _decided(decision, index, in_part=self.deciding is not None)
+            logs |= {f"{key}_{task}": value for key, value in row.items()}
         return logs
 
     def state_dict(self) -> dict[str, Any]:
         """Networks, optimizers and the strategy's own state."""
-        return {
-            "networks": {name: net.state_dict() for name, net in self.networks.items()},
-            "optimizers": {name: opt.state_dict() for name, opt in self.optimizers.items()},
-            "strategy": self.strategy.state_dict(),
-        }
+        return {**super().state_dict(), "strategy": self.strategy.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a `state_dict`."""
-        for name, network in self.networks.items():
-            network.load_state_dict(state["networks"][name])
-        for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
+        super().load_state_dict(state)
         self.strategy.load_state_dict(state["strategy"])
-
-    def artefact(self) -> dict[str, Any]:
-        """The weights of the enhancer and of its recognizers."""
-        return {name: network.state_dict() for name, network in self.networks.items()}
 
 
 class WarmUp(EnhancerTraining):
@@ -257,15 +255,16 @@ class WarmUp(EnhancerTraining):
 
     def artefact(self) -> dict[str, Any]:
         """The enhancer's weights and Adam's state."""
-        return {**super().artefact(), "optimizer": self.optimizers["enhancer"].state_dict()}
+        moments = self.networks.optimizers["enhancer"].state_dict()
+        return {**super().artefact(), "optimizer": moments}
 
 
-def _decided(decision: strategies.Decision, index: int, scoped: bool) -> dict[str, Tensor]:
-    """What the strategy did about one auxiliary loss, and what there was to see over all of θ."""
+def _decided(decision: strategies.Decision, index: int, in_part: bool) -> dict[str, Tensor]:
+    """What the strategy did about one auxiliary loss, and what all of θ would have decided."""
     logs = {"gate": decision.gate[index]}
-    overall = decision.overall if scoped else decision
+    overall = decision.overall if in_part else decision
     if overall is not None and overall.gram is not None:
         logs |= {"cosine": overall.cosine[index], "ratio": overall.ratio[index]}
-        if scoped:
+        if in_part:
             logs["agree"] = (overall.gate[index] == logs["gate"]).float()
     return logs

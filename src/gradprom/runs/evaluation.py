@@ -1,6 +1,8 @@
-"""Scores on the whole test split, image by image, and their means."""
+"""One pass over a test set: each image restored once, scored, and shown, from the same tensors."""
 
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -10,78 +12,113 @@ from torch import Tensor
 from gradprom import metrics
 from gradprom.config import Evaluation
 from gradprom.data.base import Images
-from gradprom.data.loader import test_batches
+from gradprom.data.image_noise import ImageNoise
+from gradprom.data.loader import Batch, test_batches
 from gradprom.degradations import enlarge
 from gradprom.metrics import registry
 from gradprom.training import precision
-from gradprom.training.stage import Method
+
+
+class Evaluable(Protocol):
+    """What of a method is needed to score it."""
+
+    def restore_images(self, batch: Batch, noise: ImageNoise) -> Tensor | None:
+        """The restored images; None where the method restores none."""
+
+    def evaluate(self, batch: Batch, restored: Tensor | None) -> dict[str, Tensor]:
+        """The scores of each image."""
+
+
+@dataclass
+class Part:
+    """What became of one batch of test images."""
+
+    rows: list[dict[str, Any]]
+    """A row an image: id, group, the degraded input's and the method's scores."""
+    panels: dict[str, np.ndarray]
+    """uint8 [H, 4·W, 3 or 1], degraded | restored | clean | error, by id; where it is wanted."""
 
 
 @precision.tf32(False)
+def parts(
+    method: Evaluable,
+    images: Images,
+    degradation: Any,
+    options: Evaluation,
+    device: torch.device,
+    split: str = "test",
+    done: Collection[str] = (),
+) -> Iterator[Part]:
+    """Score a split batch by batch, all in float32, whatever `trainer.precision` was.
+
+    A degraded input that is smaller than the clean image is scored enlarged, bicubically. Batches
+    of which all images are `done`, by id, are passed over.
+    """
+    groups = dict(zip(images.ids, images.groups, strict=True))
+    shown = {images.ids[row] for row in images.splits[split][: options.panels]}
+    for batch in test_batches(images, split, options.batch_size, degradation, options.seed, device):
+        if all(id in done for id in batch.ids):
+            continue
+        restored = method.restore_images(batch, ImageNoise(options.seed, batch.ids, device))
+        columns: dict[str, list[Any]] = {"group": [groups[id] for id in batch.ids]}
+        scores = method.evaluate(batch, restored)
+        scores = _degraded_scores(batch, scores) | scores
+        for name, values in scores.items():
+            columns |= _columns(name, values.cpu())  # the host waits for the device here
+        rows = [
+            {"id": id, **{name: values[place] for name, values in columns.items()}}
+            for place, id in enumerate(batch.ids)
+        ]
+        panels = {}
+        if restored is not None and shown & set(batch.ids):
+            pictures = _panels(batch, restored)
+            panels = {id: p for id, p in zip(batch.ids, pictures, strict=True) if id in shown}
+        yield Part(rows, panels)
+
+
 def evaluate(
-    method: Method,
+    method: Evaluable,
     images: Images,
     degradation: Any,
     options: Evaluation,
     device: torch.device,
     split: str = "test",
 ) -> pd.DataFrame:
-    """One row an image of a split: id, group, degraded input's and method's scores.
+    """All rows of a split, as `parts` makes them."""
+    every = parts(method, images, degradation, options, device, split)
+    return pd.DataFrame([row for part in every for row in part.rows])
 
-    A degraded input that is smaller than the clean image is scored enlarged, bicubically. All is
-    computed in float32, whatever `trainer.precision` was.
-    """
-    ids: list[str] = []
-    found: dict[str, list[Tensor]] = {}
-    for batch in test_batches(images, split, options.batch_size, degradation, options.seed, device):
-        degraded = enlarge(batch.input, batch.target.shape[-2:])
-        scored = method.evaluate(batch)
-        measured = metrics.measure(degraded, batch.target, metrics.measures_of(scored))
-        scores = {registry.DEGRADED + name: values for name, values in measured.items()} | scored
-        ids += batch.ids
-        for name, values in scores.items():
-            found.setdefault(name, []).append(values)
-    groups = dict(zip(images.ids, images.groups, strict=True))
-    columns: dict[str, list[Any]] = {"id": ids, "group": [groups[id] for id in ids]}
-    for name, parts in found.items():
-        columns |= _columns(name, torch.cat(parts).cpu())  # the host waits for the device here
-    return pd.DataFrame(columns)
+
+def _degraded_scores(batch: Batch, scored: Iterable[str]) -> dict[str, Tensor]:
+    """Of the inputs themselves; nothing where they have other channels than the target."""
+    if batch.input.shape[1] != batch.target.shape[1]:
+        return {}
+    degraded = enlarge(batch.input, batch.target.shape[-2:])
+    measured = metrics.measure(degraded, batch.target, metrics.measures_of(scored))
+    return {registry.DEGRADED + name: values for name, values in measured.items()}
 
 
 def _columns(name: str, values: Tensor) -> dict[str, list[Any]]:
-    """[B] is one column, [B, classes] one for each class."""
+    """[B] is one column, [B, n] are n of them."""
     if values.ndim == 1:
         return {name: values.tolist()}
     return {f"{name}_{i}": values[:, i].tolist() for i in range(values.shape[1])}
 
 
+def _panels(batch: Batch, restored: Tensor) -> np.ndarray:
+    """uint8 [B, H, 4·W, 3 or 1]; the error is |restored - clean|, four times as bright.
+
+    A smaller degraded image is enlarged bicubically, one of other channels is shown as their mean.
+    """
+    target = batch.target
+    degraded = enlarge(batch.input, target.shape[-2:])
+    if degraded.shape[1] != target.shape[1]:
+        degraded = degraded.mean(1, keepdim=True).expand_as(target)
+    error = (4 * (restored - target).abs()).clamp(0, 1)
+    rows = torch.cat([degraded, restored, target, error], dim=3).cpu()
+    return (rows * 255).round().byte().permute(0, 2, 3, 1).numpy()
+
+
 def summarise(table: pd.DataFrame) -> dict[str, float]:
     """The scores of a table of images, each as the registry of metrics pools it."""
     return registry.scores({str(name): values.to_numpy() for name, values in table.items()})
-
-
-@precision.tf32(False)
-def panels(
-    method: Method,
-    images: Images,
-    degradation: Any,
-    options: Evaluation,
-    device: torch.device,
-    split: str = "test",
-) -> dict[str, np.ndarray]:
-    """Pictures of the first images of a split, by id: degraded | enhanced | clean | error.
-
-    uint8 [H, 4·W, 3 or 1]; a smaller degraded image is enlarged bicubically; the error is
-    |enhanced - clean|, four times as bright.
-    """
-    pictures: dict[str, np.ndarray] = {}
-    if options.panels == 0:
-        return pictures
-    for batch in test_batches(images, split, options.panels, degradation, options.seed, device):
-        enhanced = method.enhance(batch.input)
-        error = (4 * (enhanced - batch.target).abs()).clamp(0, 1)
-        degraded = enlarge(batch.input, batch.target.shape[-2:])
-        rows = torch.cat([degraded, enhanced, batch.target, error], dim=3).cpu()
-        rows = (rows * 255).round().byte().permute(0, 2, 3, 1)
-        return dict(zip(batch.ids, rows.numpy(), strict=True))
-    return pictures

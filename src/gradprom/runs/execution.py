@@ -15,6 +15,7 @@ import torch
 
 from gradprom.data import base
 from gradprom.errors import NotWritable, Pruned
+from gradprom.identity import canonical
 from gradprom.runs import dataset_changes, history, provenance, ranks, tensorboard
 from gradprom.runs.records import SCHEMA
 from gradprom.runs.run import Run
@@ -22,6 +23,7 @@ from gradprom.runs.scoring import describe, score
 from gradprom.storage.files import read_json, write_json, write_text
 from gradprom.storage.lease import alone
 from gradprom.training import engine, precision
+from gradprom.training.artefact import all_rows, joined
 from gradprom.training.malloc import keep_freed
 from gradprom.training.parallel.distributed import RankLost
 from gradprom.training.parallel.placement import Place, find_place, take_device
@@ -80,7 +82,8 @@ def _execute(run: Run, place: Place, device: torch.device, watch: Watch | None) 
     began = time.monotonic()
     try:
         artefact = _train(run, images, place, device, watch)
-        history.write(run.study.run(run.id), artefact["history"])
+        rows = all_rows(artefact)
+        history.write(run.study.run(run.id), rows)
         results = score(run, artefact["weights"], device)
     except (RankLost, NotWritable):
         raise  # no fault of the run: it goes on when it is asked for again
@@ -94,7 +97,7 @@ def _execute(run: Run, place: Place, device: torch.device, watch: Watch | None) 
         **head,
         "status": "finished",
         **results,
-        "training": _last_values(artefact["history"]),
+        "training": _last_values(rows, run.method.describe().logged),
         "stages": artefact["stages"],
         "interruptions": sum(stage["interruptions"] for stage in artefact["stages"]),
         "duration": time.monotonic() - began,
@@ -121,7 +124,7 @@ def _keep_splits(run: Run, images: base.Images) -> None:
 
 def _head(run: Run, images: base.Images, device: torch.device) -> dict[str, Any]:
     """What is known of a run before it is trained."""
-    config = run.config
+    config, description = run.config, run.method.describe()
     return {
         "schema": SCHEMA,
         "id": run.id,
@@ -142,6 +145,10 @@ def _head(run: Run, images: base.Images, device: torch.device) -> dict[str, Any]
         "job": provenance.this_job(),
         "device": f"{device.type}: {provenance.device_name(device)}",
         "precision": config.trainer.precision,
+        "title": description.title,
+        "setup": {"dataset": run.dataset_label, **description.parts},
+        "reads": canonical(run.method.reads()),
+        "scores": list(run.method.metrics()),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
 
@@ -157,35 +164,14 @@ def _train(
         return store.obtain(stage, functools.partial(train, stage))
 
     def train(stage: Stage, slot: Slot) -> dict[str, Any]:
-        parents = {parent.name: obtain(parent) for parent in stage.parents}
-        weights = {name: parent["weights"] for name, parent in parents.items()}
+        parents = {parent.id: obtain(parent) for parent in stage.parents}
+        weights = {id: parent["weights"] for id, parent in parents.items()}
         with together(stage.id):
             trained = ranks.train_stage(run, stage, weights, device, slot, observe)
-        return _with_ancestors(stage, trained, list(parents.values()))
+        return joined(stage, trained, list(parents.values()))
 
     with ranks.leading(run, place, device) as together:
         return obtain(run.method.stage())
-
-
-def _with_ancestors(
-    stage: Stage, trained: dict[str, Any], parents: list[dict[str, Any]]
-) -> dict[str, Any]:
-    """An artefact that tells the whole story, should its parents be deleted."""
-    told = {
-        "name": stage.name,
-        "id": stage.id,
-        "epochs": stage.epochs,
-        "steps": trained["history"][-1]["step"] if trained["history"] else 0,
-        "seconds": trained["seconds"],
-        "interruptions": trained["interruptions"],
-    }
-    stages = {entry["id"]: entry for parent in parents for entry in parent["stages"]}
-    rows = {(row["stage"], row["step"]): row for parent in parents for row in parent["history"]}
-    return {
-        "weights": trained["weights"],
-        "stages": [*stages.values(), told],
-        "history": [*rows.values(), *trained["history"]],
-    }
 
 
 def _observer(run: Run, store: StageStore, watch: Watch | None) -> Watch:
@@ -243,15 +229,13 @@ def _write_record(run: Run, record: dict[str, Any]) -> None:
     run.study.keep(record)
 
 
-def _last_values(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """What the last stage logged of its strategy: means over the stage, by name."""
+def _last_values(rows: list[dict[str, Any]], kept: tuple[str, ...]) -> dict[str, float]:
+    """Means over the last stage of the logged values whose names begin so, by name."""
     import pandas as pd  # late, for it takes a while and training does without
 
     frame = pd.DataFrame([row for row in rows if row["stage"] == rows[-1]["stage"]])
-    return {
-        str(k): float(v)
-        for k, v in frame.filter(regex=r"^(gate|ratio|cosine|agree)_").mean().items()
-    }
+    names = [name for name in map(str, frame.columns) if name.startswith(kept)]
+    return {name: float(frame[name].mean()) for name in names}
 
 
 def _describe(error: Exception) -> dict[str, Any]:

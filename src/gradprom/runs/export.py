@@ -6,14 +6,14 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from gradprom.config import component
+from gradprom.config import Config, component
 from gradprom.errors import RunError
+from gradprom.methods.base import Method
 from gradprom.runs import restore as stored
 from gradprom.runs.model_card import card
 from gradprom.runs.records import Study
 from gradprom.runs.scoring import restore
 from gradprom.storage.files import replacing, write_text
-from gradprom.training.stage import Method
 
 Weights = dict[str, dict[str, Tensor]]
 
@@ -24,7 +24,7 @@ _PLACES = {"results": "results", "study": "local", "data_root": "data", "dataset
 def export(study: Study, prefix: str, folder: Path) -> None:
     """Write `weights.safetensors`, `config.yaml` and `README.md` of a finished run.
 
-    Tensors are named `enhancer.…` and `recognizer.<task>.…`.
+    Tensors are named by their network, such as `enhancer.…` and `recognizer.<task>.…`.
 
     Raises
     ------
@@ -38,8 +38,9 @@ def export(study: Study, prefix: str, folder: Path) -> None:
     record = study.resolve(prefix)
     node = stored.read_config(study.run(record["id"]) / "config.yaml")
     weights = stored.load_weights(study, record)
+    description = _method(stored.typed(node)).describe()
     tensors = {
-        f"{_prefix(name)}.{key}": tensor.contiguous()
+        f"{description.exported.get(name, name)}.{key}": tensor.contiguous()
         for name, state in weights.items()
         for key, tensor in state.items()
     }
@@ -49,7 +50,7 @@ def export(study: Study, prefix: str, folder: Path) -> None:
     with replacing(folder / "weights.safetensors") as stream:
         stream.write(save(tensors, metadata={"run": record["id"]}))
     write_text(folder / "config.yaml", OmegaConf.to_yaml(node, resolve=True))
-    write_text(folder / "README.md", card(record, hidden=tuple(_PLACES)))
+    write_text(folder / "README.md", card(record, description, hidden=tuple(_PLACES)))
 
 
 def load(folder: Path | str, device: torch.device | str = "cpu") -> Method:
@@ -64,19 +65,25 @@ def load(folder: Path | str, device: torch.device | str = "cpu") -> Method:
     from safetensors.torch import load_file
 
     folder = Path(folder)
-    config = stored.typed(stored.read_config(folder / "config.yaml"))
+    method = _method(stored.typed(stored.read_config(folder / "config.yaml")))
     try:
         tensors = load_file(folder / "weights.safetensors")
     except (OSError, SafetensorError) as error:
         raise RunError(f"the weights in {folder} cannot be read: {error}") from error
-    weights: Weights = {}
-    for name, tensor in tensors.items():
-        network, key = name.removeprefix("recognizer.").split(".", 1)
-        weights.setdefault(network, {})[key] = tensor
-    method = component("method", config.method.name).build(config)
-    restore(method, weights, torch.device(device), str(folder))
+    restore(method, _by_network(method, tensors), torch.device(device), str(folder))
     return method
 
 
-def _prefix(network: str) -> str:
-    return network if network == "enhancer" else f"recognizer.{network}"
+def _method(config: Config) -> Method:
+    return component("method", config.method.name).build(config)
+
+
+def _by_network(method: Method, tensors: dict[str, Tensor]) -> Weights:
+    """The tensors of each network of a method, by its name and theirs."""
+    exported = method.describe().exported
+    weights: Weights = {}
+    for network in method.build_networks():
+        prefix = f"{exported.get(network, network)}."
+        keys = [key for key in tensors if key.startswith(prefix)]
+        weights[network] = {key.removeprefix(prefix): tensors[key] for key in keys}
+    return weights

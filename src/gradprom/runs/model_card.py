@@ -2,32 +2,28 @@
 
 from typing import Any
 
+from gradprom.methods.base import Description
 from gradprom.metrics.registry import DEGRADED, METRICS
 from gradprom.runs.records import revision
 
 Record = dict[str, Any]
 
 
-def card(record: Record, hidden: tuple[str, ...]) -> str:
+def card(record: Record, description: Description, hidden: tuple[str, ...]) -> str:
     """The README of a finished run, in Markdown; the command leaves the `hidden` keys out."""
     sections = {
         "Data": _data(record),
         f"Scores on the {_split(record)} split": _scores(record["metrics"]),
         "Protocol": _protocol(record),
         "Training": _training(record, hidden),
-        "How to load it": _snippet(record),
+        "How to load it": _snippet(record, description.network),
     }
     text = "\n\n".join(f"## {title}\n\n{body}" for title, body in sections.items())
-    return f"# {_title(record)}\n\n{text}\n"
+    return f"# {_title(record, description.title)}\n\n{text}\n"
 
 
-def _title(record: Record) -> str:
-    config = record["config"]
-    tasks = " and ".join(config["auxiliary"]["tasks"]) or "no auxiliary task"
-    if config["method"]["name"] == "recognizer":
-        return f"Recognizer ({tasks}) for degraded images, run {record['id']}"
-    told = f"{config['backbone']['name']}, strategy {config['strategy']['name']}, {tasks}"
-    return f"Image enhancer ({told}), run {record['id']}"
+def _title(record: Record, title: str) -> str:
+    return f"{title}, run {record['id']}"
 
 
 def _data(record: Record) -> str:
@@ -97,11 +93,12 @@ def _told(options: dict[str, Any]) -> str:
     return f"{options['name']} ({', '.join(rest)})"
 
 
-def _snippet(record: Record) -> str:
+def _snippet(record: Record, network: str) -> str:
     channels = record["config"]["facts"]["channels"]
     use = f"enhanced = method.enhance(degraded)  # float32 [B, {channels}, H, W] in [0, 1]"
-    if record["config"]["method"]["name"] == "recognizer":
-        use = f"logits = method.network.eval()(degraded)  # float32 [B, {channels}, H, W] in [0, 1]"
+    if network:
+        use = f'logits = method.networks["{network}"](degraded)'
+        use += f"  # float32 [B, {channels}, H, W] in [0, 1]"
     return "\n".join(
         [
             "With `gradprom` installed, in this folder:",

@@ -14,22 +14,19 @@ from typing import Any
 
 import torch
 
-from gradprom.config import Config
-from gradprom.data.batches import Batches
 from gradprom.data.loader import Loader
 from gradprom.errors import GradpromError, RunError
 from gradprom.runs import restore
 from gradprom.runs.records import Study
 from gradprom.runs.run import Run
 from gradprom.runs.scoring import validator
-from gradprom.tasks import task_by_name
 from gradprom.training import engine, precision
 from gradprom.training.engine import Observe
 from gradprom.training.parallel import distributed, rendezvous
 from gradprom.training.parallel.distributed import RankLost
 from gradprom.training.parallel.placement import Place, take_device
 from gradprom.training.parallel.rendezvous import Follower, Leader
-from gradprom.training.stage import Stage, Training
+from gradprom.training.stage import Stage, Start, Training
 from gradprom.training.store import NoSlot, Slot
 
 Together = Callable[[str], AbstractContextManager[None]]
@@ -45,36 +42,27 @@ def train_stage(
     slot: Slot,
     observe: Observe,
 ) -> dict[str, Any]:
-    """What `engine.train` makes of a stage; rank 0 has its parents' `weights` and shares them."""
+    """What `engine.train` makes of a stage; rank 0 has its parents' `weights`, by stage id, and
+    shares them."""
     weights = distributed.share(weights)
     config = run.config
     loader = Loader(
         run.images(),
         "train",
-        batches_of(stage, config),
+        stage.batches,
         device,
         part=distributed.rank(),
         parts=distributed.ranks(),
     )
 
     def build(epoch_steps: int) -> Training:
-        return run.method.begin(stage, weights or {}, epoch_steps, device)
+        return stage.begin(Start(weights or {}, epoch_steps, device))
 
     # on every rank, for all must end the history's rows at the same steps
     measured = config.validation and stage.id == run.training_id
     measure = validator(run, device) if measured else None
     with precision.tf32(config.trainer.precision == "tf32"):
         return engine.train(stage, build, loader, slot, config.trainer, observe, measure)
-
-
-def batches_of(stage: Stage, config: Config) -> Batches:
-    """What a stage is fed."""
-    return Batches(
-        config.trainer.batch_size,
-        config.degradation if stage.degraded else None,
-        config.trainer.augment,
-        tuple(task_by_name(task).annotation for task in config.auxiliary.tasks),
-    )
 
 
 def require_shares(run: Run) -> None:

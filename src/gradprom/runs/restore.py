@@ -10,11 +10,11 @@ from yaml import YAMLError
 
 from gradprom import config
 from gradprom.errors import ConfigError, RunError, first_line
+from gradprom.methods.base import Method
 from gradprom.runs.records import Study
 from gradprom.runs.run import Run, plain
 from gradprom.runs.scoring import restore
 from gradprom.storage.files import DamagedFile, load_state
-from gradprom.training.stage import Method
 from gradprom.training.store import StageStore
 
 

@@ -14,8 +14,8 @@ from gradprom.data import base
 from gradprom.data.holdout import hold_out
 from gradprom.data.images import load
 from gradprom.identity import digest
+from gradprom.methods.base import Method
 from gradprom.runs.records import Study
-from gradprom.training.stage import Method
 
 
 @dataclass
@@ -43,7 +43,9 @@ class Run:
     def id(self) -> str:
         """The run's id: what was trained, how and on what it was evaluated."""
         others = [self.config.evaluate_on] if self.config.evaluate_on else []
-        return digest([self.training_id, self.config.evaluation, *others])
+        # a method that is trained as it is tested reads no more
+        conditions = [reads] if (reads := self.method.evaluation_reads()) else []
+        return digest([self.training_id, self.config.evaluation, *others, *conditions])
 
     @property
     def yaml(self) -> str:
@@ -59,6 +61,12 @@ class Run:
     def label(self) -> str:
         """The run in a person's words: its overrides."""
         return " ".join(self.overrides) or "defaults"
+
+    @property
+    def dataset_label(self) -> str:
+        """The dataset as plans and records list it, such as `phantom, 64×64`."""
+        name, size = self.config.dataset.name, getattr(self.config.dataset, "size", 0)
+        return f"{name}, {size}×{size}" if size else f"{name}, images of their own size"
 
     def images(self) -> base.Images:
         """The dataset, decoded; read once in a process. Without its test split where images are

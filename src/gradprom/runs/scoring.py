@@ -1,6 +1,7 @@
 """What a trained run scores on its test sets: numbers, tables of images, pictures."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,28 +11,39 @@ from torch import Tensor
 from gradprom import metrics
 from gradprom.config import component
 from gradprom.data.base import Images
+from gradprom.data.image_noise import ImageNoise
 from gradprom.data.loader import Batch
 from gradprom.errors import RunError
+from gradprom.methods.base import Method
 from gradprom.metrics.registry import tunable
+from gradprom.runs import partial_scores
 from gradprom.runs.run import Run
+from gradprom.storage import preemption
 from gradprom.storage.files import replacing, write_text
-from gradprom.training.stage import Method, Training
+from gradprom.training.stage import Training, Weights
 
 
-def score(run: Run, weights: dict[str, Any], device: torch.device) -> dict[str, Any]:
+def score(run: Run, weights: Weights, device: torch.device) -> dict[str, Any]:
     """Evaluate a run on its test split and its further test sets; the parts of its record.
 
     A run with a validation split is scored on that one instead. Leaves `scores.csv` and `panels/`
     in the run's folder, for a further test set `scores-<name>.csv` and `panels-<name>/`. A further
     set's labels and masks are not of the recognizer's classes: it has the scores of the images
     alone.
+
+    Raises
+    ------
+    Interrupted
+        If the cluster asked for the run's place; the next call goes on after the last batch.
     """
     restore(run.method, weights, device, run.id)
-    found: dict[str, Any] = {"metrics": _score(run, run.method, run.images(), device, run.split)}
+    scores = _score(run, run.method, run.images(), device, run.split)
+    results: dict[str, Any] = {"metrics": scores}
     for name, images in run.test_sets().items():
         scores = _score(run, ImageScores(run.method), images, device, "test", f"-{name}")
-        found.setdefault("evaluate_on", {})[name] = {"metrics": scores, **describe(images)}
-    return found
+        others = results.setdefault("evaluate_on", {})
+        others[name] = {"metrics": scores, **describe(images)}
+    return results
 
 
 def describe(images: Images) -> dict[str, Any]:
@@ -44,25 +56,44 @@ class ImageScores:
     """A method seen as an enhancer alone."""
 
     def __init__(self, method: Method):
-        self.enhance = method.enhance
+        self.method = method
 
-    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
-        """The usual measures of the enhanced images."""
-        return metrics.measure(self.enhance(batch.input), batch.target)
+    def restore_images(self, batch: Batch, noise: ImageNoise) -> Tensor | None:
+        """As the method does."""
+        return self.method.restore_images(batch, noise)
+
+    def evaluate(self, batch: Batch, restored: Tensor | None) -> dict[str, Tensor]:
+        """The usual measures of the restored images."""
+        return {} if restored is None else metrics.measure(restored, batch.target)
 
 
 def _score(
     run: Run, method: Any, images: Images, device: torch.device, split: str, suffix: str = ""
 ) -> dict[str, float]:
-    from gradprom.runs import evaluation  # with pandas, which takes a while to import
+    """Scores of one test set; goes on with what an interrupted evaluation has left."""
+    import pandas as pd  # late, for it takes a while and training does without
+
+    from gradprom.runs import evaluation
 
     config, folder = run.config, run.study.run(run.id)
+    partial, mark = folder / f"scores{suffix}.partial", images.fingerprint
+    rows = partial_scores.read(partial, mark)
+    partial_scores.rewrite(partial, mark, rows)
+    done = {row["id"] for row in rows}
+    numbers = {images.ids[row]: place for place, row in enumerate(images.splits[split])}
     setting = images, config.degradation, config.evaluation, device, split
-    scores = evaluation.evaluate(method, *setting)
-    write_text(folder / f"scores{suffix}.csv", scores.to_csv(index=False))
-    if any(name in scores for name in metrics.USUAL):  # there is an enhancer
-        _write_panels(folder / f"panels{suffix}", evaluation.panels(method, *setting))
-    return evaluation.summarise(scores)
+    for part in evaluation.parts(method, *setting, done=done):
+        for id, pixels in part.panels.items():
+            _write_panel(folder / f"panels{suffix}", numbers[id], id, pixels)
+        fresh = [row for row in part.rows if row["id"] not in done]
+        partial_scores.append(partial, mark, fresh)
+        rows += fresh
+        preemption.obey()
+    rows.sort(key=lambda row: numbers[row["id"]])
+    table = pd.DataFrame(rows)
+    write_text(folder / f"scores{suffix}.csv", table.to_csv(index=False))
+    partial.unlink()
+    return evaluation.summarise(table)
 
 
 def validator(run: Run, device: torch.device) -> Callable[[Training], dict[str, float]]:
@@ -73,7 +104,8 @@ def validator(run: Run, device: torch.device) -> Callable[[Training], dict[str, 
     from gradprom.runs import evaluation
 
     config, images = run.config, run.images()
-    setting = images, config.degradation, config.evaluation, device, run.split
+    options = replace(config.evaluation, panels=0)
+    setting = images, config.degradation, options, device, run.split
 
     def measure(training: Training) -> dict[str, float]:
         method = component("method", config.method.name).build(config)
@@ -85,7 +117,7 @@ def validator(run: Run, device: torch.device) -> Callable[[Training], dict[str, 
     return measure
 
 
-def restore(method: Method, weights: dict[str, Any], device: torch.device, run_id: str) -> None:
+def restore(method: Method, weights: Weights, device: torch.device, run_id: str) -> None:
     """Fill a method's networks with a run's weights.
 
     Raises
@@ -104,12 +136,11 @@ def restore(method: Method, weights: dict[str, Any], device: torch.device, run_i
         ) from error
 
 
-def _write_panels(folder: Path, pictures: dict[str, Any]) -> None:
+def _write_panel(folder: Path, number: int, image_id: str, pixels: Any) -> None:
     from PIL import Image
 
-    for number, (image_id, pixels) in enumerate(pictures.items()):
-        # ids come from file names, so the number alone names the file
-        picture = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
-        picture.info["id"] = image_id
-        with replacing(folder / f"{number:02d}.png") as stream:
-            picture.save(stream, format="PNG")
+    # ids come from file names, so the number alone names the file
+    picture = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
+    picture.info["id"] = image_id
+    with replacing(folder / f"{number:02d}.png") as stream:
+        picture.save(stream, format="PNG")

@@ -4,8 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gradprom.config import Config
-from gradprom.data.batches import steps_per_epoch
+from gradprom.data.batches import labels_of
 from gradprom.experiments.expansion import Expansion
 from gradprom.identity import digest
 from gradprom.runs import dataset_changes
@@ -98,9 +97,10 @@ def make(runs: list[Run], retry_failed: bool) -> Plan:
         images, fingerprints = run.images(), run.fingerprints()
         told = [f"{run.config.dataset.name}: {note}" for note in images.notes]
         plan.notes += [note for note in told if note not in plan.notes]
-        a_epoch = steps_per_epoch(len(images.splits["train"]), run.config.trainer.batch_size)
-        lineage = run.method.stage().lineage()
-        steps = {stage.id: stage.epochs * a_epoch for stage in lineage}
+        lineage, labels = run.method.stage().lineage(), labels_of(images, "train")
+        steps = {
+            stage.id: stage.epochs * stage.batches.steps_per_epoch(labels) for stage in lineage
+        }
         state = queue.state(run.study, run.id, found, fingerprints)
         on_cluster = state in ("queued", "running") and run.id in (found or {})
         job = Job(run, state, steps, on_cluster)
@@ -128,19 +128,20 @@ def _missing(lineage: list[Stage], store: StageStore) -> list[Stage]:
 
 def describe(plan: Plan) -> str:
     """The plan as a person reads it: counts, data, networks, sizes, epochs, what sharing saves."""
-    lines = [*tables(plan), plan.summary(), *aspects([job.run.config for job in plan.jobs])]
+    lines = [*tables(plan), plan.summary(), *aspects([job.run for job in plan.jobs])]
     lines += [f"  {'note':<11}{note}" for note in plan.notes]
     if plan.pending:
         lines.append(f"  {'to train':<11}{_stages(plan)}")
     return "\n".join(lines)
 
 
-def aspects(configs: list[Config]) -> list[str]:
-    """Data, networks and sizes of some runs, each value once."""
-    return [
-        f"  {title:<11}{'; '.join(dict.fromkeys(tell(config) for config in configs))}"
-        for title, tell in _ASPECTS.items()
-    ]
+def aspects(runs: list[Run]) -> list[str]:
+    """Data, networks and sizes of some runs as their methods describe them, each value once."""
+    values: dict[str, dict[str, None]] = {}
+    for run in runs:
+        for title, text in {"dataset": run.dataset_label, **run.method.describe().parts}.items():
+            values.setdefault(title, {})[text] = None
+    return [f"  {title:<11}{'; '.join(texts)}" for title, texts in values.items()]
 
 
 def tables(plan: Plan) -> list[str]:
@@ -175,33 +176,3 @@ def _stages(plan: Plan) -> str:
     if shared < alone:
         saved += f", {epochs} epochs instead of {epochs_alone}"
     return f"{told or 'nothing, only evaluation'}: {shared} steps{saved}"
-
-
-def _data(config: Config) -> str:
-    size = getattr(config.dataset, "size", 0)
-    return f"{config.dataset.name}, {f'{size}×{size}' if size else 'images of their own size'}"
-
-
-def _networks(config: Config) -> str:
-    options = vars(config.backbone).items()
-    told = ", ".join(f"{key} {value}" for key, value in options if key != "name")
-    return f"{config.backbone.name} ({told})"
-
-
-def _recognizer(config: Config) -> str:
-    tasks = " + ".join(config.auxiliary.tasks)
-    return f"{config.auxiliary.backbone} ({tasks})" if tasks else "none"
-
-
-def _epochs(config: Config) -> str:
-    t = config.trainer
-    told = f"warm-up {t.warmup_epochs}, coupled {t.coupled_epochs}, batches of {t.batch_size}"
-    return f"recognizer {config.auxiliary.epochs}, {told}"
-
-
-_ASPECTS = {
-    "dataset": _data,
-    "enhancer": _networks,
-    "recognizer": _recognizer,
-    "epochs": _epochs,
-}

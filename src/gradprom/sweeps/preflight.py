@@ -8,6 +8,7 @@ from gradprom.sweeps import queue
 from gradprom.training import precision
 from gradprom.training.engine import choose_device
 from gradprom.training.parallel.placement import find_place, take_device
+from gradprom.training.stage import Start
 
 HERE = ("basic", "submitit_local")
 """Launchers whose jobs run on this machine."""
@@ -34,7 +35,8 @@ def rehearse(plan: plans.Plan, launcher: str = "basic") -> None:
         take_device(find_place(config.trainer.devices), device)
         precision.require(config.trainer, device)
         for stage in run.method.stage().lineage():
-            networks = digest([stage.name, config.backbone, config.auxiliary, config.facts])
+            # seeds, rates and the like build the same networks again: that costs little
+            networks = digest([stage.name, stage.reads])
             if stage.id in plan.stages and not stage.parents and networks not in built:
                 built.add(networks)
-                run.method.begin(stage, {}, epoch_steps=1, device=torch.device("cpu"))
+                stage.begin(Start({}, epoch_steps=1, device=torch.device("cpu")))

@@ -76,8 +76,8 @@ def tell(progress: dict[str, Any]) -> str:
     """Where a run stands, in one line."""
     row = progress["row"]
     told = [f"{progress['stage']} {progress['epoch']}/{progress['epochs']}"]
-    losses = [value for key, value in row.items() if key.startswith("loss_")]
-    told.append(f"loss {losses[0]:.4g}")
+    losses = [value for key, value in row.items() if key.startswith("loss")]
+    told += [f"loss {value:.4g}" for value in losses[:1]]
     for metric in (one for one in METRICS.values() if one.logged):
         values = [value for key, value in row.items() if metric.logs(key)]
         if values:

@@ -5,6 +5,7 @@ random state, a resumed stage continues bit for bit, and runs that differ in the
 same batches, augmentations and noise.
 """
 
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -37,6 +38,10 @@ class Progress:
     seconds_per_step: float
 
 
+log = logging.getLogger(__name__)
+
+FORMAT = 2
+"""Of a checkpoint; one of another format is not taken up."""
 Observe = Callable[[Progress], None]
 Measure = Callable[[Training], dict[str, float]]
 
@@ -65,7 +70,8 @@ def train(
     NonFinite
         With the step and the last finite values; the last good checkpoint stays.
     Interrupted
-        After a checkpoint, if the cluster asked for the run's place.
+        After a checkpoint, if the cluster asked for the run's place: at once on one device, at
+        the end of the row on several, which must all stop at the same step.
     """
     seed = stream(stage.seed, stage.name)
     steps = stage.epochs * loader.steps_per_epoch
@@ -73,15 +79,29 @@ def train(
     training = build(loader.steps_per_epoch)
 
     step, history, interruptions, seconds = 0, [], 0, 0.0
-    checkpoint = distributed.share(slot.load_checkpoint())
+    meter: list[dict[str, Tensor]] = []
+    checkpoint = distributed.share(_load_checkpoint(slot))
     if checkpoint is not None:
         # at once, so that one that ends before the next checkpoint is counted too
         interruptions = slot.count_resume()
         training.load_state_dict(checkpoint["training"])
         step, history = checkpoint["step"], checkpoint["history"]
         seconds = checkpoint["seconds"]
+        meter = [_on(loader.device, logs) for logs in checkpoint["meter"]]
 
-    meter: list[dict[str, Tensor]] = []
+    def save() -> None:
+        now = time.monotonic()
+        slot.save_checkpoint(
+            {
+                "format": FORMAT,
+                "training": training.state_dict(),
+                "step": step,
+                "history": history,
+                "seconds": seconds + now - row_began,
+                "meter": meter,
+            }
+        )
+
     row_began = saved = time.monotonic()
     while step < steps:
         # ranks see other images, and so draw for them otherwise
@@ -90,8 +110,12 @@ def train(
         step += 1
         measured = measure is not None and step % loader.steps_per_epoch == 0
         ends_row = step % options.log_every == 0 or step == steps or measured
-        meter.append(training.update(batch, probe=ends_row))
+        logs = training.update(batch, probe=ends_row)
+        meter.append({key: value.detach() for key, value in logs.items()})
         if not ends_row:
+            if distributed.ranks() == 1 and preemption.asked():
+                save()
+                raise Interrupted
             continue
 
         # the only place where the host waits for the device
@@ -107,14 +131,7 @@ def train(
         observe(Progress(stage, step, steps, epoch, row, pace))
         stops = distributed.share(preemption.asked())  # all ranks at the same row
         if step < steps and (stops or now - saved >= options.checkpoint_seconds):
-            slot.save_checkpoint(
-                {
-                    "training": training.state_dict(),
-                    "step": step,
-                    "history": history,
-                    "seconds": seconds,
-                }
-            )
+            save()
             saved = time.monotonic()
             if stops:
                 raise Interrupted
@@ -126,13 +143,25 @@ def train(
     }
 
 
+def _on(device: torch.device, logs: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value.to(device) for key, value in logs.items()}
+
+
+def _load_checkpoint(slot: Slot) -> dict[str, Any] | None:
+    checkpoint = slot.load_checkpoint()
+    if checkpoint is not None and checkpoint.get("format") != FORMAT:
+        log.warning("a checkpoint of another version cannot be taken up; the stage begins anew")
+        return None
+    return checkpoint
+
+
 def _read(
     meter: list[dict[str, Tensor]], stage: Stage, step: int, history: list[dict[str, Any]]
 ) -> dict[str, float]:
     """Mean of each logged value over the steps that logged it, after a look for NaN."""
     keys = list(dict.fromkeys(key for logs in meter for key in logs))
     values = {
-        key: torch.stack([logs[key].detach().float() for logs in meter if key in logs]).tolist()
+        key: torch.stack([logs[key].float() for logs in meter if key in logs]).tolist()
         for key in keys
     }
     values = distributed.average_rows(values)
@@ -140,10 +169,10 @@ def _read(
     if not all(finite):
         bad = step - len(meter) + finite.index(0.0) + 1
         last = history[-1] if history else {}
-        told = ", ".join(f"{k} {v:.4g}" for k, v in last.items() if k.startswith("loss"))
+        losses = ", ".join(f"{k} {v:.4g}" for k, v in last.items() if k.startswith("loss"))
         raise NonFinite(
             f"a loss or gradient is not finite at step {bad} of stage {stage.name}; "
-            f"last finite values: {told or 'none'} (step {last.get('step', 0)})"
+            f"last finite values: {losses or 'none'} (step {last.get('step', 0)})"
         )
     return {key: sum(items) / len(items) for key, items in values.items()}
 
@@ -156,13 +185,13 @@ def choose_device(name: str) -> torch.device:
     RunError
         If the machine does not have it.
     """
-    there = {
+    available = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
     if name == "auto":
-        name = next(kind for kind, present in there.items() if present)
-    if not there[name]:
-        raise RunError(f"trainer.device={name} is not there on this machine; use auto or cpu")
+        name = next(kind for kind, present in available.items() if present)
+    if not available[name]:
+        raise RunError(f"trainer.device={name} is not available on this machine; use auto or cpu")
     return torch.device(name)

@@ -1,6 +1,9 @@
-"""Adam with a schedule, and the skip of updates that are not finite."""
+"""Optimizers with their schedules, and the skip of updates that are not finite."""
 
+import functools
+import math
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from inspect import unwrap
 from typing import Any
 
@@ -8,43 +11,79 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
+from gradprom.config.checks import require_choice, require_positive
+from gradprom.errors import ConfigError
 
-class _Adam(torch.optim.Adam):
-    """torch's own, without what wraps its methods for the sake of torch.compile.
+OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+SCHEDULES = ("constant", "onecycle", "cosine", "milestones")
 
-    The wrappers import torch's compiler, which takes as long as torch itself, only to be left out
-    of what it compiles.
-    """
 
-    add_param_group = unwrap(torch.optim.Adam.add_param_group)
-    state_dict = unwrap(torch.optim.Adam.state_dict)
-    load_state_dict = unwrap(torch.optim.Adam.load_state_dict)
-    zero_grad = unwrap(torch.optim.Adam.zero_grad)
-    step = torch.no_grad()(unwrap(torch.optim.Adam.step))
+@dataclass
+class OptimizerOptions:
+    """How one network is optimized; a method's options may hold one for each of its networks."""
+
+    name: str = "adam"
+    """`adam`, `adamw` or `sgd`."""
+    lr: float = 1e-4
+    """The learning rate; the peak of `onecycle` and `cosine`."""
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+    """β1 and β2 of Adam and AdamW."""
+    momentum: float = 0.9
+    """Of SGD, in [0, 1)."""
+    weight_decay: float = 0.0
+    """L2 penalty of Adam and SGD, decoupled in AdamW."""
+    clip: float = 0.0
+    """The largest norm of all gradients together; 0: they are not clipped."""
+    schedule: str = "constant"
+    """`constant`; `onecycle`, one rise and fall over all steps, β1 stays as it is; `cosine`, after
+    a linear rise over `warmup`; `milestones`, times `factor` at each of them."""
+    warmup: float = 0.0
+    """Share of the steps in which `cosine` rises, in [0, 1)."""
+    milestones: list[float] = field(default_factory=list)
+    """Shares of the steps, rising, in (0, 1)."""
+    factor: float = 0.1
+    """What the learning rate is multiplied with at a milestone."""
+    average: float = 0.0
+    """Decay of the averaged weights that the stage leaves, in [0, 1); 0: it leaves the last."""
+
+    def __post_init__(self) -> None:
+        require_choice("optimizer.name", self.name, tuple(OPTIMIZERS))
+        require_choice("optimizer.schedule", self.schedule, SCHEDULES)
+        require_positive("optimizer.lr", self.lr)
+        require_positive("optimizer.factor", self.factor)
+        shares = {"momentum": self.momentum, "warmup": self.warmup, "average": self.average}
+        for key, value in shares.items():
+            if not 0 <= value < 1:
+                raise ConfigError(f"optimizer.{key}={value} must be at least 0 and less than 1")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ConfigError(f"optimizer.betas={self.betas} must be two numbers in [0, 1)")
+        if min(self.weight_decay, self.clip) < 0:
+            raise ConfigError("optimizer.weight_decay and optimizer.clip must be >= 0")
+        rising = sorted(set(self.milestones)) == list(self.milestones)
+        if not rising or not all(0 < share < 1 for share in self.milestones):
+            raise ConfigError(
+                f"optimizer.milestones={self.milestones} must be rising shares between 0 and 1"
+            )
 
 
 class Optimizer:
-    """Adam over one network's parameters; its learning rate follows a schedule over a stage.
+    """One network's optimizer; its learning rate follows a schedule over the steps of training.
 
     Parameters
     ----------
     parameters
         What is trained.
-    lr
-        The learning rate; the peak, for `onecycle`.
-    schedule
-        `constant` or `onecycle`.
+    options
+        Kind, rate, schedule and the rest.
     steps
-        Length of the cycle: all steps the network will be trained for.
+        Length of the schedule: all steps that the network will be trained for.
     """
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float, schedule: str, steps: int):
+    def __init__(self, parameters: Iterable[Tensor], options: OptimizerOptions, steps: int):
         self.parameters = [p for p in parameters if p.requires_grad]
-        self.adam = _Adam(self.parameters, lr=lr, fused=True)
-        self.schedule: LRScheduler = LambdaLR(self.adam, lambda step: 1.0)
-        if schedule == "onecycle" and steps > 0:
-            # one step more than are taken, so that the last one still learns
-            self.schedule = OneCycleLR(self.adam, max_lr=lr, total_steps=steps + 1)
+        self.options = options
+        self.optimizer = _build(self.parameters, options)
+        self.schedule = _schedule(self.optimizer, options, steps)
 
     def gradients(self) -> list[Tensor]:
         """The gradients that the next step would use."""
@@ -52,24 +91,76 @@ class Optimizer:
 
     def step(self, finite: Tensor) -> None:
         """Update the parameters where `finite` (0-dim bool) holds; decided on the device."""
+        if self.options.clip:
+            torch.nn.utils.clip_grad_norm_(self.parameters, self.options.clip)
         # the fused kernels skip the update themselves, as they do under a gradient scaler
-        self.adam.found_inf = (~finite).float()  # type: ignore[attr-defined]
-        self.adam.step()
-        self.adam.zero_grad()
+        self.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
+        self.optimizer.step()
+        self.optimizer.zero_grad()
         self.schedule.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """Adam's moments and the schedule's place."""
-        return {"adam": self.adam.state_dict(), "schedule": self.schedule.state_dict()}
+        """The optimizer's moments and the schedule's place."""
+        return {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a `state_dict`, whatever the memory layout was in which it was made."""
-        self.adam.load_state_dict(state["adam"])
-        for parameter, moments in self.adam.state.items():
+        # stages that were stored before there were other optimizers call it adam
+        self.optimizer.load_state_dict(
+            state["optimizer"] if "optimizer" in state else state["adam"]
+        )
+        for parameter, moments in self.optimizer.state.items():
             # the fused kernels go through memory, and take it that all lies as the parameter does
-            for name in ("exp_avg", "exp_avg_sq"):
-                moments[name] = torch.empty_like(parameter).copy_(moments[name])
+            for name, value in moments.items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    moments[name] = torch.empty_like(parameter).copy_(value)
         self.schedule.load_state_dict(state["schedule"])
+
+
+@functools.cache
+def _light(kind: type[torch.optim.Optimizer]) -> Any:
+    """torch's own class, without what wraps its methods for the sake of torch.compile.
+
+    The wrappers import torch's compiler, which takes as long as torch itself, only to be left out
+    of what it compiles.
+    """
+    names = ("add_param_group", "state_dict", "load_state_dict", "zero_grad")
+    methods = {name: unwrap(getattr(kind, name)) for name in names}
+    methods["step"] = torch.no_grad()(unwrap(kind.step))
+    return type(kind.__name__, (kind,), methods)
+
+
+def _build(parameters: list[Tensor], options: OptimizerOptions) -> torch.optim.Optimizer:
+    given: dict[str, Any] = {"lr": options.lr, "weight_decay": options.weight_decay, "fused": True}
+    if options.name == "sgd":
+        given["momentum"] = options.momentum
+    else:
+        given["betas"] = tuple(options.betas)
+    return _light(OPTIMIZERS[options.name])(parameters, **given)
+
+
+def _schedule(
+    optimizer: torch.optim.Optimizer, options: OptimizerOptions, steps: int
+) -> LRScheduler:
+    if options.schedule == "onecycle" and steps > 0:
+        # one step more than are taken, so that the last one still learns
+        return OneCycleLR(optimizer, options.lr, total_steps=steps + 1, cycle_momentum=False)
+    return LambdaLR(optimizer, lambda step: rate(options, step, steps))
+
+
+def rate(options: OptimizerOptions, step: int, steps: int) -> float:
+    """The learning rate of a step, counted from 0, as a share of `options.lr` in [0, 1].
+
+    Of the schedules `constant`, `cosine` and `milestones`.
+    """
+    if options.schedule == "milestones":
+        return options.factor ** sum(step >= share * steps for share in options.milestones)
+    if options.schedule != "cosine":
+        return 1.0
+    rise = options.warmup * steps
+    if step < rise:
+        return (step + 1) / (rise + 1)
+    return (1 + math.cos(math.pi * min((step - rise) / max(steps - rise, 1), 1))) / 2
 
 
 def all_finite(losses: Iterable[Tensor], gradients: list[Tensor]) -> Tensor:

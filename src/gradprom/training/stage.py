@@ -1,5 +1,6 @@
 """What a method trains: stages as data, and what the engine asks of one in training."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -7,41 +8,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from gradprom.data.batches import Batches
 from gradprom.data.loader import Batch
+from gradprom.errors import RunError
 from gradprom.identity import digest
 
-
-@dataclass(frozen=True)
-class Stage:
-    """A part of a run that other runs can share, named by all that can change its outcome."""
-
-    name: str
-    """Such as `warmup`; also the seed's second half, so that runs that differ in a strategy see
-    the same batches, augmentations and noise."""
-    epochs: int
-    seed: int
-    reads: dict[str, Any]
-    """The part of the configuration that the stage reads."""
-    parents: tuple["Stage", ...] = ()
-    """Stages whose artefacts it starts from."""
-    version: int = 1
-    """Raised when the code of the stage changes meaning."""
-    degraded: bool = field(default=True)
-    """Whether its batches carry degraded inputs; if not, input and target are the same."""
-
-    @cached_property
-    def id(self) -> str:
-        """12 hex digits over name, epochs, seed, version, what is read, and the parents' ids."""
-        parents = [parent.id for parent in self.parents]
-        parts = [self.name, self.version, self.epochs, self.seed, self.reads, parents]
-        return digest(parts)
-
-    def lineage(self) -> list["Stage"]:
-        """The stage and all it builds on, parents first, each once."""
-        found: dict[str, Stage] = {}
-        for parent in self.parents:
-            found.update({stage.id: stage for stage in parent.lineage()})
-        return [*found.values(), self]
+Weights = Mapping[str, Any]
+"""What a stage leaves: state dicts of networks, by the network's name."""
 
 
 class Training(Protocol):
@@ -63,22 +36,58 @@ class Training(Protocol):
         """What the finished stage leaves to its children: network weights by name."""
 
 
-class Method(Protocol):
-    """A whole training recipe. The engine knows nothing of its losses."""
+@dataclass(frozen=True)
+class Start:
+    """What a stage begins from."""
 
-    def stage(self) -> Stage:
-        """The last stage; its `lineage` is all that the method trains."""
+    artefacts: Mapping[str, Weights]
+    """What the parents have left, by stage id."""
+    epoch_steps: int
+    """Steps in an epoch of this stage."""
+    device: torch.device
 
-    def begin(
-        self, stage: Stage, artefacts: dict[str, Any], epoch_steps: int, device: torch.device
-    ) -> Training:
-        """Build a stage's networks from its parents' artefacts, by name."""
+    def weights(self, parent: "Stage") -> Weights:
+        """What a parent has left."""
+        return self.artefacts[parent.id]
 
-    def restore(self, artefact: dict[str, Any], device: torch.device) -> None:
-        """Take the last stage's artefact, for `enhance` and `evaluate`."""
 
-    def enhance(self, images: Tensor) -> Tensor:
-        """Degraded [B, C, h, w] to enhanced [B, C, H, W], clamped to [0, 1]."""
+def _untrainable(start: Start) -> Training:
+    raise RunError("a stage that was made without `begin` cannot be trained")
 
-    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
-        """Scores of each image, [B] or [B, classes], on the CPU."""
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a run that other runs can share, named by all that can change its outcome.
+
+    How its training begins and what it is fed are no part of its id: `reads` says them.
+    """
+
+    name: str
+    """Such as `warmup`; also the seed's second half, so that runs that differ in a strategy see
+    the same batches, augmentations and noise."""
+    epochs: int
+    seed: int
+    reads: dict[str, Any]
+    """The part of the configuration that the stage reads, batches and beginning included."""
+    parents: tuple["Stage", ...] = ()
+    """Stages whose artefacts it starts from."""
+    version: int = 1
+    """Raised when the code of the stage changes meaning."""
+    batches: Batches = field(default=Batches(size=1), compare=False, repr=False)
+    """What it is fed."""
+    begin: Callable[[Start], Training] = field(default=_untrainable, compare=False, repr=False)
+    """Builds its networks, from its parents' weights where it has parents."""
+
+    @cached_property
+    def id(self) -> str:
+        """12 hex digits over name, epochs, seed, version, what is read, and the parents' ids."""
+        parents = [parent.id for parent in self.parents]
+        parts = [self.name, self.version, self.epochs, self.seed, self.reads, parents]
+        return digest(parts)
+
+    def lineage(self) -> list["Stage"]:
+        """The stage and all it builds on, parents first, each once."""
+        stages: dict[str, Stage] = {}
+        for parent in self.parents:
+            stages.update({stage.id: stage for stage in parent.lineage()})
+        return [*stages.values(), self]

@@ -47,4 +47,4 @@ def watch(run: Run, tune: Tune) -> Watch:
 def enhancer_epochs(run: Run) -> tuple[int, int]:
     """Epochs on degraded images before the last stage, and those of the last stage."""
     last = run.method.stage()
-    return sum(stage.epochs for stage in last.parents if stage.degraded), last.epochs
+    return sum(stage.epochs for stage in last.parents if stage.batches.degradation), last.epochs

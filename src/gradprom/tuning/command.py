@@ -77,7 +77,7 @@ def describe(tuning: Tuning) -> str:
     }
     told = [f"tuning {tuning.name}: {_counts(tuning)}"]
     told += [f"  {title:<11}{text}" for title, text in lines.items()]
-    return "\n".join([*told, *plans.aspects([run.config])])
+    return "\n".join([*told, *plans.aspects([run])])
 
 
 def _counts(tuning: Tuning) -> str:

@@ -154,7 +154,7 @@ def _held_out(tune: Tune) -> str:
 def _check_metric(metric: str, configs: list[Config]) -> None:
     """Whether every run of a tuning has a score to be judged by."""
     for config in configs:
-        scored = component("method", config.method.name).metrics_of(config)
+        scored = component("method", config.method.name).build(config).metrics()
         if metric not in scored:
             raise ConfigError(
                 f"tune.metric={metric} is no score of every run in this space; choose from "

@@ -1,0 +1,40 @@
+"""Random numbers for each image of a batch, whatever the batch and the machine."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gradprom.randomness import stream
+from gradprom.transfer import pinned, sent
+
+
+class ImageNoise:
+    """Draws for some images, each from a generator of its own on the CPU.
+
+    Parameters
+    ----------
+    seed
+        The evaluation seed.
+    ids
+        Of the images: what is drawn for one depends on the seed and its id alone.
+    device
+        Where the draws are wanted.
+    """
+
+    def __init__(self, seed: int, ids: Sequence[str], device: torch.device):
+        self.device = device
+        self.generators = [
+            torch.Generator().manual_seed(stream("evaluation sampler", seed, id)) for id in ids
+        ]
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal values, float32 [B, *shape]; each call goes on where the last ended."""
+        return self._sent([torch.randn(shape, generator=each) for each in self.generators])
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Values in [0, 1), float32 [B, *shape]."""
+        return self._sent([torch.rand(shape, generator=each) for each in self.generators])
+
+    def _sent(self, draws: list[Tensor]) -> Tensor:
+        return sent(pinned(torch.stack(draws), self.device), self.device)

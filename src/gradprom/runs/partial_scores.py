@@ -1,0 +1,55 @@
+"""The rows of an evaluation as they come, so that one that was interrupted goes on where it was.
+
+    results/<study>/runs/<id>/scores<suffix>.partial    a line a batch: its checksum, then its rows
+
+A line is written at once and checked when it is read: one that a kill has cut is dropped.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from gradprom.storage.files import writing
+
+Rows = list[dict[str, Any]]
+
+
+def read(path: Path, fingerprint: str) -> Rows:
+    """The rows of the test set with this fingerprint; none of what follows a damaged line."""
+    rows: Rows = []
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return rows
+    for line in lines:
+        checksum, _, text = line.partition(" ")
+        if checksum != _checksum(text):
+            break
+        part = json.loads(text)
+        if part["fingerprint"] != fingerprint:
+            break
+        rows += part["rows"]
+    return rows
+
+
+def rewrite(path: Path, fingerprint: str, rows: Rows) -> None:
+    """Leave these rows alone: what follows a damaged line would not be read."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(_line(fingerprint, rows) if rows else "", encoding="utf-8")
+
+
+def append(path: Path, fingerprint: str, rows: Rows) -> None:
+    """Add the rows of one batch."""
+    with writing(path), path.open("a", encoding="utf-8") as file:
+        file.write(_line(fingerprint, rows))
+
+
+def _line(fingerprint: str, rows: Rows) -> str:
+    text = json.dumps({"fingerprint": fingerprint, "rows": rows})
+    return f"{_checksum(text)} {text}\n"
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

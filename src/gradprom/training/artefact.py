@@ -1,0 +1,55 @@
+"""What the store keeps of a finished stage: its weights, and the story of all it builds on."""
+
+from typing import Any
+
+from gradprom.training.stage import Stage
+
+Artefact = dict[str, Any]
+"""`weights`; `stages`, an entry for each stage of the lineage; `histories`, their rows by id."""
+Rows = list[dict[str, Any]]
+
+
+def joined(stage: Stage, trained: dict[str, Any], parents: list[Artefact]) -> Artefact:
+    """An artefact that holds the whole story, should its parents be deleted.
+
+    Parameters
+    ----------
+    stage
+        The stage that was trained.
+    trained
+        What `engine.train` returned.
+    parents
+        The artefacts that it began from.
+    """
+    entry = {
+        "name": stage.name,
+        "id": stage.id,
+        "epochs": stage.epochs,
+        "steps": trained["history"][-1]["step"] if trained["history"] else 0,
+        "seconds": trained["seconds"],
+        "interruptions": trained["interruptions"],
+    }
+    stages = {old["id"]: old for parent in parents for old in parent["stages"]}
+    earlier = {id: rows for parent in parents for id, rows in histories(parent).items()}
+    return {
+        "weights": trained["weights"],
+        "stages": [*stages.values(), entry],
+        "histories": {**earlier, stage.id: trained["history"]},
+    }
+
+
+def histories(artefact: Artefact) -> dict[str, Rows]:
+    """The rows of each stage of a lineage, by the stage's id."""
+    if "histories" in artefact:
+        return artefact["histories"]
+    # stored before two stages of one lineage could share a name
+    names = {entry["name"]: entry["id"] for entry in artefact["stages"]}
+    found: dict[str, Rows] = {id: [] for id in names.values()}
+    for row in artefact["history"]:
+        found[names[row["stage"]]].append(row)
+    return found
+
+
+def all_rows(artefact: Artefact) -> Rows:
+    """The rows of all stages, as they were trained."""
+    return [row for rows in histories(artefact).values() for row in rows]

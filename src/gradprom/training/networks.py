@@ -1,0 +1,164 @@
+"""The networks of one stage, and what every training does to them at each step."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gradprom.config import Trainer
+from gradprom.training import precision
+from gradprom.training.optimization import Optimizer, OptimizerOptions, all_finite
+from gradprom.training.parallel import distributed
+
+State = dict[str, Any]
+
+
+class Networks:
+    """Named networks with their optimizers, so that a method's `update` holds its losses alone.
+
+    Takes care of device, precision and memory layout, statistics over the ranks' whole batch,
+    gradients averaged over ranks, skipped updates that are not finite, clipping, schedules,
+    averaged weights, and state.
+
+    Parameters
+    ----------
+    networks
+        By name; networks without an optimizer are kept as they are, and are part of what the
+        stage leaves.
+    optimizers
+        By network.
+    trainer
+        Precision, layout and compilation.
+    device
+        Where the networks are trained.
+    steps
+        Length of the optimizers' schedules, in steps: one number, or one by network.
+    """
+
+    def __init__(
+        self,
+        networks: Mapping[str, nn.Module],
+        optimizers: Mapping[str, OptimizerOptions],
+        trainer: Trainer,
+        device: torch.device,
+        steps: int | Mapping[str, int],
+    ):
+        self.networks = dict(networks)
+        for network in self.networks.values():
+            network.to(device)
+            distributed.synchronise(network, device)
+            precision.prepare(network, trainer)
+        self.optimizers = {
+            name: Optimizer(
+                self.networks[name].parameters(),
+                options,
+                steps if isinstance(steps, int) else steps[name],
+            )
+            for name, options in optimizers.items()
+        }
+        self.averages = {
+            name: _copied(self.networks[name])
+            for name, options in optimizers.items()
+            if options.average
+        }
+
+    def __getitem__(self, name: str) -> Any:
+        return self.networks[name]
+
+    def step(
+        self, losses: Sequence[Tensor], names: Iterable[str] = (), averaged: bool = False
+    ) -> tuple[list[Tensor], Tensor]:
+        """Update networks from the gradients that are there.
+
+        Parameters
+        ----------
+        losses
+            0-dim tensors, for the log and for the look whether all is finite.
+        names
+            The networks that learn; all that have an optimizer, if there are none.
+        averaged
+            Whether the gradients are averaged over the ranks already.
+
+        Returns
+        -------
+        tuple
+            The losses, averaged over the ranks, and whether they and all gradients are finite (a
+            0-dim bool). Where they are not, no parameter has changed.
+        """
+        optimizers = {name: self.optimizers[name] for name in names or self.optimizers}
+        gradients = [g for optimizer in optimizers.values() for g in optimizer.gradients()]
+        if not averaged:
+            distributed.average_into(gradients)
+        # averages alike, so that what is not finite on one rank is so on all
+        values = [*distributed.average(torch.stack([*losses]).detach())]
+        finite = all_finite(values, gradients)
+        for name, optimizer in optimizers.items():
+            optimizer.step(finite)
+            if name in self.averages:
+                self._average(name, optimizer.options.average)
+        return values, finite
+
+    def backward(self, loss: Tensor) -> tuple[Tensor, Tensor]:
+        """`loss.backward()`, then `step` of all networks; the loss over ranks, and `finite`."""
+        loss.backward()
+        [value], finite = self.step([loss])
+        return value, finite
+
+    @torch.no_grad()
+    def _average(self, name: str, decay: float) -> None:
+        """Move averaged weights towards the network's; counts and statistics are its last."""
+        for key, value in self.networks[name].state_dict().items():
+            average = self.averages[name][key]
+            if value.is_floating_point():
+                average.lerp_(value, 1 - decay)
+            else:
+                average.copy_(value)
+
+    def state_dict(self) -> State:
+        """All that a resume needs."""
+        return {
+            "networks": {name: net.state_dict() for name, net in self.networks.items()},
+            "optimizers": {name: opt.state_dict() for name, opt in self.optimizers.items()},
+            "averages": self.averages,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue from a `state_dict`."""
+        for name, network in self.networks.items():
+            network.load_state_dict(state["networks"][name])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        for name, average in self.averages.items():
+            for key, value in average.items():
+                value.copy_(state["averages"][name][key])
+
+    def weights(self) -> dict[str, dict[str, Tensor]]:
+        """The state dict of each network by its name; averaged weights where there are some."""
+        return {
+            name: self.averages.get(name) or network.state_dict()
+            for name, network in self.networks.items()
+        }
+
+
+class NetworkTraining:
+    """A training whose state is that of its `networks`; a method's adds `update`."""
+
+    def __init__(self, networks: Networks):
+        self.networks = networks
+
+    def state_dict(self) -> State:
+        """All that a resume needs: networks, optimizers, schedules, averaged weights."""
+        return self.networks.state_dict()
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue from a `state_dict`."""
+        self.networks.load_state_dict(state)
+
+    def artefact(self) -> State:
+        """What the finished stage leaves to its children: network weights by name."""
+        return dict(self.networks.weights())
+
+
+def _copied(network: nn.Module) -> dict[str, Tensor]:
+    return {key: value.detach().clone() for key, value in network.state_dict().items()}
