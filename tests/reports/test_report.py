@@ -84,7 +84,7 @@ def test_the_report_needs_no_torch(made: Made) -> None:
 import sys
 from pathlib import Path
 from gradprom.reports.report import report
-from gradprom.sweeps.records import Study
+from gradprom.runs.records import Study
 report(Study(Path({str(made.study.results)!r}), "made"), ["table1"], {list(NARROW)!r})
 assert "torch" not in sys.modules
 """
