@@ -78,6 +78,9 @@ def _curves(table: Rebuilt, folder: Path) -> Picture | None:
         if key == "noise":
             _degraded(axis, table, metric, places)
         _frame(axis, key, metric, places)
+    across = axes.shape[1]
+    for axis in axes.flat[: max(0, len(metrics) - across)]:
+        axis.set_xlabel("")  # the panel below has it
     title = f"{table.experiment.title}: scores against {SWEPT[key][0]}"
     return save(figure, folder, f"{table.key}-curves", title, _caption(table, PUBLISHED in legend))
 
