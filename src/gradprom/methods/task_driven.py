@@ -194,14 +194,14 @@ class EnhancerTraining(NetworkTraining):
         start: Start,
     ):
         self.enhancer, self.recognizers, self.strategy = enhancer, recognizers, strategy
-        self.supervised = config.supervision == "supervised"
+        self.supervised = not recognizers or config.supervision == "supervised"
         self.loss = loss_by_name(config.method.loss)
         self.penalty = getattr(enhancer, "penalty", None)
         enhancer.train()
         for recognizer in recognizers.values():
             recognizer.requires_grad_(strategy.learns).train(strategy.learns)
         t, learning = config.trainer, list(recognizers) if strategy.learns else []
-        rates = {"enhancer": t.lr, **dict.fromkeys(learning, config.auxiliary.coupled_lr)}
+        rates = {"enhancer": t.lr, **{name: config.auxiliary.coupled_lr for name in learning}}
         epochs = {"enhancer": t.warmup_epochs + t.coupled_epochs}
         epochs |= dict.fromkeys(learning, t.coupled_epochs)
         super().__init__(

@@ -104,7 +104,7 @@ class Optimizer:
         return {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a `state_dict`, whatever the memory layout was in which it was made."""
+        """Continue from a copy of a `state_dict`, in whatever memory layout that was made."""
         # stages that were stored before there were other optimizers call it adam
         self.optimizer.load_state_dict(
             state["optimizer"] if "optimizer" in state else state["adam"]
@@ -112,8 +112,9 @@ class Optimizer:
         for parameter, moments in self.optimizer.state.items():
             # the fused kernels go through memory, and take it that all lies as the parameter does
             for name, value in moments.items():
-                if isinstance(value, Tensor) and value.shape == parameter.shape:
-                    moments[name] = torch.empty_like(parameter).copy_(value)
+                if isinstance(value, Tensor):
+                    alike = parameter if value.shape == parameter.shape else value
+                    moments[name] = torch.empty_like(alike).copy_(value)
         self.schedule.load_state_dict(state["schedule"])
 
 
