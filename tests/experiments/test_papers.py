@@ -82,7 +82,7 @@ def test_a_name_without_folder_is_the_first_papers(second: Path) -> None:
     assert [x.name for x in declared.read("gradprom/table1")] == ["table1"]
     # what a paper includes is its own
     assert [x.name for x in declared.read("second/all")] == ["second/table1"]
-    assert declared.names()[0] == "all" and "second/table1" in declared.names()
+    assert papers.names()[0] == "all" and "second/table1" in papers.names()
 
 
 def test_a_name_that_two_other_papers_have_needs_a_folder(second: Path) -> None:

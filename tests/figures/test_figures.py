@@ -177,7 +177,7 @@ def test_what_is_wrong_in_the_figures_is_named_with_its_line(
 ) -> None:
     assert old in FIGURE
     (tmp_path / "figures.yaml").write_text(FIGURE.replace(old, new))
-    with pytest.raises(ConfigError, match=rf"^figures\.yaml:{line}: .*{named}"):
+    with pytest.raises(ConfigError, match=rf"/figures\.yaml:{line}: .*{named}"):
         selection.declared(tmp_path / "figures.yaml")
 
 

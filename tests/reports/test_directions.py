@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from support import records_factory
 
+from gradprom.experiments import folders, papers
 from gradprom.experiments.declared import Experiment, read
 from gradprom.experiments.expansion import Expansion, expand
 from gradprom.reports.claims import specs, verdicts
@@ -34,15 +35,19 @@ FLOOR = 0.04
 
 
 @pytest.fixture
-def experiment(tmp_path: Path) -> Experiment:
-    (tmp_path / "errors.yaml").write_text(EXPERIMENT)
-    [found] = read("errors", tmp_path)
+def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
+    """A table of the first paper, in a folder of experiments that holds nothing else."""
+    monkeypatch.setattr(folders, "experiment_folders", lambda: [tmp_path])
+    folder = tmp_path / papers.FIRST
+    folder.mkdir()
+    (folder / "errors.yaml").write_text(EXPERIMENT)
+    [found] = read("errors")
     return found
 
 
 @pytest.fixture
 def expansion(experiment: Experiment) -> Expansion:
-    return expand(experiment, records_factory.identify, lambda run: 0.5)
+    return expand(experiment, records_factory.identify, lambda run: None)
 
 
 @pytest.fixture
@@ -57,7 +62,7 @@ def records(expansion: Expansion, study: Study) -> dict[str, dict[str, Any]]:
         for seed, run in cell.runs.items():
             error = ERRORS[cell.row.title] + 0.001 * seed
             scores = {"psnr": -20 * np.log10(error), "rmse": error, "degraded_rmse": FLOOR}
-            found[run] = records_factory.finished(study, run, cell.words[seed], scores)
+            found[run] = records_factory.finished(study, run, cell.overrides[seed], scores)
     return found
 
 
@@ -100,13 +105,10 @@ def test_published_numbers_worse_than_the_degraded_input_are_marked(
     assert marked == {"Joint": True, "Frozen": False, "GradProm": False}
 
 
-def test_degraded_inputs_may_have_any_metric(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_degraded_inputs_may_have_any_metric(tmp_path: Path) -> None:
     header, line = "experiment,column,dataset,images,psnr,rmse", "errors,low,isic2018,9,20.5,0.1"
     (tmp_path / "degraded_inputs.csv").write_text(f"{header}\n{line}\n")
-    monkeypatch.setattr(published, "FOLDER", tmp_path)
-    found = published.degraded_inputs.__wrapped__()
+    found = published._measured((tmp_path / "degraded_inputs.csv",))
     assert found == {("errors", "low", "psnr"): 20.5, ("errors", "low", "rmse"): 0.1}
 
 
@@ -128,7 +130,7 @@ def judged(
     monkeypatch: pytest.MonkeyPatch, expansion: Expansion, study: Study, contrast: str
 ) -> verdicts.Judged:
     """A claim about tables of images with the errors above."""
-    monkeypatch.setattr(specs, "_declared", lambda: {"errors": expansion.experiment})
+    monkeypatch.setattr(specs, "_declared", lambda *_: [expansion.experiment])
     path = study.results / "claims.yaml"
     path.write_text(
         "- {name: made, text: made, source: none, metrics: [psnr, rmse], contrasts: ["

@@ -16,7 +16,6 @@ from torch.nn import functional as F
 from gradprom import metrics, strategies
 from gradprom.config import Config, component, holdout_reads, precision_reads
 from gradprom.data.loader import Batch
-from gradprom.degradations import scale_of
 from gradprom.errors import ConfigError
 from gradprom.identity import added
 from gradprom.methods import recognition
@@ -177,7 +176,7 @@ class TaskDriven(Method):
         backbone, facts = self.config.backbone, self.config.facts
         if not fresh and hasattr(backbone, "pretrained"):
             backbone = replace(backbone, pretrained=False)
-        scale = scale_of(self.config.degradation)
+        scale = self.config.degradation.scale
         build = component("backbone", backbone.name).build
         return build(backbone, facts.channels, scale, facts.inputs)
 
