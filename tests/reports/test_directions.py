@@ -67,7 +67,7 @@ def records(expansion: Expansion, study: Study) -> dict[str, dict[str, Any]]:
 
 
 def built(expansion: Expansion, records: dict[str, dict[str, Any]]) -> Rebuilt:
-    return rebuild(expansion, records, [], "isic2018")
+    return rebuild(expansion, records, [], expansion.experiment)
 
 
 def test_the_smallest_error_is_the_best_of_its_column(
