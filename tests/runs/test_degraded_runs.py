@@ -19,6 +19,7 @@ from gradprom.reports.sweep_table import render, tables
 from gradprom.runs.execution import execute
 from gradprom.runs.restore import restored_method
 from gradprom.runs.run import Run
+from gradprom.training.stage import Start
 
 CPU = torch.device("cpu")
 RUNS = {
@@ -103,7 +104,7 @@ def test_a_recognizer_sees_small_images_enlarged(trained: Trained) -> None:
     batch = degraded_test(run)
     method: Any = restored_method(run, record, CPU)
     larger = bicubic(batch.input, 32)
-    logits = method.network.eval()(larger)
+    logits = method.networks["segmentation"](larger)
     assert batch.mask is not None and logits.shape[-2:] == batch.mask.shape[-2:]
     scores = pd.read_csv(run.study.run(run.id) / "scores.csv")
     for c in range(2):
@@ -111,8 +112,8 @@ def test_a_recognizer_sees_small_images_enlarged(trained: Trained) -> None:
         # a pixel may lie on the fence
         assert np.abs(scores[f"intersection_{c}"] - both.numpy()).max() <= 2
     torch.manual_seed(0)
-    training: Any = run.method.begin(run.method.stage(), {}, 2, CPU)
-    told = F.cross_entropy(training.recognizer(larger), batch.mask).item()
+    training: Any = run.method.stage().begin(Start({}, 2, CPU))
+    told = F.cross_entropy(training.networks["segmentation"](larger), batch.mask).item()
     assert training.update(batch, probe=True)["loss_segmentation"].item() == pytest.approx(
         told, rel=1e-4
     )
@@ -159,11 +160,11 @@ def test_networks_for_grey_images_have_one_channel(
     words = (f"dataset={dataset}", f"auxiliary={task}", f"backbone={backbone}")
     run = tiny_runs.make(results, *words, f"auxiliary.backbone={recognizer}")
     warmup, pretraining = run.method.stage().parents
-    enhancer: Any = run.method.begin(warmup, {}, 1, CPU)
-    judge: Any = run.method.begin(pretraining, {}, 1, CPU)
+    enhancer: Any = warmup.begin(Start({}, 1, CPU))
+    judge: Any = pretraining.begin(Start({}, 1, CPU))
     assert first_and_last(enhancer.enhancer) == (1, 1)
-    assert first_and_last(judge.recognizer)[0] == 1
+    assert first_and_last(judge.networks[task])[0] == 1
     grey = torch.rand(2, 1, 64, 64)
     enhanced = enhancer.enhancer(grey)
     assert enhanced.shape == grey.shape
-    assert len(judge.recognizer(enhanced)) == 2
+    assert len(judge.networks[task](enhanced)) == 2

@@ -427,7 +427,7 @@ def test_an_output_that_is_there_is_said_to_be_replaced(
 def test_wrong_requests_are_one_sentence(tmp_path: Path, results: Path) -> None:
     image_files.write(tmp_path / "a.png", random_picture(np.uint8, 3, 0))
     output = tmp_path / "b.png"
-    with pytest.raises(SystemExit, match="gradprom: a run of method=recognizer has no enhancer"):
+    with pytest.raises(SystemExit, match="gradprom: a run of method=recognizer cannot enhance"):
         enhance(results, "recognizer", tmp_path / "a.png", output)
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(SystemExit, match="^gradprom: .*text.png: not an image; an 8- or 16-bit"):

@@ -137,7 +137,12 @@ def _build(parameters: list[Tensor], options: OptimizerOptions) -> torch.optim.O
         given["momentum"] = options.momentum
     else:
         given["betas"] = tuple(options.betas)
-    return _light(OPTIMIZERS[options.name])(parameters, **given)
+    optimizer = _light(OPTIMIZERS[options.name])(parameters, **given)
+    if given.get("momentum"):
+        # the fused kernel makes them without values where its first step is one that it skips
+        for parameter in parameters:
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
 
 
 def _schedule(
