@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import measuring
 from gradprom import config
 from gradprom.config import Config
+from gradprom.config.typed import image_size
 from gradprom.degradations import scale_of
 from gradprom.methods import recognition
 from gradprom.sweeps import request as requests
@@ -89,7 +90,11 @@ def step(stage: Stage, chosen: Config) -> float:
 
 def passes(chosen: Config, network: str) -> float:
     """Operations of one forward pass of a batch through the enhancer, or a task's recognizer."""
-    count, size, channels = chosen.trainer.batch_size, chosen.dataset.size, chosen.facts.channels
+    count, size, channels = (
+        chosen.trainer.batch_size,
+        image_size(chosen.dataset),
+        chosen.facts.channels,
+    )
     if network == "enhancer":
         backbone, scale = chosen.backbone, scale_of(chosen.degradation)
         build = functools.partial(

@@ -35,6 +35,7 @@ import data_ways
 import made
 import measuring
 from data_ways import BATCH
+from gradprom.config.typed import image_size
 from gradprom.data.base import Facts
 from gradprom.data.loader import Loader
 from gradprom.methods.task_driven import TaskDriven
@@ -114,7 +115,7 @@ def share(profile: str, told: argparse.Namespace) -> dict[str, Any]:
     """What data takes of a step's time."""
     config = made.composed(f"profile={profile}")
     device = torch.device(told.device)
-    images = made.images(told.images, config.dataset.size, config.facts, "train")
+    images = made.images(told.images, image_size(config.dataset), config.facts, "train")
     method = TaskDriven(config)
     batches = replace(method.stage().batches, size=BATCH)
     loader = Loader(images, "train", batches, device)
@@ -130,7 +131,7 @@ def share(profile: str, told: argparse.Namespace) -> dict[str, Any]:
     )
     return {
         "profile": profile,
-        "size": config.dataset.size,
+        "size": image_size(config.dataset),
         "data ms": 1e3 * statistics.median(took["data"]),
         "step ms": 1e3 * statistics.median(took["step"]),
         "share": measuring.ratio(took["data"], took["step"]),

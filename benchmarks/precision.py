@@ -23,6 +23,7 @@ from torch import Tensor
 import measuring
 from gradprom import config
 from gradprom.config import component
+from gradprom.config.typed import image_size
 from gradprom.data.loader import Batch
 from gradprom.methods import recognition
 from gradprom.methods.task_driven import EnhancerTraining
@@ -131,7 +132,12 @@ def variant(
     networks = enhancer.to(**place), {"diagnosis": recognizer}
     start = Start({}, epoch_steps=100, device=torch.device(told.device))
     training = EnhancerTraining(made, *networks, replace(made.strategy), start)
-    shape = (told.batch or BATCH[profile], channels, made.dataset.size, made.dataset.size)
+    shape = (
+        told.batch or BATCH[profile],
+        channels,
+        image_size(made.dataset),
+        image_size(made.dataset),
+    )
     batches = [batch(shape, len(made.facts.classes), number, place) for number in range(DIFFERENT)]
     return Variant(kind, layout, compiled, training, batches)
 

@@ -20,6 +20,7 @@ import torch
 import made
 import measuring
 from gradprom import config
+from gradprom.config.typed import image_size
 from gradprom.data.loader import test_batches
 from gradprom.experiments.expansion import Identity, expanded
 from gradprom.experiments.overrides import OverrideList
@@ -74,7 +75,7 @@ def fitted(sizes: list[int], took: list[float]) -> dict[str, Any]:
 def _steps(words: list[str], device: str) -> tuple[int, measuring.Piece]:
     """The enhancer's number of parameters, and a step of coupled training."""
     chosen = made.composed("strategy=gradprom", *words)
-    size, count = chosen.dataset.size, chosen.trainer.batch_size
+    size, count = image_size(chosen.dataset), chosen.trainer.batch_size
     training = made.coupled(TaskDriven(chosen), torch.device(device))
     images = made.images(count, size, chosen.facts, "train")
     [batch] = test_batches(images, "train", count, chosen.degradation, 0, device)

@@ -35,6 +35,7 @@ from torch.autograd import grad
 import measuring
 from gradprom import strategies
 from gradprom.config import Config, component
+from gradprom.config.typed import image_size
 from gradprom.data.loader import Batch
 from gradprom.methods import recognition
 from gradprom.methods.task_driven import EnhancerTraining
@@ -265,7 +266,7 @@ def _config(profile: str, size: int, setup: str) -> Config:
 
 def _batch(made: Config, device: str) -> Batch:
     """Random images, labels and masks."""
-    size, facts = made.dataset.size, made.facts
+    size, facts = image_size(made.dataset), made.facts
     target = torch.rand(BATCH, facts.channels, size, size)
     noisy = (target + 0.1 * torch.randn_like(target)).clamp(0, 1)
     mask = torch.randint(len(facts.mask_classes), (BATCH, size, size))

@@ -7,8 +7,9 @@ from gradprom.config.components import GROUPS, PACKAGES, component, options
 from gradprom.config.folders import CONF
 from gradprom.config.load import load, register
 from gradprom.config.reads import holdout_reads, precision_reads
-from gradprom.config.schema import Config, Root
+from gradprom.config.schema import Root
 from gradprom.config.sections import SERVED, Auxiliary, Evaluation, Trainer, Tune
+from gradprom.config.typed import Config
 
 __all__ = [
     "CONF",

@@ -10,8 +10,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gradprom.config.checks import require_choice, require_count
 from gradprom.config.components import GROUPS, component, options
-from gradprom.config.schema import Config, Root
+from gradprom.config.schema import Root
 from gradprom.config.sections import Auxiliary, Evaluation, Slurm, Sweep, Trainer, Tune
+from gradprom.config.typed import Config, image_size
 from gradprom.errors import ConfigError, NotServed, first_line
 from gradprom.storage.files import is_study
 
@@ -145,7 +146,7 @@ def _check_scale(config: Config, scale: int) -> None:
     if not shrinks and "downsample" in getattr(degradation, "order", [degradation.name]):
         raise ConfigError("down-sampling needs a factor; choose scale=2, scale=3, or more")
     for dataset in (config.dataset, *config.evaluate_on):
-        size = getattr(dataset, "size", 0)
+        size = image_size(dataset)
         if not size:
             continue  # images of their own size
         try:

@@ -1,6 +1,6 @@
 """Parts of what a stage reads that every method has in common, and that keep old ids."""
 
-from gradprom.config.schema import Config
+from gradprom.config.typed import Config
 
 
 def holdout_reads(config: Config) -> dict[str, float]:

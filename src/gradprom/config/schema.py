@@ -1,4 +1,4 @@
-"""The typed root: what Hydra composes, and what a run works from."""
+"""The typed root: what Hydra composes."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,27 +53,3 @@ class Root:
     """`csv`, or `tensorboard` beside it (`pip install -e '.[tensorboard]'`)."""
     runs_per_device: int = 1
     """Runs of a sweep that are at work at the same time, on this machine or in a Slurm job."""
-
-
-@dataclass
-class Config:
-    """One run, fully typed: what methods, engine and records work from."""
-
-    dataset: Any
-    degradation: Any
-    backbone: Any
-    strategy: Any
-    method: Any
-    auxiliary: Auxiliary
-    trainer: Trainer
-    evaluation: Evaluation
-    supervision: str
-    seed: int
-    validation: float
-    study: str
-    results: str
-    logger: str
-    evaluate_on: list[Any]
-    """Options of the other datasets to test on."""
-    facts: Any
-    """What is known of the dataset without its files: `gradprom.data.base.Facts`."""

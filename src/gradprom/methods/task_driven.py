@@ -64,6 +64,7 @@ class TaskDriven(Method):
 
     def __init__(self, config: Config):
         super().__init__(config)
+        self.loss = _main_loss(config)
         # those that have an effect: none under `mainstream`
         self.tasks = list(config.auxiliary.tasks) if config.strategy.has_auxiliary else []
 
@@ -166,7 +167,7 @@ class TaskDriven(Method):
             "backbone": c.backbone,
             "trainer": {**rates, "augment": t.augment, "cycle": cycle},
             # stages are as old as the paper's loss
-            **({} if c.method.loss == "mse" else {"loss": c.method.loss}),
+            **({} if self.loss == "mse" else {"loss": self.loss}),
             **holdout_reads(c),
             **precision_reads(c),
         }
@@ -194,7 +195,7 @@ class EnhancerTraining(NetworkTraining):
     ):
         self.enhancer, self.recognizers, self.strategy = enhancer, recognizers, strategy
         self.supervised = not recognizers or config.supervision == "supervised"
-        self.loss = loss_by_name(config.method.loss)
+        self.loss = loss_by_name(_main_loss(config))
         self.penalty = getattr(enhancer, "penalty", None)
         enhancer.train()
         for recognizer in recognizers.values():
@@ -280,6 +281,11 @@ class WarmUp(EnhancerTraining):
         """The enhancer's weights and Adam's state."""
         moments = self.networks.optimizers["enhancer"].state_dict()
         return {**super().artefact(), "optimizer": moments}
+
+
+def _main_loss(config: Config) -> str:
+    assert isinstance(config.method, Options)
+    return config.method.loss
 
 
 def _mean_square_error(enhanced: Tensor, target: Tensor) -> Tensor:

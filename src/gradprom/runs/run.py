@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from gradprom.config import Config, component
+from gradprom.config.typed import image_size
 from gradprom.data import base
 from gradprom.data.holdout import hold_out
 from gradprom.data.images import load
@@ -65,7 +66,7 @@ class Run:
     @property
     def dataset_label(self) -> str:
         """The dataset as plans and records list it, such as `phantom, 64×64`."""
-        name, size = self.config.dataset.name, getattr(self.config.dataset, "size", 0)
+        name, size = self.config.dataset.name, image_size(self.config.dataset)
         return f"{name}, {size}×{size}" if size else f"{name}, images of their own size"
 
     def images(self) -> base.Images:

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ class Strategy(ABC):
     that it does. Index 0 is the main loss, the others are auxiliary losses.
     """
 
+    __dataclass_fields__: ClassVar[dict[str, Any]]
     compares: ClassVar[bool] = True
     """Does `weights` read the Gram matrix? If not, one pass through the enhancer is enough."""
     learns: ClassVar[bool] = True

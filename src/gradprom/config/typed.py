@@ -1,0 +1,50 @@
+"""A run's configuration, fully typed: what methods, engine and records work from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from gradprom.config.sections import Auxiliary, Evaluation, Trainer
+
+if TYPE_CHECKING:
+    from gradprom.data.base import Facts
+    from gradprom.degradations.base import Degradation
+    from gradprom.strategies.base import Strategy
+
+
+class Options(Protocol):
+    """The options of a component: a dataclass in the component's own module."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+    name: str
+    """By which the module is found."""
+
+
+@dataclass
+class Config:
+    """One run."""
+
+    dataset: Options
+    degradation: Degradation
+    backbone: Options
+    strategy: Strategy
+    method: Options
+    auxiliary: Auxiliary
+    trainer: Trainer
+    evaluation: Evaluation
+    supervision: str
+    seed: int
+    validation: float
+    study: str
+    results: str
+    logger: str
+    evaluate_on: list[Options]
+    """Options of the other datasets to test on."""
+    facts: Facts
+    """What is known of the dataset without its files."""
+
+
+def image_size(dataset: Options) -> int:
+    """Height and width of a dataset's images in pixels; 0 where each has its own."""
+    return getattr(dataset, "size", 0)
