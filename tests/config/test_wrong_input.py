@@ -242,7 +242,7 @@ def absent() -> str:
 @pytest.mark.parametrize("sweep", [(), ("-m",)])
 def test_a_device_that_is_not_there(tmp_path: Path, sweep: tuple[str, ...]) -> None:
     told = refused(tmp_path, *sweep, *PHANTOM, f"trainer.device={absent()}")
-    assert told == f"trainer.device={absent()} is not there on this machine; use auto or cpu"
+    assert told == f"trainer.device={absent()} is not available on this machine; use auto or cpu"
 
 
 def test_no_weights_and_no_network(tmp_path: Path) -> None:

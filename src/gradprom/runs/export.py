@@ -85,5 +85,6 @@ def _by_network(method: Method, tensors: dict[str, Tensor]) -> Weights:
     for network in method.build_networks():
         prefix = f"{exported.get(network, network)}."
         keys = [key for key in tensors if key.startswith(prefix)]
-        weights[network] = {key.removeprefix(prefix): tensors[key] for key in keys}
+        if keys:  # one without any is missed by its name
+            weights[network] = {key.removeprefix(prefix): tensors[key] for key in keys}
     return weights
