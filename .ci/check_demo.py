@@ -10,11 +10,11 @@ NEEDED = {0.1: 4.0, 0.05: 1.0}
 study = Path(sys.argv[1])
 records = Study(study.parent, study.name).records()
 for record in records:
-    noise, scores = record["config"]["degradation"]["sigma"], record["metrics"]
+    noise, scores = record.config["degradation"]["sigma"], record.metrics
     gain = scores["psnr"] - scores["degraded_psnr"]
-    print(f"{' '.join(record['overrides']):40} {gain:+.2f} dB in {record['duration']:.0f} s")
+    print(f"{' '.join(record.overrides):40} {gain:+.2f} dB in {record.duration:.0f} s")
     if gain < NEEDED[noise]:
-        sys.exit(f"{record['id']} gains {gain:.2f} dB; at least {NEEDED[noise]} dB are needed")
+        sys.exit(f"{record.id} gains {gain:.2f} dB; at least {NEEDED[noise]} dB are needed")
 if len(records) != 6:
     sys.exit(f"{len(records)} records, 6 are needed")
-print(f"the six runs took {sum(record['duration'] for record in records):.0f} s")
+print(f"the six runs took {sum(record.duration for record in records):.0f} s")

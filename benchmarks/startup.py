@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ import measuring
 from gradprom.config import composing
 from gradprom.config.composing import Composer
 from gradprom.experiments import declared
+from gradprom.runs.record import Record
 from gradprom.runs.run import Run
 from gradprom.sweeps import request, run_ids
 
@@ -153,13 +155,13 @@ def _finish(results: Path, words: list[str]) -> None:
     composer = Composer(composing.compose)
     for run in request.read([*words, f"results={results}"], composer).runs:
         record = fabricated.finished(run.study, run.id, run.overrides, SCORES)
-        record |= {"config": yaml.safe_load(run.yaml), "choices": run.choices}
-        record["dataset"]["fingerprint"] = run.images().fingerprint
-        record["training_id"] = run.training_id
-        _leave(run, record)
+        dataset = replace(record.dataset, fingerprint=run.images().fingerprint)
+        config = yaml.safe_load(run.yaml)
+        changes = {"config": config, "choices": run.choices, "training_id": run.training_id}
+        _leave(run, replace(record, dataset=dataset, **changes))
 
 
-def _leave(run: Run, record: dict[str, Any]) -> None:
+def _leave(run: Run, record: Record) -> None:
     folder = run.study.run(run.id)
     folder.mkdir(parents=True, exist_ok=True)
     names = list(SCORES)

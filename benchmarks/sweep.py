@@ -81,8 +81,8 @@ def run(title: str, words: list[str], results: Path) -> tuple[float, float, dict
     )
     took = time.monotonic() - began
     records = Study(results, "local").records()
-    stages = {stage["id"]: stage["seconds"] for record in records for stage in record["stages"]}
-    return took, sum(stages.values()), {record["id"]: record["metrics"] for record in records}
+    stages = {stage.id: stage.seconds for record in records for stage in record.stages}
+    return took, sum(stages.values()), {record.id: record.metrics for record in records}
 
 
 if __name__ == "__main__":

@@ -219,7 +219,7 @@ def _enhance(args: argparse.Namespace) -> None:
     from gradprom.runs import inference, restore
     from gradprom.training.engine import choose_device
 
-    run = restore.load_run(study, record["id"])
+    run = restore.load_run(study, record.id)
     torch.set_num_threads(run.config.trainer.threads)
     device, channels = choose_device(args.device), run.config.facts.channels
     scale = run.config.degradation.scale

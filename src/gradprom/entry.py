@@ -168,7 +168,7 @@ def work_through(
             raise outcome
     for job, outcome in zip(plan.pending, outcomes, strict=False):
         record = job.run.study.record(job.run.id)
-        if isinstance(outcome, Exception) and (record is None or record["status"] == "started"):
+        if isinstance(outcome, Exception) and (record is None or record.status == "started"):
             print(f"stopped  {job.run.label}: {outcome}")  # the others' records have it all
     study = plan.jobs[0].run.study
     if plan.expansions:

@@ -3,6 +3,7 @@
 import dataclasses
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +40,13 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
         tmp_path_factory.mktemp("made"), ["table1", "table5"], rows=60, panels=1
     )
     first, second, *_ = made.records.values()
-    made.records[first["id"]] = records_factory.failed(first, INJECTED)
-    lonely = {**second, "id": "0123456789ab", "config": {**second["config"], "seed": 99}}
-    made.records[lonely["id"]] = lonely
+    made.records[first.id] = records_factory.failed(first, INJECTED)
+    lonely = replace(second, id="0123456789ab", config={**second.config, "seed": 99})
+    made.records[lonely.id] = lonely
     path = made.study.folder / "report" / "index.html"
     judged = [Judged("best", "GradProm is best.", "Table I", "holds", "does not", [])]
     write_page(path, made.tables(), made.records, made.study, judged, [], [])
-    return Written(made, path, first["id"], lonely["id"])
+    return Written(made, path, first.id, lonely.id)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +142,7 @@ def test_a_number_opens_its_runs(page: Page, written: Written) -> None:
     told = panel.inner_text()
     for run in runs:
         record = written.made.records[run]
-        assert run in told and f"{record['metrics']['psnr']:.3f}" in told
+        assert run in told and f"{record.metrics['psnr']:.3f}" in told
     assert "34.646 ± 1.11" in told and "NVIDIA A100" in told
     expect(panel.locator("svg polyline")).to_have_count(4 * len(runs))
     assert not panel.locator("svg").evaluate_all(

@@ -7,9 +7,8 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -20,7 +19,9 @@ from support.datasets import covid_ct_folder
 from gradprom import cli
 from gradprom.config import composing
 from gradprom.runs import run as run_module
+from gradprom.runs.record import Record
 from gradprom.runs.records import Study
+from gradprom.runs.run_progress import RunProgress
 from gradprom.storage.files import load_state, read_json, write_checked
 from gradprom.storage.lease import Applicant
 
@@ -138,13 +139,13 @@ def test_status_counts_and_says_where_things_stand(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = Study(tmp_path, "mine")
-    progress = {"stage": "warmup", "epoch": 2, "epochs": 5}
+    progress = RunProgress(stage="warmup", epoch=2, epochs=5)
     error = {"type": "NonFinite", "message": "a loss", "where": "engine.py:9 in train"}
     keep_record(study, "aaaaaaaaaaaa", "finished")
     keep_record(study, "bbbbbbbbbbbb", "started", host=socket.gethostname(), pid=os.getpid())
-    study.tell("bbbbbbbbbbbb", {**progress, "stage": "coupled"})
+    study.heartbeat("bbbbbbbbbbbb", replace(progress, stage="coupled"))
     keep_record(study, "cccccccccccc", "started", host=socket.gethostname(), pid=dead_process())
-    study.tell("cccccccccccc", progress)
+    study.heartbeat("cccccccccccc", progress)
     keep_record(study, "dddddddddddd", "failed", error=error, overrides=[])
     plan = {
         "runs": [
@@ -204,7 +205,7 @@ def results(trained: Path, tmp_path: Path) -> Path:
     return shutil.copytree(trained, tmp_path / "results")
 
 
-def only_record(results: Path) -> dict[str, Any]:
+def only_record(results: Path) -> Record:
     (record,) = tiny_runs.local(results).records()
     return record
 
@@ -220,7 +221,7 @@ def test_forget_moves_and_deletes_nothing(
     results: Path, words: list[str], stages: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record, before = only_record(results), everything(results)
-    cli.main(["forget", record["id"][:6], *words, f"results={results}"])
+    cli.main(["forget", record.id[:6], *words, f"results={results}"])
     assert tiny_runs.local(results).records() == []
     assert len(list((results / "stages").iterdir())) == 3 - stages
     aside = list((results / "set-aside").iterdir())
@@ -235,14 +236,14 @@ def test_rerun_gives_bit_for_bit_the_same(
     results: Path, words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     record = only_record(results)
-    (weights,) = (results / "stages").glob(f"{record['training_id']}-*/artefact.pt")
+    (weights,) = (results / "stages").glob(f"{record.training_id}-*/artefact.pt")
     before, history = load_state(weights)["weights"], history_of(results, record)
-    cli.main(["rerun", record["id"], *words, f"results={results}"])
+    cli.main(["rerun", record.id, *words, f"results={results}"])
     told = capsys.readouterr().out
     assert "1 run: 1 new, 0 done" in told and "PSNR" in told
     again = only_record(results)
-    assert again["id"] == record["id"] and again["duration"] != record["duration"]
-    assert again["metrics"] == record["metrics"]
+    assert again.id == record.id and again.duration != record.duration
+    assert again.metrics == record.metrics
     assert history_of(results, again) == history
     after = load_state(weights)["weights"]
     assert before.keys() == after.keys()
@@ -250,16 +251,15 @@ def test_rerun_gives_bit_for_bit_the_same(
         assert all(torch.equal(value, after[name][key]) for key, value in state.items())
 
 
-def history_of(results: Path, record: dict[str, Any]) -> str:
-    return (results / "local" / "runs" / record["id"] / "history.csv").read_text()
+def history_of(results: Path, record: Record) -> str:
+    return (results / "local" / "runs" / record.id / "history.csv").read_text()
 
 
 def test_a_failed_run_is_forgotten_with_all_its_stages(results: Path) -> None:
     record = only_record(results)
-    path = results / "local" / "runs" / record["id"] / "record.json"
-    del record["stages"]
-    write_checked(path, {**record, "status": "failed"})
-    cli.main(["forget", record["id"], "--stages", f"results={results}"])
+    path = results / "local" / "runs" / record.id / "record.json"
+    write_checked(path, replace(record, status="failed", stages=[]).to_json())
+    cli.main(["forget", record.id, "--stages", f"results={results}"])
     assert not list((results / "stages").iterdir())
 
 
@@ -275,15 +275,15 @@ def refused(results: Path, words: list[str], sentence: str) -> None:
 def test_what_is_at_work_is_not_moved(results: Path, command: str) -> None:
     record = only_record(results)
     refused(results, [command, "nosuch"], "gradprom: study local has no run nosuch")
-    refused(results, [command, record["id"], "nosuch"], "gradprom: study local has no run nosuch")
-    (stage,) = (results / "stages").glob(f"{record['training_id']}-*")
+    refused(results, [command, record.id, "nosuch"], "gradprom: study local has no run nosuch")
+    (stage,) = (results / "stages").glob(f"{record.training_id}-*")
     lease = Applicant(stage).try_acquire()
     assert lease is not None
-    refused(results, [command, record["id"]], f"stage {stage.name} is being trained")
+    refused(results, [command, record.id], f"stage {stage.name} is being trained")
     lease.path.unlink()
-    path = results / "local" / "runs" / record["id"] / "record.json"
-    write_checked(path, {**record, "status": "started", "pid": os.getpid()})
-    refused(results, [command, record["id"]], f"run {record['id']} is running")
+    path = results / "local" / "runs" / record.id / "record.json"
+    write_checked(path, replace(record, status="started", pid=os.getpid()).to_json())
+    refused(results, [command, record.id], f"run {record.id} is running")
 
 
 def test_rerun_moves_nothing_when_the_data_are_gone(tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_rerun_moves_nothing_when_the_data_are_gone(tmp_path: Path) -> None:
     )
     shutil.rmtree(tmp_path / "data")
     run_module._images.cache_clear()  # a new process would find nothing in memory either
-    refused(tmp_path / "results", ["rerun", record["id"]], "gradprom: COVID-CT was not found")
+    refused(tmp_path / "results", ["rerun", record.id], "gradprom: COVID-CT was not found")
 
 
 def test_a_run_is_the_same_wherever_its_data_are(tmp_path: Path) -> None:
@@ -312,7 +312,7 @@ def test_files_for_others_can_be_read_by_them(results: Path) -> None:
     mask = os.umask(0o022)
     try:
         study = tiny_runs.local(results)
-        study.tell("x", {"at": time.time()})
+        study.heartbeat("x", RunProgress())
         path = study.run("x") / "progress.json"
         assert read_json(path) is not None
         assert path.stat().st_mode & 0o777 == 0o644

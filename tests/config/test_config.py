@@ -404,8 +404,8 @@ def test_a_new_strategy_is_one_file_and_one_yaml(half: str, tmp_path: Path) -> N
         tiny_runs.train(tmp_path / "results", f"strategy={name}", *common)
         for name in ("half", "joint")
     ]
-    assert [record["choices"]["strategy"] for record in records] == ["half", "joint"]
-    assert records[0]["training_id"] != records[1]["training_id"]
+    assert [record.choices["strategy"] for record in records] == ["half", "joint"]
+    assert records[0].training_id != records[1].training_id
     assert [row.label for row in tables.build(records).rows] == ["degraded input", "half", "joint"]
 
 

@@ -235,7 +235,7 @@ def test_two_ranks_train_as_one(case: str, tmp_path: Path) -> None:
     """A whole run on two processes ends with the scores of one, up to rounding."""
     alone = execute(made(case, tmp_path / "one"))
     shared = execute(made(case, tmp_path / "two", "trainer.devices=2"))
-    one, two = (record["metrics"] for record in (alone, shared))
+    one, two = alone.metrics, shared.metrics
     assert one.keys() == two.keys()
     for name in one:
         digits = 10 ** -METRICS[name.removeprefix("degraded_")].digits

@@ -285,8 +285,8 @@ def test_the_documented_task_and_recognizer_are_trained_and_scored(
 ) -> None:
     own = ["auxiliary.tasks=[large]", "auxiliary.backbone=tiny", *tiny_runs.PHANTOM]
     record = tiny_runs.train(tmp_path / "results", "supervision=unsupervised", *own)
-    assert record["status"] == "finished" and 0 <= record["metrics"]["accuracy"] <= 1
-    assert "clean_accuracy" not in record["metrics"]
+    assert record.status == "finished" and 0 <= record.metrics["accuracy"] <= 1
+    assert "clean_accuracy" not in record.metrics
     with pytest.raises(NotServed, match="large.*dataset=covid_ct"):
         tiny_runs.make(tmp_path / "results", "dataset=covid_ct", *own[:2])
     with pytest.raises(ConfigError, match="backbone=tiny.*resnet18.*small"):

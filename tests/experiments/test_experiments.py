@@ -1,10 +1,12 @@
 """Declared tables: what is read, what is refused and where, and how words narrow them."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support import records_factory
 
 from gradprom.config import CONF
 from gradprom.errors import ConfigError
@@ -16,6 +18,7 @@ from gradprom.experiments.narrowing import narrow
 from gradprom.experiments.overrides import override_text
 from gradprom.reports.claims.specs import read_claims
 from gradprom.reports.tables.published import degraded_inputs, published
+from gradprom.runs.record import FurtherTestSet, Record
 
 TABLES = [f"table{number}" for number in range(1, 9)]
 SMALL = """title: T
@@ -55,16 +58,14 @@ def by_overrides(runs: list[list[str]]) -> list[Identity]:
     return [Identity(" ".join(overrides)) for overrides in runs]
 
 
-def expansion(
-    experiment: Experiment, records: dict[str, dict[str, Any]] | None = None
-) -> Expansion:
+def expansion(experiment: Experiment, records: dict[str, Record] | None = None) -> Expansion:
     return expand(experiment, by_overrides, (records or {}).get)
 
 
 def finished(
     metrics: dict[str, float] | None = None, training: dict[str, float] | None = None
-) -> dict[str, Any]:
-    return {"status": "finished", "metrics": metrics or {}, "training": training or {}}
+) -> Record:
+    return records_factory.record(metrics=metrics or {}, training=training or {})
 
 
 def runs(found: Expansion) -> set[str]:
@@ -336,7 +337,8 @@ def test_a_value_is_a_score_or_a_value_of_training(
 
 def test_a_value_is_of_the_test_set_of_its_row(mine: Path) -> None:
     table, run = referring(mine, "{value: psnr, of_row: A}", "test_set: lizard, ")
-    record = finished({"psnr": 30.0}) | {"evaluate_on": {"lizard": {"metrics": {"psnr": 20.5}}}}
+    lizard = FurtherTestSet(metrics={"psnr": 20.5})
+    record = replace(finished({"psnr": 30.0}), evaluate_on={"lizard": lizard})
     [cell] = [cell for cell in expansion(table, {run: record}).cells if cell.row.title == "B"]
     assert "lam=20.5" in cell.overrides[1]
 

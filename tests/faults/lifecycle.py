@@ -27,7 +27,7 @@ def file_there(stage: str, name: str, results: Path) -> bool:
 
 
 def begun(results: Path) -> bool:
-    return any(record["status"] == "started" for record in cli_process.study(results).records())
+    return any(record.status == "started" for record in cli_process.study(results).records())
 
 
 def writing_record(results: Path) -> bool:
@@ -70,14 +70,14 @@ def finish(results: Path, words: tuple[str, ...]) -> dict[str, Any]:
     code, text = cli_process.run(results, *words)
     assert code == 0, text
     [record] = cli_process.records(results).values()
-    assert record["status"] == "finished"
+    assert record.status == "finished"
     return record
 
 
 def assert_same(results: Path, reference: Path) -> None:
     """Metrics, history, scores and weights to the bit; and nothing half-written is left."""
     [ours], [other] = (list(cli_process.records(f).values()) for f in (results, reference))
-    assert ours["id"] == other["id"]
+    assert ours.id == other.id
     assert cli_process.outcome(results, ours) == cli_process.outcome(reference, other)
     assert drafts(results) == []
     assert not [*results.glob("stages/*/checkpoint*"), *results.glob("stages/*/resumed-*")]

@@ -147,7 +147,7 @@ def test_a_run_is_not_resumed_on_other_data(
     changed = pictures.rename(tmp_path / "changed")
     shutil.copytree(kept, pictures)
     record = execute(made(tmp_path, pictures))  # put back: it goes on
-    assert record["metrics"] == usual["metrics"] and record["interruptions"] == 1
+    assert record.metrics == usual.metrics and record.interruptions == 1
     assert (changed / "labels.csv").exists()
 
 
@@ -160,8 +160,8 @@ def test_after_forget_a_run_begins_anew_on_the_changed_data(
     fresh = execute(made(tmp_path / "elsewhere", pictures))
     cli.main(["forget", run.id, f"results={run.study.results}"])
     record = execute(made(tmp_path, pictures))
-    assert record["metrics"] == fresh["metrics"] and record["interruptions"] == 0
-    assert record["dataset"]["fingerprint"] == fresh["dataset"]["fingerprint"]
+    assert record.metrics == fresh.metrics and record.interruptions == 0
+    assert record.dataset.fingerprint == fresh.dataset.fingerprint
 
 
 def test_a_run_that_had_trained_nothing_just_begins(
@@ -171,7 +171,7 @@ def test_a_run_that_had_trained_nothing_just_begins(
     interrupted(run, monkeypatch)
     shutil.rmtree(run.study.stages)
     swap(pictures)
-    assert execute(made(tmp_path, pictures))["status"] == "finished"
+    assert execute(made(tmp_path, pictures)).status == "finished"
 
 
 def test_a_finished_run_of_other_data_is_trained_again(tmp_path: Path, pictures: Path) -> None:
@@ -181,8 +181,8 @@ def test_a_finished_run_of_other_data_is_trained_again(tmp_path: Path, pictures:
     run = made(tmp_path, pictures)
     assert plans.make([run], False).summary() == "1 run: 0 new, 0 done, 1 other data"
     new = execute(run)
-    assert new["dataset"]["fingerprint"] != old["dataset"]["fingerprint"]
-    assert new["metrics"] != old["metrics"]
+    assert new.dataset.fingerprint != old.dataset.fingerprint
+    assert new.metrics != old.metrics
     folders = list((run.study.cache).glob("folder-*/target.npy"))
     assert len(folders) == 2, "the cache of other content was used"
     assert cli_process.stages(run.study.results)["coupled"] == 2

@@ -6,6 +6,7 @@ In this process, with an engine that is stopped instead of killed.
 import logging
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from gradprom import cli
 from gradprom.runs import run as runs
 from gradprom.runs.execution import execute
 from gradprom.runs.run import Run
+from gradprom.runs.run_progress import RunProgress
 from gradprom.storage.files import read_json
 from gradprom.sweeps import plan as plans
 from gradprom.training.store import Slot
@@ -67,7 +69,7 @@ def results(whole: Path, tmp_path: Path) -> Path:
 
 def outcome(results: Path, run_id: str) -> dict[str, Any]:
     record = cli_process.study(results).record(run_id)
-    assert record is not None and record["status"] == "finished"
+    assert record is not None and record.status == "finished"
     return cli_process.outcome(results, record)
 
 
@@ -242,10 +244,10 @@ def test_no_command_stumbles_over_damaged_notes(
     study = run.study
     record = study.record(run.id)
     assert record is not None
-    study.keep({**record, "status": "started", "host": "elsewhere"})
+    study.keep(replace(record, status="started", host="elsewhere"))
     row = {"loss_main": 0.1, "psnr": 20.0}
-    told = {"stage": "warmup", "stage_id": "a", "epoch": 1, "epochs": 2, "step": 1, "steps": 4}
-    study.tell(run.id, {**told, "seconds_per_step": 0.1, "row": row})
+    stage = RunProgress(stage="warmup", stage_id="a", epoch=1, epochs=2, step=1, steps=4)
+    study.heartbeat(run.id, replace(stage, seconds_per_step=0.1, row=row))
     path = {
         "progress.json": study.run(run.id) / name,
         "plan.json": next(study.folder.glob("sweeps/*/plan.json")),

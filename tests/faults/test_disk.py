@@ -116,7 +116,7 @@ def test_a_disk_that_fills_up_stops_a_run_which_goes_on_when_there_is_room(
         assert child.wait() == 1, child.text
         one_sentence(disk.folder, child.text, "No space left on device")
         [record] = cli_process.study(disk.folder).records()
-        assert cli_process.study(disk.folder).state(record["id"]) == "interrupted"
+        assert cli_process.study(disk.folder).state(record.id) == "interrupted"
     went_on(disk, reference, words, beside)
 
 
@@ -142,10 +142,10 @@ def test_a_read_only_folder_is_told_and_what_is_there_can_be_looked_at(
     for words in (WORDS, ("-m", *WORDS)):
         stopped(disk.folder, words, "Read-only file system", beside)
     [record] = cli_process.study(disk.folder).records()
-    for command in ("report", "forget " + record["id"], "rerun " + record["id"]):
+    for command in ("report", "forget " + record.id, "rerun " + record.id):
         with pytest.raises(SystemExit, match="gradprom: .* cannot be written: Read-only"):
             cli.main([*command.split(), f"results={disk.folder}"])
     cli.main(["status", f"results={disk.folder}"])
-    assert f"interrupted {record['id']}" in capsys.readouterr().out
+    assert f"interrupted {record.id}" in capsys.readouterr().out
     disk.remount("rw")
     went_on(disk, reference, WORDS, beside)

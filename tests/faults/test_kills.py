@@ -45,7 +45,7 @@ def test_killed_at_chosen_moments(tmp_path: Path) -> None:
     record = finish(results, words)
     assert_same(results, reference)
     # a process may be killed before it has taken up what the one before had left
-    assert 4 <= counted - 2 <= record["interruptions"] <= counted
+    assert 4 <= counted - 2 <= record.interruptions <= counted
 
 
 def test_killed_at_random_moments(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
         kills += counted
         record = finish(tmp_path / f"life {life}", words)
         assert_same(tmp_path / f"life {life}", reference)
-        assert record["interruptions"] == counted
+        assert record.interruptions == counted
         if kills >= 19:
             return
     raise AssertionError(f"only {kills} kills")

@@ -1,5 +1,6 @@
 """Two processes on one run, and clocks that go backwards."""
 
+import dataclasses
 import os
 import time
 from pathlib import Path
@@ -11,7 +12,8 @@ from support import cli_process, tiny_runs
 
 from gradprom.runs import execution
 from gradprom.runs.execution import execute
-from gradprom.runs.records import SILENT
+from gradprom.runs.run_progress import RunProgress
+from gradprom.runs.run_state import HEARTBEAT_TIMEOUT
 from gradprom.training import engine
 
 WORDS = ("strategy=gradprom",)
@@ -32,7 +34,7 @@ def test_of_two_that_want_a_run_one_trains_it(tmp_path: Path, reference: Path) -
     assert_same(tmp_path, reference)
     assert set(cli_process.trained(tmp_path).values()) == {1}
     [record] = cli_process.records(tmp_path).values()
-    assert record["interruptions"] == 0
+    assert record.interruptions == 0
     assert not (tmp_path / "set-aside").exists()
 
 
@@ -48,7 +50,7 @@ def test_one_that_waits_takes_over_from_one_that_is_killed(tmp_path: Path, refer
     assert second.wait() == 0, second.text
     assert_same(tmp_path, reference)
     [record] = cli_process.records(tmp_path).values()
-    assert record["interruptions"] == 1
+    assert record.interruptions == 1
 
 
 def test_a_clock_that_goes_backwards_changes_nothing(
@@ -62,7 +64,7 @@ def test_a_clock_that_goes_backwards_changes_nothing(
     run = tiny_runs.make(tmp_path / "backwards", *words)
     record = execute(run)
     assert next(ticks) > 0
-    assert record["metrics"] == usual["metrics"] and record["duration"] > 0
+    assert record.metrics == usual.metrics and record.duration > 0
     assert run.study.state(run.id, run.fingerprints()) == "done"
 
 
@@ -70,7 +72,7 @@ def test_a_clock_that_goes_backwards_changes_nothing(
 def started(tmp_path: Path) -> Any:
     """A run whose record says that this very process trains it."""
     run = tiny_runs.make(tmp_path, *tiny_runs.PHANTOM)
-    record = {**execute(run), "status": "started"}
+    record = dataclasses.replace(execute(run), status="started")
     run.study.keep(record)
     assert run.study.state(run.id) == "running"
     return run
@@ -80,7 +82,7 @@ def test_a_run_begun_before_the_clock_was_set_back_is_at_work_while_it_tells(sta
     """Its record then looks older than its process; one that is silent has left its number."""
     os.utime(started.study.run(started.id) / "record.json", (1e9, 1e9))
     assert started.study.state(started.id) == "interrupted"
-    started.study.tell(started.id, {})
+    started.study.heartbeat(started.id, RunProgress())
     assert started.study.state(started.id) == "running"
 
 
@@ -90,11 +92,11 @@ def test_a_word_from_another_time_is_not_believed_for_ever(
 ) -> None:
     """After a clock was set back by hours, a dead run's word would be from the future for hours."""
     record = started.study.record(started.id)
-    started.study.keep({**record, "host": "elsewhere"})
-    started.study.tell(started.id, {})
+    started.study.keep(dataclasses.replace(record, host="elsewhere"))
+    started.study.heartbeat(started.id, RunProgress())
     assert started.study.state(started.id) == "running"
     now = time.time()
-    for seconds, state in ((SILENT / 2, "running"), (3600, "interrupted")):
+    for seconds, state in ((HEARTBEAT_TIMEOUT / 2, "running"), (3600, "interrupted")):
         monkeypatch.setattr(time, "time", lambda s=seconds: now + s * (1 if hours > 0 else -1))
         assert started.study.state(started.id) == state
 

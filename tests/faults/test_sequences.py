@@ -71,12 +71,12 @@ def no_record_lies(results: Path, reference: Path) -> None:
     """One that can be read and says `finished` has the undisturbed run's numbers."""
     [expected] = cli_process.study(reference).records()
     for record in cli_process.study(results).records():
-        if record["status"] == "finished":
-            assert record["metrics"] == expected["metrics"]
-            assert record["config"]["strategy"] == expected["config"]["strategy"]
+        if record.status == "finished":
+            assert record.metrics == expected.metrics
+            assert record.config["strategy"] == expected.config["strategy"]
             texts = [
-                cli_process.study(f).run(record["id"]) / "history.csv" for f in (results, reference)
+                cli_process.study(f).run(record.id) / "history.csv" for f in (results, reference)
             ]
             assert texts[0].read_text() == texts[1].read_text()
         else:
-            assert record["status"] == "started"
+            assert record.status == "started"

@@ -67,7 +67,7 @@ def results(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 @pytest.mark.parametrize("name", ["code", "no weights", "a list", "no tensors", "an archive"])
 def test_weights_of_a_stranger_are_one_sentence(results: Path, name: str) -> None:
     [record] = cli_process.study(results).records()
-    path = cli_process.study(results).stages.glob(f"{record['training_id']}-*/artefact.pt")
+    path = cli_process.study(results).stages.glob(f"{record.training_id}-*/artefact.pt")
     weights = next(path)
     state: Any = {
         "no weights": {"step": 1},
@@ -84,7 +84,7 @@ def test_weights_of_a_stranger_are_one_sentence(results: Path, name: str) -> Non
     Image.new("RGB", (32, 32)).save("a.png")
     for command in ("enhance a.png -o b.png --run", "export -o x"):
         with pytest.raises(SystemExit, match="^gradprom: .*weights of run") as stop:
-            cli.main([*command.split(), record["id"], f"results={results}"])
+            cli.main([*command.split(), record.id, f"results={results}"])
         assert "\n" not in str(stop.value)
     assert not (results.parent / "proof-that-code-has-run").exists()
 
@@ -100,7 +100,7 @@ def test_a_stage_that_holds_code_is_set_aside_and_trained(
     (folder / "artefact.pt").unlink()
     with_code(folder / name)
     record = tiny_runs.train(results, *tiny_runs.PHANTOM, "strategy=joint")
-    assert record["metrics"] == before["metrics"]
+    assert record.metrics == before.metrics
     assert f"{folder / name} is refused: it is no mapping of tensors" in caplog.text
     assert not (results.parent / "proof-that-code-has-run").exists()
 
@@ -162,14 +162,14 @@ def test_a_record_cannot_lead_elsewhere(results: Path, tmp_path: Path, key: str)
     (outside / "artefact.pt").touch()
     lie: dict[str, Any] = {
         "training_id": {"training_id": "../../../outside", "stages": [{"id": "../../../outside"}]},
-        "fingerprint": {"dataset": {**record["dataset"], "fingerprint": "/../../.."}},
+        "fingerprint": {"dataset": {**record.dataset.to_json(), "fingerprint": "/../../.."}},
         "files": {"files": {"/dev/zero": "00"}},
     }[key]
-    path = cli_process.study(results).run(record["id"]) / "record.json"
-    write_checked(path, {**record, **lie})
+    path = cli_process.study(results).run(record.id) / "record.json"
+    write_checked(path, {**record.to_json(), **lie})
     for command in ("export -o x", "forget --stages", "forget"):
         with pytest.raises(SystemExit, match="^gradprom: "):
-            cli.main([*command.split(), record["id"], f"results={results}"])
+            cli.main([*command.split(), record.id, f"results={results}"])
     assert (outside / "artefact.pt").exists() and not (results / "set-aside").exists()
 
 
@@ -263,7 +263,7 @@ def test_tables_and_pictures_take_any_text(
     reported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = Study(reported / "results", "local")
-    ids = [record["id"] for record in study.records()]
+    ids = [record.id for record in study.records()]
     assert summary.show(ids, study, tmp_path) == 0
     shown = capsys.readouterr().out
     assert "[/red]" in shown and "<script>alert(3)" in shown

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support import tiny_runs
+from support import records_factory, tiny_runs
 from torch import nn
 
 from gradprom import figures
@@ -197,7 +197,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def expand(results: Path, *tables: str) -> tuple[dict[str, Expansion], dict[str, Any]]:
     """The tables, each σ = 0.3 cell with the trained run of its strategy and task."""
-    records = {record["id"]: record for record in tiny_runs.local(results).records()}
+    records = {record.id: record for record in tiny_runs.local(results).records()}
     expansions = {}
     for name in tables:
         [experiment] = declared.read(name)
@@ -205,7 +205,7 @@ def expand(results: Path, *tables: str) -> tuple[dict[str, Expansion], dict[str,
         for cell in cells:
             wanted = experiment.cell(cell.row, cell.column)
             for record in records.values():
-                config = record["config"]
+                config = record.config
                 if (
                     not cell.row.waits_for
                     and cell.column.title == "σ = 0.3"
@@ -213,7 +213,7 @@ def expand(results: Path, *tables: str) -> tuple[dict[str, Expansion], dict[str,
                     and wanted.get("strategy") == config["strategy"]["name"]
                     and wanted.get("auxiliary") == config["auxiliary"]["tasks"][0]
                 ):
-                    cell.runs[0] = record["id"]
+                    cell.runs[0] = record.id
         expansions[name] = Expansion(experiment, cells)
     return expansions, records
 
@@ -246,7 +246,7 @@ def test_the_numbers_of_a_figure_are_those_of_the_evaluation(results: Path) -> N
     choices = selection.choose("fig4", expansions, records)
     strips, _ = comparison.compare(choices, tiny_runs.local(results), CPU, count=2)
     tile = strips[2].tiles[2]  # the second image as GradProm has it
-    run = choices[0].entrants[1].record["id"]
+    run = choices[0].entrants[1].record.id
     scores = pd.read_csv(results / "local/runs" / run / "scores.csv")
     # two images at equal distances among 8: the third and the seventh
     kept = scores.iloc[6]
@@ -278,7 +278,7 @@ def test_runs_of_other_data_are_not_shown_beside_the_first(results: Path) -> Non
     expansions, records = expand(results, "table1")
     choices = selection.choose("fig4", expansions, records)
     record = choices[0].entrants[1].record
-    moved = {**record, "dataset": {**record["dataset"], "fingerprint": "0" * 64}}
+    moved = replace(record, dataset=replace(record.dataset, fingerprint="0" * 64))
     entrants = (choices[0].entrants[0], replace(choices[0].entrants[1], record=moved))
     [image, *_], _ = comparison.compare(
         [replace(choices[0], entrants=entrants)], tiny_runs.local(results), CPU, count=1
@@ -292,13 +292,13 @@ def test_methods_are_compared_in_one_row_group_and_one_column() -> None:
     }
     expansions["table1"].cells += expansion_with({("Sup.", "gradprom")}, "σ = 0.3").cells
     records = {
-        run: {"id": run, "status": "finished", "seed": 0}
+        run: records_factory.record(run)
         for run in ("Unsup.frozen", "Unsup.gradprom", "Sup.gradprom")
     }
     [choice] = selection.choose("fig4", expansions, records)
     # supervised GradProm stands alone, so both unsupervised runs are taken
     assert choice.column == "σ = 0.2"
-    assert [e.record and e.record["id"] for e in choice.entrants] == [
+    assert [e.record and e.record.id for e in choice.entrants] == [
         "Unsup.frozen",
         "Unsup.gradprom",
     ]
@@ -319,7 +319,7 @@ def test_the_finished_run_of_the_lowest_seed_is_taken() -> None:
     expansion = expansion_with({("Sup.", "gradprom")}, "σ = 0.3")
     expansion.cells[0].runs = {2: "two", 0: "zero", 1: "one"}
     statuses = {"zero": "failed", "one": "finished", "two": "finished"}
-    records = {run: {"id": run, "status": status} for run, status in statuses.items()}
+    records = {run: records_factory.record(run, s) for run, s in statuses.items()}
     [choice] = selection.choose("fig4", {"table1": expansion}, records)
     assert choice.entrants[0].record is None
     assert choice.entrants[1].record == records["one"]
@@ -341,7 +341,7 @@ def test_the_command_finds_the_runs_of_narrowed_tables(
     [png] = figures.draw_all(study, ["fig4"], narrowed)
     assert png == study.folder / "report/figures/fig4.png" and png.exists()
     caption = png.with_suffix(".txt").read_text()
-    strategies = {r["id"]: r["config"]["strategy"]["name"] for r in study.records()}
+    strategies = {r.id: r.config["strategy"]["name"] for r in study.records()}
     found = re.findall(r"run ([0-9a-f]{12})", caption)
     assert [strategies[run] for run in found] == ["frozen", "gradprom"]
     assert str(png) in capsys.readouterr().out

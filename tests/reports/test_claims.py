@@ -3,12 +3,14 @@
 import csv
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from support import records_factory
 
 from gradprom.errors import ConfigError
 from gradprom.experiments.declared import read
@@ -18,6 +20,7 @@ from gradprom.experiments.overrides import OverrideList
 from gradprom.identity import digest
 from gradprom.reports.claims import verdicts
 from gradprom.reports.claims.verdicts import Claim, Judged
+from gradprom.runs.record import DatasetInfo, FurtherTestSet, Record
 from gradprom.runs.records import Study
 
 IMAGES = 40
@@ -25,7 +28,7 @@ GROUPS = [f"lesion-{i // 2}" for i in range(IMAGES)]
 EASY = np.random.default_rng(0).normal(25, 3, IMAGES)
 """What any run scores on each image, but for a shift of its own."""
 
-DECIDED = {"status": "finished", "metrics": {}, "training": {"gate_diagnosis": 0.5}}
+DECIDED = records_factory.record(training={"gate_diagnosis": 0.5})
 """A record whose share of open gates controls take."""
 Shift = Callable[[Cell, int], float]
 """From a cell and a seed to the decibels its run is better by."""
@@ -36,7 +39,7 @@ class Made:
 
     def __init__(self, folder: Path, *names: str, **given: list[str]):
         self.study = Study(folder, "made")
-        self.records: dict[str, dict[str, Any]] = {}
+        self.records: dict[str, Record] = {}
         self.expansions: dict[str, Expansion] = {}
         for name in names:
             [experiment] = read(name)
@@ -52,14 +55,17 @@ class Made:
 
     def write(self, cell: Cell, seed: int, table: pd.DataFrame, data: str = "isic") -> None:
         run, test_set = cell.runs[seed], cell.row.test_set
-        record = self.records.setdefault(
-            run, {"id": run, "status": "finished", "dataset": {"fingerprint": data}}
+        others = {test_set: FurtherTestSet(fingerprint=test_set)} if test_set else {}
+        record = records_factory.record(
+            run, dataset=DatasetInfo(fingerprint=data), evaluate_on=others
         )
-        if test_set:
-            record["evaluate_on"] = {test_set: {"fingerprint": test_set}}
+        self.records.setdefault(run, record)
         folder = self.study.run(run)
         folder.mkdir(parents=True, exist_ok=True)
         table.to_csv(folder / (f"scores-{test_set}.csv" if test_set else "scores.csv"), index=False)
+
+    def change(self, run: str, **changes: Any) -> None:
+        self.records[run] = replace(self.records[run], **changes)
 
     def cell(self, label: str, column: str, name: str = "table1") -> Cell:
         cells = self.expansions[name].cells
@@ -265,7 +271,7 @@ def test_an_interval_with_0_in_it_does_not_hold(tmp_path: Path) -> None:
 def test_missing_runs_are_named(tmp_path: Path) -> None:
     made = Made(tmp_path, "table1", noise=["0.1"]).fill(RISING)
     gradprom = made.cell("Sup. GradProm", "σ = 0.1")
-    made.records[gradprom.runs[2]]["status"] = "failed"
+    made.change(gradprom.runs[2], status="failed")
     frozen = made.cell("Sup. Frozen-params.", "σ = 0.1")
     joint = made.cell("Sup. Joint training", "σ = 0.1")
     for run in joint.runs.values():
@@ -321,7 +327,7 @@ def test_other_test_images_decide_nothing(tmp_path: Path, what: str, seeds: list
         if what == "ids":
             made.write(cell, seed, scores(1.5, cell.runs[seed], prefix="other"))
         else:
-            made.records[cell.runs[seed]]["dataset"] = {"fingerprint": "smaller images"}
+            made.change(cell.runs[seed], dataset=DatasetInfo(fingerprint="smaller images"))
     [judged] = made.judge(claim("gradprom-over-frozen-diagnosis"))
     first = next(c for c in judged.contrasts if c.asked)
     assert (first.verdict, first.reason) == ("not decidable", "runs on different test sets")

@@ -17,11 +17,10 @@ from gradprom.errors import RunError
 from gradprom.metrics.registry import METRICS
 from gradprom.reports import compare
 from gradprom.runs import export
+from gradprom.runs.record import Record
 from gradprom.runs.records import Study
 from gradprom.runs.restore import load_run, restored_method
 from gradprom.storage.files import write_checked
-
-Record = dict
 
 
 @pytest.fixture(scope="module")
@@ -47,38 +46,38 @@ def second(results: Path) -> Record:
 
 
 def test_scores_are_those_of_the_records(results: Path, first: Record, second: Record) -> None:
-    found = compare.compare(tiny_runs.local(results), first["id"], second["id"][:5])
+    found = compare.compare(tiny_runs.local(results), first.id, second.id[:5])
     assert (found.images, found.groups) == (8, 8)
     assert [d.metric for d in found.differences] == ["psnr", "ssim", "accuracy", "miou"]
     for d in found.differences:
-        assert d.first == pytest.approx(first["metrics"][d.metric], abs=1e-9)
-        assert d.second == pytest.approx(second["metrics"][d.metric], abs=1e-9)
+        assert d.first == pytest.approx(first.metrics[d.metric], abs=1e-9)
+        assert d.second == pytest.approx(second.metrics[d.metric], abs=1e-9)
         assert d.low <= d.second - d.first <= d.high
 
 
 def test_configurations_are_told_apart(results: Path, first: Record, second: Record) -> None:
-    found = compare.compare(tiny_runs.local(results), first["id"], second["id"])
+    found = compare.compare(tiny_runs.local(results), first.id, second.id)
     assert found.keys["strategy.name"] == ("gradprom", "joint")
     assert found.keys["strategy.gate"] == ("hard", None)
     assert found.keys["seed"] == (0, 1)
     assert {key.split(".")[0] for key in found.keys} == {"strategy", "seed"}
-    assert not compare.compare(tiny_runs.local(results), first["id"], first["id"]).keys
+    assert not compare.compare(tiny_runs.local(results), first.id, first.id).keys
 
 
 def test_the_command_prints_both(
     results: Path, first: Record, second: Record, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cli.main(["compare", first["id"], second["id"], f"results={results}"])
+    cli.main(["compare", first.id, second.id, f"results={results}"])
     told = capsys.readouterr().out
     assert re.search(r"strategy.name +gradprom +joint\n", told)
-    difference = second["metrics"]["psnr"] - first["metrics"]["psnr"]
+    difference = second.metrics["psnr"] - first.metrics["psnr"]
     assert re.search(rf"psnr .* {re.escape(f'{difference:+.4f}')} \[", told)
     assert "8 test images" in told
 
 
 def altered(study: Study, record: Record, change: dict) -> str:
     """A copy of a record with other values, under another id."""
-    copy = json.loads(json.dumps(record))
+    copy = json.loads(json.dumps(record.to_json()))
     for key, value in change.items():
         *path, last = key.split(".")
         place = copy
@@ -86,7 +85,7 @@ def altered(study: Study, record: Record, change: dict) -> str:
             place = place[part]
         place[last] = value
     copy["id"] = f"altered{len(list(study.run('x').parent.iterdir()))}"
-    shutil.copytree(study.run(record["id"]), study.run(copy["id"]))
+    shutil.copytree(study.run(record.id), study.run(copy["id"]))
     write_checked(study.run(copy["id"]) / "record.json", copy)
     return copy["id"]
 
@@ -108,7 +107,7 @@ def test_runs_that_cannot_be_compared(
     study = tiny_runs.local(tmp_path)
     other = altered(study, first, change)
     with pytest.raises(RunError, match=sentence):
-        compare.compare(study, first["id"], other)
+        compare.compare(study, first.id, other)
 
 
 def test_the_interval_is_that_of_the_mean() -> None:
@@ -134,7 +133,7 @@ def test_the_interval_is_that_of_the_mean() -> None:
 @pytest.fixture(scope="module")
 def exported(results: Path, first: Record, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("export") / "handed-on"
-    cli.main(["export", first["id"], "-o", str(folder), f"results={results}"])
+    cli.main(["export", first.id, "-o", str(folder), f"results={results}"])
     return folder
 
 
@@ -146,7 +145,7 @@ def test_the_exported_weights_are_those_of_the_run(
     results: Path, first: Record, exported: Path
 ) -> None:
     study = tiny_runs.local(results)
-    method = restored_method(load_run(study, first["id"]), first, torch.device("cpu"))
+    method = restored_method(load_run(study, first.id), first, torch.device("cpu"))
     exported_as = {"enhancer": "enhancer"} | {
         task: f"recognizer.{task}" for task in ("diagnosis", "segmentation")
     }
@@ -168,14 +167,14 @@ def test_the_exported_weights_are_those_of_the_run(
 def test_the_card_tells_data_protocol_and_scores(first: Record, exported: Path) -> None:
     text = (exported / "README.md").read_text()
     for told in (
-        f"run {first['id']}",
-        first["dataset"]["fingerprint"],
+        f"run {first.id}",
+        first.dataset.fingerprint,
         "train 16 images, test 8 images",
         "gaussian (sigma 0.1",
         "data range 1",
         "11×11",
-        f"| PSNR, dB | {first['metrics']['degraded_psnr']:.4f} | {first['metrics']['psnr']:.4f} |",
-        f"| mIoU | – | {first['metrics']['miou']:.4f} |",
+        f"| PSNR, dB | {first.metrics['degraded_psnr']:.4f} | {first.metrics['psnr']:.4f} |",
+        f"| mIoU | – | {first.metrics['miou']:.4f} |",
         "auxiliary=multitask",
         f"torch {torch.__version__.split('+')[0]}",
     ):
@@ -195,7 +194,7 @@ def test_the_snippet_of_the_card_runs(
     names: dict = {"degraded": noisy()}
     exec(snippet(exported), names)
     study = tiny_runs.local(results)
-    method = restored_method(load_run(study, first["id"]), first, torch.device("cpu"))
+    method = restored_method(load_run(study, first.id), first, torch.device("cpu"))
     assert torch.equal(names["enhanced"], method.enhance(noisy()))
 
 
@@ -210,10 +209,10 @@ def test_a_folder_with_something_in_it_is_left_alone(
 ) -> None:
     (tmp_path / "kept.txt").write_text("kept")
     with pytest.raises(SystemExit, match="^gradprom: .* is there already and not empty"):
-        cli.main(["export", first["id"], "-o", str(tmp_path), f"results={results}"])
+        cli.main(["export", first.id, "-o", str(tmp_path), f"results={results}"])
     assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"]
     with pytest.raises(SystemExit, match="kept.txt is there already"):
-        cli.main(["export", first["id"], "-o", str(tmp_path / "kept.txt"), f"results={results}"])
+        cli.main(["export", first.id, "-o", str(tmp_path / "kept.txt"), f"results={results}"])
 
 
 @pytest.mark.parametrize(
@@ -253,11 +252,11 @@ def test_a_recognizer_is_exported_too(
     tmp_path: Path, results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = tiny_runs.train(results, *tiny_runs.PHANTOM, "method=recognizer")
-    export.export(tiny_runs.local(results), record["id"], tmp_path / "out")
+    export.export(tiny_runs.local(results), record.id, tmp_path / "out")
     monkeypatch.chdir(tmp_path / "out")
     text = Path("README.md").read_text()
     names: dict = {"degraded": noisy()}
     exec(snippet(Path()), names)
     assert names["logits"].shape == (2, 3)
-    assert f"| accuracy | – | {record['metrics']['accuracy']:.4f} |" in text
+    assert f"| accuracy | – | {record.metrics['accuracy']:.4f} |" in text
     assert "PSNR, dB" not in text

@@ -1,7 +1,6 @@
 """A metric of which less is better, from the table and its marks to claims."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ from gradprom.reports.sweep_table import render, tables
 from gradprom.reports.tables import published, table, text
 from gradprom.reports.tables.published import Published
 from gradprom.reports.tables.table import Rebuilt, rebuild
+from gradprom.runs.record import DatasetInfo, Record
 from gradprom.runs.records import Study
 
 EXPERIMENT = """
@@ -56,7 +56,7 @@ def study(tmp_path: Path) -> Study:
 
 
 @pytest.fixture
-def records(expansion: Expansion, study: Study) -> dict[str, dict[str, Any]]:
+def records(expansion: Expansion, study: Study) -> dict[str, Record]:
     found = {}
     for cell in expansion.cells:
         for seed, run in cell.runs.items():
@@ -66,12 +66,12 @@ def records(expansion: Expansion, study: Study) -> dict[str, dict[str, Any]]:
     return found
 
 
-def built(expansion: Expansion, records: dict[str, dict[str, Any]]) -> Rebuilt:
+def built(expansion: Expansion, records: dict[str, Record]) -> Rebuilt:
     return rebuild(expansion, records, [], expansion.experiment)
 
 
 def test_the_smallest_error_is_the_best_of_its_column(
-    expansion: Expansion, records: dict[str, dict[str, Any]]
+    expansion: Expansion, records: dict[str, Record]
 ) -> None:
     made = built(expansion, records)
     for metric in ("rmse", "psnr"):
@@ -88,7 +88,7 @@ def test_the_smallest_error_is_the_best_of_its_column(
 def test_published_numbers_worse_than_the_degraded_input_are_marked(
     monkeypatch: pytest.MonkeyPatch,
     expansion: Expansion,
-    records: dict[str, dict[str, Any]],
+    records: dict[str, Record],
     metric: str,
     worse: float,
 ) -> None:
@@ -113,7 +113,7 @@ def test_degraded_inputs_may_have_any_metric(tmp_path: Path) -> None:
 
 
 def test_tables_of_sweeps_show_it_with_its_digits(
-    records: dict[str, dict[str, Any]],
+    records: dict[str, Record],
 ) -> None:
     found = tables.build(list(records.values()))
     assert found.metrics == ["psnr", "rmse"]
@@ -146,7 +146,7 @@ def judged(
             study.run(run).mkdir(parents=True)
             images = {"id": [f"i{n}" for n in range(30)], "group": [f"g{n}" for n in range(30)]}
             pd.DataFrame(images | columns).to_csv(study.run(run) / "scores.csv", index=False)
-            records[run] = {"id": run, "status": "finished", "dataset": {"fingerprint": "isic"}}
+            records[run] = records_factory.record(run, dataset=DatasetInfo(fingerprint="isic"))
     [found] = verdicts.judge(verdicts.read_claims(path), {"errors": expansion}, records, study)
     return found
 

@@ -26,7 +26,7 @@ def test_a_row_tells_what_the_run_was_and_what_came_out(trained: Study) -> None:
     table = frame(trained)
     assert len(table) == 1
     row = table.iloc[0]
-    assert (row.id, row.status, row.seed) == (record["id"], "finished", 0)
+    assert (row.id, row.status, row.seed) == (record.id, "finished", 0)
     groups = ("method", "dataset", "backbone", "auxiliary", "strategy", "profile", "degradation")
     assert {group: row[group] for group in groups} == {
         "method": "task_driven",
@@ -43,12 +43,12 @@ def test_a_row_tells_what_the_run_was_and_what_came_out(trained: Study) -> None:
         0.01,
         "supervised",
     )
-    for name, value in record["metrics"].items():
+    for name, value in record.metrics.items():
         assert row[name] == value
-    assert row.gate == record["training"]["gate_diagnosis"]
-    assert row.ratio == record["training"]["ratio_diagnosis"]
-    assert row.duration == record["duration"]
-    assert (row.revision, row.dirty) == (record["git"]["revision"], record["git"]["dirty"])
+    assert row.gate == record.training["gate_diagnosis"]
+    assert row.ratio == record.training["ratio_diagnosis"]
+    assert row.duration == record.duration
+    assert (row.revision, row.dirty) == (record.git.revision, record.git.dirty)
 
 
 def test_scores_come_in_one_order_before_the_rest(trained: Study) -> None:
@@ -66,20 +66,20 @@ def test_scores_come_in_one_order_before_the_rest(trained: Study) -> None:
 
 def test_scores_of_images_have_the_record_s_means(trained: Study) -> None:
     [record] = trained.records()
-    table = scores(trained, record["id"][:5])
+    table = scores(trained, record.id[:5])
     assert len(table) == 8 and all(str(name).startswith("phantom-") for name in table.index)
-    assert table.psnr.mean() == pytest.approx(record["metrics"]["psnr"])
+    assert table.psnr.mean() == pytest.approx(record.metrics["psnr"])
     hits = (table.prediction == table.label).mean()
-    assert hits == pytest.approx(record["metrics"]["accuracy"])
+    assert hits == pytest.approx(record.metrics["accuracy"])
 
 
 def test_history_has_every_stage(trained: Study) -> None:
     [record] = trained.records()
-    table = history(trained, record["id"][:5])
+    table = history(trained, record.id[:5])
     steps = table.groupby("stage").step.max().to_dict()
-    assert steps == {stage["name"]: stage["steps"] for stage in record["stages"]}
+    assert steps == {stage.name: stage.steps for stage in record.stages}
     coupled = table[table.stage == "coupled"]
-    assert coupled.gate_diagnosis.mean() == pytest.approx(record["training"]["gate_diagnosis"])
+    assert coupled.gate_diagnosis.mean() == pytest.approx(record.training["gate_diagnosis"])
 
 
 def test_many_runs_as_one_frame(tmp_path: Path) -> None:
@@ -110,24 +110,24 @@ def test_what_has_no_effect_is_missing(tmp_path: Path) -> None:
 
 def test_a_failed_run_has_a_row_without_scores(tmp_path: Path) -> None:
     made = records_factory.make(tmp_path, ["table1"], "noise=0.1", "seed=0")
-    gone = next(r for r in made.records.values() if r["choices"]["strategy"] == "joint")
+    gone = next(r for r in made.records.values() if r.choices["strategy"] == "joint")
     made.rewrite(records_factory.failed(gone, "a loss is not finite"))
-    row = frame(made.study).set_index("id").loc[gone["id"]]
+    row = frame(made.study).set_index("id").loc[gone.id]
     assert row.status == "failed" and row.strategy == "joint" and row.noise == 0.1
     assert pd.isna(row[["psnr", "ratio", "gate", "duration"]]).all()
 
 
 def test_further_test_sets_have_columns_of_their_own(tmp_path: Path) -> None:
     made = records_factory.make(tmp_path, ["table4"], "seed=0")
-    record = next(r for r in made.records.values() if r["evaluate_on"])
-    [name] = record["evaluate_on"]
+    record = next(r for r in made.records.values() if r.evaluate_on)
+    [name] = record.evaluate_on
     table = frame(made.study).set_index("id")
-    told = record["evaluate_on"][name]["metrics"]["psnr"]
-    assert table.loc[record["id"], f"{name}.psnr"] == told
+    told = record.evaluate_on[name].metrics["psnr"]
+    assert table.loc[record.id, f"{name}.psnr"] == told
 
-    folder = made.study.run(record["id"])
+    folder = made.study.run(record.id)
     (folder / f"scores-{name}.csv").write_text("id,group,psnr\n007,p1,21.5\n")
-    assert scores(made.study, record["id"], name).loc["007", "psnr"] == 21.5
+    assert scores(made.study, record.id, name).loc["007", "psnr"] == 21.5
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_noise_is_that_of_the_gaussian_part(
 ) -> None:
     made = records_factory.make(tmp_path, ["table1"], "noise=0.1", "seed=0", "strategy=joint")
     for record in made.records.values():
-        record["config"]["degradation"] = degradation
+        record.config["degradation"] = degradation
         made.rewrite(record)
     found = frame(made.study).noise
     assert found.isna().all() if noise is None else (found == noise).all()
@@ -160,7 +160,7 @@ def test_what_is_not_there_is_said_in_a_sentence(tmp_path: Path, trained: Study)
         history(trained, "000")
     [record] = trained.records()
     with pytest.raises(RunError, match="has no scores-lizard.csv"):
-        scores(trained, record["id"], "lizard")
+        scores(trained, record.id, "lizard")
 
 
 def test_frames_come_without_torch() -> None:

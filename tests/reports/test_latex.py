@@ -13,6 +13,7 @@ from support import records_factory
 from gradprom.experiments import declared
 from gradprom.reports.tables import latex
 from gradprom.reports.tables.table import Rebuilt
+from gradprom.runs.record import Revision
 
 NAMES = [experiment.name for experiment in declared.default()]
 NASTY = r"a_b % & # {c} ~ ^ \d $ <e> | \"f\" `g` σ γ λ Ω ± × ’ “h” é ß ς 日 ‖"
@@ -47,9 +48,9 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> list[Rebuilt]:
     made = records_factory.make(tmp_path_factory.mktemp("made"), NAMES, rows=3)
     for number, record in enumerate(list(made.records.values())):
         if number % 5 == 0:
-            made.records[record["id"]] = records_factory.failed(record, "out of memory")
+            made.records[record.id] = records_factory.failed(record, "out of memory")
         if number % 7 == 0:
-            record["git"] = {"revision": None, "dirty": None}
+            made.change(made.records[record.id], git=Revision())
     return made.tables()
 
 

@@ -25,6 +25,7 @@ from gradprom.reports.page import data as page_data
 from gradprom.reports.page.page import FOLDER, TEMPLATES, write_page
 from gradprom.reports.plots.style import Picture
 from gradprom.reports.tables.table import rebuild
+from gradprom.runs.record import Revision
 
 INJECTED = "</script><img src=x onerror=alert(1)>"
 JUDGED = Judged(
@@ -100,18 +101,19 @@ def test_every_number_of_the_table_is_there_with_its_runs(made: Made) -> None:
 
 def test_states_stand_as_text(made: Made) -> None:
     first, second, *_ = made.records.values()
-    made.records[first["id"]] = records_factory.failed(first, "loss became NaN")
-    del made.records[second["id"]]
+    made.records[first.id] = records_factory.failed(first, "loss became NaN")
+    del made.records[second.id]
     reader, _ = page_of(made)
     assert "1/3 seeds" in reader.texts["table1"] and "1 failed" in reader.texts["table1"]
 
 
 def test_nothing_in_a_record_can_break_it(made: Made) -> None:
     first, second, *_ = made.records.values()
-    made.records[first["id"]] = records_factory.failed(first, INJECTED)
-    second["dataset"]["name"] = second["config"]["dataset"]["name"] = INJECTED
-    second["overrides"] = [INJECTED]
-    second["metrics"]["psnr"] = float("nan")
+    made.records[first.id] = records_factory.failed(first, INJECTED)
+    second.config["dataset"]["name"] = INJECTED
+    dataset = dataclasses.replace(second.dataset, name=INJECTED)
+    made.change(second, dataset=dataset, overrides=[INJECTED])
+    second.metrics["psnr"] = float("nan")
     results = made.study.results / "<img src=x onerror=alert(2)>"
     made.study = dataclasses.replace(made.study, results=results)
     picture = Picture("p", INJECTED, INJECTED, made.study.folder / "a b#<.png", None)
@@ -119,9 +121,9 @@ def test_nothing_in_a_record_can_break_it(made: Made) -> None:
     assert [image.get("onerror") for image in reader.all("img")] == [None]
     assert len(reader.all("script")) == 2
     data = json.loads(reader.data)["runs"]
-    assert data[first["id"]]["error"]["message"] == INJECTED
-    assert data[second["id"]]["dataset"] == INJECTED
-    assert data[second["id"]]["metrics"]["psnr"] == "nan"
+    assert data[first.id]["error"]["message"] == INJECTED
+    assert data[second.id]["dataset"] == INJECTED
+    assert data[second.id]["metrics"]["psnr"] == "nan"
     assert INJECTED in reader.texts["problems"]
     assert "onerror=alert(1)>" not in re.sub(r"&lt;.*?&gt;", "", path.read_text()).replace(
         "\\u003cimg src=x onerror=alert(1)>", ""
@@ -195,7 +197,7 @@ def test_claims_figures_and_problems(made: Made) -> None:
 
 def test_header_tells_the_runs_and_their_code(made: Made) -> None:
     first, *_ = made.records.values()
-    first["git"] = {"revision": "abcdef0123", "dirty": True}
+    made.change(first, git=Revision(revision="abcdef0123", dirty=True))
     reader, _ = page_of(made)
     header = reader.texts[""]
     assert "96 finished" in header
@@ -207,7 +209,7 @@ def test_configurations_are_kept_as_differences(made: Made) -> None:
     data = page_data.embedded(made.records, made.study, made.study.folder / "index.html")
     for run_id, run in data["runs"].items():
         flat = {**data["common"], **run["differing"]}
-        config = made.records[run_id]["config"]
+        config = made.records[run_id].config
         assert flat["degradation.sigma"] == config["degradation"]["sigma"]
         assert flat["supervision"] == config["supervision"]
         assert flat["strategy.name"] == config["strategy"]["name"]
@@ -218,10 +220,10 @@ def test_configurations_are_kept_as_differences(made: Made) -> None:
 
 def test_a_key_that_a_run_has_not_got(made: Made) -> None:
     first, *rest = made.records.values()
-    del first["config"]["trainer"]["lr"]
+    del first.config["trainer"]["lr"]
     data = page_data.embedded(made.records, made.study, made.study.folder / "index.html")
-    assert data["runs"][first["id"]]["without"] == ["trainer.lr"]
-    assert not any(data["runs"][record["id"]]["without"] for record in rest)
+    assert data["runs"][first.id]["without"] == ["trainer.lr"]
+    assert not any(data["runs"][record.id]["without"] for record in rest)
 
 
 def test_curves_are_means_of_neighbours(made: Made) -> None:
@@ -230,9 +232,9 @@ def test_curves_are_means_of_neighbours(made: Made) -> None:
     rows = [f"warmup,1,{10 * i + 10},{v}," for i, v in enumerate(values)]
     rows += ["coupled,1,10,,0.25", "coupled,1,20,nan,0.75"]
     history = "\n".join(["stage,epoch,step,loss_main,gate_diagnosis", *rows])
-    (made.study.run(first["id"]) / "history.csv").write_text(history + "\n")
+    (made.study.run(first.id) / "history.csv").write_text(history + "\n")
     data = page_data.embedded(made.records, made.study, made.study.folder / "index.html")
-    warmup, broken, gate = data["runs"][first["id"]]["curves"]
+    warmup, broken, gate = data["runs"][first.id]["curves"]
     assert warmup[:2] == ["warmup", "loss_main"]
     assert data["grids"][warmup[2]] == tuple(range(30, 1801, 30))
     np.testing.assert_allclose(warmup[3], values.reshape(60, 3).mean(axis=1), rtol=1e-3)
@@ -243,10 +245,10 @@ def test_curves_are_means_of_neighbours(made: Made) -> None:
 
 def test_a_run_without_files_is_no_obstacle(made: Made) -> None:
     first, second, *_ = made.records.values()
-    (made.study.run(first["id"]) / "history.csv").unlink()
-    (made.study.run(second["id"]) / "history.csv").write_text("")
+    (made.study.run(first.id) / "history.csv").unlink()
+    (made.study.run(second.id) / "history.csv").write_text("")
     runs = json.loads(page_of(made)[0].data)["runs"]
-    assert runs[first["id"]]["curves"] == runs[second["id"]]["curves"] == []
+    assert runs[first.id]["curves"] == runs[second.id]["curves"] == []
 
 
 def test_thousands_of_runs(tmp_path: Path) -> None:
@@ -273,15 +275,15 @@ def test_a_run_that_was_really_trained(tmp_path: Path) -> None:
     [experiment] = declared.read("table1")
     row = next(r for r in experiment.rows if r.title == "GradProm")
     one = dataclasses.replace(experiment, rows=(row,), columns=experiment.columns[1:2], seeds=(0,))
-    cell = Cell(row, one.columns[0], {0: words}, {0: record["id"]})
-    table = rebuild(Expansion(one, [cell]), {record["id"]: record}, words, experiment)
+    cell = Cell(row, one.columns[0], {0: words}, {0: record.id})
+    table = rebuild(Expansion(one, [cell]), {record.id: record}, words, experiment)
     path = tmp_path / "local" / "report" / "index.html"
     study = tiny_runs.local(tmp_path)
-    write_page(path, [table], {record["id"]: record}, study, [], [], [])
+    write_page(path, [table], {record.id: record}, study, [], [], [])
     reader = Reader()
     reader.feed(path.read_text())
-    run = json.loads(reader.data)["runs"][record["id"]]
-    assert f"{record['metrics']['psnr']:.3f} (1)" in reader.texts["table1"]
+    run = json.loads(reader.data)["runs"][record.id]
+    assert f"{record.metrics['psnr']:.3f} (1)" in reader.texts["table1"]
     assert "The published numbers are of isic2018" in reader.texts["table1"]
     assert {name for _, name, *_ in run["curves"]} >= {"loss_main", "psnr", "loss_diagnosis"}
     assert len(run["panels"]) == 4

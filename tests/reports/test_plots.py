@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
+from support import records_factory
 
 from gradprom.experiments.declared import Column, Experiment, Row
 from gradprom.reports.plots import curves, style, training
@@ -209,9 +210,12 @@ def history(study: Study, run: str, gates: list[float], cosines: list[float]) ->
     (folder / "history.csv").write_text("\n".join(lines) + "\n")
 
 
+COSINE = {"cosine_diagnosis": 0.0}
+
+
 def records_of(*lines: Line, gate: float = 1.0) -> dict[str, Any]:
     runs = [run for line in lines for c in line.cells.values() for run in c.finished.values()]
-    return {run: {"training": {}} for run in runs}
+    return {run: records_factory.record(run) for run in runs}
 
 
 def test_gates_and_cosines_over_coupled_training(tmp_path: Path, drawn: list[Figure]) -> None:
@@ -221,7 +225,7 @@ def test_gates_and_cosines_over_coupled_training(tmp_path: Path, drawn: list[Fig
         shown = {(0, "psnr"): Shown("psnr", Estimate(20.0, None, 1), finished={0: name})}
         lines.append(Line(row(name, "Sup."), shown))
         history(study, name, gates, [0.4, -0.2, -0.4])
-    records = {x.row.title: {"training": {"cosine_diagnosis": 0.0}} for x in lines}
+    records = {x.row.title: records_factory.record(training=COSINE) for x in lines}
     [picture] = draw(tmp_path, table(*lines, values=(0.1,)), records=records)
     gates, ridges = drawn[0].axes
     # joint training's gates never close and are left out; warm-up is no part of the curve
@@ -240,7 +244,7 @@ def test_gates_and_cosines_over_coupled_training(tmp_path: Path, drawn: list[Fig
 
 def test_without_histories_there_is_no_training_figure(tmp_path: Path) -> None:
     shown = {(0, "psnr"): Shown("psnr", Estimate(20.0, None, 1), finished={0: "gone"})}
-    records = {"gone": {"training": {"cosine_diagnosis": 0.0}}}
+    records = {"gone": records_factory.record(training=COSINE)}
     assert draw(tmp_path, table(Line(row("gradprom"), shown), values=(0.1,)), records=records) == []
 
 
@@ -253,7 +257,7 @@ def test_a_report_of_many_runs_is_quick(tmp_path: Path) -> None:
             cells[number, "psnr"] = Shown("psnr", Estimate(20.0, 1.0, 70), finished=runs)
             for run in runs.values():
                 history(study, run, [1.0, 0.5] * 50, [0.1, -0.1] * 50)
-                records[run] = {"training": {"cosine_diagnosis": 0.0}}
+                records[run] = records_factory.record(run, training=COSINE)
         lines.append(Line(row(strategy), cells))
     began = time.process_time()
     assert len(draw(tmp_path, table(*lines), records=records)) == 2

@@ -6,6 +6,7 @@ import json
 import re
 import statistics
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,15 @@ from gradprom.identity import digest
 from gradprom.reports.statistics.estimate import Estimate, estimate
 from gradprom.reports.sweep_table import figures, render, summary, tables
 from gradprom.reports.sweep_table.tables import build
+from gradprom.runs.record import Record
 from gradprom.runs.records import Study
+from gradprom.runs.run_progress import RunProgress
 from gradprom.sweeps import plan as plans
 from gradprom.sweeps.duration import duration
 from gradprom.sweeps.progress import Forecast, tell
 from gradprom.sweeps.progress import estimate as time_needed
 from gradprom.training.stage import Stage
 from gradprom.training.store import StageStore
-
-Record = dict[str, Any]
 
 CONFIG: dict[str, Any] = {
     "dataset": {"name": "phantom", "size": 64, "split_seed": 0},
@@ -62,7 +63,7 @@ def record(psnr: float | None = None, ssim: float = 0.5, **changes: Any) -> Reco
 
     Without a PSNR it has not finished.
     """
-    made: Record = {
+    made: dict[str, Any] = {
         "status": "failed" if psnr is None else "finished",
         "overrides": [],
         "choices": dict(CHOICES),
@@ -79,7 +80,8 @@ def record(psnr: float | None = None, ssim: float = 0.5, **changes: Any) -> Reco
         for name in path:
             section = section[name]
         section[last] = value
-    return {**made, "id": digest([repr(made)]), "seed": made["config"]["seed"]}
+    own = {"id": digest([repr(made)]), "seed": made["config"]["seed"]}
+    return Record.from_json({**made, **own})
 
 
 def strategy(name: str, psnr: float | None = None, **changes: Any) -> Record:
@@ -254,7 +256,7 @@ def test_benchmark_i_is_one_row_whatever_stood_in_the_command() -> None:
         strategy("mainstream", 26.0, config__seed=1, config__auxiliary__tasks=[]),
         strategy("mainstream", 28.0, config__seed=2, config__supervision="unsupervised"),
     ]
-    made[1]["choices"]["auxiliary"] = "none"
+    made[1].choices["auxiliary"] = "none"
     assert cell(made).value == Estimate(26.0, 2.0, 3)
     assert labels(*made, record(30.0)) == ["mainstream", "gradprom"]
 
@@ -263,8 +265,11 @@ def test_the_recognizer_method_is_one_row_whatever_the_strategy() -> None:
     made = []
     for seed, (name, psnr) in enumerate({"gradprom": 0.5, "joint": 0.7}.items()):
         made.append(strategy(name, psnr, config__seed=seed, config__method={"name": "recognizer"}))
-        made[-1]["choices"]["method"] = "recognizer"
-        made[-1]["metrics"] = {"accuracy": psnr, "degraded_psnr": 20.0, "degraded_ssim": 0.25}
+        made[-1].choices["method"] = "recognizer"
+        made[-1] = replace(
+            made[-1],
+            metrics={"accuracy": psnr, "degraded_psnr": 20.0, "degraded_ssim": 0.25},
+        )
     assert cell(made, "accuracy").value.n == 2
     assert labels(*made) == ["recognizer"]
     assert labels(*made, record(24.0)) == ["recognizer", "task_driven gradprom"]
@@ -454,10 +459,10 @@ PARTS = [30, 90, 150, 210]
 
 def keep(study: Study, made: Record, panel: bool = True) -> None:
     """What a run leaves, small: a panel of 12 pixels in each part, two stages of history."""
-    folder = study.run(made["id"])
+    folder = study.run(made.id)
     folder.mkdir(parents=True)
-    (folder / "record.json").write_text(json.dumps(made))
-    if made["status"] != "finished":
+    (folder / "record.json").write_text(json.dumps(made.to_json()))
+    if not made.finished:
         return
     rows = [{"stage": "warmup", "epoch": 1, "step": s, "psnr": 10.0 + s} for s in range(3)]
     rows += [
@@ -521,11 +526,11 @@ def test_a_summary_tells_failures_and_counts_what_is_missing(
     made = [record(24.0), strategy("joint", error=error, overrides=["strategy=joint"])]
     for one in made:
         keep(study, one)
-    assert summary.show([one["id"] for one in made], study, folder) == 1
-    assert summary.show([*(one["id"] for one in made), "notthere"], study, folder) == 2
+    assert summary.show([one.id for one in made], study, folder) == 1
+    assert summary.show([*(one.id for one in made), "notthere"], study, folder) == 2
     told = capsys.readouterr().out
     assert "failed   strategy=joint: NonFinite: not finite at step 3\n" in told
-    assert "engine.py:9" in told and str(study.run(made[1]["id"])) in told
+    assert "engine.py:9" in told and str(study.run(made[1].id)) in told
     assert (folder / "table.md").read_text() == render.markdown(build(made))
     assert (folder / "table.csv").exists() and (folder / "picture.png").exists()
 
@@ -670,10 +675,10 @@ def test_durations(seconds: float, told: str) -> None:
 def test_a_line_of_progress() -> None:
     row = {"clean_accuracy_diagnosis": 0.9, "loss_main": 0.0123456, "psnr": 19.08}
     row |= {"loss_diagnosis": 1.5, "gate_diagnosis": 0.5, "gate_segmentation": 1.0}
-    progress = {"stage": "coupled", "epoch": 2, "epochs": 4, "row": row}
+    progress = RunProgress(stage="coupled", epoch=2, epochs=4, row=row)
     assert tell(progress) == "coupled 2/4  loss 0.01235  PSNR 19.1 dB  gates open 75%"
     row = {"loss_diagnosis": 0.5, "accuracy_diagnosis": 0.875}
-    progress = {"stage": "recognizer.diagnosis", "epoch": 1, "epochs": 6, "row": row}
+    progress = RunProgress(stage="recognizer.diagnosis", epoch=1, epochs=6, row=row)
     assert tell(progress) == "recognizer.diagnosis 1/6  loss 0.5  accuracy 88%"
 
 
@@ -684,8 +689,8 @@ def test_the_time_left_follows_from_the_paces_seen(results: Path) -> None:
     ids = {name: stage_id for stage_id, (name, _) in made.stages.items()}
 
     def learn(name: str, step: int, pace: float) -> None:
-        told = {"stage": name, "stage_id": ids[name], "step": step, "seconds_per_step": pace}
-        forecast.learn(told)
+        where = RunProgress(stage=name, stage_id=ids[name], step=step, seconds_per_step=pace)
+        forecast.learn(where)
 
     assert forecast.left(made.pending) is None
     learn("warmup", 1, 3.0)

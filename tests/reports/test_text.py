@@ -17,6 +17,7 @@ from gradprom.reports.tables import layout
 from gradprom.reports.tables import table as table_module
 from gradprom.reports.tables import text as text_forms
 from gradprom.reports.tables.table import Rebuilt
+from gradprom.runs.record import Record, Revision
 
 FLOORS = {("table5", "σ = 0.1", "psnr"): 20.1}
 """SR-ResNet's published 19.478 dB lies below."""
@@ -38,8 +39,8 @@ def made(whole: Made) -> Made:
     return dataclasses.replace(whole, records=copy.deepcopy(whole.records))
 
 
-def words_of(record: dict) -> set[str]:
-    return set(record["overrides"])
+def words_of(record: Record) -> set[str]:
+    return set(record.overrides)
 
 
 def runs_of(made: Made, *words: str) -> list[dict]:
@@ -53,7 +54,7 @@ SHARED = (*SUPERVISED, "dataset=isic2018")
 
 def gradprom_runs(made: Made) -> list[dict]:
     """Those of Table I's last row at σ = 0.1, which Table V shows too."""
-    found = [r for r in runs_of(made, *SHARED) if "backbone=larger" not in r["overrides"]]
+    found = [r for r in runs_of(made, *SHARED) if "backbone=larger" not in r.overrides]
     assert len(found) == 3
     return found
 
@@ -70,7 +71,7 @@ def as_rows(table: Rebuilt) -> list[dict[str, str]]:
 
 def test_csv_has_every_number_of_a_cell(made: Made) -> None:
     runs = gradprom_runs(made)
-    values = [r["metrics"]["psnr"] for r in runs]
+    values = [r.metrics["psnr"] for r in runs]
     table1, table5 = made.tables()
     wanted = {"row": "GradProm", "group": "Sup.", "column": "σ = 0.1", "metric": "psnr"}
     [line] = [r for r in as_rows(table1) if wanted.items() <= r.items()]
@@ -79,7 +80,7 @@ def test_csv_has_every_number_of_a_cell(made: Made) -> None:
     assert line["n"] == "3" and line["states"] == ""
     assert (line["published_mean"], line["published_std"]) == ("34.646", "1.11")
     assert float(line["difference"]) == pytest.approx(np.mean(values) - 34.646, abs=1e-9)
-    assert set(line["runs"].split()) == {f"{r['seed']}:{r['id']}" for r in runs}
+    assert set(line["runs"].split()) == {f"{r.seed}:{r.id}" for r in runs}
     [same] = [
         r
         for r in as_rows(table5)
@@ -126,9 +127,9 @@ def test_terminal_puts_columns_side_by_side_where_there_is_room(made: Made) -> N
 
 def test_gaps_are_named(made: Made) -> None:
     first, second, third = gradprom_runs(made)
-    made.records[first["id"]] = records_factory.failed(first, "loss became NaN")
-    second["git"] = {"revision": "f" * 40, "dirty": False}
-    del made.records[runs_of(made, "strategy=frozen", "supervision=unsupervised")[0]["id"]]
+    made.records[first.id] = records_factory.failed(first, "loss became NaN")
+    made.change(second, git=Revision(revision="f" * 40, dirty=False))
+    del made.records[runs_of(made, "strategy=frozen", "supervision=unsupervised")[0].id]
     table = made.tables()[0]
     told = {(r["group"], r["row"], r["column"]): r["states"] for r in as_rows(table)}
     assert told["Sup.", "GradProm", "σ = 0.1"] == "2/3 seeds, 1 failed, mixed revisions"
@@ -168,7 +169,7 @@ def test_markdown_marks_best_and_second(made: Made) -> None:
 
 
 def test_markdown_prints_the_paper_beside_ours(made: Made) -> None:
-    values = [r["metrics"]["psnr"] for r in gradprom_runs(made)]
+    values = [r.metrics["psnr"] for r in gradprom_runs(made)]
     mean, std = np.mean(values), np.std(values, ddof=1)
     told = f"{mean - 34.646:+.3f}".replace("-", "−")
     wanted = f"{mean:.3f} ± {std:.3f} (3)**<br><sub>34.646 ± 1.11; {told}</sub>"

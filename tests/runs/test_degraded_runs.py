@@ -73,11 +73,11 @@ def test_an_enhancer_enlarges_its_input(trained: Trained) -> None:
     enhanced = method.enhance(batch.input)
     assert enhanced.shape == (8, 3, 32, 32)
     error = (enhanced - batch.target).square().mean((1, 2, 3))
-    assert record["metrics"]["psnr"] == pytest.approx(float((-10 * error.log10()).mean()), abs=1e-4)
+    assert record.metrics["psnr"] == pytest.approx(float((-10 * error.log10()).mean()), abs=1e-4)
     error = (bicubic(batch.input, 32) - batch.target).square().mean((1, 2, 3))
     told = float((-10 * error.log10()).mean())
-    assert record["metrics"]["degraded_psnr"] == pytest.approx(told, abs=1e-3)
-    assert {"accuracy", "miou"} <= set(record["metrics"])
+    assert record.metrics["degraded_psnr"] == pytest.approx(told, abs=1e-3)
+    assert {"accuracy", "miou"} <= set(record.metrics)
     with Image.open(run.study.run(run.id) / "panels" / "00.png") as panel:
         assert panel.size == (4 * 32, 32)
 
@@ -94,8 +94,8 @@ def test_a_mix_in_a_run_is_its_parts_one_after_the_other(trained: Trained) -> No
             degraded = part.apply(degraded, part.draw([""], tuple(clean.shape), generator))
         errors.append((degraded - clean).square().mean())
     told = float((-10 * torch.stack(errors).log10()).mean())
-    assert record["metrics"]["degraded_psnr"] == pytest.approx(told, abs=1e-4)
-    assert record["config"]["degradation"]["downsample"] is None
+    assert record.metrics["degraded_psnr"] == pytest.approx(told, abs=1e-4)
+    assert record.config["degradation"]["downsample"] is None
 
 
 def test_a_recognizer_sees_small_images_enlarged(trained: Trained) -> None:
@@ -133,7 +133,7 @@ def test_one_table_shows_them_all(trained: Trained) -> None:
     first, mainstream = rows["degraded input"], rows["task_driven mainstream"]
     assert {column for column, _ in first.cells} == set(table.columns)
     assert {column for column, _ in mainstream.cells} == {"σ=0.1", mixed}
-    metrics = trained["mix"][1]["metrics"]
+    metrics = trained["mix"][1].metrics
     for row, key in ((first, "degraded_psnr"), (mainstream, "psnr")):
         value = row.cells[mixed, "psnr"].value
         assert value is not None and value.mean == metrics[key]

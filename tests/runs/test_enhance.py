@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -450,7 +451,7 @@ def test_wrong_requests_are_one_sentence(tmp_path: Path, results: Path) -> None:
 
 def stored_weights(results: Path, study: str) -> Path:
     record = tiny_runs.Study(results, study).resolve("")
-    (folder,) = (results / "stages").glob(f"{record['training_id']}-*")
+    (folder,) = (results / "stages").glob(f"{record.training_id}-*")
     return folder / "artefact.pt"
 
 
@@ -472,7 +473,7 @@ def test_weights_of_no_use_are_one_sentence(
     shutil.copytree(results, copy)
     weights, study = stored_weights(copy, "colour"), tiny_runs.Study(copy, "colour")
     record = study.resolve("")
-    yaml = study.run(record["id"]) / "config.yaml"
+    yaml = study.run(record.id) / "config.yaml"
     if harm == "gone":
         weights.unlink()
     elif harm == "damaged":
@@ -486,7 +487,7 @@ def test_weights_of_no_use_are_one_sentence(
     elif harm == "unknown":
         yaml.write_text(yaml.read_text() + "nosuchkey: 1\n")
     else:
-        record["status"] = "started"
+        record = replace(record, status="started")
     study.keep(record)  # as a version that wrote such a configuration would have left it
     image_files.write(tmp_path / "a.png", random_picture(np.uint8, 3, 0))
     with pytest.raises(SystemExit, match=sentence):

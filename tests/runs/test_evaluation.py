@@ -212,8 +212,8 @@ def test_a_record_can_be_made_again_from_its_scores(tmp_path: Path) -> None:
     data = run.images()
     assert scores["id"].tolist() == [data.ids[row] for row in data.splits["test"]]
     again = summarise(scores)
-    assert record["metrics"] == {name: pytest.approx(value) for name, value in again.items()}
-    assert {"psnr", "ssim", "accuracy", "clean_accuracy", "miou"} <= set(record["metrics"])
+    assert record.metrics == {name: pytest.approx(value) for name, value in again.items()}
+    assert {"psnr", "ssim", "accuracy", "clean_accuracy", "miou"} <= set(record.metrics)
 
     names = sorted(path.name for path in (folder / "panels").iterdir())
     assert names == ["00.png", "01.png"]

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import tiny_runs
+from support import records_factory, tiny_runs
 
 from gradprom.runs.execution import execute
-from gradprom.runs.records import Study, revision, value_of
+from gradprom.runs.record import FurtherTestSet, Record, Revision, value_of
+from gradprom.runs.records import Study
 from gradprom.storage.files import with_checksum
 from gradprom.sweeps import plan as plans
 from gradprom.sweeps.status import overview
@@ -61,7 +62,7 @@ def test_an_unreadable_record_is_named_and_its_run_trained_again(
     ]
     assert told in overview(run.study)
     assert plans.make([run], retry_failed=False).summary() == "1 run: 1 new, 0 done"
-    assert execute(run)["metrics"] == first["metrics"]
+    assert execute(run).metrics == first.metrics
     [aside] = (tmp_path / "set-aside").iterdir()
     assert (aside / "record.json").read_text() == broken
     assert run.study.load()[1] == []
@@ -71,14 +72,12 @@ def test_an_unreadable_record_is_named_and_its_run_trained_again(
     ("record", "share"),
     [
         (None, None),
-        ({"status": "started"}, None),
-        ({"status": "finished", "training": {"cosine_diagnosis": 0.1}}, None),
-        ({"status": "finished", "training": {"gate_a": 0.25, "gate_b": 0.75, "ratio_a": 9}}, 0.5),
+        (records_factory.record(status="started"), None),
+        (records_factory.record(training={"cosine_diagnosis": 0.1}), None),
+        (records_factory.record(training={"gate_a": 0.25, "gate_b": 0.75, "ratio_a": 9}), 0.5),
     ],
 )
-def test_the_share_of_open_gates_of_a_run(
-    record: dict[str, Any] | None, share: float | None
-) -> None:
+def test_the_share_of_open_gates_of_a_run(record: Record | None, share: float | None) -> None:
     assert value_of(record, "gate") == share
 
 
@@ -96,12 +95,11 @@ def test_the_share_of_open_gates_of_a_run(
 def test_a_value_of_a_run_is_a_score_or_what_its_training_told(
     metric: str, test_set: str, value: float | None
 ) -> None:
-    record = {
-        "status": "finished",
-        "metrics": {"psnr": 25.5, "ssim": 0.8},
-        "evaluate_on": {"lizard": {"metrics": {"psnr": 20.25}}},
-        "training": {"ratio_a": 0.01, "ratio_b": 0.03},
-    }
+    record = records_factory.record(
+        metrics={"psnr": 25.5, "ssim": 0.8},
+        evaluate_on={"lizard": FurtherTestSet(metrics={"psnr": 20.25})},
+        training={"ratio_a": 0.01, "ratio_b": 0.03},
+    )
     assert value_of(record, metric, test_set) == value
 
 
@@ -114,7 +112,7 @@ def test_a_value_of_a_run_is_a_score_or_what_its_training_told(
     ],
 )
 def test_the_revision_of_a_run(commit: str | None, dirty: bool | None, text: str) -> None:
-    assert revision({"revision": commit, "dirty": dirty}, digits=7) == text
+    assert Revision(revision=commit, dirty=dirty).text(digits=7) == text
 
 
 def test_a_study_without_records(tmp_path: Path) -> None:

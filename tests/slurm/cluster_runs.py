@@ -11,6 +11,7 @@ import psutil
 from support import cli_process
 from support.cli_process import Child
 
+from gradprom.runs.run_progress import RunProgress
 from gradprom.sweeps import queue
 from gradprom.sweeps.status import look
 
@@ -67,13 +68,11 @@ def state(results: Path) -> dict[str, str]:
 def coupled(results: Path) -> set[str]:
     """The jobs whose runs are some way into coupled training."""
     study = cli_process.study(results)
-    told = {run_id: study.progress(run_id) or {} for run_id in jobs(results)}
+    told = {run_id: study.progress(run_id) or RunProgress() for run_id in jobs(results)}
     return {
         job.id
         for run_id, job in jobs(results).items()
-        if job.state == "RUNNING"
-        and told[run_id].get("stage") == "coupled"
-        and told[run_id]["step"] >= 50
+        if job.state == "RUNNING" and told[run_id].stage == "coupled" and told[run_id].step >= 50
     }
 
 
@@ -115,7 +114,7 @@ def assert_whole(results: Path, reference: Path, *words: str) -> None:
     """Every record is there and whole, nothing finished was trained again, and every bit is as
     in a sweep that nothing disturbed."""
     ours, problems = cli_process.study(results).load()
-    assert not problems and {record["status"] for record in ours} == {"finished"}
+    assert not problems and {record.status for record in ours} == {"finished"}
     assert not [*results.glob("**/.*.pt.*"), *results.glob("stages/*/checkpoint*")]
     theirs = undisturbed(reference, words)
     for record in ours:

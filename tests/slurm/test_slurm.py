@@ -34,9 +34,9 @@ def test_a_sweep_is_one_job_array(tmp_path: Path, reference: Path) -> None:
     assert code == 0, text
     assert "12 runs: 12 new, 0 done" in text and "submitted 12 runs as Slurm job " in text
     assert "table.md" in text
-    arrays = {record["job"].partition("_")[0] for record in cli_process.study(tmp_path).records()}
+    arrays = {record.job.partition("_")[0] for record in cli_process.study(tmp_path).records()}
     assert len(arrays) == 1
-    assert len({record["job"] for record in cli_process.study(tmp_path).records()}) == 12
+    assert len({record.job for record in cli_process.study(tmp_path).records()}) == 12
     assert_whole(tmp_path, reference, *words)
     # typed again: nothing is submitted
     code, text = sweep(tmp_path, *words)
@@ -51,7 +51,7 @@ def test_requeued_in_the_middle_of_training(tmp_path: Path, reference: Path) -> 
     code, text = finish(tmp_path, child)
     assert code == 0, text
     records = cli_process.study(tmp_path).records()
-    assert {record["job"] for record in records if record["interruptions"] == 1} == taken
+    assert {record.job for record in records if record.interruptions == 1} == taken
     assert_whole(tmp_path, reference, *words)
 
 
@@ -65,11 +65,11 @@ def test_a_run_of_two_tasks_requeued_in_the_middle_of_training(
     code, text = finish(tmp_path, child)
     assert code == 0, text
     [record] = cli_process.study(tmp_path).records()
-    assert record["interruptions"] == 1 and record["config"]["trainer"]["devices"] == 2
+    assert record.interruptions == 1 and record.config["trainer"]["devices"] == 2
     one_device = cluster_runs.undisturbed(reference, (*words, "seed=0,1"))
-    alone = cli_process.study(one_device).record(record["id"])
+    alone = cli_process.study(one_device).record(record.id)
     assert alone is not None
-    assert record["metrics"]["psnr"] == pytest.approx(alone["metrics"]["psnr"], abs=0.05)
+    assert record.metrics["psnr"] == pytest.approx(alone.metrics["psnr"], abs=0.05)
 
 
 def test_a_time_limit_strikes(tmp_path: Path, reference: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_time_limit_strikes(tmp_path: Path, reference: Path) -> None:
     code, text = finish(tmp_path, start(tmp_path, *words, *limits))
     assert code == 0, text
     [record] = cli_process.study(tmp_path).records()
-    assert record["interruptions"] >= 1
+    assert record.interruptions >= 1
     assert_whole(tmp_path, reference, *words)
 
 
@@ -135,9 +135,9 @@ def test_a_process_that_is_killed_is_no_work_of_the_cluster(
     child = start(tmp_path, *words, "slurm.runs_per_job=2")
     until(lambda: cluster_runs.coupled(tmp_path))
     first = next(
-        record for record in cli_process.study(tmp_path).records() if record["status"] == "started"
+        record for record in cli_process.study(tmp_path).records() if record.status == "started"
     )
-    os.kill(first["pid"], signal.SIGKILL)
+    os.kill(first.pid, signal.SIGKILL)
     code, text = finish(tmp_path, child)
     assert code == 1 and "Killed: the process of the run ended with SIGKILL" in text
     assert sorted(state(tmp_path).values()) == ["done", "failed"]  # the other one went on

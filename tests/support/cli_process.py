@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from gradprom.runs.record import Record
 from gradprom.runs.records import Study
 from gradprom.storage.files import load_state, read_json
 from gradprom.training import engine
@@ -167,12 +168,12 @@ def study(results: Path) -> Study:
     return Study(results, "local")
 
 
-def records(results: Path) -> dict[str, dict[str, Any]]:
+def records(results: Path) -> dict[str, Record]:
     """Records by their overrides beyond TINY and results, in words."""
     found = {}
     for record in study(results).records():
         where = ("results=", "runs_per_device=")
-        own = [o for o in record["overrides"] if o not in TINY and not o.startswith(where)]
+        own = [o for o in record.overrides if o not in TINY and not o.startswith(where)]
         found[" ".join(own)] = record
     return found
 
@@ -191,10 +192,10 @@ def stages(results: Path) -> Counter[str]:
     return Counter(json.loads(path.read_text())["name"] for path in described)
 
 
-def outcome(results: Path, record: dict[str, Any]) -> dict[str, Any]:
+def outcome(results: Path, record: Record) -> dict[str, Any]:
     """What has to be bit-identical: metrics, history, scores, and a text of all weights' bits."""
-    folder = study(results).run(record["id"])
-    [place] = (results / "stages").glob(f"{record['training_id']}-*")
+    folder = study(results).run(record.id)
+    [place] = (results / "stages").glob(f"{record.training_id}-*")
     weights = load_state(place / "artefact.pt")["weights"]
     bits = {
         f"{network}.{name}": tensor.numpy().tobytes().hex()
@@ -203,7 +204,7 @@ def outcome(results: Path, record: dict[str, Any]) -> dict[str, Any]:
         if tensor.dim()
     }
     return {
-        "metrics": record["metrics"],
+        "metrics": record.metrics,
         "history": (folder / "history.csv").read_text(),
         "scores": (folder / "scores.csv").read_text(),
         "weights": bits,

@@ -8,7 +8,7 @@ import functools
 import io
 import json
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from gradprom.experiments.overrides import OverrideList
 from gradprom.identity import digest
 from gradprom.reports.tables.published import published
 from gradprom.reports.tables.table import Rebuilt, rebuild
-from gradprom.runs.records import SCHEMA, Study
+from gradprom.runs.record import SCHEMA, DatasetInfo, ErrorInfo, FurtherTestSet, Record, Revision
+from gradprom.runs.records import Study
 from gradprom.storage.files import with_checksum, write_checked
 
 TYPICAL = {"psnr": 27.0, "ssim": 0.83, "accuracy": 0.78, "miou": 0.71}
@@ -52,8 +53,8 @@ class Made:
     names: tuple[str, ...]
     words: tuple[str, ...] = ()
     identify: Identify = identify
-    records: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """By run id; change them at will before `tables`."""
+    records: dict[str, Record] = field(default_factory=dict)
+    """By run id; put others in their places at will before `tables`."""
 
     def expansions(self) -> list[Expansion]:
         return expanded(list(self.names), list(self.words), self.identify, self.study)
@@ -65,9 +66,21 @@ class Made:
             for one in self.expansions()
         ]
 
-    def rewrite(self, record: dict[str, Any]) -> None:
+    def change(self, record: Record, **changes: Any) -> Record:
+        """Put a record in its place that differs in `changes`, which is returned."""
+        self.records[record.id] = replace(record, **changes)
+        return self.records[record.id]
+
+    def rewrite(self, record: Record) -> None:
         """Write a record that was changed."""
-        write_checked(self.study.run(record["id"]) / "record.json", record)
+        write_checked(self.study.run(record.id) / "record.json", record.to_json())
+
+
+def record(run_id: str = "0123456789ab", status: str = "finished", **fields: Any) -> Record:
+    """A record that has hardly more than `fields`."""
+    return Record(
+        **{"id": run_id, "status": status, "config": {}, "dataset": DatasetInfo(), **fields}
+    )
 
 
 def make(
@@ -122,52 +135,53 @@ def _middle(experiment: Experiment, cell: Cell) -> dict[str, float]:
 
 def finished(
     study: Study, run_id: str, words: OverrideList, scores: dict[str, float], test_set: str = ""
-) -> dict[str, Any]:
+) -> Record:
     """The record of a run that finished."""
     chance = random.Random(run_id)
     config = configuration(study, words)
-    data = {"counts": {"train": 2594, "test": 1000}, "fingerprint": digest(config["dataset"]) * 5}
+    data: dict[str, Any] = {
+        "counts": {"train": 2594, "test": 1000},
+        "fingerprint": digest(config["dataset"]) * 5,
+    }
+    others = {test_set: FurtherTestSet(metrics={**scores}, **data)} if test_set else {}
     decisions = {"gate_diagnosis": chance.random(), "ratio_diagnosis": chance.random() / 100}
     strategy = config["strategy"]["name"]
     if strategy not in ("gradprom", "random_gate"):
         del decisions["gate_diagnosis"]
-    return {
-        "schema": SCHEMA,
-        "id": run_id,
-        "training_id": digest([run_id, "training"]),
-        "seed": config["seed"],
-        "choices": {**CHOICES, **{k: v for k, v in _told(words).items() if k in CHOICES}},
-        "overrides": words,
-        "config": config,
-        "dataset": {
-            "name": config["dataset"]["name"],
-            "split": "its own",
-            **data,
-        },
-        "git": {"revision": REVISION, "dirty": False},
-        "packages": {"python": "3.11.7", "torch": "2.6.0"},
-        "host": "node-17",
-        "pid": 4711,
-        "device": "cuda: NVIDIA A100-SXM4-40GB",
-        "started": "2026-03-02T10:15:00+0000",
-        "status": "finished",
-        "metrics": {**scores},
-        "evaluate_on": {test_set: {"metrics": {**scores}, **data}} if test_set else {},
-        "training": {} if strategy == "mainstream" else decisions,
-        "stages": [],
-        "interruptions": 0,
-        "duration": chance.uniform(3000, 4000),
-        "peak_memory": 9_000_000_000,
-    }
+    return Record(
+        schema=SCHEMA,
+        id=run_id,
+        training_id=digest([run_id, "training"]),
+        seed=config["seed"],
+        choices={**CHOICES, **{k: v for k, v in _told(words).items() if k in CHOICES}},
+        overrides=words,
+        config=config,
+        dataset=DatasetInfo(name=config["dataset"]["name"], split="its own", **data),
+        git=Revision(revision=REVISION, dirty=False),
+        packages={"python": "3.11.7", "torch": "2.6.0"},
+        host="node-17",
+        pid=4711,
+        device="cuda: NVIDIA A100-SXM4-40GB",
+        started="2026-03-02T10:15:00+0000",
+        status="finished",
+        metrics={**scores},
+        evaluate_on=others,
+        training={} if strategy == "mainstream" else decisions,
+        duration=chance.uniform(3000, 4000),
+        peak_memory=9_000_000_000,
+    )
 
 
-def failed(record: dict[str, Any], message: str) -> dict[str, Any]:
+def failed(record: Record, message: str) -> Record:
     """The same run, had it come to grief."""
-    gone = ("metrics", "evaluate_on", "training", "stages", "duration", "peak_memory")
-    error = {"type": "NonFinite", "message": message, "where": "engine.py:118 in _read"}
-    traceback = f"Traceback (most recent call last):\n  …\ngradprom.errors.NonFinite: {message}\n"
-    kept = {key: value for key, value in record.items() if key not in gone}
-    return {**kept, "status": "failed", "error": {**error, "traceback": traceback}}
+    error = ErrorInfo(
+        type="NonFinite",
+        message=message,
+        where="engine.py:118 in _read",
+        traceback=f"Traceback (most recent call last):\n  …\nNonFinite: {message}\n",
+    )
+    gone: dict[str, Any] = {"metrics": {}, "evaluate_on": {}, "training": {}, "duration": None}
+    return replace(record, status="failed", error=error, peak_memory=0, **gone)
 
 
 def configuration(study: Study, words: OverrideList) -> dict[str, Any]:
@@ -215,13 +229,13 @@ def _degradation(told: dict[str, Any]) -> dict[str, Any]:
     return {"name": told.get("degradation", "gaussian"), "sigma": told.get("noise", 0.1)}
 
 
-def _write(folder: Path, record: dict[str, Any], rows: int, panels: int) -> None:
+def _write(folder: Path, record: Record, rows: int, panels: int) -> None:
     """Plain writes: the syncs of real ones would take minutes for thousands."""
     folder.mkdir(parents=True)
-    (folder / "config.yaml").write_text(json.dumps(record["config"]))
-    (folder / "history.csv").write_text(history(record["id"], rows))
-    (folder / "scores.csv").write_text(_images(record["metrics"]))
-    (folder / "record.json").write_text(json.dumps(with_checksum(record), indent=1))
+    (folder / "config.yaml").write_text(json.dumps(record.config))
+    (folder / "history.csv").write_text(history(record.id, rows))
+    (folder / "scores.csv").write_text(_images(record.metrics))
+    (folder / "record.json").write_text(json.dumps(with_checksum(record.to_json()), indent=1))
     for number in range(panels):
         (folder / "panels").mkdir(exist_ok=True)
         (folder / "panels" / f"{number:02d}.png").write_bytes(_picture(number))

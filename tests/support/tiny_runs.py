@@ -1,13 +1,13 @@
 """Runs that are really trained, in a second: what the command line works on."""
 
 from pathlib import Path
-from typing import Any
 
 import hydra
 from omegaconf import OmegaConf
 
 from gradprom import config, entry
 from gradprom.runs.execution import execute
+from gradprom.runs.record import Record
 from gradprom.runs.records import Study
 from gradprom.runs.run import Run
 
@@ -33,9 +33,11 @@ def make(results: Path, *overrides: str) -> Run:
     return entry.make_run(task, dict(node.hydra.runtime.choices), [*overrides])
 
 
-def train(results: Path, *overrides: str) -> dict[str, Any]:
+def train(results: Path, *overrides: str) -> Record:
     """Train a run and return its record."""
-    return execute(make(results, *overrides))
+    record = execute(make(results, *overrides))
+    assert record is not None
+    return record
 
 
 def local(results: Path) -> Study:

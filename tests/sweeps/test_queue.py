@@ -18,6 +18,7 @@ from gradprom import cli
 from gradprom.errors import RunError
 from gradprom.launch.processes import Pack
 from gradprom.runs.records import Study
+from gradprom.runs.run_progress import RunProgress
 from gradprom.sweeps import queue
 from gradprom.sweeps.status import look, overview
 
@@ -73,8 +74,7 @@ def test_where_runs_stand(study: Study, say: Callable[[str, str], None]) -> None
     keep_record(study, taken, "started", job="7_1", host="node2")
     keep_record(study, requeued, "started", job="7_3")
     keep_record(study, unknown, "started", job=None)
-    told = {"stage": "coupled", "epoch": 2, "epochs": 4, "seconds_left": 125.0}
-    study.tell(begun, told)
+    study.heartbeat(begun, RunProgress(stage="coupled", epoch=2, epochs=4, seconds_left=125.0))
     assert look(study).states == {
         done: "done", begun: "running", taken: "lost", requeued: "queued",
         unknown: "interrupted",
@@ -94,7 +94,7 @@ def test_where_slurm_does_not_answer_only_heartbeats_tell(
     monkeypatch.setenv("PATH", "")
     assert queue.jobs(study) is None
     assert look(study).states == {RUNS[0]: "interrupted"}
-    study.tell(RUNS[0], {"stage": "warmup", "epoch": 1, "epochs": 2})
+    study.heartbeat(RUNS[0], RunProgress(stage="warmup", epoch=1, epochs=2))
     assert look(study).states == {RUNS[0]: "running"}
     with pytest.raises(RunError, match="squeue does not answer here"):
         queue.cancel(study)
@@ -162,12 +162,12 @@ def test_one_that_is_killed_is_noted_and_stops_no_other(study: Study, tmp_path: 
     process.join(60)
     assert process.exitcode == 0 and (tmp_path / "other.ended").exists()
     failed = study.record(RUNS[0])
-    assert failed is not None and failed["status"] == "failed"
-    assert failed["error"]["message"] == (
+    assert failed is not None and failed.status == "failed"
+    assert failed.error.message == (
         "the process of the run ended with SIGKILL; most likely there was not enough memory"
     )
     other = study.record(RUNS[1])
-    assert other is not None and other["status"] == "started"
+    assert other is not None and other.status == "started"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR2, 75)])

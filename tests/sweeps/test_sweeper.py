@@ -23,6 +23,7 @@ from gradprom import entry
 from gradprom.errors import RunError
 from gradprom.runs import run as runs
 from gradprom.runs.execution import execute
+from gradprom.runs.run_progress import RunProgress
 from gradprom.storage.files import read_checked, write_checked
 from gradprom.sweeps import plan as plans
 from gradprom.sweeps import progress
@@ -51,7 +52,7 @@ def text_of(results: Path, number: int) -> str:
 
 
 def finished(results: Path) -> int:
-    return sum(r["status"] == "finished" for r in cli_process.study(results).records())
+    return sum(r.status == "finished" for r in cli_process.study(results).records())
 
 
 def test_the_plan_tells_what_will_be_done(swept: Path) -> None:
@@ -68,15 +69,15 @@ def test_shared_stages_are_trained_once(swept: Path) -> None:
     expected = {"recognizer.diagnosis": 1, "warmup": 2, "coupled": 6}
     assert cli_process.stages(swept) == expected and cli_process.trained(swept) == expected
     for record in cli_process.records(swept).values():
-        steps = {stage["name"]: stage["steps"] for stage in record["stages"]}
+        steps = {stage.name: stage.steps for stage in record.stages}
         assert steps == {"warmup": 4, "recognizer.diagnosis": 4, "coupled": 4}
-        assert record["status"] == "finished" and record["interruptions"] == 0
+        assert record.status == "finished" and record.interruptions == 0
 
 
 def test_all_strategies_are_tested_on_the_same_degraded_images(swept: Path) -> None:
     for noise in ("0.05", "0.1"):
         named = cli_process.records(swept).items()
-        rows = [record["metrics"] for words, record in named if words.endswith(noise)]
+        rows = [record.metrics for words, record in named if words.endswith(noise)]
         assert len(rows) == 3
         assert len({(row["degraded_psnr"], row["degraded_ssim"]) for row in rows}) == 1
 
@@ -115,8 +116,8 @@ def test_a_failing_run_stops_no_other_and_stays_as_it_is_until_asked(tmp_path: P
     assert code == 1 and "2 runs: 2 new" in text
     records = cli_process.records(tmp_path)
     good, bad = (records[f"lam={lam} strategy=joint"] for lam in ("0.0001", "1e+38"))
-    assert good["status"] == "finished" and bad["status"] == "failed"
-    error = bad["error"]
+    assert good.status == "finished" and bad.status == "failed"
+    error = bad.error
     assert error["type"] == "NonFinite"
     assert "not finite at step 1 of stage coupled" in error["message"]
     assert re.fullmatch(r"engine\.py:\d+ in _read", error["where"])
@@ -147,8 +148,8 @@ def test_ctrl_c_leaves_everything_resumable(tmp_path: Path, swept: Path) -> None
     )
     assert "Traceback" not in child.text and finished(tmp_path) == 0
     [record] = cli_process.records(tmp_path).values()
-    assert record["status"] == "started"
-    assert cli_process.study(tmp_path).state(record["id"]) == "interrupted"
+    assert record.status == "started"
+    assert cli_process.study(tmp_path).state(record.id) == "interrupted"
 
     code, text = cli_process.run(tmp_path, *words)
     assert code == 0 and "2 runs: 1 new, 0 done, 1 interrupted" in text
@@ -193,7 +194,7 @@ def test_runs_side_by_side_end_with_the_same_bits(tmp_path: Path, swept: Path) -
     assert re.search(r"^ ?gradprom +\d", text, re.MULTILINE)
     assert cli_process.stages(tmp_path) == {"recognizer.diagnosis": 1, "warmup": 1, "coupled": 2}
     assert_same_results(tmp_path, swept, "strategy=gradprom noise=0.1", "strategy=joint noise=0.1")
-    assert len({record["pid"] for record in cli_process.records(tmp_path).values()}) == 2
+    assert len({record.pid for record in cli_process.records(tmp_path).values()}) == 2
 
 
 def test_ctrl_c_asks_runs_side_by_side_for_a_checkpoint(tmp_path: Path) -> None:
@@ -210,8 +211,8 @@ def test_ctrl_c_asks_runs_side_by_side_for_a_checkpoint(tmp_path: Path) -> None:
     assert command.returncode == 130, text
     assert "The same command goes on from the last checkpoint" in text and "Traceback" not in text
     records = cli_process.study(tmp_path).records()
-    assert [record["status"] for record in records] == ["started", "started"]
-    assert not any(psutil.pid_exists(record["pid"]) for record in records)
+    assert [record.status for record in records] == ["started", "started"]
+    assert not any(psutil.pid_exists(record.pid) for record in records)
     assert list(tmp_path.glob("stages/*/checkpoint.pt"))
 
     code, text = cli_process.run(tmp_path, "-m", *words)
@@ -226,7 +227,7 @@ def test_one_that_fails_side_by_side_stops_no_other(tmp_path: Path) -> None:
     command = typed(tmp_path, "lam=1e38,0.0001", "strategy=joint")
     text, _ = command.communicate(timeout=300)
     assert command.returncode == 1 and "1 failed" in text and "Traceback" not in text
-    assert sorted(r["status"] for r in cli_process.study(tmp_path).records()) == [
+    assert sorted(r.status for r in cli_process.study(tmp_path).records()) == [
         "failed",
         "finished",
     ]
@@ -237,7 +238,7 @@ def test_one_that_fails_side_by_side_stops_no_other(tmp_path: Path) -> None:
 def test_seeds_give_a_mean_and_a_spread(tmp_path: Path) -> None:
     code, text = cli_process.run(tmp_path, "-m", "seed=0,1,2", "strategy=mainstream")
     assert code == 0
-    scores = [record["metrics"]["psnr"] for record in cli_process.study(tmp_path).records()]
+    scores = [record.metrics["psnr"] for record in cli_process.study(tmp_path).records()]
     mean, std = statistics.mean(scores), statistics.stdev(scores)  # ddof 1
     assert len(scores) == 3 and std > 0
     assert f"{mean:.3f} ± {std:.3f} (3)" in text
@@ -264,10 +265,10 @@ def test_sweeps_at_the_same_time_train_nothing_twice(tmp_path: Path, swept: Path
         assert re.search(r"^ ?joint +\d", child.text, re.MULTILINE)
     assert cli_process.trained(tmp_path) == {"recognizer.diagnosis": 1, "warmup": 1, "coupled": 3}
     assert finished(tmp_path) == 3
-    others = {record["id"]: record for record in cli_process.records(swept).values()}
+    others = {record.id: record for record in cli_process.records(swept).values()}
     for record in cli_process.study(tmp_path).records():
         ours = cli_process.outcome(tmp_path, record)
-        assert ours == cli_process.outcome(swept, others[record["id"]])
+        assert ours == cli_process.outcome(swept, others[record.id])
 
 
 # Below, one run in this process, and records as they may be found.
@@ -291,11 +292,11 @@ def rewrite(run: runs.Run, **changes: Any) -> dict[str, Any]:
 def test_records_of_other_data_do_not_count_and_are_kept_aside(run: runs.Run, status: str) -> None:
     record = execute(run)
     content = run.images().fingerprint
-    other = {**record["dataset"], "fingerprint": "5 patients, then 500"}
+    other = {**record.dataset.to_json(), "fingerprint": "5 patients, then 500"}
     old = rewrite(run, dataset=other, status=status)
     assert run.study.state(run.id, {"": content}) == "other data"
     assert plans.make([run], retry_failed=False).summary() == "1 run: 0 new, 0 done, 1 other data"
-    assert execute(run)["metrics"] == record["metrics"]
+    assert execute(run).metrics == record.metrics
     assert run.study.state(run.id, {"": content}) == "done"
     [aside] = (run.study.results / "set-aside").iterdir()
     assert read_checked(aside / "record.json") == old
@@ -317,7 +318,7 @@ def test_a_run_whose_process_has_ended_was_interrupted(run: runs.Run) -> None:
     # on another machine, only its word tells
     rewrite(run, status="started", host="elsewhere")
     assert run.study.state(run.id) == "interrupted"
-    run.study.tell(run.id, {})
+    run.study.heartbeat(run.id, RunProgress())
     assert run.study.state(run.id) == "running"
 
 
@@ -382,7 +383,7 @@ def at_work(run: runs.Run, **progress: Any) -> Plan:
     record |= {"host": os.uname().nodename, "pid": os.getpid()}
     (folder / "record.json").write_text(json.dumps(record))
     if progress:
-        run.study.tell(run.id, progress)
+        run.study.heartbeat(run.id, RunProgress(**progress))
     return plan
 
 
@@ -447,7 +448,7 @@ def test_time_is_told_before_the_sweep_where_runs_have_shown_it(run: runs.Run) -
     record = execute(run)
     more = dataclasses.replace(run, config=dataclasses.replace(run.config, seed=1))
     plan = plans.make([run, more], retry_failed=False)
-    seconds = sum(stage["seconds"] for stage in record["stages"])
+    seconds = sum(stage.seconds for stage in record.stages)
     assert f"about {duration(seconds)}" in estimate(plan)
     assert estimate(Plan([Job(run, "done", {})], retry_failed=False)) == ""
 

@@ -52,8 +52,8 @@ def test_a_gate_on_the_last_layer_is_shown_with_its_agreement(tmp_path: Path) ->
     code, text = cli_process.run(tmp_path, *words)
     assert code == 0 and "2 of 2 cells, 2 distinct runs" in text, text
     study = cli_process.study(tmp_path)
-    found = {record["config"]["strategy"]["gate_on"]: record for record in study.records()}
-    history = pd.read_csv(study.run(found["last"]["id"]) / "history.csv")
+    found = {record.config["strategy"]["gate_on"]: record for record in study.records()}
+    history = pd.read_csv(study.run(found["last"].id) / "history.csv")
     agreed = history[history.stage == "coupled"].agree_diagnosis
     assert agreed.isin([0, 1]).all() and value_of(found["last"], "agree") == agreed.mean()
     assert value_of(found["all"], "agree") is None
@@ -63,7 +63,7 @@ def test_a_gate_on_the_last_layer_is_shown_with_its_agreement(tmp_path: Path) ->
 
 def test_each_cell_is_trained_once_and_typed_again_nothing_is(swept: Path) -> None:
     records = cli_process.study(swept).records()
-    assert len(records) == 16 and all(r["status"] == "finished" for r in records)
+    assert len(records) == 16 and all(r.status == "finished" for r in records)
     expected = {"benchmark": 2, "recognizer.diagnosis": 2, "warmup": 2, "coupled": 14}
     assert cli_process.trained(swept) == expected
     code, text = cli_process.run(swept, *TABLE)
@@ -89,7 +89,7 @@ print(*sorted(run for cell in table.cells for run in cell.runs.values()))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == sorted(r["id"] for r in cli_process.study(swept).records())
+    assert done.stdout.split() == sorted(r.id for r in cli_process.study(swept).records())
 
 
 def test_identities_are_worked_out_beside_the_report_where_they_are_not_known(
@@ -110,8 +110,8 @@ def test_the_ids_of_each_split_stand_in_the_study(swept: Path) -> None:
     assert {name: len(ids) for name, ids in splits.items()} == {"train": 16, "test": 8}
     assert not set(splits["train"]) & set(splits["test"])
     [record, *_] = cli_process.study(swept).records()
-    assert path == cli_process.study(swept).splits(record["dataset"]["fingerprint"])
-    scores = pd.read_csv(cli_process.study(swept).run(record["id"]) / "scores.csv", dtype=str)
+    assert path == cli_process.study(swept).splits(record.dataset.fingerprint)
+    scores = pd.read_csv(cli_process.study(swept).run(record.id) / "scores.csv", dtype=str)
     assert set(scores["id"]) == set(splits["test"])
 
 
@@ -165,7 +165,7 @@ def test_what_is_known_of_the_data_stands_in_plan_and_record(tmp_path: Path) -> 
     run = tiny_runs.make(tmp_path / "results", *words)
     told = plans.describe(plans.make([run], retry_failed=False))
     assert re.search(r"note +isic2018: \d+ of \d+ images are labelled", told)
-    notes = execute(run)["dataset"]["notes"]
+    notes = execute(run).dataset.notes
     assert notes and all(note in told for note in notes)
 
 
@@ -194,8 +194,8 @@ def test_one_training_is_tested_on_another_dataset_as_well(tmp_path: Path, colou
     first = execute(plain)
     assert plans.make([both], retry_failed=False).stages == {}  # only evaluation is left
     record = execute(both)
-    assert record["metrics"] == first["metrics"]
-    told = record["evaluate_on"]["folder"]
+    assert record.metrics == first.metrics
+    told = record.evaluate_on["folder"]
     assert told["counts"] == {"train": 6, "test": 6} and "accuracy" not in told["metrics"]
 
     study = Study(tmp_path, "local")

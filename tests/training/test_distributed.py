@@ -366,10 +366,10 @@ def wait_for(results: Path, stage: str, children: list[cli_process.Child]) -> No
 
 def assert_as_on_one_device(results: Path, reference: Path) -> dict[str, Any]:
     [ours], [other] = (list(cli_process.records(f).values()) for f in (results, reference))
-    assert ours["status"] == "finished" and ours["id"] == other["id"]
-    assert ours["config"]["trainer"]["devices"] == 2
-    assert ours["metrics"] == pytest.approx(other["metrics"], rel=1e-4)
-    assert set(ours["training"]) == set(other["training"])
+    assert ours.status == "finished" and ours.id == other.id
+    assert ours.config["trainer"]["devices"] == 2
+    assert ours.metrics == pytest.approx(other.metrics, rel=1e-4)
+    assert set(ours.training) == set(other.training)
     assert not list(results.rglob("ranks.json"))
     return ours
 
@@ -389,7 +389,7 @@ def test_a_run_begun_on_one_device_goes_on_on_two(reference: Path, tmp_path: Pat
     code, text = cli_process.run(tmp_path, *WORDS_OF_A_RUN, "trainer.devices=2")
     assert code == 0, text
     record = assert_as_on_one_device(tmp_path, reference)
-    assert record["interruptions"] == 1
+    assert record.interruptions == 1
     assert cli_process.trained(tmp_path) == cli_process.trained(reference) + Counter(["warmup"])
 
 
@@ -405,7 +405,7 @@ def test_a_killed_task_of_slurm_ends_the_other_and_the_run_goes_on(
         told = ["rank 1 of 2: rank 0 has ended", rendezvous.GOES_ON][killed]
         assert told in left.text and "Traceback" not in left.text
         [record] = cli_process.records(tmp_path).values()
-        assert record["status"] == "started"
+        assert record.status == "started"
     tasks = [start_task(tmp_path, rank, 2, *WORDS_OF_A_RUN) for rank in range(2)]
     assert [task.wait() for task in tasks] == [0, 0], tasks[0].text + tasks[1].text
     # rank 0 alone shows plan and table

@@ -190,15 +190,15 @@ def test_gradients_of_bfloat16_networks_are_float32() -> None:
 def test_what_a_bfloat16_run_scores_is_what_float32_makes_of_its_weights(tmp_path: Path) -> None:
     words = [*tiny_runs.PHANTOM, "auxiliary=multitask", "evaluation.panels=0"]
     record = tiny_runs.train(tmp_path, *words, "trainer.precision=bf16")
-    assert record["precision"] == "bf16"
+    assert record.precision == "bf16"
     run = tiny_runs.make(tmp_path, *words)
-    assert record["id"] != run.id and record["training_id"] != run.training_id
+    assert record.id != run.id and record.training_id != run.training_id
     strict = run.method
-    [place] = (tmp_path / "stages").glob(f"{record['training_id']}-*")
+    [place] = (tmp_path / "stages").glob(f"{record.training_id}-*")
     strict.restore(load_state(place / "artefact.pt")["weights"], CPU)
     setting = run.config.degradation, run.config.evaluation, CPU
     table = evaluation.evaluate(strict, run.images(), *setting)
-    kept = pd.read_csv(tiny_runs.local(tmp_path).run(record["id"]) / "scores.csv")
+    kept = pd.read_csv(tiny_runs.local(tmp_path).run(record.id) / "scores.csv")
     pd.testing.assert_frame_equal(table, kept, check_dtype=False, rtol=1e-12)
     assert all(
         value.dtype != torch.bfloat16 for value in strict.networks["enhancer"].state_dict().values()

@@ -169,8 +169,8 @@ def test_a_run_that_diverges_fails_with_its_last_good_checkpoint_kept(tmp_path: 
     code, text = cli_process.run(tmp_path, *words)
     assert code == 1
     [record] = cli_process.records(tmp_path).values()
-    assert record["status"] == "failed" and record["error"]["type"] == "NonFinite"
-    message = record["error"]["message"]
+    assert record.status == "failed" and record.error.type == "NonFinite"
+    message = record.error.message
     assert "not finite at step 2 of stage warmup; last finite values: loss_main" in message
     assert "(step 1)" in message and message in text
     folder = cli_process.stage_folder(tmp_path, "warmup")

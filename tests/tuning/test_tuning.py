@@ -19,6 +19,7 @@ from gradprom import cli
 from gradprom.config import composing
 from gradprom.config.composing import Composer
 from gradprom.errors import RunError
+from gradprom.runs.record import Record
 from gradprom.runs.records import Study
 from gradprom.tuning import study as studies
 from gradprom.tuning import tuning as tunings
@@ -43,9 +44,9 @@ def outcomes(results: Path) -> list[tuple[Any, ...]]:
     return [(t.number, t.params, t.value, t.state, t.intermediate_values) for t in trials(results)]
 
 
-def records(results: Path) -> dict[str, dict[str, Any]]:
+def records(results: Path) -> dict[str, Record]:
     study = Study(results, f"local/tune/{place(results).name}")
-    return {record["id"]: record for record in study.records()}
+    return {record.id: record for record in study.records()}
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +68,9 @@ def test_a_trials_value_is_its_runs_score_on_validation(tuned: Path) -> None:
     assert len(done) >= 2
     for trial in done:
         record = found[trial.user_attrs["run"]]
-        config = record["config"]
-        assert trial.value == record["metrics"]["psnr"]
-        assert record["dataset"]["counts"] == {"train": 13, "validation": 3}
+        config = record.config
+        assert trial.value == record.metrics["psnr"]
+        assert record.dataset.counts == {"train": 13, "validation": 3}
         assert trial.params == {
             "lam": config["strategy"]["lam"],
             "trainer.lr": config["trainer"]["lr"],
@@ -87,7 +88,7 @@ def test_a_trial_that_falls_behind_is_pruned_and_no_failure(tuned: Path) -> None
     assert pruned
     for trial in pruned:
         record = found[trial.user_attrs["run"]]
-        assert record["status"] == "pruned" and "metrics" not in record
+        assert record.status == "pruned" and not record.metrics
         last = max(trial.intermediate_values)
         before = [t for t in trials(tuned)[: trial.number] if t.state == TrialState.COMPLETE]
         # the median rule, in the open: its best so far against the others' values there
@@ -123,7 +124,7 @@ def test_killed_and_resumed_it_is_the_same_study(tuned: Path, tmp_path: Path) ->
     assert code == 0, text
     assert "1 begun" in text
     assert outcomes(tmp_path) == outcomes(tuned)
-    interruptions = [r.get("interruptions", 0) for r in records(tmp_path).values()]
+    interruptions = [r.interruptions for r in records(tmp_path).values()]
     assert sum(interruptions) >= 1
 
 
@@ -138,8 +139,8 @@ def test_the_best_line_trains_on_everything_and_tests(tuned: Path) -> None:
     code, text = cli_process.run(tuned, *words)
     assert code == 0, text
     [record] = cli_process.study(tuned).records()
-    assert record["dataset"]["counts"] == {"train": 16, "test": 8}
-    assert record["config"]["validation"] == 0
+    assert record.dataset.counts == {"train": 16, "test": 8}
+    assert record.config["validation"] == 0
 
 
 def test_the_report_has_a_row_a_trial_and_the_figures(
@@ -243,7 +244,7 @@ def test_several_at_once_in_processes_of_their_own(tmp_path: Path) -> None:
     assert [t.state for t in found] == [TrialState.COMPLETE] * 2
     assert found[0].params != found[1].params
     there = records(tmp_path).values()
-    assert len({record["pid"] for record in there}) == 2
+    assert len({record.pid for record in there}) == 2
     assert all(list(t.intermediate_values) == [3, 4] for t in found)
 
 

@@ -91,20 +91,20 @@ def test_a_share_that_is_smaller_than_every_group_is_refused() -> None:
 def test_a_run_is_scored_on_the_images_held_out(tmp_path: Path) -> None:
     record = tiny_runs.train(tmp_path, *tiny_runs.PHANTOM, *HELD)
     run = tiny_runs.make(tmp_path, *tiny_runs.PHANTOM, *HELD)
-    assert record["dataset"]["counts"] == {"train": 12, "validation": 4}
+    assert record.dataset.counts == {"train": 12, "validation": 4}
     with (run.study.run(run.id) / "scores.csv").open() as file:
         scores = list(csv.DictReader(file))
     held = [run.images().ids[row] for row in run.images().splits["validation"]]
     assert [row["id"] for row in scores] == held
     mean = statistics.fmean(float(row["psnr"]) for row in scores)
-    assert record["metrics"]["psnr"] == pytest.approx(mean, abs=1e-9)
+    assert record.metrics["psnr"] == pytest.approx(mean, abs=1e-9)
 
     with (run.study.run(run.id) / "history.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["stage"] == "coupled"]
     # a step an epoch: each ends a row, though only every third would
     assert [row["epoch"] for row in rows if row["validation_psnr"]] == ["1", "2"]
-    assert float(rows[-1]["validation_psnr"]) == record["metrics"]["psnr"]
-    assert float(rows[-1]["validation_accuracy"]) == record["metrics"]["accuracy"]
+    assert float(rows[-1]["validation_psnr"]) == record.metrics["psnr"]
+    assert float(rows[-1]["validation_accuracy"]) == record.metrics["accuracy"]
     assert rows[0]["validation_psnr"] != rows[-1]["validation_psnr"]
 
 
@@ -115,11 +115,11 @@ def test_looking_changes_no_bit_of_the_training(
     looked = tiny_runs.train(tmp_path / "looked", *words)
     monkeypatch.setattr(ranks, "validator", lambda run, device: None)
     blind = tiny_runs.train(tmp_path / "blind", *words)
-    assert blind["id"] == looked["id"]
+    assert blind.id == looked.id
     one = cli_process.outcome(tmp_path / "looked", looked)
     other = cli_process.outcome(tmp_path / "blind", blind)
     assert "validation_psnr" in one["history"] and "validation_psnr" not in other["history"]
-    assert one["weights"] == other["weights"] and one["metrics"] == other["metrics"]
+    assert one["weights"] == other["weights"] and one.metrics == other.metrics
 
 
 def folder(path: Path, test: list[str], seed: int) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -11,7 +10,8 @@ from gradprom.experiments.declared import Column, Experiment, Row, read, rows_ca
 from gradprom.experiments.narrowing import narrow
 from gradprom.experiments.overrides import OverrideList, key_of, override_text, values_of
 from gradprom.experiments.settings import ResultOf
-from gradprom.runs.records import Study, value_of
+from gradprom.runs.record import Record, value_of
+from gradprom.runs.records import Study
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Identity:
 
 
 Identify = Callable[[list[OverrideList]], list[Identity]]
-Lookup = Callable[[str], dict[str, Any] | None]
+Lookup = Callable[[str], Record | None]
 """From a run's id to its record; None where there is none."""
 
 
@@ -57,9 +57,9 @@ class Expansion:
         """The ids of all its runs."""
         return {run for cell in self.cells for run in cell.runs.values()}
 
-    def finished(self, records: dict[str, Any]) -> int:
+    def finished(self, records: dict[str, Record]) -> int:
         """How many of its runs have finished, by records by run id."""
-        return sum(run in records and records[run]["status"] == "finished" for run in self.runs)
+        return sum(run in records and records[run].finished for run in self.runs)
 
 
 def expanded(

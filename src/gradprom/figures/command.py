@@ -8,7 +8,7 @@ from gradprom.errors import ConfigError, RunError
 from gradprom.experiments.expansion import Expansion, Identity, expanded
 from gradprom.experiments.overrides import OverrideList
 from gradprom.figures.registry import FIGURES, draw, tables
-from gradprom.figures.selection import Record
+from gradprom.runs.record import Record
 from gradprom.runs.records import Study
 from gradprom.storage.files import write_text
 from gradprom.sweeps import run_ids
@@ -32,7 +32,7 @@ def draw_all(study: Study, names: list[str], words: OverrideList) -> list[Path]:
     for name in names:
         if name not in FIGURES:
             raise ConfigError(f"figure {name} is unknown; choose from {', '.join(FIGURES)}")
-    records = {record["id"]: record for record in study.records()}
+    records = {record.id: record for record in study.records()}
     folder, device = study.folder / "report" / "figures", choose_device("auto")
     drawn = []
     for name in names or FIGURES:
@@ -64,5 +64,5 @@ def _best(study: Study, table: str, words: OverrideList, records: dict[str, Reco
 def _swept(study: Study, table: str) -> list[OverrideList]:
     """The words with which sweeps of the study asked for a table, without repetition."""
     plans = study.plans()
-    words = [plan.get("asked", []) for plan in plans if table in plan.get("experiments", [])]
+    words = [plan.asked for plan in plans if table in plan.experiments]
     return [one for number, one in enumerate(words) if one not in words[:number]]

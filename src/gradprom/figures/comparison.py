@@ -66,8 +66,8 @@ def result(
     """What a method makes of the images, or why there is nothing; and its run in words."""
     if entrant.record is None:
         return entrant.reason, []
-    same = reference.record["dataset"]["fingerprint"]
-    if entrant.record["dataset"]["fingerprint"] != same:
+    same = reference.record.dataset.fingerprint
+    if entrant.record.dataset.fingerprint != same:
         return "other data", []
     trained = load(entrant, study, device)
     return trained.method.enhance(batch.input), [trained.told]

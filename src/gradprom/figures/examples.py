@@ -13,7 +13,8 @@ from torch import Tensor
 from gradprom.data.base import Images
 from gradprom.data.loader import Batch, test_batches
 from gradprom.errors import RunError
-from gradprom.figures.selection import Entrant, Record
+from gradprom.figures.selection import Entrant
+from gradprom.runs.record import Record
 from gradprom.runs.records import Study
 from gradprom.runs.restore import load_run, restored_method
 from gradprom.runs.run import Run
@@ -35,7 +36,7 @@ class Trained:
     @property
     def told(self) -> str:
         """The run as a caption names it."""
-        return f"{self.title}: run {self.record['id']} (seed {self.record['seed']})"
+        return f"{self.title}: run {self.record.id} (seed {self.record.seed})"
 
 
 def load(entrant: Entrant, study: Study, device: torch.device) -> Trained:
@@ -47,7 +48,7 @@ def load(entrant: Entrant, study: Study, device: torch.device) -> Trained:
         If its weights are gone, or its configuration does not fit this version.
     """
     assert entrant.record is not None
-    run = load_run(study, entrant.record["id"])
+    run = load_run(study, entrant.record.id)
     method = restored_method(run, entrant.record, device)
     return Trained(entrant.title, entrant.record, run, method)
 

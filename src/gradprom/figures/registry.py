@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import torch
 
     from gradprom.experiments.expansion import Expansion
-    from gradprom.figures.selection import Record
     from gradprom.reports.plots.style import Picture
+    from gradprom.runs.record import Record
     from gradprom.runs.records import Study
 
 FIGURES = ("fig2", "fig4", "fig5", "fig6", "fig7")

@@ -71,7 +71,7 @@ def _guided(
     """Magnitudes [B, H, W], or why there are none; and the run in words."""
     if entrant.record is None:
         return entrant.reason, []
-    if entrant.record["dataset"]["fingerprint"] != reference.record["dataset"]["fingerprint"]:
+    if entrant.record.dataset.fingerprint != reference.record.dataset.fingerprint:
         return "other data", []
     trained = load(entrant, study, device)
     name, score = _NETWORKS[entrant.title]
@@ -142,9 +142,7 @@ def _activation(
     if entrant.record is not None:
         trained = load(entrant, study, device)
         recognizer = _network(trained, "diagnosis")
-        same = (
-            trained.record["dataset"]["fingerprint"] == reference.record["dataset"]["fingerprint"]
-        )
+        same = trained.record.dataset.fingerprint == reference.record.dataset.fingerprint
         if recognizer is not None and same:
             shares = _shares(trained, recognizer, sample)
             mean = (

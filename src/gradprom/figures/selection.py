@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gradprom.errors import RunError
 from gradprom.experiments import papers
 from gradprom.experiments.expansion import Cell, Expansion
 from gradprom.experiments.yaml_reader import Reader, document
-
-Record = dict[str, Any]
+from gradprom.runs.record import Record
 
 
 @dataclass(frozen=True)
@@ -156,4 +154,4 @@ def _entrant(
 def _finished(cell: Cell, records: dict[str, Record]) -> list[Record]:
     """By seed, the lowest first."""
     there = [records[run] for _, run in sorted(cell.runs.items()) if run in records]
-    return [record for record in there if record["status"] == "finished"]
+    return [record for record in there if record.finished]

@@ -102,7 +102,7 @@ def wait(plan: Plan) -> list[Exception | None]:
 
 def _silent(study: Study, run_id: str, log: Path | None) -> Exception | None:
     record = study.record(run_id)
-    if record is not None and record["status"] != "started":
+    if record is not None and record.status != "started":
         return None
     told = "began and was taken away" if record else "did not begin"
     return TakenAway(f"{told}; see {log}, or type the command again")

@@ -1,5 +1,6 @@
 """Two runs side by side: how their configurations differ, and their scores image by image."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from gradprom.errors import RunError
 from gradprom.metrics.registry import Metric, Table, main_metrics
 from gradprom.reports.statistics.bootstrap import DRAWS, interval, resample
 from gradprom.reports.sweep_table.tables import flatten
+from gradprom.runs.record import Record
 from gradprom.runs.records import Study
 from gradprom.runs.restore import require_finished
 
@@ -70,7 +72,7 @@ def compare(study: Study, first: str, second: str) -> Comparison:
     """
     records = study.resolve(first), study.resolve(second)
     _require_same_test(*records)
-    tables = [_scores(study, record["id"]) for record in records]
+    tables = [_scores(study, record.id) for record in records]
     common = tables[0].index.intersection(tables[1].index)
     one, other = (
         {str(name): values.to_numpy() for name, values in table.loc[common].items()}
@@ -79,11 +81,11 @@ def compare(study: Study, first: str, second: str) -> Comparison:
     groups = tables[0].loc[common, "group"].to_numpy()
     shared = [metric for metric in main_metrics() if metric.fits(one) and metric.fits(other)]
     if not shared:
-        raise RunError(f"runs {records[0]['id']} and {records[1]['id']} have no score in common")
+        raise RunError(f"runs {records[0].id} and {records[1].id} have no score in common")
     differences = paired(shared, one, other, groups)
     return Comparison(
-        ids=(records[0]["id"], records[1]["id"]),
-        keys=_differing(records[0]["config"], records[1]["config"]),
+        ids=(records[0].id, records[1].id),
+        keys=_differing(records[0].config, records[1].config),
         images=len(common),
         groups=len(set(groups)),
         differences=differences,
@@ -116,18 +118,18 @@ def _scores(study: Study, run_id: str) -> pd.DataFrame:
         raise RunError(f"run {run_id} has no scores: there is no {path}") from None
 
 
-def _require_same_test(first: dict[str, Any], second: dict[str, Any]) -> None:
+def _require_same_test(first: Record, second: Record) -> None:
     for record in (first, second):
         require_finished(record)
-    aspects = {
-        "dataset content or split": lambda r: r["dataset"]["fingerprint"],
-        "degradation": lambda r: r["config"]["degradation"],
-        "evaluation seed": lambda r: r["config"]["evaluation"]["seed"],
+    aspects: dict[str, Callable[[Record], Any]] = {
+        "dataset content or split": lambda r: r.dataset.fingerprint,
+        "degradation": lambda r: r.setting("degradation"),
+        "evaluation seed": lambda r: r.setting("evaluation.seed"),
     }
     differing = [name for name, aspect in aspects.items() if aspect(first) != aspect(second)]
     if differing:
         raise RunError(
-            f"runs {first['id']} and {second['id']} were not tested on the same images: "
+            f"runs {first.id} and {second.id} were not tested on the same images: "
             f"they differ in {' and '.join(differing)}"
         )
 

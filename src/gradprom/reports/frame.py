@@ -1,6 +1,7 @@
 """A study's records as pandas frames, for a notebook.
 
-What `frame` leaves out is a line away: `pandas.json_normalize(study.records())` has every key.
+What `frame` leaves out is a line away:
+`pandas.json_normalize([record.to_json() for record in study.records()])` has every key.
 """
 
 from typing import Any
@@ -10,9 +11,10 @@ import pandas as pd
 from gradprom.errors import RunError
 from gradprom.metrics.registry import DEGRADED, main_metrics
 from gradprom.reports.sweep_table.columns import title
-from gradprom.reports.sweep_table.tables import CHOICES, Record, choice_of, row_key
+from gradprom.reports.sweep_table.tables import CHOICES, choice_of, row_key
 from gradprom.runs import history as histories
-from gradprom.runs.records import Study, value_of
+from gradprom.runs.record import Record, value_of
+from gradprom.runs.records import Study
 
 
 def frame(study: Study) -> pd.DataFrame:
@@ -69,7 +71,7 @@ def history(study: Study, run_id: str) -> pd.DataFrame:
     RunError
         If there is no such run, or it has not come to the end of its training.
     """
-    logged = histories.read(study.run(study.resolve(run_id)["id"]))
+    logged = histories.read(study.run(study.resolve(run_id).id))
     if not logged.columns:
         raise _lacks(study, run_id, histories.FILE)
     columns: dict[str, Any] = {
@@ -93,7 +95,7 @@ def scores(study: Study, run_id: str, test_set: str = "") -> pd.DataFrame:
         If there is no such run, or it was not tested on that set.
     """
     name = f"scores-{test_set}.csv" if test_set else "scores.csv"
-    path = study.run(study.resolve(run_id)["id"]) / name
+    path = study.run(study.resolve(run_id).id) / name
     try:
         return pd.read_csv(path, dtype={"id": str, "group": str}).set_index("id")
     except FileNotFoundError:
@@ -101,17 +103,17 @@ def scores(study: Study, run_id: str, test_set: str = "") -> pd.DataFrame:
 
 
 def _lacks(study: Study, run_id: str, name: str) -> RunError:
-    path = study.run(study.resolve(run_id)["id"]) / name
+    path = study.run(study.resolve(run_id).id) / name
     return RunError(f"run {run_id} has no {name}: there is no {path}")
 
 
 def _head(record: Record) -> dict[str, Any]:
     """Which run it is."""
-    degradation, read = record["config"]["degradation"], row_key(record)
+    degradation, read = record.config["degradation"], row_key(record)
     return {
-        "id": record["id"],
-        "status": record["status"],
-        "seed": record["seed"],
+        "id": record.id,
+        "status": record.status,
+        "seed": record.seed,
         **{group: choice_of(record, group) or None for group in CHOICES},
         "degradation": choice_of(record, "degradation"),
         "condition": title(degradation),
@@ -130,9 +132,9 @@ def _noise(degradation: dict[str, Any]) -> float | None:
 
 def _scores(record: Record) -> dict[str, float | None]:
     """What it scored; nothing unless it finished."""
-    found = dict(record.get("metrics", {}))
-    for name, other in record.get("evaluate_on", {}).items():
-        found |= {f"{name}.{metric}": value for metric, value in other["metrics"].items()}
+    found: dict[str, float | None] = {**record.metrics}
+    for name, other in record.evaluate_on.items():
+        found |= {f"{name}.{metric}": value for metric, value in other.metrics.items()}
     return found
 
 
@@ -140,6 +142,7 @@ def _end(record: Record) -> dict[str, Any]:
     """How it was made, and what its strategy did."""
     return {
         **{metric.name: value_of(record, metric.name) for metric in main_metrics("training")},
-        "duration": record.get("duration"),
-        **record["git"],
+        "duration": record.duration,
+        "revision": record.git.revision,
+        "dirty": record.git.dirty,
     }

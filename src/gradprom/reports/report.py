@@ -24,6 +24,7 @@ from gradprom.reports.plots.style import Picture
 from gradprom.reports.sweep_table import summary
 from gradprom.reports.tables import latex, text
 from gradprom.reports.tables.table import Rebuilt, rebuild
+from gradprom.runs.record import Record
 from gradprom.runs.records import Study
 from gradprom.storage.files import require_writable, write_text
 from gradprom.sweeps import run_ids
@@ -53,13 +54,13 @@ def report(study: Study, names: list[str], narrowing: OverrideList) -> None:
     loaded, problems = study.load()
     if not loaded and not names:
         raise RunError(f"study {study.name} has no records in {study.folder / 'runs'}")
-    records = {record["id"]: record for record in loaded}
+    records = {record.id: record for record in loaded}
     wanted = _wanted(study, names, narrowing)
     require_writable(study.folder / "report")  # before the work
     expansions, rebuilt = _rebuild(study, records, wanted)
     folder = study.folder / "report"
     shown = set().union(*(expansion.runs for expansion in expansions))
-    other = [] if names else [record for record in loaded if record["id"] not in shown]
+    other = [] if names else [record for record in loaded if record.id not in shown]
     _print(rebuilt)
     if other:
         summary.show_table(other, study, folder)
@@ -81,8 +82,8 @@ def _wanted(study: Study, names: list[str], narrowing: OverrideList) -> list[Wan
         return [Wanted(wanted, narrowing)]
     swept: list[Wanted] = []
     for plan in study.plans():
-        planned = [n for n in plan.get("experiments", []) if n in wanted or not names]
-        sweep = Wanted(planned, plan.get("asked", []))
+        planned = [n for n in plan.experiments if n in wanted or not names]
+        sweep = Wanted(planned, plan.asked)
         if planned and sweep not in swept:
             swept.append(sweep)
     in_sweeps = {name for sweep in swept for name in sweep.names}
@@ -105,7 +106,7 @@ def _rebuild(
     return expansions, rebuilt
 
 
-def _fullest(expansions: list[Expansion], records: dict[str, Any]) -> dict[str, Expansion]:
+def _fullest(expansions: list[Expansion], records: dict[str, Record]) -> dict[str, Expansion]:
     """One expansion of each experiment for the claims: the one with the most finished runs."""
     # of equals the first stays: sorting keeps their order
     ordered = sorted(reversed(expansions), key=lambda expansion: expansion.finished(records))

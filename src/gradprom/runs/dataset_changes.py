@@ -35,7 +35,7 @@ def require_same_data(run: Run, state: str) -> None:
     record = run.study.record(run.id) if state in ("interrupted", "lost") else None
     if record is None:
         return
-    began, now = record["dataset"]["fingerprint"], run.images().fingerprint
+    began, now = record.dataset.fingerprint, run.images().fingerprint
     if began == now or not _has_trained(run, began):
         return
     before = read_checked(run.study.data(began))

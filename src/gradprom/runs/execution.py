@@ -1,6 +1,5 @@
 """One run, from its configuration to its record."""
 
-import dataclasses
 import functools
 import logging
 import os
@@ -8,6 +7,7 @@ import socket
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from gradprom.data import base
 from gradprom.errors import NotWritable, Pruned
 from gradprom.identity import canonical
 from gradprom.runs import dataset_changes, history, provenance, ranks, tensorboard
-from gradprom.runs.records import SCHEMA
+from gradprom.runs.record import SCHEMA, DatasetInfo, ErrorInfo, Record, StageInfo
 from gradprom.runs.run import Run
+from gradprom.runs.run_progress import RunProgress
 from gradprom.runs.scoring import describe, score
 from gradprom.storage.files import read_json, write_json, write_text
 from gradprom.storage.lease import alone
@@ -39,8 +40,10 @@ TELL = 0.5
 Watch = Callable[[engine.Progress], None]
 
 
-def execute(run: Run, watch: Watch | None = None) -> dict[str, Any]:
+def execute(run: Run, watch: Watch | None = None) -> Record | None:
     """Train what is missing of a run, evaluate it, and write its record, which is returned.
+
+    None is returned where the record of a run that another process has finished cannot be read.
 
     `watch` is told of each row of the history as well; it may raise Pruned to end the run.
 
@@ -61,48 +64,50 @@ def execute(run: Run, watch: Watch | None = None) -> dict[str, Any]:
     ranks.require_shares(run)
     if place.rank > 0:
         ranks.follow_leader(run, place, device)
-        return run.study.record(run.id) or {}
+        return run.study.record(run.id)
     with alone(run.study.leases(run.id)):
         return _execute(run, place, device, watch)
 
 
-def _execute(run: Run, place: Place, device: torch.device, watch: Watch | None) -> dict[str, Any]:
+def _execute(run: Run, place: Place, device: torch.device, watch: Watch | None) -> Record | None:
     images = run.images()
     state = run.study.state(run.id, run.fingerprints())
     dataset_changes.require_same_data(run, state)
     if state == "done":
-        return run.study.record(run.id) or {}
+        return run.study.record(run.id)
     if state == "other data" or (state == "new" and run.study.has_record(run.id)):
         run.study.set_aside(run.study.run(run.id))
     for data in (images, *run.test_sets().values()):
         _keep_splits(run, data)
     dataset_changes.note(run, images.fingerprint)
     head = _head(run, images, device)
-    _write_record(run, {**head, "status": "started"})
+    _write_record(run, head)
     began = time.monotonic()
     try:
         artefact = _train(run, images, place, device, watch)
         rows = all_rows(artefact)
         history.write(run.study.run(run.id), rows)
-        results = score(run, artefact["weights"], device)
+        metrics, others = score(run, artefact["weights"], device)
     except (RankLost, NotWritable):
         raise  # no fault of the run: it goes on when it is asked for again
     except Pruned as reason:
-        _write_record(run, {**head, "status": "pruned", "reason": str(reason)})
+        _write_record(run, replace(head, status="pruned", reason=str(reason)))
         raise
     except Exception as error:
-        _write_record(run, {**head, "status": "failed", "error": _describe(error)})
+        _write_record(run, replace(head, status="failed", error=_describe(error)))
         raise
-    record = {
-        **head,
-        "status": "finished",
-        **results,
-        "training": _last_values(rows, run.method.describe().logged),
-        "stages": artefact["stages"],
-        "interruptions": sum(stage["interruptions"] for stage in artefact["stages"]),
-        "duration": time.monotonic() - began,
-        "peak_memory": provenance.peak_memory(device),
-    }
+    stages = [StageInfo.from_json(stage) for stage in artefact["stages"]]
+    record = replace(
+        head,
+        status="finished",
+        metrics=metrics,
+        evaluate_on=others,
+        training=_last_values(rows, run.method.describe().logged),
+        stages=stages,
+        interruptions=sum(stage.interruptions for stage in stages),
+        duration=time.monotonic() - began,
+        peak_memory=provenance.peak_memory(device),
+    )
     _write_record(run, record)
     for path in run.study.run(run.id).glob(".*"):
         path.unlink()  # a draft that a killed process has left
@@ -122,35 +127,36 @@ def _keep_splits(run: Run, images: base.Images) -> None:
         write_json(path, ids)
 
 
-def _head(run: Run, images: base.Images, device: torch.device) -> dict[str, Any]:
+def _head(run: Run, images: base.Images, device: torch.device) -> Record:
     """What is known of a run before it is trained."""
     config, description = run.config, run.method.describe()
-    return {
-        "schema": SCHEMA,
-        "id": run.id,
-        "training_id": run.training_id,
-        "seed": config.seed,
-        "choices": run.choices,
-        "overrides": run.overrides,
-        "config": dataclasses.asdict(config),
-        "dataset": {
-            "name": config.dataset.name,
-            "split": getattr(config.dataset, "split", "its own"),
+    return Record(
+        schema=SCHEMA,
+        id=run.id,
+        training_id=run.training_id,
+        seed=config.seed,
+        choices=run.choices,
+        overrides=run.overrides,
+        config=asdict(config),
+        dataset=DatasetInfo(
+            name=config.dataset.name,
+            split=getattr(config.dataset, "split", "its own"),
             **describe(images),
-        },
-        "git": provenance.revision(),
-        "packages": provenance.packages(),
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "job": provenance.this_job(),
-        "device": f"{device.type}: {provenance.device_name(device)}",
-        "precision": config.trainer.precision,
-        "title": description.title,
-        "setup": {"dataset": run.dataset_label, **description.parts},
-        "reads": canonical(run.method.reads()),
-        "scores": list(run.method.metrics()),
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }
+        ),
+        git=provenance.revision(),
+        packages=provenance.packages(),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        job=provenance.this_job(),
+        device=f"{device.type}: {provenance.device_name(device)}",
+        precision=config.trainer.precision,
+        title=description.title,
+        setup={"dataset": run.dataset_label, **description.parts},
+        reads=canonical(run.method.reads()),
+        scores=list(run.method.metrics()),
+        started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        status="started",
+    )
 
 
 def _train(
@@ -198,19 +204,19 @@ def _teller(run: Run, store: StageStore) -> Watch:
         if time.monotonic() - last < TELL:
             return
         last = time.monotonic()
-        run.study.tell(
+        run.study.heartbeat(
             run.id,
-            {
-                "stage": progress.stage.name,
-                "stage_id": progress.stage.id,
-                "epoch": progress.epoch,
-                "epochs": progress.stage.epochs,
-                "step": progress.step,
-                "steps": progress.steps,
-                "seconds_per_step": progress.seconds_per_step,
-                "seconds_left": _seconds_left(progress, lineage, store),
-                "row": progress.row,
-            },
+            RunProgress(
+                stage=progress.stage.name,
+                stage_id=progress.stage.id,
+                epoch=progress.epoch,
+                epochs=progress.stage.epochs,
+                step=progress.step,
+                steps=progress.steps,
+                seconds_per_step=progress.seconds_per_step,
+                seconds_left=_seconds_left(progress, lineage, store),
+                row=progress.row,
+            ),
         )
 
     return tell
@@ -224,7 +230,7 @@ def _seconds_left(progress: engine.Progress, lineage: list[Stage], store: StageS
     return steps * progress.seconds_per_step
 
 
-def _write_record(run: Run, record: dict[str, Any]) -> None:
+def _write_record(run: Run, record: Record) -> None:
     write_text(run.study.run(run.id) / "config.yaml", run.yaml)
     run.study.keep(record)
 
@@ -238,11 +244,11 @@ def _last_values(rows: list[dict[str, Any]], kept: tuple[str, ...]) -> dict[str,
     return {name: float(frame[name].mean()) for name in names}
 
 
-def _describe(error: Exception) -> dict[str, Any]:
+def _describe(error: Exception) -> ErrorInfo:
     place = traceback.extract_tb(error.__traceback__)[-1]
-    return {
-        "type": type(error).__name__,
-        "message": str(error),
-        "where": f"{Path(place.filename).name}:{place.lineno} in {place.name}",
-        "traceback": "".join(traceback.format_exception(error)),
-    }
+    return ErrorInfo(
+        type=type(error).__name__,
+        message=str(error),
+        where=f"{Path(place.filename).name}:{place.lineno} in {place.name}",
+        traceback="".join(traceback.format_exception(error)),
+    )

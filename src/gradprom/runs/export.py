@@ -36,7 +36,7 @@ def export(study: Study, prefix: str, folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunError(f"{folder} is there already and not empty; choose another -o")
     record = study.resolve(prefix)
-    node = stored.read_config(study.run(record["id"]) / "config.yaml")
+    node = stored.read_config(study.run(record.id) / "config.yaml")
     weights = stored.load_weights(study, record)
     description = _method(stored.typed(node)).describe()
     tensors = {
@@ -48,7 +48,7 @@ def export(study: Study, prefix: str, folder: Path) -> None:
         if OmegaConf.select(node, key) is not None:
             OmegaConf.update(node, key, neutral)
     with replacing(folder / "weights.safetensors") as stream:
-        stream.write(save(tensors, metadata={"run": record["id"]}))
+        stream.write(save(tensors, metadata={"run": record.id}))
     write_text(folder / "config.yaml", OmegaConf.to_yaml(node, resolve=True))
     write_text(folder / "README.md", card(record, description, hidden=tuple(_PLACES)))
 

@@ -2,9 +2,9 @@
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from gradprom.errors import RunError
+from gradprom.runs.record import Record
 from gradprom.runs.records import Study
 from gradprom.runs.restore import load_run
 from gradprom.storage.lease import Applicant
@@ -25,10 +25,10 @@ def forget(study: Study, prefixes: list[str], stages: bool) -> list[tuple[Path, 
     records = _resolve(study, prefixes)
     folders = {f: None for r in records for f in _stage_folders(study, r, stages) if f.exists()}
     for record in records:
-        if study.state(record["id"]) == "running":
-            raise RunError(f"run {record['id']} is running; stop it before it is set aside")
-    paths = [*(study.run(record["id"]) for record in records), *folders]
-    runs = [study.leases(record["id"]) for record in records]
+        if study.state(record.id) == "running":
+            raise RunError(f"run {record.id} is running; stop it before it is set aside")
+    paths = [*(study.run(record.id) for record in records), *folders]
+    runs = [study.leases(record.id) for record in records]
     with ExitStack() as stack:
         for folder in [*runs, *folders]:
             # the lease keeps others from starting on the run or stage between look and move
@@ -40,18 +40,18 @@ def forget(study: Study, prefixes: list[str], stages: bool) -> list[tuple[Path, 
         return [(path, study.set_aside(path)) for path in paths]
 
 
-def _resolve(study: Study, prefixes: list[str]) -> list[dict[str, Any]]:
+def _resolve(study: Study, prefixes: list[str]) -> list[Record]:
     """The records, each once."""
     records = [study.resolve(prefix) for prefix in prefixes]
-    return list({record["id"]: record for record in records}.values())
+    return list({record.id: record for record in records}.values())
 
 
-def _stage_folders(study: Study, record: dict[str, Any], every: bool) -> list[Path]:
+def _stage_folders(study: Study, record: Record, every: bool) -> list[Path]:
     """Where a run's last stage is, or all of its stages."""
-    store = StageStore(study.stages, record["dataset"]["fingerprint"])
+    store = StageStore(study.stages, record.dataset.fingerprint)
     if not every:
-        return [store.place(record["training_id"])]
-    if "stages" in record:
-        return [store.place(stage["id"]) for stage in record["stages"]]
+        return [store.place(record.training_id)]
+    if record.stages:
+        return [store.place(stage.id) for stage in record.stages]
     # a run that has not finished only has its configuration to tell
-    return [store.folder(stage) for stage in load_run(study, record["id"]).method.stage().lineage()]
+    return [store.folder(stage) for stage in load_run(study, record.id).method.stage().lineage()]

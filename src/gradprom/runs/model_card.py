@@ -4,16 +4,14 @@ from typing import Any
 
 from gradprom.methods.base import Description
 from gradprom.metrics.registry import DEGRADED, METRICS
-from gradprom.runs.records import revision
-
-Record = dict[str, Any]
+from gradprom.runs.record import Record
 
 
 def card(record: Record, description: Description, hidden: tuple[str, ...]) -> str:
     """The README of a finished run, in Markdown; the command leaves the `hidden` keys out."""
     sections = {
         "Data": _data(record),
-        f"Scores on the {_split(record)} split": _scores(record["metrics"]),
+        f"Scores on the {_split(record)} split": _scores(record.metrics),
         "Protocol": _protocol(record),
         "Training": _training(record, hidden),
         "How to load it": _snippet(record, description.network),
@@ -23,27 +21,27 @@ def card(record: Record, description: Description, hidden: tuple[str, ...]) -> s
 
 
 def _title(record: Record, title: str) -> str:
-    return f"{title}, run {record['id']}"
+    return f"{title}, run {record.id}"
 
 
 def _data(record: Record) -> str:
-    data, config = record["dataset"], record["config"]
-    counts = ", ".join(f"{split} {count} images" for split, count in data["counts"].items())
+    data, config = record.dataset, record.config
+    counts = ", ".join(f"{split} {count} images" for split, count in data.counts.items())
     size, channels = config["dataset"].get("size"), config["facts"]["channels"]
     pixels = f"{size}×{size} pixels" if size else "images of their own size"
     return "\n".join(
         [
-            f"- dataset: {data['name']}, {pixels}, {channels} channel(s)",
-            f"- split: {data['split']} ({counts})",
+            f"- dataset: {data.name}, {pixels}, {channels} channel(s)",
+            f"- split: {data.split} ({counts})",
             f"- degradation: {_told(config['degradation'])}",
-            f"- fingerprint of the content and the split: `{data['fingerprint']}`",
+            f"- fingerprint of the content and the split: `{data.fingerprint}`",
         ]
     )
 
 
 def _split(record: Record) -> str:
     """What the run was scored on."""
-    return "validation" if record["config"].get("validation") else "test"
+    return "validation" if record.setting("validation") else "test"
 
 
 def _scores(found: dict[str, float]) -> str:
@@ -58,9 +56,9 @@ def _scores(found: dict[str, float]) -> str:
 
 
 def _protocol(record: Record) -> str:
-    scores = record["metrics"]
+    scores = record.metrics
     present = [m for name, m in METRICS.items() if name in scores or DEGRADED + name in scores]
-    seed = record["config"]["evaluation"]["seed"]
+    seed = record.setting("evaluation.seed")
     return "\n".join(
         [
             f"Scores are of the {_split(record)} split, whose images are enhanced in float32.",
@@ -72,16 +70,16 @@ def _protocol(record: Record) -> str:
 
 
 def _training(record: Record, hidden: tuple[str, ...]) -> str:
-    stages = (f"{s['name']} {s['epochs']} epochs ({s['steps']} steps)" for s in record["stages"])
-    packages = ", ".join(f"{name} {version}" for name, version in record["packages"].items())
-    kept = [o for o in record["overrides"] if o.split("=")[0] not in hidden]
+    stages = (f"{s.name} {s.epochs} epochs ({s.steps} steps)" for s in record.stages)
+    packages = ", ".join(f"{name} {version}" for name, version in record.packages.items())
+    kept = [o for o in record.overrides if o.split("=")[0] not in hidden]
     return "\n".join(
         [
             f"- command: `python run.py {' '.join(kept)}`",
             f"- stages: {', '.join(stages)}",
-            f"- seed: {record['seed']}",
-            f"- revision: {revision(record['git'])}",
-            f"- trained {record['started'][:10]} on {record['device']}, with {packages}",
+            f"- seed: {record.seed}",
+            f"- revision: {record.git.text()}",
+            f"- trained {record.started[:10]} on {record.device}, with {packages}",
         ]
     )
 
@@ -94,7 +92,7 @@ def _told(options: dict[str, Any]) -> str:
 
 
 def _snippet(record: Record, network: str) -> str:
-    channels = record["config"]["facts"]["channels"]
+    channels = record.setting("facts.channels")
     use = f"enhanced = method.enhance(degraded)  # float32 [B, {channels}, H, W] in [0, 1]"
     if network:
         use = f'logits = method.networks["{network}"](degraded)'

@@ -8,22 +8,23 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import torch
+
+from gradprom.runs.record import Revision
 
 PACKAGES = ("torch", "numpy", "pandas", "hydra-core", "omegaconf", "timm", "pillow")
 
 
 @functools.cache
-def revision() -> dict[str, Any]:
+def revision() -> Revision:
     """Git revision of the code and whether its tree differs from it; None where there is no git."""
     root = Path(__file__).parents[3]
     try:
         commit = _git(root, "rev-parse", "HEAD")
-        return {"revision": commit, "dirty": bool(_git(root, "status", "--porcelain"))}
+        return Revision(revision=commit, dirty=bool(_git(root, "status", "--porcelain")))
     except (OSError, subprocess.CalledProcessError):
-        return {"revision": None, "dirty": None}
+        return Revision()
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -11,6 +11,7 @@ from yaml import YAMLError
 from gradprom import config
 from gradprom.errors import ConfigError, RunError, first_line
 from gradprom.methods.base import Method
+from gradprom.runs.record import Record
 from gradprom.runs.records import Study
 from gradprom.runs.run import Run, plain
 from gradprom.runs.scoring import restore
@@ -27,13 +28,13 @@ def load_run(study: Study, prefix: str) -> Run:
         If there is no such run, or this version of the code cannot use its configuration.
     """
     record = study.resolve(prefix)
-    node = read_config(study.run(record["id"]) / "config.yaml")
+    node = read_config(study.run(record.id) / "config.yaml")
     # where the folder of results is called today, and not when the run was trained
     node.results, node.study = str(study.results), study.name
-    return Run(typed(node), plain(node), record["choices"], record["overrides"])
+    return Run(typed(node), plain(node), record.choices, record.overrides)
 
 
-def restored_method(run: Run, record: dict[str, Any], device: torch.device) -> Method:
+def restored_method(run: Run, record: Record, device: torch.device) -> Method:
     """The run's method with the weights of its last stage.
 
     Raises
@@ -41,11 +42,11 @@ def restored_method(run: Run, record: dict[str, Any], device: torch.device) -> M
     RunError
         If the run has not finished, or its weights are gone, damaged or of another architecture.
     """
-    restore(run.method, load_weights(run.study, record), device, record["id"])
+    restore(run.method, load_weights(run.study, record), device, record.id)
     return run.method
 
 
-def load_weights(study: Study, record: dict[str, Any]) -> dict[str, dict[str, torch.Tensor]]:
+def load_weights(study: Study, record: Record) -> dict[str, dict[str, torch.Tensor]]:
     """The state dict of each network of a finished run, by the network's name.
 
     Raises
@@ -54,21 +55,19 @@ def load_weights(study: Study, record: dict[str, Any]) -> dict[str, dict[str, to
         If the run has not finished, or its weights are gone or damaged.
     """
     require_finished(record)
-    again = f"`gradprom rerun {record['id']} study={study.name}` trains them again"
-    store = StageStore(study.stages, record["dataset"]["fingerprint"])
-    path = store.place(record["training_id"]) / "artefact.pt"
+    again = f"`gradprom rerun {record.id} study={study.name}` trains them again"
+    store = StageStore(study.stages, record.dataset.fingerprint)
+    path = store.place(record.training_id) / "artefact.pt"
     try:
         weights: Any = load_state(path).get("weights")
     except FileNotFoundError:
         raise RunError(
-            f"the weights of run {record['id']} are gone: there is no {path}; {again}"
+            f"the weights of run {record.id} are gone: there is no {path}; {again}"
         ) from None
     except DamagedFile as error:
-        raise RunError(
-            f"the weights of run {record['id']} are of no use: {error}; {again}"
-        ) from error
+        raise RunError(f"the weights of run {record.id} are of no use: {error}; {again}") from error
     if not _are_weights(weights):
-        raise RunError(f"the weights of run {record['id']} are of no use: {path} has none; {again}")
+        raise RunError(f"the weights of run {record.id} are of no use: {path} has none; {again}")
     return weights
 
 
@@ -81,11 +80,11 @@ def _are_weights(value: Any) -> bool:
     )
 
 
-def require_finished(record: dict[str, Any]) -> None:
+def require_finished(record: Record) -> None:
     """Raises RunError for the record of a run that has not finished."""
-    if record["status"] != "finished":
-        told = {"started": "is running or was interrupted"}.get(record["status"], record["status"])
-        raise RunError(f"run {record['id']} has no results: it {told}")
+    if record.status != "finished":
+        told = {"started": "is running or was interrupted"}.get(record.status, record.status)
+        raise RunError(f"run {record.id} has no results: it {told}")
 
 
 def read_config(path: Path) -> DictConfig:

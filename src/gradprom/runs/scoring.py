@@ -17,14 +17,17 @@ from gradprom.errors import RunError
 from gradprom.methods.base import Method
 from gradprom.metrics.registry import tunable
 from gradprom.runs import partial_scores
+from gradprom.runs.record import FurtherTestSet
 from gradprom.runs.run import Run
 from gradprom.storage import preemption
 from gradprom.storage.files import replacing, write_text
 from gradprom.training.stage import Training, Weights
 
 
-def score(run: Run, weights: Weights, device: torch.device) -> dict[str, Any]:
-    """Evaluate a run on its test split and its further test sets; the parts of its record.
+def score(
+    run: Run, weights: Weights, device: torch.device
+) -> tuple[dict[str, float], dict[str, FurtherTestSet]]:
+    """Evaluate a run on its test split and its further test sets; the scores for its record.
 
     A run with a validation split is scored on that one instead. Leaves `scores.csv` and `panels/`
     in the run's folder, for a further test set `scores-<name>.csv` and `panels-<name>/`. A further
@@ -37,13 +40,12 @@ def score(run: Run, weights: Weights, device: torch.device) -> dict[str, Any]:
         If the cluster asked for the run's place; the next call goes on after the last batch.
     """
     restore(run.method, weights, device, run.id)
-    scores = _score(run, run.method, run.images(), device, run.split)
-    results: dict[str, Any] = {"metrics": scores}
+    metrics = _score(run, run.method, run.images(), device, run.split)
+    others = {}
     for name, images in run.test_sets().items():
         scores = _score(run, ImageScores(run.method), images, device, "test", f"-{name}")
-        others = results.setdefault("evaluate_on", {})
-        others[name] = {"metrics": scores, **describe(images)}
-    return results
+        others[name] = FurtherTestSet(metrics=scores, **describe(images))
+    return metrics, others
 
 
 def describe(images: Images) -> dict[str, Any]:

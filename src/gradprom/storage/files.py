@@ -97,7 +97,8 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any | None:
     """Read JSON; None where there is no such file or it does not parse."""
     try:
-        return json.loads(path.read_text())
+        with open(path, "rb", buffering=0) as file:
+            return json.loads(file.read().decode())
     except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, UnicodeDecodeError):
         return None
 

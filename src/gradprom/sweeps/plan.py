@@ -8,6 +8,7 @@ from gradprom.data.batches import labels_of
 from gradprom.experiments.expansion import Expansion
 from gradprom.identity import digest
 from gradprom.runs import dataset_changes
+from gradprom.runs.plan_note import PlannedRun, PlanNote
 from gradprom.runs.run import Run
 from gradprom.storage.files import write_checked
 from gradprom.sweeps import queue
@@ -68,11 +69,11 @@ class Plan:
 
     def keep(self) -> None:
         """Note which runs are expected, for `gradprom status` and `gradprom report`."""
-        runs = [{"id": job.run.id, "label": job.run.label} for job in self.jobs]
+        runs = [PlannedRun(id=job.run.id, label=job.run.label) for job in self.jobs]
         names = [expansion.experiment.name for expansion in self.expansions]
         tables = {each.experiment.title: sorted(each.runs) for each in self.expansions}
-        told = {"runs": runs, "tables": tables, "experiments": names, "asked": self.asked}
-        write_checked(self.folder / "plan.json", told)
+        note = PlanNote(runs=runs, tables=tables, experiments=names, asked=self.asked)
+        write_checked(self.folder / "plan.json", note.to_json())
 
     def summary(self) -> str:
         """Such as `6 runs: 6 new, 0 done`, with the rarer states where there are any."""

@@ -6,13 +6,13 @@ line is printed now and then.
 """
 
 import threading
-from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from gradprom.metrics.registry import METRICS
+from gradprom.runs.run_progress import RunProgress
 from gradprom.sweeps.duration import duration
 from gradprom.sweeps.plan import Job, Plan
 
@@ -72,10 +72,10 @@ class Display:
         return lines
 
 
-def tell(progress: dict[str, Any]) -> str:
+def tell(progress: RunProgress) -> str:
     """Where a run stands, in one line."""
-    row = progress["row"]
-    told = [f"{progress['stage']} {progress['epoch']}/{progress['epochs']}"]
+    row = progress.row
+    told = [f"{progress.stage} {progress.epoch}/{progress.epochs}"]
     losses = [value for key, value in row.items() if key.startswith("loss")]
     told += [f"loss {value:.4g}" for value in losses[:1]]
     for metric in (one for one in METRICS.values() if one.logged):
@@ -94,12 +94,12 @@ class Forecast:
         self.pace = _known_pace(plan)
         self.at: dict[str, int] = {}
 
-    def learn(self, progress: dict[str, Any]) -> None:
+    def learn(self, progress: RunProgress) -> None:
         """Take in how far a stage is and how fast it goes."""
-        name, step = progress["stage"], progress["step"]
-        self.at[progress["stage_id"]] = step
-        old = self.pace.get(name, progress["seconds_per_step"])
-        self.pace[name] = 0.8 * old + 0.2 * progress["seconds_per_step"]
+        name = progress.stage
+        self.at[progress.stage_id] = progress.step
+        old = self.pace.get(name, progress.seconds_per_step)
+        self.pace[name] = 0.8 * old + 0.2 * progress.seconds_per_step
 
     def left(self, jobs: list[Job]) -> float | None:
         """Seconds of training left, or None while some kind of stage has not been seen yet."""
@@ -124,9 +124,9 @@ def _known_pace(plan: Plan) -> dict[str, float]:
     pace: dict[str, float] = {}
     for job in plan.jobs:
         record = job.run.study.record(job.run.id) if job.state == "done" else None
-        for stage in record["stages"] if record else []:
-            if stage["steps"]:
-                pace[stage["name"]] = stage["seconds"] / stage["steps"]
+        for stage in record.stages if record else []:
+            if stage.steps:
+                pace[stage.name] = stage.seconds / stage.steps
     return pace
 
 

@@ -104,7 +104,8 @@ def state(study: Study, run_id: str, found: Jobs | None, fingerprints: Any = Non
     word = study.state(run_id, fingerprints)
     if word not in ("new", "running", "interrupted") or found is None:
         return word
-    begun_in = (study.record(run_id) or {}).get("job")
+    record = study.record(run_id)
+    begun_in = record.job if record else None
     job = found.get(run_id)
     if job is None:
         return "lost" if begun_in else word

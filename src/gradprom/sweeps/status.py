@@ -7,8 +7,9 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
+from gradprom.runs.plan_note import PlanNote
+from gradprom.runs.record import ErrorInfo, Record
 from gradprom.runs.records import Study
 from gradprom.sweeps import queue
 from gradprom.sweeps.duration import duration
@@ -45,7 +46,7 @@ class Look:
     """
     problems: list[str]
     """A sentence for each record that is of no use."""
-    plans: list[dict[str, Any]]
+    plans: list[PlanNote]
     jobs: queue.Jobs
 
 
@@ -53,7 +54,7 @@ def look(study: Study) -> Look:
     """See how a study stands."""
     records, problems = study.load()
     plans, jobs = study.plans(), queue.jobs(study)
-    ids = dict.fromkeys([record["id"] for record in records] + list(_planned(plans)))
+    ids = dict.fromkeys([record.id for record in records] + list(_planned(plans)))
     found = {run_id: queue.state(study, run_id, jobs) for run_id in ids}
     states = {run_id: "missing" if word == "new" else word for run_id, word in found.items()}
     return Look(states, problems, plans, jobs or {})
@@ -74,9 +75,8 @@ def overview(study: Study, seen: Look | None = None) -> str:
     for state in STATES[1:]:
         for run_id in (i for i, s in found.items() if s == state):
             record = study.record(run_id)
-            label = (
-                labels.get(run_id) or " ".join((record or {}).get("overrides", [])) or "defaults"
-            )
+            overrides = record.overrides if record else []
+            label = labels.get(run_id) or " ".join(overrides) or "defaults"
             place = _place(study, run_id, record, state, seen.jobs.get(run_id))
             lines.append(f"  {state:<12}{run_id}  {label}{place}")
     lines += [f"  unreadable  {problem}" for problem in seen.problems]
@@ -98,16 +98,16 @@ def _counts(words: Iterable[str]) -> str:
     return f"{counts.total()} run{'s' * (counts.total() != 1)}: {told}"
 
 
-def _planned(plans: list[dict[str, Any]]) -> dict[str, str]:
+def _planned(plans: list[PlanNote]) -> dict[str, str]:
     """Labels of the runs that sweeps expect, by id."""
-    return {run["id"]: run["label"] for plan in plans for run in plan["runs"]}
+    return {run.id: run.label for plan in plans for run in plan.runs}
 
 
-def _tables(plans: list[dict[str, Any]]) -> dict[str, list[str]]:
+def _tables(plans: list[PlanNote]) -> dict[str, list[str]]:
     """The runs of each table that sweeps asked for, by its title."""
     found: dict[str, dict[str, None]] = {}
     for plan in plans:
-        for title, runs in plan.get("tables", {}).items():
+        for title, runs in plan.tables.items():
             found.setdefault(title, {}).update(dict.fromkeys(runs))
     return {title: list(runs) for title, runs in found.items()}
 
@@ -115,25 +115,25 @@ def _tables(plans: list[dict[str, Any]]) -> dict[str, list[str]]:
 def _place(
     study: Study,
     run_id: str,
-    record: dict[str, Any] | None,
+    record: Record | None,
     state: str,
     job: queue.ClusterJob | None,
 ) -> str:
     """How far a run has come and where, or what stopped it."""
     if state == "failed" and record is not None:
-        error = record["error"]
-        return f"\n{'':14}{error['type']}: {error['message']} ({error['where']})"
+        error = record.error or ErrorInfo()
+        return f"\n{'':14}{error.type}: {error.message} ({error.where})"
     if state == "pruned" and record is not None:
-        return f"  {record['reason']}"
+        return f"  {record.reason}"
     told = []
     progress = study.progress(run_id)
     if state != "missing" and progress is not None:
-        told.append(f"{progress['stage']}, epoch {progress['epoch']} of {progress['epochs']}")
-        if state == "running" and "seconds_left" in progress:
-            told.append(f"about {duration(progress['seconds_left'])} left")
+        told.append(f"{progress.stage}, epoch {progress.epoch} of {progress.epochs}")
+        if state == "running" and progress.seconds_left is not None:
+            told.append(f"about {duration(progress.seconds_left)} left")
     if job is not None:
         told.append(f"job {job.id} on {job.node}" if job.node else f"job {job.id}: {job.reason}")
     if state == "lost" and record is not None:
-        told.append(f"job {record['job']} on {record['host']} is gone")
+        told.append(f"job {record.job} on {record.host} is gone")
         told.append(f"see {queue.log_of(study, run_id)}")
     return "".join(f"  {part}" for part in told)

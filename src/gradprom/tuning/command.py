@@ -21,6 +21,7 @@ from gradprom.experiments.overrides import OverrideList
 from gradprom.launch import submission
 from gradprom.launch.submission import TakenAway
 from gradprom.runs import history
+from gradprom.runs.record import ErrorInfo, Record
 from gradprom.runs.run import Run
 from gradprom.storage.lease import alone
 from gradprom.sweeps import plan as plans
@@ -169,20 +170,19 @@ class Search:
 
     def _tell(self, number: int, run: Run, outcome: Any) -> None:
         """Tell Optuna how a trial ended, from its run's record."""
-        record = run.study.record(run.id) or {}
+        record = run.study.record(run.id)
         begun = studies.trial(self.study, number)
         begun.set_user_attr("run", run.id)
         for epoch, value in self._curve(run).items():
             studies.report(begun, epoch, value)
-        match record.get("status"):
-            case "finished":
-                value = record["metrics"][self.tuning.options.metric]
+        match record:
+            case Record(status="finished"):
+                value = record.metrics[self.tuning.options.metric]
                 studies.tell(self.study, number, value)
-            case "pruned":
+            case Record(status="pruned"):
                 studies.tell_pruned(self.study, number)
-            case "failed":
-                error = record["error"]
-                reason = f"{error['type']}: {error['message']}"
+            case Record(status="failed", error=ErrorInfo() as error):
+                reason = f"{error.type}: {error.message}"
                 studies.tell_failed(self.study, number, reason)
             case None if isinstance(outcome, Exception) and not isinstance(outcome, TakenAway):
                 # it could not even begin

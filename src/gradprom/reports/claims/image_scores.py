@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from gradprom.experiments.expansion import Cell
 from gradprom.metrics.registry import metric as metric_of
 from gradprom.reports.statistics.bootstrap import Array, Draws
-from gradprom.reports.tables.table import Record
-from gradprom.runs.records import Study, fingerprints_of
+from gradprom.runs.record import Record
+from gradprom.runs.records import Study
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Evidence:
     def finished(self, cell: Cell) -> int:
         """How many runs of a cell have finished."""
         there = [self.records[run] for run in cell.runs.values() if run in self.records]
-        return sum(record["status"] == "finished" for record in there)
+        return sum(record.finished for record in there)
 
     def _score(self, run: str, test_set: str, metric: str) -> Scored | None:
         tested = self._read(run, test_set)
@@ -81,10 +81,10 @@ class Evidence:
         record = self.records.get(run)
         name = f"scores-{test_set}.csv" if test_set else "scores.csv"
         path = self.study.run(run) / name
-        if record is None or record["status"] != "finished" or not path.is_file():
+        if record is None or not record.finished or not path.is_file():
             return None
         ids, groups, numbers = _columns(path)
-        images = "\n".join([fingerprints_of(record)[test_set], *ids])
+        images = "\n".join([record.fingerprints()[test_set], *ids])
         return _Tested(images, np.array(groups), numbers)
 
 

@@ -8,7 +8,7 @@ from gradprom.experiments.expansion import Expansion
 from gradprom.reports.claims.contrast import FAILS, HOLDS, OPEN, Contrast, contrast
 from gradprom.reports.claims.image_scores import Evidence
 from gradprom.reports.claims.specs import Claim, read_claims
-from gradprom.reports.tables.table import Record
+from gradprom.runs.record import Record
 from gradprom.runs.records import Study
 
 __all__ = ["Claim", "Contrast", "Judged", "as_csv", "judge", "markdown", "read_claims"]

@@ -17,8 +17,8 @@ import numpy as np
 
 from gradprom.metrics.registry import METRICS, main_metrics
 from gradprom.reports.sweep_table.tables import flatten
-from gradprom.reports.tables.table import Record
 from gradprom.runs import history
+from gradprom.runs.record import Record
 from gradprom.runs.records import Study
 
 POINTS = 60
@@ -84,22 +84,22 @@ def _finite(value: Any) -> Any:
 
 
 def _told(record: Record) -> dict[str, Any]:
-    data = record["dataset"]
+    data, content = record.dataset, record.to_json()
     return {
-        **{key: record[key] for key in _KEPT if key in record},
-        "evaluate_on": {name: x["metrics"] for name, x in record.get("evaluate_on", {}).items()},
-        "revision": record["git"]["revision"],
-        "dirty": record["git"]["dirty"],
-        "dataset": data["name"],
-        "counts": data.get("counts", {}),
-        "fingerprint": data["fingerprint"],
-        "overrides": record["overrides"],
+        **{key: content[key] for key in _KEPT if key in content},
+        "evaluate_on": {name: x.metrics for name, x in record.evaluate_on.items()},
+        "revision": record.git.revision,
+        "dirty": record.git.dirty,
+        "dataset": data.name,
+        "counts": data.counts,
+        "fingerprint": data.fingerprint,
+        "overrides": record.overrides,
     }
 
 
 def _flat(record: Record) -> dict[str, Any]:
     """The configuration as dotted keys, without what follows from the dataset."""
-    return {k: v for k, v in flatten(record["config"]).items() if not k.startswith("facts.")}
+    return {k: v for k, v in flatten(record.config).items() if not k.startswith("facts.")}
 
 
 def _common(configs: list[dict[str, Any]]) -> dict[str, Any]:

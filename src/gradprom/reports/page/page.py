@@ -19,8 +19,9 @@ from gradprom.reports.page.data import address, as_json, embedded
 from gradprom.reports.page.page_claims import claim_view
 from gradprom.reports.page.page_table import table_view
 from gradprom.reports.tables import layout
-from gradprom.reports.tables.table import Rebuilt, Record
-from gradprom.runs.records import Study, revision
+from gradprom.reports.tables.table import Rebuilt
+from gradprom.runs.record import Record
+from gradprom.runs.records import Study
 from gradprom.storage.files import write_text
 
 if TYPE_CHECKING:
@@ -111,10 +112,10 @@ def _anchors(rebuilt: list[Rebuilt]) -> list[str]:
 
 def _summary(records: list[Record]) -> dict[str, str]:
     """When, how many runs, of which code, on which devices."""
-    states = Counter(record["status"] for record in records)
-    hours = sum(record.get("duration", 0) for record in records) / 3600
-    devices = dict.fromkeys(str(record.get("device", "")).split(": ")[-1] for record in records)
-    revisions = Counter(revision(record["git"], digits=7) for record in records)
+    states = Counter(record.status for record in records)
+    hours = sum(record.duration or 0 for record in records) / 3600
+    devices = dict.fromkeys(record.device.split(": ")[-1] for record in records)
+    revisions = Counter(record.git.text(digits=7) for record in records)
     return {
         "written": time.strftime("%d %B %Y, %H:%M"),
         "runs": ", ".join(f"{n} {state}" for state, n in states.most_common()) or "none",

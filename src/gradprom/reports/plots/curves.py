@@ -12,7 +12,8 @@ from gradprom.metrics.registry import METRICS
 from gradprom.reports.plots import training
 from gradprom.reports.plots.style import GREY, Picture, Stroke, frame, labels, save, strokes, styled
 from gradprom.reports.plots.style import key as key_of
-from gradprom.reports.tables.table import Line, Rebuilt, Record, Shown
+from gradprom.reports.tables.table import Line, Rebuilt, Shown
+from gradprom.runs.record import Record
 from gradprom.runs.records import Study
 
 PUBLISHED = "published"

@@ -21,8 +21,9 @@ from gradprom.reports.plots.style import (
     save,
     strokes,
 )
-from gradprom.reports.tables.table import Line, Rebuilt, Record
+from gradprom.reports.tables.table import Line, Rebuilt
 from gradprom.runs import history
+from gradprom.runs.record import Record
 from gradprom.runs.records import Study
 
 Array = NDArray[np.float64]
@@ -87,7 +88,7 @@ def over_parts(runs: list[Array], parts: int = PARTS) -> tuple[Array, Array, Arr
 def _logged(table: Rebuilt, line: Line, records: dict[str, Record], study: Study) -> list[Logged]:
     """By task; what was never compared with the main gradient is left out."""
     runs = {number: _finished(line, number) for number in range(len(table.columns))}
-    told = [records[run]["training"] for ids in runs.values() for run in ids]
+    told = [records[run].training for ids in runs.values() for run in ids]
     tasks = dict.fromkeys(k[len("cosine_") :] for t in told for k in t if k.startswith("cosine_"))
     wanted = [f"{kind}_{task}" for task in tasks for kind in ("gate", "cosine")]
     read = {n: [_history(study, run, wanted) for run in ids] for n, ids in runs.items() if wanted}

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure, SubFigure
 from PIL import Image
 
 from gradprom.metrics.registry import DEGRADED, METRICS, Metric, main_metrics
-from gradprom.reports.sweep_table.tables import Record, build
+from gradprom.reports.sweep_table.tables import build
 from gradprom.runs import history
+from gradprom.runs.record import Record
 from gradprom.runs.records import Study
 from gradprom.storage.files import replacing
 
@@ -25,16 +26,16 @@ def draw(records: list[Record], study: Study, path: Path) -> None:
 
     One run stands for each row of the table: the one of the lowest seed.
     """
-    finished = [r for r in records if r["status"] == "finished"]
+    finished = [r for r in records if r.finished]
     metric = _measure(finished)
     if metric is None:
         return
-    finished = [r for r in finished if metric.name in r["metrics"]]
+    finished = [r for r in finished if metric.name in r.metrics]
     table = build(finished)
     rows = [row for row in table.rows if row.decisions]
-    by_id = {record["id"]: record for record in finished}
+    by_id = {record.id: record for record in finished}
     shown = {
-        (column, row.label): min((by_id[i] for i in cell.runs), key=lambda r: r["seed"])
+        (column, row.label): min((by_id[i] for i in cell.runs), key=lambda r: r.seed)
         for row in rows
         for column in table.columns
         if (cell := row.cells.get((column, metric.name))) is not None
@@ -57,7 +58,7 @@ def draw(records: list[Record], study: Study, path: Path) -> None:
 
 def _measure(records: list[Record]) -> Metric | None:
     """The first metric that runs have of their images and of the degraded input."""
-    names = {name for record in records for name in record["metrics"]}
+    names = {name for record in records for name in record.metrics}
     both = (m for m in METRICS.values() if {m.name, DEGRADED + m.name} <= names)
     return next(both, None)
 
@@ -66,7 +67,7 @@ def _pictures(
     axes: Iterable[Axes],
     column: str,
     labels: list[str],
-    runs: dict[str, Any],
+    runs: dict[str, Record],
     study: Study,
     metric: Metric,
 ) -> None:
@@ -77,10 +78,10 @@ def _pictures(
     for label, axis in zip(labels, enhanced, strict=True):
         if label not in runs:
             continue
-        parts = _panel(study.run(runs[label]["id"]) / "panels")
+        parts = _panel(study.run(runs[label].id) / "panels")
         if parts is None:
             continue
-        score = runs[label]["metrics"]
+        score = runs[label].metrics
         _image(axis, parts[1], f"{label}\nmean {metric.text(score[metric.name])}")
         floor = metric.text(score[DEGRADED + metric.name])
         _image(degraded, parts[0], f"degraded, {_spaced(column)}\nmean {floor}")
@@ -105,11 +106,11 @@ def _image(axis: Axes, pixels: np.ndarray, title: str) -> None:
     axis.set_title(title, fontsize=8, parse_math=False)  # a name may hold a dollar sign
 
 
-def _curves(figure: SubFigure, shown: dict[tuple[str, str], Any], study: Study) -> None:
+def _curves(figure: SubFigure, shown: dict[tuple[str, str], Record], study: Study) -> None:
     """What was logged of coupled training, against its steps; a line style for each degradation."""
     labels = list(dict.fromkeys(label for _, label in shown))
     styles = dict(zip(dict.fromkeys(column for column, _ in shown), "-:", strict=False))
-    curves = {place: _logged(study, record["id"]) for place, record in shown.items()}
+    curves = {place: _logged(study, record.id) for place, record in shown.items()}
     metrics = [m for m in METRICS.values() if any(m.name in found for found in curves.values())]
     axes = figure.subplots(1, len(metrics), squeeze=False)[0] if metrics else []
     for metric, axis in zip(metrics, axes, strict=True):

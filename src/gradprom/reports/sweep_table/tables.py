@@ -8,8 +8,7 @@ from gradprom.identity import digest
 from gradprom.metrics.registry import DEGRADED, main_metrics
 from gradprom.reports.statistics.estimate import Estimate, estimate
 from gradprom.reports.sweep_table.columns import rank, title
-
-Record = dict[str, Any]
+from gradprom.runs.record import Record
 
 # shown first, in this order, when they vary; other keys of the configuration follow
 CHOICES = ("method", "dataset", "backbone", "auxiliary", "strategy", "profile")
@@ -75,10 +74,10 @@ class Table:
 
 def build(records: list[Record]) -> Table:
     """The table of some records, finished or not."""
-    degradations = {_column(record): record["config"]["degradation"] for record in records}
+    degradations = {_column(record): record.config["degradation"] for record in records}
     columns = sorted(degradations, key=lambda column: rank(degradations[column]))
     names = [metric.name for metric in main_metrics()]
-    shown = [name for name in names if any(name in r.get("metrics", {}) for r in records)]
+    shown = [name for name in names if any(name in r.metrics for r in records)]
     grouped: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         grouped[digest(row_key(record))].append(record)
@@ -95,11 +94,11 @@ def _row(label: str, records: list[Record], shown: list[str]) -> Row:
     for record in records:
         by_column[_column(record)].append(record)
     for column, group in by_column.items():
-        finished = [record for record in group if record["status"] == "finished"]
+        finished = [record for record in group if record.status == "finished"]
         for metric in shown:
-            values = [r["metrics"][metric] for r in finished if metric in r["metrics"]]
+            values = [r.metrics[metric] for r in finished if metric in r.metrics]
             if values or not finished:
-                runs = [record["id"] for record in finished]
+                runs = [record.id for record in finished]
                 row.cells[column, metric] = Cell(estimate(values), runs, _note(group))
         row.decisions[column] = _decisions(finished)
     return row
@@ -107,12 +106,12 @@ def _row(label: str, records: list[Record], shown: list[str]) -> Row:
 
 def _note(group: list[Record]) -> str:
     """What a reader must know of a cell's runs; nothing if all went well."""
-    states = [record["status"] for record in group]
+    states = [record.status for record in group]
     notes = [f"{states.count(s)} {word}" for s, word in _STATES.items() if s in states]
-    finished = [record for record in group if record["status"] == "finished"]
-    if len({(r["git"]["revision"], r["git"]["dirty"]) for r in finished}) > 1:
+    finished = [record for record in group if record.status == "finished"]
+    if len({(r.git.revision, r.git.dirty) for r in finished}) > 1:
         notes.append("mixed revisions")
-    if len({r["dataset"]["fingerprint"] for r in finished}) > 1:
+    if len({r.dataset.fingerprint for r in finished}) > 1:
         notes.append("mixed data")
     return ", ".join(notes)
 
@@ -124,7 +123,7 @@ def _decisions(records: list[Record]) -> dict[str, float]:
     """What training logged, such as the share of open gates: means over tasks and seeds."""
     means = {}
     for metric in main_metrics("training"):
-        values = [metric.of_training(record["training"]) for record in records]
+        values = [metric.of_training(record.training) for record in records]
         if logged := [value for value in values if value is not None]:
             means[metric.name] = sum(logged) / len(logged)
     return means
@@ -134,14 +133,14 @@ def _degraded(records: list[Record], shown: list[str]) -> list[Row]:
     """A row for each test set: what the input itself scores."""
     sets: dict[str, list[Record]] = defaultdict(list)
     for record in records:
-        if record["status"] == "finished":
+        if record.status == "finished":
             sets[digest(_test_set(record))].append(record)
     labels = _test_labels([_test_set(group[0]) for group in sets.values()])
     rows = [Row(" ".join(["degraded input", *told])) for told in labels]
     for row, group in zip(rows, sets.values(), strict=True):
         for record in group:
             for metric in shown:
-                if (value := record["metrics"].get(DEGRADED + metric)) is not None:
+                if (value := record.metrics.get(DEGRADED + metric)) is not None:
                     row.cells.setdefault((_column(record), metric), Cell(estimate([value]), []))
     return rows
 
@@ -149,7 +148,7 @@ def _degraded(records: list[Record], shown: list[str]) -> list[Row]:
 def _test_set(record: Record) -> dict[str, Any]:
     """What degraded inputs depend on, the degradation apart."""
     read = {k: v for k, v in row_key(record).items() if k.startswith(_READ_IN_TESTS)}
-    return {**read, "data": record["dataset"]["fingerprint"][:8]}
+    return {**read, "data": record.dataset.fingerprint[:8]}
 
 
 _READ_IN_TESTS = ("dataset.", "evaluation.seed")
@@ -168,7 +167,7 @@ def _test_labels(sets: list[dict[str, Any]]) -> list[list[str]]:
 
 
 def _column(record: Record) -> str:
-    return title(record["config"]["degradation"])
+    return title(record.config["degradation"])
 
 
 _YOUNGER = {
@@ -194,7 +193,7 @@ def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def row_key(record: Record) -> dict[str, Any]:
     """What a run reads of its configuration, but for seed and degradation, as dotted keys."""
-    config = record["config"]
+    config = record.config
     idle = _NOT_COMPARED + _NOT_READ.get(
         config["method"]["name"], _NOT_READ.get(config["strategy"]["name"], ())
     )
@@ -219,13 +218,13 @@ def _labels(records: list[Record]) -> list[str]:
         # two rows may be told apart by a key that a choice of group does not show
         differing = [k for k in own if any(other.get(k) != own[k] for other in alike)]
         told = [*filter(None, choice), *(f"{k}={own[k]}" for k in differing)]
-        labels.append(" ".join(told) or record["choices"]["method"])
+        labels.append(" ".join(told) or record.choices["method"])
     return labels
 
 
 def choice_of(record: Record, group: str) -> str:
     """The file a group was taken from; nothing where it has no effect on the run."""
-    choices = record["choices"]
+    choices = record.choices
     if choices["method"] == "recognizer" and group in ("strategy", "backbone"):
         return ""
     if choices["strategy"] == "mainstream" and group == "auxiliary":

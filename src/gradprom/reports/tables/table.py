@@ -14,9 +14,7 @@ from gradprom.metrics.registry import DEGRADED
 from gradprom.metrics.registry import metric as metric_of
 from gradprom.reports.statistics.estimate import Estimate, estimate
 from gradprom.reports.tables.published import Published, degraded_inputs, published
-from gradprom.runs.records import value_of
-
-Record = dict[str, Any]
+from gradprom.runs.record import Record, value_of
 
 LONGEST = 100
 """Characters of what was asked in a file's name; many file systems take 255 in all."""
@@ -146,7 +144,7 @@ def _line(
 
 def _shown(cell: Cell, metric: str, records: dict[str, Record], current: dict[str, str]) -> Shown:
     there = {seed: records[run] for seed, run in cell.runs.items() if run in records}
-    other = {s for s, r in there.items() if r["dataset"]["fingerprint"] != current[_data_key(r)]}
+    other = {s for s, r in there.items() if r.dataset.fingerprint != current[_data_key(r)]}
     kept = {s: r for s, r in there.items() if s not in other}
     values = {
         seed: value
@@ -162,32 +160,32 @@ def _shown(cell: Cell, metric: str, records: dict[str, Record], current: dict[st
 def _states(cell: Cell, records: dict[int, Record], other: bool) -> list[str]:
     if cell.problem or (not records and not other):
         return ["not run"]
-    counts = Counter(record["status"] for record in records.values())
+    counts = Counter(record.status for record in records.values())
     told = []
     if counts["finished"] < len(cell.runs):
         told.append(f"{counts['finished']}/{len(cell.runs)} seeds")
     told += [f"{counts[s]} {text}" for s, text in _STATES.items() if counts[s]]
-    done = [r for r in records.values() if r["status"] == "finished"]
-    if len({(r["git"]["revision"], r["git"]["dirty"]) for r in done}) > 1:
+    done = [r for r in records.values() if r.finished]
+    if len({(r.git.revision, r.git.dirty) for r in done}) > 1:
         told.append("mixed revisions")
     return told + ["other data"] * other
 
 
 def _data_key(record: Record) -> str:
-    config = record["config"]["dataset"]
+    config = record.config["dataset"]
     return str({k: v for k, v in sorted(config.items()) if k != "root"})
 
 
 def _current_data(records: dict[str, Record]) -> dict[str, str]:
     """The fingerprint of each dataset (with its options) in the newest record that has it."""
-    ordered = sorted(records.values(), key=lambda record: record["started"])
-    return {_data_key(record): record["dataset"]["fingerprint"] for record in ordered}
+    ordered = sorted(records.values(), key=lambda record: record.started)
+    return {_data_key(record): record.dataset.fingerprint for record in ordered}
 
 
 def _on(cell: Cell, records: dict[str, Record], dataset: str) -> bool:
     """Whether the cell's runs are of the dataset that the table declares for it."""
     there = [records[run] for run in cell.runs.values() if run in records]
-    return all(record["config"]["dataset"]["name"] == dataset for record in there)
+    return all(record.setting("dataset.name") == dataset for record in there)
 
 
 def _rank(lines: list[Line]) -> None:
@@ -252,7 +250,7 @@ def _setup(records: list[Record]) -> list[str]:
             f"{c['trainer']['coupled_epochs']}"
         ),
     }
-    configs = [record["config"] for record in records]
+    configs = [record.config for record in records]
     return [
         f"{title} {', '.join(dict.fromkeys(tell(config) for config in configs))}"
         for title, tell in aspects.items()

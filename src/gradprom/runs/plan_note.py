@@ -1,0 +1,45 @@
+"""What a sweep expects of a study: its `plan.json`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gradprom.storage.files import CHECKSUM, read_json, without_checksum
+from gradprom.storage.json_object import JsonObject, parts
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedRun(JsonObject):
+    """A run that a sweep is to have."""
+
+    id: str = ""
+    label: str = ""
+    """The run in a person's words: its overrides."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanNote(JsonObject):
+    """The runs of a sweep and what it was asked for."""
+
+    runs: list[PlannedRun] = parts(PlannedRun)
+    """The distinct runs, in the order in which they were asked for."""
+    tables: dict[str, list[str]] = field(default_factory=dict)
+    """Ids of the runs of each experiment, by its title; none in the oldest plans, as below."""
+    experiments: list[str] = field(default_factory=list)
+    """Names of the experiments whose cells the runs are."""
+    asked: list[str] = field(default_factory=list)
+    """The overrides that narrowed them."""
+
+
+def read_plan(path: Path) -> PlanNote | None:
+    """A sweep's plan; None where the file is damaged. Old ones have no checksum."""
+    content = read_json(path)
+    if isinstance(content, dict) and CHECKSUM in content:
+        content = without_checksum(content)
+    if not content or not isinstance(content, dict):
+        return None
+    try:
+        return PlanNote.from_json(content)
+    except TypeError:
+        return None

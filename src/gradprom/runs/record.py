@@ -1,0 +1,286 @@
+"""The record of a run: what `record.json` says of it, with typed fields.
+
+Records are of schema 1 or 2. Keys that are younger than a record have the value that its docstring
+names; keys of a version to come are kept and written back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gradprom.storage.files import CHECKSUM, file_digest, is_plain, read_json, without_checksum
+from gradprom.storage.json_object import JsonObject, field, part, parts, parts_by_name
+
+SCHEMA = 2
+"""Of a record; raised when a key changes its meaning. From 2 on it has a checksum."""
+READABLE = (1, 2)
+STARTED = ("id", "status", "config", "dataset")
+"""What no record does without."""
+FINISHED = ("metrics", "training")
+"""What that of a finished run has as well."""
+_END = {
+    "finished": (*FINISHED, "stages", "interruptions", "duration", "peak_memory", "files"),
+    "pruned": ("reason",),
+    "failed": ("error",),
+}
+"""By status: the keys that tell how a run ended."""
+_OTHERS = ("metrics", "evaluate_on", *_END["finished"], *_END["pruned"], *_END["failed"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetInfo(JsonObject):
+    """The dataset that a run was trained and tested on."""
+
+    name: str = ""
+    """The component of `dataset`, such as `phantom`."""
+    split: str = ""
+    """The file or rule that splits it; `its own` where the dataset does."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Images of each split."""
+    fingerprint: str = ""
+    """SHA-256 (hex) of its content and of its split."""
+    notes: list[str] = field(default_factory=list)
+    """What a person should know of it, such as that few patients are on disk; younger than
+    schema 1, and then none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FurtherTestSet(JsonObject):
+    """A further test set of `evaluate_on`, and what the run scored on it."""
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    """By name, those of the images alone."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Images of each split."""
+    fingerprint: str = ""
+    """SHA-256 (hex) of its content and of its split."""
+    notes: list[str] = field(default_factory=list)
+    """As those of a dataset."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Revision(JsonObject):
+    """The code of a run."""
+
+    revision: str | None = None
+    """The commit (40 hex digits); None where there was no git."""
+    dirty: bool | None = None
+    """Whether the tree differed from the commit; None where there was no git."""
+
+    def text(self, digits: int = 40) -> str:
+        """Such as `0407e8a with uncommitted changes`; `no git` where none is known.
+
+        Parameters
+        ----------
+        digits
+            Of the commit that are shown.
+        """
+        if self.revision is None:
+            return "no git"
+        return self.revision[:digits] + (" with uncommitted changes" if self.dirty else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageInfo(JsonObject):
+    """A stage that a run is made of."""
+
+    name: str = ""
+    """Such as `coupled`."""
+    id: str = ""
+    """The first 12 hex digits of what identifies it in the stage store."""
+    epochs: int = 0
+    steps: int = 0
+    """Updates, in all epochs."""
+    seconds: float = 0.0
+    """That its training took, by whichever run trained it."""
+    interruptions: int = 0
+    """How often its training was taken up from a checkpoint."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorInfo(JsonObject):
+    """What stopped a run."""
+
+    type: str = ""
+    """The class of the exception, such as `NonFinite`."""
+    message: str = ""
+    where: str = ""
+    """Such as `engine.py:118 in train`."""
+    traceback: str = ""
+    """Empty where the process could not write one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record(JsonObject):
+    """What a run leaves behind; the fields are the keys of `record.json`, in its order."""
+
+    schema: int = 1
+    """Version of the format: 1 where the record does not say."""
+    id: str
+    """The run's id, 12 hex digits: what was trained, how and on what it was evaluated."""
+    training_id: str = ""
+    """The id of the last stage, and so of all that was trained."""
+    seed: int = 0
+    """Of the training."""
+    choices: dict[str, str] = field(default_factory=dict)
+    """Which file each group of the configuration was taken from, by group."""
+    overrides: list[str] = field(default_factory=list)
+    """Of the command line, as they were typed."""
+    config: dict[str, Any]
+    """The typed configuration as plain data; of the version that trained the run, and so no type
+    of today's."""
+    dataset: DatasetInfo = part(DatasetInfo)
+    git: Revision = part(Revision, default_factory=Revision)
+    packages: dict[str, str] = field(default_factory=dict)
+    """Versions of Python and of the packages that matter, by name."""
+    host: str = ""
+    """The machine that trained it, or is training it."""
+    pid: int = 0
+    """The process on that machine."""
+    job: str | None = None
+    """The Slurm job, as `squeue` names it; None outside of one, and in records older than it."""
+    device: str = ""
+    """Its type and its name, such as `cuda: NVIDIA H100`."""
+    precision: str = "float32"
+    """Of the training: `trainer.precision`, which older records do not say."""
+    title: str = ""
+    """The method in a person's words; empty in records older than it."""
+    setup: dict[str, str] = field(default_factory=dict)
+    """What the plan lists of the run, such as dataset and networks, by title; younger than
+    schema 1, and then empty."""
+    reads: dict[str, Any] = field(default_factory=dict)
+    """What the method reads of the configuration, by dotted key; younger than schema 1, and then
+    empty."""
+    scores: list[str] = field(default_factory=list)
+    """Names of the metrics that the method has; younger than schema 1, and then empty."""
+    started: str = ""
+    """When, in ISO 8601 with the offset of the time zone."""
+    status: str
+    """`started`, `finished`, `failed` or `pruned`."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """Scores on the test split, or on the validation split where there is one, by name; empty
+    unless the run has finished, as are the next six."""
+    evaluate_on: dict[str, FurtherTestSet] = parts_by_name(FurtherTestSet)
+    """Further test sets, by name."""
+    training: dict[str, float] = field(default_factory=dict)
+    """What the strategy logged: means over the last stage, such as `gate_<task>`."""
+    stages: list[StageInfo] = parts(StageInfo)
+    """All stages of the lineage, ancestors first."""
+    interruptions: int = 0
+    """Sum over the stages."""
+    duration: float | None = None
+    """Seconds from the run's beginning to its end in the process that finished it."""
+    peak_memory: int = 0
+    """Bytes on the device."""
+    reason: str = ""
+    """Why a tuning gave a pruned run up."""
+    error: ErrorInfo | None = part(ErrorInfo, default=None)
+    """What stopped a failed run."""
+    files: dict[str, str] = field(default_factory=dict)
+    """SHA-256 (hex) of the other files of a finished run, by name; since schema 2."""
+
+    def expected(self) -> list[str]:
+        """Those of its status."""
+        head = [name for name in _FIELDS if name not in _OTHERS]
+        return [*head, *_END.get(self.status, ())]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has come to its end, and has scores."""
+        return self.status == "finished"
+
+    def setting(self, key: str, default: Any = None) -> Any:
+        """The configuration's value of a dotted key, such as `trainer.lr`.
+
+        Parameters
+        ----------
+        default
+            What is returned where the configuration does not have the key.
+        """
+        value: Any = self.config
+        for name in key.split("."):
+            if not isinstance(value, Mapping) or name not in value:
+                return default
+            value = value[name]
+        return value
+
+    def fingerprints(self) -> dict[str, str]:
+        """What the run was trained and tested on: "" its own dataset, and its further test sets."""
+        others = {name: other.fingerprint for name, other in self.evaluate_on.items()}
+        return {"": self.dataset.fingerprint, **others}
+
+
+_FIELDS = tuple(Record.__annotations__)
+
+
+def read_record(path: Path) -> tuple[Record | None, str]:
+    """A record, or why it is of no use.
+
+    Parameters
+    ----------
+    path
+        `record.json` in the folder of the run, whose id is the folder's name.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or not content:
+        return None, "truncated or no JSON"
+    if CHECKSUM in content or content.get("schema", 1) == SCHEMA:
+        content = without_checksum(content)
+    problem = _problem(content, path.parent.name) if content else "does not fit its checksum"
+    if problem or content is None:
+        return None, problem
+    try:
+        return Record.from_json(content), ""
+    except (TypeError, ValueError) as error:
+        return None, f"is no record: {error}"
+
+
+def _problem(content: Mapping[str, Any], run_id: str) -> str:
+    """Why the content of a record is of no use; nothing where it is."""
+    if content.get("schema", 1) not in READABLE:
+        readable = " and ".join(map(str, READABLE))
+        return f"written as schema {content['schema']}, and this version reads {readable}"
+    finished = FINISHED if content.get("status") == "finished" else ()
+    missing = [key for key in (*STARTED, *finished) if key not in content]
+    if missing:
+        return f"lacks {', '.join(missing)}"
+    return "" if content["id"] == run_id else f"is that of run {content['id']}"
+
+
+def damage(folder: Path, record: Record) -> str:
+    """The first of a run's other files that is not what its record says; nothing if all are."""
+    for name, digest in record.files.items():
+        try:
+            intact = is_plain(name) and file_digest(folder / name) == digest
+        except OSError:
+            return f"its {name} is gone"
+        if not intact:
+            return f"its {name} is damaged"
+    return ""
+
+
+def value_of(record: Record | None, metric: str, test_set: str = "") -> float | None:
+    """One number of a finished run: a score, or what training logged, its mean over tasks.
+
+    Parameters
+    ----------
+    record
+        None where the run has left none.
+    metric
+        Such as `psnr`, or `gate` for the values `gate_<task>` of coupled training.
+    test_set
+        One of `evaluate_on`, whose scores are meant; empty: the test split of the dataset.
+    """
+    from gradprom.metrics.registry import METRICS  # with numpy, which `gradprom status` can spare
+
+    if record is None or not record.finished:
+        return None
+    if metric in METRICS and METRICS[metric].source == "training":
+        return METRICS[metric].of_training(record.training)
+    if not test_set:
+        return record.metrics.get(metric)
+    other = record.evaluate_on.get(test_set)
+    return None if other is None else other.metrics.get(metric)

@@ -1,0 +1,39 @@
+"""Where a run in progress stands: what its `progress.json` says, the run's heartbeat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gradprom.storage.files import read_checked
+from gradprom.storage.json_object import JsonObject
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunProgress(JsonObject):
+    """The stage that a run is at, and how far it has come."""
+
+    stage: str = ""
+    """Name of the stage, such as `coupled`."""
+    stage_id: str = ""
+    """Its id in the stage store."""
+    epoch: int = 0
+    """Of `epochs`, from 1."""
+    epochs: int = 0
+    step: int = 0
+    """Of `steps`, in all epochs of the stage."""
+    steps: int = 0
+    seconds_per_step: float = 0.0
+    seconds_left: float | None = None
+    """Of the run's training; None where it is not known."""
+    row: dict[str, Any] = field(default_factory=dict)
+    """The last row of the history: means of losses and metrics, by name."""
+    updated: float = 0.0
+    """When it was written, in seconds since the epoch."""
+
+
+def read_progress(path: Path) -> RunProgress | None:
+    """Where a run stood; None where there is no such file or it is damaged."""
+    content = read_checked(path)
+    return None if content is None else RunProgress.from_json(content)
