@@ -13,8 +13,9 @@ from gradprom.experiments.expansion import Expansion, expand
 from gradprom.reports.claims import specs, verdicts
 from gradprom.reports.sweep_table import render, tables
 from gradprom.reports.tables import published, table, text
+from gradprom.reports.tables.filling import fill
 from gradprom.reports.tables.published import Published
-from gradprom.reports.tables.table import Rebuilt, rebuild
+from gradprom.reports.tables.table import Table
 from gradprom.runs.records import Study
 
 EXPERIMENT = """
@@ -61,8 +62,8 @@ def records(expansion: Expansion, study: Study) -> dict[str, dict[str, Any]]:
     return found
 
 
-def built(expansion: Expansion, records: dict[str, dict[str, Any]]) -> Rebuilt:
-    return rebuild(expansion, records, [], "isic2018")
+def built(expansion: Expansion, records: dict[str, dict[str, Any]]) -> Table:
+    return fill(expansion, records, [], "isic2018")
 
 
 def test_the_smallest_error_is_the_best_of_its_column(
@@ -70,7 +71,7 @@ def test_the_smallest_error_is_the_best_of_its_column(
 ) -> None:
     made = built(expansion, records)
     for metric in ("rmse", "psnr"):
-        places = {line.row.title: line.cells[0, metric].place for line in made.lines}
+        places = {row.declared.title: row.cells[0, metric].place for row in made.rows}
         assert places == {"Joint": 0, "Frozen": 2, "GradProm": 1}
     lines = {line.split("|")[1].strip(): line for line in text.markdown(made).splitlines()[4:10]}
     assert "**0.0205 ± 0.0007 (2)**" in lines["GradProm"]
@@ -96,7 +97,7 @@ def test_published_numbers_worse_than_the_degraded_input_are_marked(
         table, "published", lambda experiment, row, *_: Published(numbers[row.title], None)
     )
     made = built(expansion, records)
-    marked = {line.row.title: line.cells[0, metric].below_degraded for line in made.lines}
+    marked = {row.declared.title: row.cells[0, metric].below_degraded for row in made.rows}
     assert marked == {"Joint": True, "Frozen": False, "GradProm": False}
 
 
