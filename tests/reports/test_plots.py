@@ -159,8 +159,8 @@ def test_strategies_keep_their_colour_and_rows_are_told_apart() -> None:
     rows = [
         row("frozen", title="ESTR", Backbone="ResNet-50"),
         row("frozen", title="ESTR", Backbone="ResNet-101"),
-        Row("ADAP", details={"Backbone": "ResNet-101"}),
-        Row("WinNet"),
+        DeclaredRow("ADAP", details={"Backbone": "ResNet-101"}),
+        DeclaredRow("WinNet"),
         row("gradprom", title="Ours"),
     ]
     found = style.strokes(rows)
@@ -211,7 +211,7 @@ def test_gates_and_cosines_over_coupled_training(tmp_path: Path, drawn: list[Fig
         shown = {(0, "psnr"): Cell("psnr", Estimate(20.0, None, 1), finished={0: name})}
         lines.append(Row(row(name, "Sup."), shown))
         history(study, name, gates, [0.4, -0.2, -0.4])
-    records = {x.row.title: {"training": {"cosine_diagnosis": 0.0}} for x in lines}
+    records = {x.declared.title: {"training": {"cosine_diagnosis": 0.0}} for x in lines}
     [picture] = draw(tmp_path, table(*lines, values=(0.1,)), records=records)
     gates, ridges = drawn[0].axes
     # joint training's gates never close and are left out; warm-up is no part of the curve

@@ -13,8 +13,7 @@ from rich.console import Console
 from support import records_factory
 from support.records_factory import Made
 
-from gradprom.reports.tables import layout
-from gradprom.reports.tables import table as table_module
+from gradprom.reports.tables import filling, layout
 from gradprom.reports.tables import text as text_forms
 from gradprom.reports.tables.table import Table
 
@@ -24,7 +23,7 @@ FLOORS = {("table5", "σ = 0.1", "psnr"): 20.1}
 
 @pytest.fixture(autouse=True)
 def floors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table_module, "degraded_inputs", lambda: FLOORS)
+    monkeypatch.setattr(filling, "degraded_inputs", lambda: FLOORS)
 
 
 @pytest.fixture(scope="module")

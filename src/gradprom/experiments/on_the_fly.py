@@ -158,7 +158,7 @@ def _labels(groups: list[_Points]) -> list[str]:
         alike.setdefault(label, []).append(group)
     differing = {label: _differing(some) for label, some in alike.items()}
     return [
-        " ".join([label, *(f"{key}={group.reads.get(key)}" for key in differing[label])])
+        " ".join([label, *(f"{k}={group.reads[k]}" for k in differing[label] if k in group.reads)])
         for label, group in zip(labels, groups, strict=True)
     ]
 
