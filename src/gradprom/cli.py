@@ -216,14 +216,13 @@ def _enhance(args: argparse.Namespace) -> None:
 
     import torch
 
-    from gradprom.degradations import scale_of
     from gradprom.runs import inference, restore
     from gradprom.training.engine import choose_device
 
     run = restore.load_run(study, record["id"])
     torch.set_num_threads(run.config.trainer.threads)
     device, channels = choose_device(args.device), run.config.facts.channels
-    scale = scale_of(run.config.degradation)
+    scale = run.config.degradation.scale
     method = restore.restored_method(run, record, device)
     for source, target in targets.items():
         picture = image_files.read(source)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from support import tiny_runs
+from support.bare_records import keep_record
 from support.datasets import covid_ct_folder
 
 from gradprom import cli
@@ -131,24 +132,6 @@ def test_without_a_clone_there_is_no_configuration(
 
 
 # status
-
-
-def keep_record(study: Study, run_id: str, status: str, **more: Any) -> None:
-    folder = study.run(run_id)
-    folder.mkdir(parents=True)
-    head = {
-        "id": run_id,
-        "status": status,
-        "overrides": ["noise=0.1"],
-        "host": "elsewhere",
-        "pid": 1,
-        "training_id": "t",
-        "dataset": {"fingerprint": "f" * 64},
-        "config": {},
-        "metrics": {},
-        "training": {},
-    }
-    (folder / "record.json").write_text(json.dumps({**head, **more}))
 
 
 def test_status_counts_and_says_where_things_stand(

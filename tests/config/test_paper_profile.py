@@ -15,11 +15,10 @@ from support import tiny_runs
 
 from gradprom.config import Trainer
 from gradprom.data.loader import Loader
-from gradprom.runs.ranks import batches_of
 from gradprom.runs.run import Run
 from gradprom.storage.lease import Applicant
 from gradprom.training import engine
-from gradprom.training.stage import Stage
+from gradprom.training.stage import Stage, Start
 from gradprom.training.store import Slot
 
 SMALLER = (
@@ -59,13 +58,13 @@ def initial() -> Artefacts:
 def trained(run: Run, stage: Stage, parents: Artefacts, folder: Path) -> dict[str, Any]:
     """The artefact of a stage after its steps, by the engine, without the store's files."""
     device = torch.device("cpu")
-    weights = {name: parent["weights"] for name, parent in parents.items()}
-    loader = Loader(run.images(), "train", batches_of(stage, run.config), device)
+    weights = {id: parent["weights"] for id, parent in parents.items()}
+    loader = Loader(run.images(), "train", stage.batches, device)
     lease = Applicant(folder).try_acquire()
     assert lease is not None
     return engine.train(
         stage,
-        lambda epoch_steps: run.method.begin(stage, weights, epoch_steps, device),
+        lambda epoch_steps: stage.begin(Start(weights, epoch_steps, device)),
         loader,
         Slot(folder, lease),
         Trainer(log_every=1),
@@ -100,7 +99,7 @@ def test_two_steps(tmp_path: Path, initial: Artefacts, backbone: str, auxiliary:
     for parent in stage.parents:
         if parent.id not in initial:
             initial[parent.id] = trained(run, parent, {}, tmp_path / parent.id)
-    parents = {parent.name: initial[parent.id] for parent in stage.parents}
+    parents = {parent.id: initial[parent.id] for parent in stage.parents}
     artefact = trained(run, stage, parents, tmp_path / stage.id)
 
     assert [row["step"] for row in artefact["history"]] == [1, 2]

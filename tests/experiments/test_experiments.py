@@ -9,7 +9,7 @@ import pytest
 from gradprom.config import CONF
 from gradprom.errors import ConfigError
 from gradprom.experiments import declared as declarations
-from gradprom.experiments import folders
+from gradprom.experiments import folders, papers
 from gradprom.experiments.declared import Experiment
 from gradprom.experiments.expansion import Expansion, Identity, expand
 from gradprom.experiments.narrowing import narrow
@@ -111,7 +111,7 @@ def test_published_numbers_are_where_the_paper_has_them(
 
 def test_all_holds_every_table_once() -> None:
     assert [table.name for table in declarations.read("all")] == TABLES
-    assert {*TABLES, "all", "lambda", "controls"} <= set(declarations.names())
+    assert {*TABLES, "all", "lambda", "controls"} <= set(papers.names())
 
 
 def test_published_numbers_below_the_degraded_input_are_known() -> None:

@@ -19,7 +19,7 @@ from faults.lifecycle import (
 )
 from support import cli_process
 from support.cli_process import PROCESSES
-from training.test_store import STEPS, expected, notes, several, wait_for
+from support.counted_stage import STEPS, expected, notes, several, wait_for
 
 from gradprom.storage.files import replacing
 

@@ -177,7 +177,7 @@ def test_what_is_wrong_in_the_figures_is_named_with_its_line(
 ) -> None:
     assert old in FIGURE
     (tmp_path / "figures.yaml").write_text(FIGURE.replace(old, new))
-    with pytest.raises(ConfigError, match=rf"^figures\.yaml:{line}: .*{named}"):
+    with pytest.raises(ConfigError, match=rf"/figures\.yaml:{line}: .*{named}"):
         selection.declared(tmp_path / "figures.yaml")
 
 
@@ -250,9 +250,9 @@ def test_the_numbers_of_a_figure_are_those_of_the_evaluation(results: Path) -> N
     scores = pd.read_csv(results / "local/runs" / run / "scores.csv")
     # two images at equal distances among 8: the third and the seventh
     kept = scores.iloc[6]
-    assert tile.title == f"GradProm\n{kept['psnr']:.2f} dB, {kept['ssim']:.3f}"
+    assert tile.title == f"GradProm\n{kept['psnr']:.3f} dB, {kept['ssim']:.3f}"
     degraded = strips[2].tiles[0]
-    told = f"{kept['degraded_psnr']:.2f} dB, {kept['degraded_ssim']:.3f}"
+    told = f"{kept['degraded_psnr']:.3f} dB, {kept['degraded_ssim']:.3f}"
     assert degraded.title == f"degraded\n{told}"
 
 

@@ -84,7 +84,7 @@ def test_parts_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     identity, embedding = people(3)
     weights = np.random.default_rng(4).integers(0, 3, (11, 14)).astype(float)
     whole = AUC.score(table(identity, embedding), weights)
-    monkeypatch.setattr(verification, "CELLS", 200)  # two rows of 91 pairs at a time
+    monkeypatch.setattr(verification, "CELLS", 200)  # two draws of 91 pairs at a time
     np.testing.assert_array_equal(AUC.score(table(identity, embedding), weights), whole)
 
 

@@ -147,9 +147,10 @@ def test_the_exported_weights_are_those_of_the_run(
 ) -> None:
     study = tiny_runs.local(results)
     method = restored_method(load_run(study, first["id"]), first, torch.device("cpu"))
-    networks = {"enhancer": method.enhancer} | {
-        f"recognizer.{task}": network for task, network in method.recognizers.items()
+    exported_as = {"enhancer": "enhancer"} | {
+        task: f"recognizer.{task}" for task in ("diagnosis", "segmentation")
     }
+    networks = {exported_as[name]: network for name, network in method.networks.items()}
     assert set(networks) == {"enhancer", "recognizer.diagnosis", "recognizer.segmentation"}
     expected = {
         f"{name}.{key}": value

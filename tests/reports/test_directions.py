@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 from support import records_factory
 
+from gradprom.experiments import folders, papers
 from gradprom.experiments.declared import Experiment, read
 from gradprom.experiments.expansion import Expansion, expand
+from gradprom.reports import swept, unplanned
 from gradprom.reports.claims import specs, verdicts
-from gradprom.reports.sweep_table import render, tables
-from gradprom.reports.tables import published, table, text
+from gradprom.reports.tables import filling, layout, published, text
 from gradprom.reports.tables.filling import fill
 from gradprom.reports.tables.published import Published
 from gradprom.reports.tables.table import Table
@@ -35,15 +36,19 @@ FLOOR = 0.04
 
 
 @pytest.fixture
-def experiment(tmp_path: Path) -> Experiment:
-    (tmp_path / "errors.yaml").write_text(EXPERIMENT)
-    [found] = read("errors", tmp_path)
+def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
+    """A table of the first paper, in a folder of experiments that holds nothing else."""
+    monkeypatch.setattr(folders, "experiment_folders", lambda: [tmp_path])
+    folder = tmp_path / papers.FIRST
+    folder.mkdir()
+    (folder / "errors.yaml").write_text(EXPERIMENT)
+    [found] = read("errors")
     return found
 
 
 @pytest.fixture
 def expansion(experiment: Experiment) -> Expansion:
-    return expand(experiment, records_factory.identify, lambda run: 0.5)
+    return expand(experiment, records_factory.identify, lambda run: None)
 
 
 @pytest.fixture
@@ -58,12 +63,12 @@ def records(expansion: Expansion, study: Study) -> dict[str, dict[str, Any]]:
         for seed, run in cell.runs.items():
             error = ERRORS[cell.row.title] + 0.001 * seed
             scores = {"psnr": -20 * np.log10(error), "rmse": error, "degraded_rmse": FLOOR}
-            found[run] = records_factory.finished(study, run, cell.words[seed], scores)
+            found[run] = records_factory.finished(study, run, cell.overrides[seed], scores)
     return found
 
 
 def built(expansion: Expansion, records: dict[str, dict[str, Any]]) -> Table:
-    return fill(expansion, records, [], "isic2018")
+    return fill(expansion, records, [], expansion.experiment)
 
 
 def test_the_smallest_error_is_the_best_of_its_column(
@@ -76,8 +81,9 @@ def test_the_smallest_error_is_the_best_of_its_column(
     lines = {line.split("|")[1].strip(): line for line in text.markdown(made).splitlines()[4:10]}
     assert "**0.0205 ± 0.0007 (2)**" in lines["GradProm"]
     assert "<u>0.0305 ± 0.0007 (2)</u>" in lines["Frozen"]
-    assert made.degraded.cells[0, "rmse"].value is not None
-    assert (0, "psnr") not in made.degraded.cells  # no run has scored it
+    [degraded] = made.degraded
+    assert degraded.cells[0, "rmse"].value is not None
+    assert (0, "psnr") not in degraded.cells  # no run has scored it
 
 
 @pytest.mark.parametrize(("metric", "worse"), [("rmse", 0.05), ("psnr", 19.0)])
@@ -90,36 +96,32 @@ def test_published_numbers_worse_than_the_degraded_input_are_marked(
 ) -> None:
     floors = {"rmse": 0.04, "psnr": 20.0}
     key = "errors", "low", metric
-    monkeypatch.setattr(table, "degraded_inputs", lambda: {key: floors[metric]})
+    monkeypatch.setattr(filling, "degraded_inputs", lambda: {key: floors[metric]})
     better = 2 * floors[metric] - worse
     numbers = {"Joint": worse, "Frozen": better, "GradProm": floors[metric]}
     monkeypatch.setattr(
-        table, "published", lambda experiment, row, *_: Published(numbers[row.title], None)
+        filling, "published", lambda experiment, row, *_: Published(numbers[row.title], None)
     )
     made = built(expansion, records)
     marked = {row.declared.title: row.cells[0, metric].below_degraded for row in made.rows}
     assert marked == {"Joint": True, "Frozen": False, "GradProm": False}
 
 
-def test_degraded_inputs_may_have_any_metric(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_degraded_inputs_may_have_any_metric(tmp_path: Path) -> None:
     header, line = "experiment,column,dataset,images,psnr,rmse", "errors,low,isic2018,9,20.5,0.1"
     (tmp_path / "degraded_inputs.csv").write_text(f"{header}\n{line}\n")
-    monkeypatch.setattr(published, "FOLDER", tmp_path)
-    found = published.degraded_inputs.__wrapped__()
+    found = published._measured((tmp_path / "degraded_inputs.csv",))
     assert found == {("errors", "low", "psnr"): 20.5, ("errors", "low", "rmse"): 0.1}
 
 
 def test_tables_of_sweeps_show_it_with_its_digits(
     records: dict[str, dict[str, Any]],
 ) -> None:
-    found = tables.build(list(records.values()))
-    assert found.metrics == ["psnr", "rmse"]
-    assert "RMSE σ=0.1" in render.header(found)
-    [floor, *_] = found.rows
-    assert render.line(found, floor)[1:3] == ["–", "0.0400 (1)"]
-    assert "0.0205 ± 0.0007 (2)" in render.markdown(found)
+    found = swept.table_of(unplanned.expansion(list(records.values())), records)
+    assert [m for n, m in layout.slots(found) if n == 0][:2] == ["psnr", "rmse"]
+    lines = {line.split("|")[1].strip(): line for line in text.markdown(found).splitlines()[4:10]}
+    assert lines["degraded input"].startswith("| degraded input | – | 0.0400 |")
+    assert "**0.0205 ± 0.0007 (2)**" in lines["gradprom"]
 
 
 # claims
@@ -129,7 +131,7 @@ def judged(
     monkeypatch: pytest.MonkeyPatch, expansion: Expansion, study: Study, contrast: str
 ) -> verdicts.Judged:
     """A claim about tables of images with the errors above."""
-    monkeypatch.setattr(specs, "_declared", lambda: {"errors": expansion.experiment})
+    monkeypatch.setattr(specs, "_declared", lambda *_: [expansion.experiment])
     path = study.results / "claims.yaml"
     path.write_text(
         "- {name: made, text: made, source: none, metrics: [psnr, rmse], contrasts: ["

@@ -138,6 +138,19 @@ def test_the_figure_of_lambda_has_a_logarithmic_axis_and_the_ratio(
     assert line_of(ratio, style.VERMILLION).get_ydata().tolist() == [1e-4, 1e-2, 1.0]
 
 
+def test_many_metrics_stand_in_rows_and_only_the_lowest_panels_name_their_axis(
+    tmp_path: Path, drawn: list[Figure]
+) -> None:
+    lams = (1e-4, 1e-2, 1.0)
+    metrics = ("psnr", "ssim", "accuracy", "ratio", "gate")
+    cells = {(n, m): cell(m, x) for n, x in enumerate(lams) for m in metrics}
+    line = Row(row("gradprom"), cells)
+    draw(tmp_path, table(line, key="lam", values=lams), records=records_of(line))
+    axes = drawn[0].axes
+    assert [axis.get_subplotspec().rowspan.start for axis in axes] == [0, 0, 0, 1, 1]
+    assert [axis.get_xlabel() for axis in axes] == ["", "", "λ", "λ", "λ"]
+
+
 def test_nothing_is_drawn_where_there_is_nothing(tmp_path: Path) -> None:
     empty = Row(row("gradprom"), {(0, "psnr"): Cell("psnr")})
     unswept = table(Row(row("joint"), {(0, "psnr"): cell("psnr", 20.0)}), values=(0.1,))

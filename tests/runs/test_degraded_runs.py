@@ -15,10 +15,12 @@ from torch.nn import functional as F
 from gradprom.data.loader import Batch, test_batches
 from gradprom.degradations import Blur, Gaussian, Poisson
 from gradprom.randomness import stream
-from gradprom.reports.sweep_table import render, tables
+from gradprom.reports import swept, unplanned
+from gradprom.reports.tables import layout, text
 from gradprom.runs.execution import execute
 from gradprom.runs.restore import restored_method
 from gradprom.runs.run import Run
+from gradprom.training.stage import Start
 
 CPU = torch.device("cpu")
 RUNS = {
@@ -103,7 +105,7 @@ def test_a_recognizer_sees_small_images_enlarged(trained: Trained) -> None:
     batch = degraded_test(run)
     method: Any = restored_method(run, record, CPU)
     larger = bicubic(batch.input, 32)
-    logits = method.network.eval()(larger)
+    logits = method.networks["segmentation"](larger)
     assert batch.mask is not None and logits.shape[-2:] == batch.mask.shape[-2:]
     scores = pd.read_csv(run.study.run(run.id) / "scores.csv")
     for c in range(2):
@@ -111,18 +113,19 @@ def test_a_recognizer_sees_small_images_enlarged(trained: Trained) -> None:
         # a pixel may lie on the fence
         assert np.abs(scores[f"intersection_{c}"] - both.numpy()).max() <= 2
     torch.manual_seed(0)
-    training: Any = run.method.begin(run.method.stage(), {}, 2, CPU)
-    told = F.cross_entropy(training.recognizer(larger), batch.mask).item()
+    training: Any = run.method.stage().begin(Start({}, 2, CPU))
+    told = F.cross_entropy(training.networks["segmentation"](larger), batch.mask).item()
     assert training.update(batch, probe=True)["loss_segmentation"].item() == pytest.approx(
         told, rel=1e-4
     )
 
 
 def test_one_table_shows_them_all(trained: Trained) -> None:
-    table = tables.build([record for _, record in trained.values()])
+    records = {record["id"]: record for _, record in trained.values()}
+    table = swept.table_of(unplanned.expansion(list(records.values())), records)
     mixed = "blur 3×3 σ=2 + Poisson 0.1 + σ=0.3"
-    assert table.columns == ["σ=0.1", "×2", mixed]
-    rows = {row.label: row for row in table.rows}
+    assert [column.title for column in table.columns] == ["σ=0.1", "×2", mixed]
+    rows = {row.declared.title: row for row in layout.rows(table)}
     assert set(rows) == {
         "degraded input",
         "task_driven mainstream",
@@ -130,13 +133,13 @@ def test_one_table_shows_them_all(trained: Trained) -> None:
         "recognizer segmentation",
     }
     first, mainstream = rows["degraded input"], rows["task_driven mainstream"]
-    assert {column for column, _ in first.cells} == set(table.columns)
-    assert {column for column, _ in mainstream.cells} == {"σ=0.1", mixed}
+    assert {number for number, _ in first.cells} == {0, 1, 2}
+    assert {number for number, _ in mainstream.cells} == {0, 2}
     metrics = trained["mix"][1]["metrics"]
     for row, key in ((first, "degraded_psnr"), (mainstream, "psnr")):
-        value = row.cells[mixed, "psnr"].value
+        value = row.cells[2, "psnr"].value
         assert value is not None and value.mean == metrics[key]
-    assert f"| PSNR {mixed} |" in render.markdown(table)
+    assert f"| {mixed}<br>PSNR |" in text.markdown(table)
 
 
 # grey stays grey
@@ -159,11 +162,11 @@ def test_networks_for_grey_images_have_one_channel(
     words = (f"dataset={dataset}", f"auxiliary={task}", f"backbone={backbone}")
     run = tiny_runs.make(results, *words, f"auxiliary.backbone={recognizer}")
     warmup, pretraining = run.method.stage().parents
-    enhancer: Any = run.method.begin(warmup, {}, 1, CPU)
-    judge: Any = run.method.begin(pretraining, {}, 1, CPU)
+    enhancer: Any = warmup.begin(Start({}, 1, CPU))
+    judge: Any = pretraining.begin(Start({}, 1, CPU))
     assert first_and_last(enhancer.enhancer) == (1, 1)
-    assert first_and_last(judge.recognizer)[0] == 1
+    assert first_and_last(judge.networks[task])[0] == 1
     grey = torch.rand(2, 1, 64, 64)
     enhanced = enhancer.enhancer(grey)
     assert enhanced.shape == grey.shape
-    assert len(judge.recognizer(enhanced)) == 2
+    assert len(judge.networks[task](enhanced)) == 2

@@ -98,7 +98,8 @@ def test_tiles_of_an_enlarging_network_give_what_the_whole_picture_gives(
         cut = network(torch.from_numpy(image[None, ..., :40]))[0].numpy()
     assert np.abs(cut - whole[..., : 40 * scale]).max() > 1e-2  # a border does show
     assert tiled.shape == (1, scale * size[0], scale * size[1])
-    np.testing.assert_allclose(tiled, whole, atol=1e-5)
+    # thirds of a pixel round, halves do not
+    np.testing.assert_allclose(tiled, whole, atol=5e-5 if scale == 3 else 1e-5)
 
 
 def test_the_fade_of_an_enlarged_tile_is_the_fade_enlarged() -> None:
@@ -426,7 +427,7 @@ def test_an_output_that_is_there_is_said_to_be_replaced(
 def test_wrong_requests_are_one_sentence(tmp_path: Path, results: Path) -> None:
     image_files.write(tmp_path / "a.png", random_picture(np.uint8, 3, 0))
     output = tmp_path / "b.png"
-    with pytest.raises(SystemExit, match="gradprom: a run of method=recognizer has no enhancer"):
+    with pytest.raises(SystemExit, match="gradprom: a run of method=recognizer cannot enhance"):
         enhance(results, "recognizer", tmp_path / "a.png", output)
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(SystemExit, match="^gradprom: .*text.png: not an image; an 8- or 16-bit"):

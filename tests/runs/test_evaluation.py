@@ -10,48 +10,19 @@ import pytest
 import torch
 from PIL import Image
 from support import tiny_runs
+from support.test_sets import Halves, images
 from torch import Tensor
 
 from gradprom import metrics
 from gradprom.config import Evaluation
-from gradprom.data.base import Facts, Images
-from gradprom.data.loader import Batch
+from gradprom.data.base import Images
 from gradprom.degradations import Downsample, Gaussian
-from gradprom.runs.evaluation import evaluate, panels, summarise
+from gradprom.runs.evaluation import evaluate, parts, summarise
 from gradprom.runs.execution import execute
 from gradprom.runs.run import Run
+from gradprom.training.stage import Start
 
 CPU = torch.device("cpu")
-
-
-class Halves:
-    """A method whose answers are easy to tell: it halves the images, and notes what it saw."""
-
-    def __init__(self) -> None:
-        self.seen: dict[str, Tensor] = {}
-
-    def enhance(self, images: Tensor) -> Tensor:
-        return images / 2
-
-    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
-        self.seen |= dict(zip(batch.ids, batch.input, strict=True))
-        number = torch.tensor([int(id) for id in batch.ids])
-        return {"number": number, "union": torch.stack([number, number + 1], 1)}
-
-
-def images(count: int = 7, channels: int = 3) -> Images:
-    """`count` images of 16×24 pixels, every second one in the test split, last first."""
-    pixels = torch.randint(0, 256, (count, channels, 16, 24), generator=torch.manual_seed(0))
-    return Images(
-        ids=[str(number) for number in range(count)],
-        target=pixels.byte(),
-        mask=None,
-        label=None,
-        groups=[f"patient {number // 2}" for number in range(count)],
-        splits={"train": [1], "test": list(range(count - 1, -1, -2))},
-        facts=Facts(channels, (), ()),
-        fingerprint="f",
-    )
 
 
 def multitask(tmp_path: Path, *overrides: str) -> Run:
@@ -60,9 +31,15 @@ def multitask(tmp_path: Path, *overrides: str) -> Run:
     weights: dict[str, Any] = {}
     for stage in run.method.stage().lineage()[:-1]:
         torch.manual_seed(1)
-        weights |= run.method.begin(stage, {}, 1, CPU).artefact()
+        weights |= stage.begin(Start({}, 1, CPU)).artefact()
     run.method.restore(weights, CPU)
     return run
+
+
+def panels(method: Any, data: Images, degradation: Any, options: Evaluation) -> dict[str, Any]:
+    """The pictures of all batches together."""
+    every = parts(method, data, degradation, options, CPU)
+    return {id: picture for part in every for id, picture in part.panels.items()}
 
 
 def table(run: Run, batch_size: int) -> pd.DataFrame:
@@ -116,7 +93,7 @@ def bicubic(image: Tensor, height: int, width: int) -> Tensor:
 def test_a_smaller_input_is_scored_and_shown_enlarged() -> None:
     method, data = Doubles(), images()
     frame = evaluate(method, data, Downsample(scale=2), Evaluation(), CPU)
-    found = panels(method, data, Downsample(scale=2), Evaluation(), CPU)
+    found = panels(method, data, Downsample(scale=2), Evaluation())
     for row in frame.itertuples():
         small = method.seen[str(row.id)]
         assert small.shape == (3, 8, 12)
@@ -205,7 +182,7 @@ def test_means_of_what_a_method_has() -> None:
 def test_panels_show_degraded_enhanced_clean_error(channels: int) -> None:
     data, method = images(channels=channels), Halves()
     options, degradation = Evaluation(panels=3, batch_size=2), Gaussian(sigma=0.1)
-    found = panels(method, data, degradation, options, CPU)
+    found = panels(method, data, degradation, options)
     assert list(found) == ["6", "4", "2"]
     evaluate(method, data, degradation, options, CPU)
     for id, picture in found.items():
@@ -222,7 +199,7 @@ def test_panels_show_degraded_enhanced_clean_error(channels: int) -> None:
 def test_panels_are_as_many_as_asked_for_and_there() -> None:
     data, degradation = images(), Gaussian()
     for asked, count in ((0, 0), (1, 1), (4, 4), (9, 4)):
-        found = panels(Halves(), data, degradation, Evaluation(panels=asked), CPU)
+        found = panels(Halves(), data, degradation, Evaluation(panels=asked))
         assert len(found) == count
 
 

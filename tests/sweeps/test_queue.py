@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli.test_cli import keep_record
+from support.bare_records import keep_record
 
 from gradprom import cli
 from gradprom.errors import RunError

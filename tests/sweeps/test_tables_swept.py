@@ -17,10 +17,9 @@ from support.isic_files import isic_folder
 from gradprom import metrics
 from gradprom.degradations import degrade_for_evaluation
 from gradprom.errors import ConfigError
-from gradprom.reports.tables.table import score
 from gradprom.runs import restore
 from gradprom.runs.execution import execute
-from gradprom.runs.records import Study
+from gradprom.runs.records import Study, value_of
 from gradprom.sweeps import plan as plans
 from gradprom.sweeps import request, run_ids
 
@@ -56,8 +55,8 @@ def test_a_gate_on_the_last_layer_is_shown_with_its_agreement(tmp_path: Path) ->
     found = {record["config"]["strategy"]["gate_on"]: record for record in study.records()}
     history = pd.read_csv(study.run(found["last"]["id"]) / "history.csv")
     agreed = history[history.stage == "coupled"].agree_diagnosis
-    assert agreed.isin([0, 1]).all() and score(found["last"], "agree") == agreed.mean()
-    assert score(found["all"], "agree") is None
+    assert agreed.isin([0, 1]).all() and value_of(found["last"], "agree") == agreed.mean()
+    assert value_of(found["all"], "agree") is None
     [line] = [one for one in text.splitlines() if "GradProm, last layer" in one]
     assert line.split()[-1] == f"{agreed.mean():.3f}"
 
@@ -82,7 +81,6 @@ import sys
 from pathlib import Path
 from gradprom.sweeps import run_ids
 from gradprom.experiments.expansion import expanded
-from gradprom.runs.records import Study
 study = Study(Path({str(swept)!r}), "local")
 words = {[*cli_process.TINY, *TABLE[2:]]!r}
 [table] = expanded(["table1"], words, lambda w: run_ids.known(w, study.results), study)

@@ -16,8 +16,7 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-from methods import test_methods
-from support import cli_process, tiny_runs
+from support import cli_process, coupled_steps, tiny_runs
 from torch import Tensor, nn
 
 from gradprom import strategies
@@ -32,6 +31,7 @@ from gradprom.training.parallel import distributed, rendezvous
 from gradprom.training.parallel.distributed import RankLost
 from gradprom.training.parallel.placement import Place, find_place, take_device
 from gradprom.training.parallel.rendezvous import Follower, Leader
+from gradprom.training.stage import Start
 
 CPU = torch.device("cpu")
 SETUPS = [
@@ -53,7 +53,7 @@ STATISTICS = ("eval", "train")
 
 def share_of(batch: Batch) -> Batch:
     """This rank's images of a batch; all of them where it is alone."""
-    size = test_methods.COUNT // distributed.ranks()
+    size = coupled_steps.COUNT // distributed.ranks()
     mine = slice(distributed.rank() * size, (distributed.rank() + 1) * size)
     assert batch.mask is not None and batch.label is not None
     annotations = {"mask": batch.mask[mine], "label": batch.label[mine]}
@@ -62,7 +62,7 @@ def share_of(batch: Batch) -> Batch:
 
 def unevenly_labelled(number: int) -> Batch:
     """The first half of the images has most of the labels."""
-    batch = test_methods.batch(number)
+    batch = coupled_steps.batch(number)
     label, mask = batch.label.clone(), batch.mask.clone()  # type: ignore[union-attr]
     label[2 + number % 2 :] = mask[3] = mask[2, :5] = UNLABELLED
     return replace(batch, annotations={"label": label, "mask": mask})
@@ -72,13 +72,12 @@ def begin(made: Config, statistics: str) -> Any:
     if made.method.name == "recognizer":
         torch.manual_seed(0)
         made = replace(made, facts=replace(made.facts, channels=1))  # as the batches have it
-        training: Any = recognition.RecognizerTraining(made, made.auxiliary.tasks[0], 8, CPU)
-        networks = [training.recognizer.double()]
+        training: Any = recognition.RecognizerTraining(
+            made, made.auxiliary.tasks[0], epochs=4, start=Start({}, 2, CPU)
+        )
     else:
-        training = test_methods.training(replace(made, strategy=copy.deepcopy(made.strategy)))
-        networks = list(training.networks.values())
-        for network in networks:
-            distributed.synchronise(network, CPU)
+        training = coupled_steps.training(replace(made, strategy=copy.deepcopy(made.strategy)))
+    networks = [network.double() for network in training.networks.networks.values()]
     for module in (module for network in networks for module in network.modules()):
         if isinstance(module, nn.BatchNorm2d) and statistics == "eval":
             module.eval()
@@ -107,11 +106,11 @@ def with_nan(made: Config) -> dict[str, Any]:
     """An image of the last rank alone is not finite."""
     training = begin(made, "train")
     training.update(share_of(unevenly_labelled(0)), probe=False)
-    before = test_methods.memory(training)
+    before = coupled_steps.memory(training)
     batch = unevenly_labelled(1)
     batch.target[-1, 0, 0, 0] = math.nan
     logs = training.update(share_of(batch), probe=False)
-    changed = not test_methods.equal(before, test_methods.memory(training))
+    changed = not coupled_steps.equal(before, coupled_steps.memory(training))
     return {"finite": bool(logs["finite"]), "changed": changed, "state": training.state_dict()}
 
 
@@ -142,7 +141,7 @@ def _rank(folder: Path, rank: int, job: Callable[..., Any], arguments: tuple[Any
 
 @pytest.fixture(scope="module")
 def configs() -> list[Config]:
-    return [test_methods.config(*words) for words in SETUPS]
+    return [coupled_steps.config(*words) for words in SETUPS]
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +166,7 @@ def test_two_ranks_with_half_a_batch_are_one_with_a_whole(
     first, second = (each["steps"][index] for each in both)
     alone = steps(configs[SETUPS.index(words)], statistics)
     ours, theirs, single = (tensors(each["state"]) for each in (first, second, alone))
-    assert len(single) > 10 and test_methods.equal(ours, theirs), "the ranks differ in a bit"
+    assert len(single) > 10 and coupled_steps.equal(ours, theirs), "the ranks differ in a bit"
     for value, expected in zip(ours, single, strict=True):
         torch.testing.assert_close(value, expected, rtol=1e-6, atol=1e-9)
     assert first["logs"] == second["logs"]
@@ -188,7 +187,7 @@ def test_ranks_that_would_differ_decide_as_one(both: list[Any]) -> None:
 def test_what_is_not_finite_on_one_rank_changes_none(both: list[Any]) -> None:
     for each in both:
         assert not each["nan"]["finite"] and not each["nan"]["changed"]
-    assert test_methods.equal(*(tensors(each["nan"]["state"]["optimizers"]) for each in both))
+    assert coupled_steps.equal(*(tensors(each["nan"]["state"]["optimizers"]) for each in both))
 
 
 # shares of a batch

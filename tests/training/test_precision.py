@@ -10,13 +10,14 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from methods import test_methods
-from support import tiny_runs
+from support import coupled_steps, tiny_runs
+from support.test_sets import Halves, images
 from torch import Tensor, nn
 
 from gradprom import strategies
 from gradprom.config import Evaluation, Trainer
 from gradprom.data.loader import Batch
+from gradprom.degradations import Gaussian
 from gradprom.errors import RunError
 from gradprom.methods.task_driven import EnhancerTraining
 from gradprom.runs import evaluation, ranks
@@ -26,6 +27,7 @@ from gradprom.strategies import Joint
 from gradprom.sweeps import plan, preflight
 from gradprom.tasks import task_by_name
 from gradprom.training import precision
+from gradprom.training.stage import Start
 from gradprom.training.store import NoSlot
 
 CPU = torch.device("cpu")
@@ -47,15 +49,15 @@ def flags() -> tuple[bool, bool]:
 
 def training(*words: str, kind: torch.dtype = torch.float32) -> EnhancerTraining:
     """Small networks with BatchNorm, in float32, and always the same."""
-    made = test_methods.config(*words)
-    enhancer, recognizers = test_methods.networks(list(made.auxiliary.tasks))
+    made = coupled_steps.config(*words)
+    enhancer, recognizers = coupled_steps.networks(list(made.auxiliary.tasks))
     networks = enhancer.to(kind), {name: net.to(kind) for name, net in recognizers.items()}
-    return EnhancerTraining(made, *networks, made.strategy, epoch_steps=2)
+    return EnhancerTraining(made, *networks, made.strategy, Start({}, 2, CPU))
 
 
 def batch(seed: int) -> Batch:
     """The oracle's batch, rounded to float32."""
-    exact = test_methods.batch(seed)
+    exact = coupled_steps.batch(seed)
     return replace(exact, input=exact.input.float(), target=exact.target.float())
 
 
@@ -95,13 +97,13 @@ def test_a_stage_is_trained_as_asked_and_validated_strictly(tmp_path: Path, kind
     validated: list[tuple[bool, bool]] = []
     evaluate = method.evaluate
 
-    def noted(self: Any, batch: Batch) -> Any:
+    def noted(self: Any, batch: Batch, restored: Any) -> Any:
         validated.append(flags())
-        return evaluate(self, batch)
+        return evaluate(self, batch, restored)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(method, "evaluate", noted)
-        weights = {"warmup": parent["weights"]}
+        weights = {warmup.id: parent["weights"]}
         told(stage, weights, CPU, NoSlot(), lambda progress: seen.append(flags()))
     asked = kind == "tf32"
     assert seen and set(seen) == {(asked, asked)}
@@ -110,8 +112,6 @@ def test_a_stage_is_trained_as_asked_and_validated_strictly(tmp_path: Path, kind
 
 
 def test_pictures_and_scores_are_never_computed_in_tf32(tmp_path: Path) -> None:
-    from runs.test_evaluation import Halves, images
-
     from gradprom.runs import inference
 
     seen: list[tuple[bool, bool]] = []
@@ -121,16 +121,21 @@ def test_pictures_and_scores_are_never_computed_in_tf32(tmp_path: Path) -> None:
             seen.append(flags())
             return super().enhance(images)
 
-        def evaluate(self, batch: Batch) -> dict[str, Tensor]:
+        def evaluate(self, batch: Batch, restored: Tensor | None) -> dict[str, Tensor]:
             seen.append(flags())
-            return super().evaluate(batch)
+            return super().evaluate(batch, restored)
+
+    class WatchedNoise(Gaussian):
+        def apply(self, batch: Tensor, parameters: Any) -> Tensor:
+            seen.append(flags())
+            return super().apply(batch, parameters)
 
     with precision.tf32(True):
         method: Any = Watched()
-        evaluation.evaluate(method, images(), None, Evaluation(), CPU)
-        evaluation.panels(method, images(), None, Evaluation(), CPU)
+        for _ in evaluation.parts(method, images(), WatchedNoise(), Evaluation(batch_size=2), CPU):
+            assert flags() == (True, True)  # who consumes the parts is left as they were
         inference.enhance(method.enhance, torch.rand(1, 32, 32).numpy(), 1)
-    assert len(seen) == 3 and set(seen) == {(False, False)}
+    assert len(seen) == 7 and set(seen) == {(False, False)}
 
 
 # bfloat16
@@ -143,7 +148,7 @@ def test_bfloat16_is_the_networks_alone(supervision: str) -> None:
     half = training(*words, "trainer.precision=bf16")
     exact = training(*words, kind=torch.float64)
     found = half.update(batch(0), probe=True)
-    expected = exact.update(test_methods.batch(0), probe=True)
+    expected = exact.update(coupled_steps.batch(0), probe=True)
     for name, value in found.items():
         assert name == "finite" or value.dtype == torch.float32, name
     losses = [name for name in found if name.startswith("loss")]
@@ -153,9 +158,11 @@ def test_bfloat16_is_the_networks_alone(supervision: str) -> None:
     for name in ("diagnosis", "segmentation"):
         error = found[f"cosine_{name}"] - expected[f"cosine_{name}"]
         assert abs(float(error)) < 8 * HALF
-    for network, optimizer in zip(half.networks.values(), half.optimizers.values(), strict=True):
+    for network, optimizer in zip(
+        half.networks.networks.values(), half.networks.optimizers.values(), strict=True
+    ):
         assert {p.dtype for p in network.parameters()} == {torch.float32}
-        moments = optimizer.state_dict()["adam"]["state"].values()
+        moments = optimizer.state_dict()["optimizer"]["state"].values()
         # every parameter has learnt, and so has had a gradient
         assert len(moments) == len(list(network.parameters()))
         assert {state["exp_avg"].dtype for state in moments} == {torch.float32}
@@ -165,15 +172,15 @@ def test_bfloat16_is_the_networks_alone(supervision: str) -> None:
 def test_gradients_of_bfloat16_networks_are_float32() -> None:
     half, exact = training("trainer.precision=bf16"), training(kind=torch.float64)
     gradients = []
-    for trained, images in ((half, batch(0)), (exact, test_methods.batch(0))):
-        enhanced = trained.enhancer(images.input)
+    for trained, each in ((half, batch(0)), (exact, coupled_steps.batch(0))):
+        enhanced = trained.enhancer(each.input)
         logits = trained.recognizers["diagnosis"](enhanced)
-        assert enhanced.dtype == logits.dtype == images.input.dtype
-        assert images.label is not None
-        losses = [(enhanced - images.target).square().mean()]
-        losses.append(task_by_name("diagnosis").supervised_loss(logits, images.label))
+        assert enhanced.dtype == logits.dtype == each.input.dtype
+        assert each.label is not None
+        losses = [(enhanced - each.target).square().mean()]
+        losses.append(task_by_name("diagnosis").supervised_loss(logits, each.label))
         strategies.backward(losses, trained.shared, Joint(lam=0.1), features=enhanced)
-        rows = [p.grad for net in trained.networks.values() for p in net.parameters()]
+        rows = [p.grad for net in trained.networks.networks.values() for p in net.parameters()]
         gradients.append([row for row in rows if row is not None])
     assert {row.dtype for row in gradients[0]} == {torch.float32}
     for found, expected in zip(*gradients, strict=True):
@@ -193,7 +200,9 @@ def test_what_a_bfloat16_run_scores_is_what_float32_makes_of_its_weights(tmp_pat
     table = evaluation.evaluate(strict, run.images(), *setting)
     kept = pd.read_csv(tiny_runs.local(tmp_path).run(record["id"]) / "scores.csv")
     pd.testing.assert_frame_equal(table, kept, check_dtype=False, rtol=1e-12)
-    assert all(value.dtype != torch.bfloat16 for value in strict.enhancer.state_dict().values())  # type: ignore[attr-defined]
+    assert all(
+        value.dtype != torch.bfloat16 for value in strict.networks["enhancer"].state_dict().values()
+    )
 
 
 def test_statistics_over_ranks_are_not_taken_in_bfloat16() -> None:
@@ -242,7 +251,7 @@ def test_channels_last_changes_nothing_but_rounding() -> None:
             plain, last = (each.state_dict() for each in trained.values())
             trained[False].load_state_dict(copy.deepcopy(last))
             trained[True].load_state_dict(copy.deepcopy(plain))
-        logs = [each.update(test_methods.batch(step), probe=True) for each in trained.values()]
+        logs = [each.update(coupled_steps.batch(step), probe=True) for each in trained.values()]
         for name, value in logs[0].items():
             torch.testing.assert_close(logs[1][name], value, rtol=1e-9, atol=1e-12)
     pairs = zip(*(each.enhancer.parameters() for each in trained.values()), strict=True)
@@ -288,12 +297,12 @@ def test_compiled_steps_are_eager_ones_up_to_rounding() -> None:
         told = [each.update(batch(number), probe=False) for each in (eager, compiled)]
         for name, value in told[0].items():
             torch.testing.assert_close(told[1][name], value, rtol=1e-4, atol=1e-6)
-    for name, network in eager.networks.items():
+    for name, network in eager.networks.networks.items():
         states = network.state_dict(), compiled.networks[name].state_dict()
         assert list(states[0]) == list(states[1])
         for key, value in states[0].items():
             torch.testing.assert_close(states[1][key], value, rtol=1e-4, atol=1e-5)
-    assert all(graphs_of(network) for network in compiled.networks.values())
+    assert all(graphs_of(network) for network in compiled.networks.networks.values())
     resumed = training(*words)
     resumed.load_state_dict(compiled.state_dict())
     told = [each.update(batch(3), probe=False) for each in (resumed, compiled)]

@@ -7,7 +7,6 @@ import contextlib
 import math
 import random
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,18 @@ from torch import Tensor
 
 from gradprom.config import Trainer
 from gradprom.data.loader import Batch, Loader
-from gradprom.runs.ranks import batches_of
 from gradprom.runs.run import Run
 from gradprom.storage.files import load_state
 from gradprom.storage.lease import Applicant
 from gradprom.training import engine
 from gradprom.training.engine import NonFinite, Progress
-from gradprom.training.stage import Stage
+from gradprom.training.stage import Stage, Start, Training
 from gradprom.training.store import Slot
 
 # The engine by itself: stopped after every single step, without processes.
+
+
+CPU = torch.device("cpu")
 
 
 class Stopped(Exception):
@@ -37,8 +38,12 @@ class Stopped(Exception):
 def prepared(tmp_path: Path, *overrides: str) -> tuple[Run, Stage, Loader]:
     run = tiny_runs.make(tmp_path / "results", *tiny_runs.PHANTOM, *overrides)
     stage = run.method.stage().lineage()[0]
-    loader = Loader(run.images(), "train", batches_of(stage, run.config), "cpu")
+    loader = Loader(run.images(), "train", stage.batches, CPU)
     return run, stage, loader
+
+
+def begins(stage: Stage) -> Callable[[int], Training]:
+    return lambda epoch_steps: stage.begin(Start({}, epoch_steps, CPU))
 
 
 def slot_in(folder: Path) -> Slot:
@@ -52,11 +57,11 @@ def slot_in(folder: Path) -> Slot:
 def test_stopped_after_every_row(tmp_path: Path, log_every: int, stage: str) -> None:
     run, _, _ = prepared(tmp_path, "trainer.warmup_epochs=4", "auxiliary.epochs=4")
     [chosen] = [s for s in run.method.stage().lineage() if s.name == stage]
-    loader = Loader(run.images(), "train", batches_of(chosen, run.config), "cpu")
+    loader = Loader(run.images(), "train", chosen.batches, CPU)
     options = Trainer(log_every=log_every, checkpoint_seconds=0)
 
     def build(epoch_steps: int) -> Any:
-        return run.method.begin(chosen, {}, epoch_steps, torch.device("cpu"))
+        return chosen.begin(Start({}, epoch_steps, CPU))
 
     def train(slot: Slot, observe: Callable[[Progress], None]) -> dict[str, Any]:
         torch.manual_seed(random.randrange(10**6))  # what others drew before must not matter
@@ -89,7 +94,7 @@ def test_stopped_after_every_row(tmp_path: Path, log_every: int, stage: str) -> 
 def test_interruptions_between_two_checkpoints_count_too(tmp_path: Path) -> None:
     run, stage, loader = prepared(tmp_path, "trainer.warmup_epochs=4")
     slot, options = slot_in(tmp_path / "slot"), Trainer(log_every=1, checkpoint_seconds=0)
-    build = partial(run.method.begin, stage, {}, device=torch.device("cpu"))
+    build = begins(stage)
 
     def until(step: int) -> Callable[[Progress], None]:
         def observe(progress: Progress) -> None:
@@ -112,7 +117,7 @@ def test_checkpoints_keep_their_distance(tmp_path: Path, monkeypatch: pytest.Mon
     saved: list[int] = []
     monkeypatch.setattr(slot, "save_checkpoint", lambda state: saved.append(state["step"]))
     options = Trainer(log_every=1, checkpoint_seconds=25)
-    build = partial(run.method.begin, stage, {}, device=torch.device("cpu"))
+    build = begins(stage)
     engine.train(stage, build, loader, slot, options, lambda progress: None)
     # ten seconds go by with each look at the clock: one a row, one more after each checkpoint
     assert saved == [3, 6]
@@ -178,7 +183,7 @@ def test_a_run_that_diverges_fails_with_its_last_good_checkpoint_kept(tmp_path: 
 
 def test_an_update_that_is_not_finite_changes_nothing(tmp_path: Path) -> None:
     run, stage, loader = prepared(tmp_path)
-    training = run.method.begin(stage, {}, 2, torch.device("cpu"))
+    training = stage.begin(Start({}, 2, CPU))
     batch = loader.batch(0, 0)
     assert training.update(batch, probe=True)["finite"]
     before = {name: p.clone() for name, p in training.networks["enhancer"].named_parameters()}

@@ -135,10 +135,8 @@ def _check_together(config: Config) -> None:
 
 def _check_scale(config: Config, scale: int) -> None:
     """Whether `scale`, what the degradation makes of it, and the size of the images fit."""
-    from gradprom.degradations import scale_of
-
     degradation = config.degradation
-    shrinks = scale_of(degradation) > 1
+    shrinks = degradation.scale > 1
     if scale != 1 and not shrinks:
         raise ConfigError(
             f"scale={scale} has no effect with degradation={degradation.name}; use "

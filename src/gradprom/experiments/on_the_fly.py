@@ -28,7 +28,7 @@ class Point:
     """Its options, as in a record."""
     choices: dict[str, str]
     """What may tell it from others, in the order of its label: by group the file that was chosen,
-    by dotted or short key the value."""
+    by dotted or short key the value; empty where it has no effect on the run."""
     groups: frozenset[str]
     """Those of `choices` that are groups, whose choice says enough without the group's name."""
     names: dict[str, str]
@@ -63,7 +63,7 @@ class _Points:
     def common(self, key: str) -> str | None:
         """The choice that all its runs share; None where there are several, or none."""
         values = {point.choices.get(key) for point in self.points.values()}
-        return values.pop() if len(values) == 1 else None
+        return (values.pop() or None) if len(values) == 1 else None
 
 
 def experiment_of(points: Sequence[Point], name: str, title: str, caption: str) -> Expansion:
@@ -151,7 +151,7 @@ def _labels(groups: list[_Points]) -> list[str]:
     """What tells rows apart, in the sweep's order: choices, then keys where those do not."""
     every = [point for group in groups for point in group.points.values()]
     keys = dict.fromkeys(key for point in every for key in point.choices)
-    varied = [key for key in keys if len({group.common(key) for group in groups}) > 1]
+    varied = [key for key in keys if len({group.common(key) for group in groups} - {None}) > 1]
     labels = [_label(group, varied) for group in groups]
     alike: dict[str, list[_Points]] = {}
     for label, group in zip(labels, groups, strict=True):
@@ -196,7 +196,7 @@ def _column_settings(title: str, groups: list[_Points]) -> dict[str, Any]:
     """What all runs of a column share of what was chosen, such as the noise level."""
     points = [p for g in groups for (column, _), p in g.points.items() if column == title]
     shared = points[0].choices.items()
-    return {k: v for k, v in shared if all(point.choices.get(k) == v for point in points)}
+    return {k: v for k, v in shared if v and all(p.choices.get(k) == v for p in points)}
 
 
 def _cells(row: Row, group: _Points, columns: list[Column]) -> list[Cell]:

@@ -12,6 +12,7 @@ from gradprom.degradations import enlarge
 from gradprom.figures.examples import Trained, detail, examples, foreground, load, picture
 from gradprom.figures.grid import Box, Strip, Tile
 from gradprom.figures.selection import Choice, Entrant
+from gradprom.metrics.registry import METRICS
 from gradprom.runs.records import Study
 
 
@@ -96,10 +97,10 @@ def _example(
 
 
 def scored(image: Tensor, clean: Tensor, title: str, box: Box) -> Tile:
-    """An image under its title, PSNR and SSIM."""
-    pair = image[None].clamp(0, 1), clean[None]
-    told = f"{title}\n{metrics.psnr(*pair).item():.2f} dB, {metrics.ssim(*pair).item():.3f}"
-    return Tile(picture(image), told, box=box)
+    """An image under its title and the usual measures."""
+    measured = metrics.measure(image[None].clamp(0, 1), clean[None])
+    numbers = [METRICS[name].text(value.item()) for name, value in measured.items()]
+    return Tile(picture(image), f"{title}\n{', '.join(numbers)}", box=box)
 
 
 def _error(image: Tensor, clean: Tensor) -> np.ndarray:

@@ -16,6 +16,7 @@ from gradprom.figures.class_activation import class_activation, evidence, share_
 from gradprom.figures.examples import Trained, examples, foreground, load, picture
 from gradprom.figures.grid import Strip, Tile
 from gradprom.figures.selection import Choice, Entrant
+from gradprom.metrics.registry import METRICS
 from gradprom.runs.records import Study
 
 EXAMPLES = 3
@@ -179,12 +180,14 @@ def _shares(trained: Trained, recognizer: nn.Module, sample: Batch) -> list[floa
 
 def _overlaid(trained: Trained, recognizer: nn.Module, batch: Batch) -> list[Tile]:
     images, maps, probabilities = _maps(trained, recognizer, batch)
-    scores = metrics.psnr(images, batch.target)
+    measure, *_ = metrics.USUAL
+    scores = metrics.measure(images, batch.target, [measure])[measure]
     names = trained.run.config.facts.classes
     tiles = []
     for number, own in enumerate(maps.cpu()):
         probability, best = probabilities[number].max(0)
-        told = f"{trained.title}, {scores[number]:.2f} dB\n{names[int(best)]} {probability:.0%}"
+        score = METRICS[measure].text(float(scores[number]))
+        told = f"{trained.title}, {score}\n{names[int(best)]} {probability:.0%}"
         mask = foreground(batch, number)
         if mask is not None and own.any():
             told += f"; {share_inside(own, torch.from_numpy(mask)):.0%} in the mask"

@@ -92,7 +92,10 @@ class Method(ABC):
         RunError
             If the method cannot do so, or not from an image alone.
         """
-        raise RunError(f"a run of method={self.config.method.name} cannot enhance an image")
+        raise RunError(
+            f"a run of method={self.config.method.name} has no enhancer that takes an image alone; "
+            f"choose a run of another method"
+        )
 
     def restore_images(self, batch: Batch, noise: ImageNoise) -> Tensor | None:
         """What becomes of the degraded test images, [B, C, H, W] in [0, 1]; None for nothing.

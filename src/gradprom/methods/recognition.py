@@ -47,12 +47,14 @@ def seen(batch: Batch) -> Tensor:
     return enlarge(batch.input, batch.target.shape[-2:])
 
 
-def build(config: Config, task: str, fresh: bool) -> nn.Module:
-    """A recognizer for a task; a `fresh` one starts as `config.auxiliary` says, others are to
-    be filled with trained weights."""
+def build(config: Config, task: str, fresh: bool, channels: int = 0) -> nn.Module:
+    """A recognizer for a task, of images with as many channels as clean ones, or `channels`.
+
+    A `fresh` one starts as `config.auxiliary` says, others are to be filled with trained weights.
+    """
     a, chosen = config.auxiliary, task_by_name(task)
     classes = len(chosen.classes(config.facts))
-    channels, pretrained = config.facts.channels, a.pretrained and fresh
+    channels, pretrained = channels or config.facts.channels, a.pretrained and fresh
     return build_recognizer(chosen.output, a.backbone, pretrained, channels, classes)
 
 
@@ -114,10 +116,10 @@ class RecognizerTraining(NetworkTraining):
     It sees smaller images enlarged (`seen`): masks are at full size.
     """
 
-    def __init__(self, config: Config, task: str, epochs: int, start: Start):
+    def __init__(self, config: Config, task: str, epochs: int, start: Start, channels: int = 0):
         self.task, self.learned = task, task_by_name(task)
         options = OptimizerOptions(lr=config.auxiliary.lr, schedule=config.trainer.schedule)
-        recognizer = build(config, task, fresh=True).train()
+        recognizer = build(config, task, fresh=True, channels=channels).train()
         steps = epochs * start.epoch_steps
         super().__init__(
             Networks({task: recognizer}, {task: options}, config.trainer, start.device, steps)

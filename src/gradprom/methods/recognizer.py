@@ -62,7 +62,9 @@ class Recognizer(Method):
             reads={"task": task, **recognition.reads(c), "degradation": c.degradation},
             version=recognition.stage_version(c),
             batches=recognition.batches(c, [task]),
-            begin=lambda start: recognition.RecognizerTraining(c, task, epochs, start),
+            begin=lambda start: recognition.RecognizerTraining(
+                c, task, epochs, start, c.facts.inputs
+            ),
         )
 
     def describe(self) -> Description:
@@ -84,7 +86,8 @@ class Recognizer(Method):
 
     def build_networks(self) -> dict[str, nn.Module]:
         """The recognizer, by its task."""
-        return {self.task: recognition.build(self.config, self.task, fresh=False)}
+        inputs = self.config.facts.inputs
+        return {self.task: recognition.build(self.config, self.task, False, inputs)}
 
     def restore_images(self, batch: Batch, noise: ImageNoise) -> None:
         """No image is restored."""

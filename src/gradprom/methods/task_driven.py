@@ -16,12 +16,13 @@ from torch.nn import functional as F
 from gradprom import metrics, strategies
 from gradprom.config import Config, component, holdout_reads, precision_reads
 from gradprom.data.loader import Batch
-from gradprom.degradations import scale_of
 from gradprom.errors import ConfigError
+from gradprom.identity import added
 from gradprom.methods import recognition
 from gradprom.methods.base import Description, Method
 from gradprom.strategies import Mainstream, Strategy
 from gradprom.tasks import task_by_name
+from gradprom.training.losses import loss_by_name
 from gradprom.training.networks import Networks, NetworkTraining
 from gradprom.training.optimization import OptimizerOptions
 from gradprom.training.parallel import distributed
@@ -30,9 +31,14 @@ from gradprom.training.stage import Stage, Start
 
 @dataclass
 class Options:
-    """The method has no options of its own: backbone, auxiliary and strategy say it all."""
+    """Backbone, auxiliary and strategy say nearly all."""
 
     name: str = "task_driven"
+    loss: str = added("mse")
+    """The main loss: `mse` (the paper's), `l1` or `charbonnier`."""
+
+    def __post_init__(self) -> None:
+        loss_by_name(self.loss)
 
 
 def check(config: Config) -> None:
@@ -159,17 +165,20 @@ class TaskDriven(Method):
             "degradation": c.degradation,
             "backbone": c.backbone,
             "trainer": {**rates, "augment": t.augment, "cycle": cycle},
+            # stages are as old as the paper's loss
+            **({} if c.method.loss == "mse" else {"loss": c.method.loss}),
             **holdout_reads(c),
             **precision_reads(c),
         }
 
     def _enhancer(self, fresh: bool) -> nn.Module:
         """A `fresh` one starts as its options say, others are to be filled with weights."""
-        backbone, channels = self.config.backbone, self.config.facts.channels
+        backbone, facts = self.config.backbone, self.config.facts
         if not fresh and hasattr(backbone, "pretrained"):
             backbone = replace(backbone, pretrained=False)
-        scale = scale_of(self.config.degradation)
-        return component("backbone", backbone.name).build(backbone, channels, scale)
+        scale = self.config.degradation.scale
+        build = component("backbone", backbone.name).build
+        return build(backbone, facts.channels, scale, facts.inputs)
 
 
 class EnhancerTraining(NetworkTraining):
@@ -184,12 +193,14 @@ class EnhancerTraining(NetworkTraining):
         start: Start,
     ):
         self.enhancer, self.recognizers, self.strategy = enhancer, recognizers, strategy
-        self.supervised = config.supervision == "supervised"
+        self.supervised = not recognizers or config.supervision == "supervised"
+        self.loss = loss_by_name(config.method.loss)
+        self.penalty = getattr(enhancer, "penalty", None)
         enhancer.train()
         for recognizer in recognizers.values():
             recognizer.requires_grad_(strategy.learns).train(strategy.learns)
         t, learning = config.trainer, list(recognizers) if strategy.learns else []
-        rates = {"enhancer": t.lr, **dict.fromkeys(learning, config.auxiliary.coupled_lr)}
+        rates = {"enhancer": t.lr, **{name: config.auxiliary.coupled_lr for name in learning}}
         epochs = {"enhancer": t.warmup_epochs + t.coupled_epochs}
         epochs |= dict.fromkeys(learning, t.coupled_epochs)
         super().__init__(
@@ -208,7 +219,7 @@ class EnhancerTraining(NetworkTraining):
     def update(self, batch: Batch, probe: bool) -> dict[str, Tensor]:
         """One step: Eq. 6, with the auxiliary gradients as the strategy weighs them."""
         enhanced = self.enhancer(batch.input)
-        losses = [F.mse_loss(enhanced, batch.target)]
+        losses = [self._main_loss(enhanced, batch.target)]
         logs: dict[str, Tensor] = {}
         for task, recognizer in self.recognizers.items():
             learned = task_by_name(task)
@@ -227,18 +238,30 @@ class EnhancerTraining(NetworkTraining):
             losses,
             self.shared,
             self.strategy,
-            features=enhanced,
+            # a penalty of the network's own reaches θ without passing the image
+            features=None if self.penalty else enhanced,
             decision_params=self.deciding,
             reduce=reduce,
             measure=probe,
         )
         [main, *rest], finite = self.networks.step(losses, averaged=True)
-        logs |= {"loss_main": main, "psnr": -10 * main.log10(), "finite": finite}
+        error = main if self._is_error else _mean_square_error(enhanced, batch.target)
+        logs |= {"loss_main": main, "psnr": -10 * error.log10(), "finite": finite}
         for index, task in enumerate(self.recognizers):
             logs[f"loss_{task}"] = rest[index]
             row = _decided(decision, index, in_part=self.deciding is not None)
             logs |= {f"{key}_{task}": value for key, value in row.items()}
         return logs
+
+    def _main_loss(self, enhanced: Tensor, target: Tensor) -> Tensor:
+        """L_IP of Eq. 1, with what the backbone adds of its own, such as a penalty on weights."""
+        loss = self.loss(enhanced, target)
+        return loss + self.penalty() if self.penalty else loss
+
+    @property
+    def _is_error(self) -> bool:
+        """Whether the main loss is the mean square error that PSNR is made of."""
+        return self.loss is F.mse_loss and not self.penalty
 
     def state_dict(self) -> dict[str, Any]:
         """Networks, optimizers and the strategy's own state."""
@@ -257,6 +280,10 @@ class WarmUp(EnhancerTraining):
         """The enhancer's weights and Adam's state."""
         moments = self.networks.optimizers["enhancer"].state_dict()
         return {**super().artefact(), "optimizer": moments}
+
+
+def _mean_square_error(enhanced: Tensor, target: Tensor) -> Tensor:
+    return distributed.average(F.mse_loss(enhanced.detach(), target))
 
 
 def _decided(decision: strategies.Decision, index: int, in_part: bool) -> dict[str, Tensor]:

@@ -34,12 +34,15 @@ def _pair_auc(table: Table, weights: Array) -> Array:
     same = identity[first] == identity[second]
     if not same.any() or same.all():
         return np.full(weights.shape[:-1], np.nan)
-    starts = np.flatnonzero(np.diff(distance, prepend=-1.0))
-    drawn = weights[..., known].reshape(-1, len(identity))
+    # of each pair of one identity: where the pairs at its distance begin, and where they end
+    begin = np.searchsorted(distance, distance[same], side="left")
+    end = np.searchsorted(distance, distance[same], side="right")
+    # images by draws: taking whole rows for pairs is far faster than single weights
+    drawn = np.ascontiguousarray(weights[..., known].reshape(-1, len(identity)).T)
     size = max(1, CELLS // len(first))
     parts = [
-        _area(drawn[i : i + size, first] * drawn[i : i + size, second], same, starts)
-        for i in range(0, len(drawn), size)
+        _area(drawn[first, i : i + size] * drawn[second, i : i + size], same, begin, end)
+        for i in range(0, drawn.shape[1], size)
     ]
     return np.concatenate(parts).reshape(weights.shape[:-1])
 
@@ -52,15 +55,23 @@ def _distances(embedding: Array) -> Array:
     return squared
 
 
-def _area(weights: Array, same: NDArray[np.bool_], starts: NDArray[np.intp]) -> Array:
-    """The area for each row of pair weights, pairs from the closest on; `starts` begin ties."""
-    ours = np.add.reduceat(weights * same, starts, axis=-1)
-    others = np.add.reduceat(weights * ~same, starts, axis=-1)
-    total = others.sum(axis=-1)
-    farther = total[:, None] - np.cumsum(others, axis=-1)
+def _area(
+    weights: Array, same: NDArray[np.bool_], begin: NDArray[np.intp], end: NDArray[np.intp]
+) -> Array:
+    """The area for each draw, from weights [pairs, draws]; pairs stand from the closest on.
+
+    Counted are all pairs that are farther than one of one identity, and half of those as far; from
+    which those of one identity are taken again: over all of them these are half the square of
+    their weight, whatever their distances.
+    """
+    until = np.zeros((len(weights) + 1, weights.shape[1]))
+    np.cumsum(weights, axis=0, out=until[1:])
+    ours = weights[same]
+    farther = until[-1] - (until[begin] + until[end]) / 2
+    positive = ours.sum(axis=0)
+    won = (ours * farther).sum(axis=0) - positive**2 / 2
     with np.errstate(invalid="ignore"):
-        won = (ours * (farther + others / 2)).sum(axis=-1)
-        return np.asarray(won / (ours.sum(axis=-1) * total))
+        return np.asarray(won / (positive * (until[-1] - positive)))
 
 
 METRICS = (

@@ -34,7 +34,7 @@ def _point(record: Record, read: dict[str, Any]) -> Point:
         id=record["id"],
         seed=record["seed"],
         degradation=record["config"]["degradation"],
-        choices={group: choice for group in CHOICES if (choice := choice_of(record, group))},
+        choices={group: choice_of(record, group) for group in CHOICES},
         groups=frozenset(CHOICES),
         names={name: record["choices"][name]},
         reads=read,

@@ -39,7 +39,6 @@ class Part:
     """uint8 [H, 4·W, 3 or 1], degraded | restored | clean | error, by id; where it is wanted."""
 
 
-@precision.tf32(False)
 def parts(
     method: Evaluable,
     images: Images,
@@ -54,6 +53,25 @@ def parts(
     A degraded input that is smaller than the clean image is scored enlarged, bicubically. Batches
     of which all images are `done`, by id, are passed over.
     """
+    every = _parts(method, images, degradation, options, device, split, done)
+    while True:
+        # around each part, for a generator would leave its caller in its own precision
+        with precision.tf32(False):
+            part = next(every, None)
+        if part is None:
+            return
+        yield part
+
+
+def _parts(
+    method: Evaluable,
+    images: Images,
+    degradation: Any,
+    options: Evaluation,
+    device: torch.device,
+    split: str,
+    done: Collection[str],
+) -> Iterator[Part]:
     groups = dict(zip(images.ids, images.groups, strict=True))
     shown = {images.ids[row] for row in images.splits[split][: options.panels]}
     for batch in test_batches(images, split, options.batch_size, degradation, options.seed, device):

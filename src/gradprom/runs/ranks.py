@@ -68,11 +68,14 @@ def train_stage(
 def require_shares(run: Run) -> None:
     """Raises RunError where the ranks cannot share the batches equally."""
     images, devices = len(run.images().splits["train"]), run.config.trainer.devices
-    if images < run.config.trainer.batch_size and images % devices:
-        raise RunError(
-            f"trainer.devices={devices} cannot share a batch of all {images} training images; "
-            f"choose a divisor of it"
-        )
+    for stage in run.method.stage().lineage():
+        size = min(stage.batches.size, images)
+        if size % devices:
+            whole = "of all" if size == images else "of"
+            raise RunError(
+                f"trainer.devices={devices} cannot share a batch {whole} {size} training images; "
+                f"choose a divisor of it"
+            )
 
 
 @contextlib.contextmanager

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 from gradprom.errors import ConfigError, RunError
-from gradprom.metrics.registry import METRICS
 from gradprom.storage.files import (
     CHECKSUM,
     file_digest,
@@ -287,6 +286,8 @@ def value_of(record: dict[str, Any] | None, metric: str, test_set: str = "") -> 
     test_set
         One of `evaluate_on`, whose scores are meant; empty: the test split of the dataset.
     """
+    from gradprom.metrics.registry import METRICS  # with numpy, which `gradprom status` can spare
+
     if record is None or record["status"] != "finished":
         return None
     if metric in METRICS and METRICS[metric].source == "training":

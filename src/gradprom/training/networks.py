@@ -84,7 +84,8 @@ class Networks:
         -------
         tuple
             The losses, averaged over the ranks, and whether they and all gradients are finite (a
-            0-dim bool). Where they are not, no parameter has changed.
+            0-dim bool). Where they are not, no parameter, moment or averaged weight has changed;
+            the schedules go on.
         """
         optimizers = {name: self.optimizers[name] for name in names or self.optimizers}
         gradients = [g for optimizer in optimizers.values() for g in optimizer.gradients()]
@@ -96,7 +97,7 @@ class Networks:
         for name, optimizer in optimizers.items():
             optimizer.step(finite)
             if name in self.averages:
-                self._average(name, optimizer.options.average)
+                self._average(name, (1 - optimizer.options.average) * finite)
         return values, finite
 
     def backward(self, loss: Tensor) -> tuple[Tensor, Tensor]:
@@ -106,12 +107,17 @@ class Networks:
         return value, finite
 
     @torch.no_grad()
-    def _average(self, name: str, decay: float) -> None:
-        """Move averaged weights towards the network's; counts and statistics are its last."""
-        for key, value in self.networks[name].state_dict().items():
+    def _average(self, name: str, share: Tensor) -> None:
+        """Move averaged weights by a share of the way to the network's, in [0, 1], 0-dim.
+
+        Counts and statistics are the network's last.
+        """
+        network = self.networks[name]
+        parameters = {key for key, _ in network.named_parameters(remove_duplicate=False)}
+        for key, value in network.state_dict().items():
             average = self.averages[name][key]
-            if value.is_floating_point():
-                average.lerp_(value, 1 - decay)
+            if key in parameters:
+                average.lerp_(value, share.to(value.dtype))
             else:
                 average.copy_(value)
 

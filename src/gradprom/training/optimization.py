@@ -104,7 +104,7 @@ class Optimizer:
         return {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a `state_dict`, whatever the memory layout was in which it was made."""
+        """Continue from a copy of a `state_dict`, in whatever memory layout that was made."""
         # stages that were stored before there were other optimizers call it adam
         self.optimizer.load_state_dict(
             state["optimizer"] if "optimizer" in state else state["adam"]
@@ -112,8 +112,9 @@ class Optimizer:
         for parameter, moments in self.optimizer.state.items():
             # the fused kernels go through memory, and take it that all lies as the parameter does
             for name, value in moments.items():
-                if isinstance(value, Tensor) and value.shape == parameter.shape:
-                    moments[name] = torch.empty_like(parameter).copy_(value)
+                if isinstance(value, Tensor):
+                    alike = parameter if value.shape == parameter.shape else value
+                    moments[name] = torch.empty_like(alike).copy_(value)
         self.schedule.load_state_dict(state["schedule"])
 
 
@@ -136,7 +137,12 @@ def _build(parameters: list[Tensor], options: OptimizerOptions) -> torch.optim.O
         given["momentum"] = options.momentum
     else:
         given["betas"] = tuple(options.betas)
-    return _light(OPTIMIZERS[options.name])(parameters, **given)
+    optimizer = _light(OPTIMIZERS[options.name])(parameters, **given)
+    if given.get("momentum"):
+        # the fused kernel makes them without values where its first step is one that it skips
+        for parameter in parameters:
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
 
 
 def _schedule(

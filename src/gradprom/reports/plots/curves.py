@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gradprom.metrics.registry import METRICS
@@ -69,17 +70,26 @@ def _curves(table: Table, folder: Path) -> Picture | None:
     if not metrics:
         return None
     legend = _legend(table, metrics, key == "noise")
-    down = -(-len(metrics) // ACROSS)
-    figure, axes = frame(down, -(-len(metrics) // down), 1.9, legend)
-    for axis in axes.flat[len(metrics) :]:
-        figure.delaxes(axis)
-    for metric, axis in zip(metrics, axes.flat, strict=False):
+    figure, axes, across = _panels(len(metrics), legend)
+    for number, (metric, axis) in enumerate(zip(metrics, axes, strict=True)):
         _panel(axis, table, metric, places)
         if key == "noise":
             _degraded(axis, table, metric, places)
         _frame(axis, key, metric, places)
+        if number + across < len(metrics):
+            axis.set_xlabel("")  # the panel below has it
     title = f"{table.experiment.title}: scores against {SWEPT[key][0]}"
     return save(figure, folder, f"{table.key}-curves", title, _caption(table, PUBLISHED in legend))
+
+
+def _panels(count: int, legend: dict[str, Any]) -> tuple[Figure, list[Axes], int]:
+    """Panels in as few rows as `ACROSS` allows, and how many stand side by side."""
+    down = -(-count // ACROSS)
+    across = -(-count // down)
+    figure, axes = frame(down, across, 1.9, legend)
+    for axis in axes.flat[count:]:
+        figure.delaxes(axis)
+    return figure, list(axes.flat[:count]), across
 
 
 def _legend(table: Table, metrics: list[str], degraded: bool) -> dict[str, Any]:

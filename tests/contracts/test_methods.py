@@ -1,0 +1,336 @@
+"""What every method keeps to: a new one is a line in `CASES`.
+
+The worst fault of a method is silent: a key that its training or its evaluation reads and that it
+does not declare lets two configurations share a stage, or a run, and puts a wrong number into a
+table.
+"""
+
+import copy
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from support import tiny_runs
+from support.device_waits import NoWaiting
+from support.watched_config import changed, hashed_keys, watched
+from torch import Tensor
+
+from gradprom.config import Config, component
+from gradprom.data.image_noise import ImageNoise
+from gradprom.data.loader import Loader, test_batches
+from gradprom.methods.base import Description, Method
+from gradprom.metrics.registry import METRICS
+from gradprom.runs import evaluation, scoring
+from gradprom.runs.execution import execute
+from gradprom.runs.run import Run
+from gradprom.storage import preemption
+from gradprom.storage.files import load_state, save_state
+from gradprom.training.stage import Stage, Start, Training
+
+CPU = torch.device("cpu")
+CASES = {
+    "gradprom": ["auxiliary=multitask", "strategy=gradprom"],
+    "random gate": ["auxiliary=diagnosis", "strategy=random_gate"],
+    "unsupervised": ["auxiliary=segmentation", "strategy=joint", "supervision=unsupervised"],
+    "frozen, L1": ["auxiliary=diagnosis", "strategy=frozen", "+method.loss=l1"],
+    "mainstream": ["strategy=mainstream", "trainer.schedule=constant"],
+    "down-sampled": ["strategy=mainstream", "degradation=downsample", "scale=2"],
+    "recognizer": ["method=recognizer", "auxiliary=diagnosis"],
+    "recognizer of masks": ["method=recognizer", "auxiliary=segmentation"],
+}
+"""A method, and options that change what it reads, as overrides."""
+EPOCHS = ("auxiliary.epochs=2", "trainer.warmup_epochs=2", "trainer.coupled_epochs=2")
+"""Of two steps: each stage takes four."""
+WITHOUT_EFFECT = {"auxiliary.pretrained": "the small networks have no weights to start from"}
+"""Keys that are read and cannot change a result, and why."""
+every = pytest.mark.parametrize("case", CASES)
+
+
+@pytest.fixture(autouse=True)
+def undisturbed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preemption, "_asked", False)
+
+
+def made(case: str, results: Path = Path("results"), *overrides: str) -> Run:
+    return tiny_runs.make(results, *tiny_runs.PHANTOM, *EPOCHS, *CASES[case], *overrides)
+
+
+def method_of(config: Config) -> Method:
+    return component("method", config.method.name).build(config)
+
+
+def loader(run: Run, stage: Stage) -> Loader:
+    return Loader(run.images(), "train", stage.batches, CPU)
+
+
+def begin(run: Run, stage: Stage, artefacts: dict[str, Any]) -> Training:
+    torch.manual_seed(1)
+    return stage.begin(Start(artefacts, loader(run, stage).steps_per_epoch, CPU))
+
+
+def step(training: Training, run: Run, stage: Stage, number: int) -> dict[str, Tensor]:
+    batch = loader(run, stage).batch(3, number)
+    torch.manual_seed(number)
+    return training.update(batch, probe=number % 2 == 1)
+
+
+def trained(run: Run, method: Method, steps: int = 2) -> dict[str, Any]:
+    """What each stage leaves after a few steps, by its id."""
+    artefacts: dict[str, Any] = {}
+    for stage in method.stage().lineage():
+        training = begin(run, stage, artefacts)
+        for number in range(steps):
+            step(training, run, stage, number)
+        artefacts[stage.id] = copy.deepcopy(training.artefact())
+    return artefacts
+
+
+def scored(run: Run, method: Method) -> pd.DataFrame:
+    config = run.config
+    return evaluation.evaluate(method, run.images(), config.degradation, config.evaluation, CPU)
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Whether two states are the same in every bit."""
+    if isinstance(one, Tensor):
+        return torch.equal(one, other) and one.dtype == other.dtype
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return one == other
+
+
+# identity
+
+
+@every
+def test_equal_configurations_give_equal_stages(case: str) -> None:
+    one, other = made(case).method.stage().lineage(), made(case).method.stage().lineage()
+    assert [stage.id for stage in one] == [stage.id for stage in other]
+    assert len({stage.id for stage in one}) == len(one)
+
+
+@every
+def test_what_is_read_is_declared(case: str, tmp_path: Path) -> None:
+    """Each hashed value that training or evaluation read changes the run's id, or is no use."""
+    run = made(case, tmp_path)
+    config, reads = watched(run.config)
+    method = method_of(config)
+    artefacts: dict[str, Any] = {}
+    for stage in method.stage().lineage():
+        batches = loader(run, stage)
+        with reads.recorded():
+            training = stage.begin(Start(artefacts, batches.steps_per_epoch, CPU))
+            for number in range(2):
+                training.update(batches.batch(3, number), probe=True)
+        artefacts[stage.id] = training.artefact()
+    with reads.recorded():
+        method.restore(artefacts[method.stage().id], CPU)
+        scored(run, method)
+    keys = {key for key in hashed_keys(run.config) if not key.startswith("facts.")}  # the dataset's
+    read = (reads.keys & keys) - WITHOUT_EFFECT.keys()
+    assert read  # it reads something, so the watch works
+    same = [key for key in sorted(read) if _run_id(run, changed(run.config, key)) == run.id]
+    assert not same
+
+
+@every
+def test_what_stages_are_fed_is_declared(case: str) -> None:
+    """Whatever changes a stage's batches changes its id."""
+    run = made(case)
+    before = {stage.name: stage for stage in run.method.stage().lineage()}
+    for key in sorted(hashed_keys(run.config) - {"auxiliary.tasks"}):
+        for stage in method_of(changed(run.config, key)).stage().lineage():
+            if stage.batches != before[stage.name].batches:
+                assert stage.id != before[stage.name].id, key
+
+
+@every
+def test_other_test_conditions_are_other_runs(case: str) -> None:
+    run = made(case)
+    keys = [key for key in hashed_keys(run.config) if key.startswith("degradation.")]
+    for key in [*keys, "evaluation.seed"]:
+        assert _run_id(run, changed(run.config, key)) != run.id, key
+
+
+def _run_id(run: Run, config: Config) -> str:
+    return Run(config, run.composed, run.choices, run.overrides).id
+
+
+def test_the_watch_notices_a_key_that_is_not_declared(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from gradprom.methods import task_driven
+
+    reads = task_driven.TaskDriven._enhancer_reads
+
+    def forgetful(self: Any) -> dict[str, Any]:
+        declared = reads(self)
+        declared["trainer"] = {**declared["trainer"], "lr": None}
+        return declared
+
+    monkeypatch.setattr(task_driven.TaskDriven, "_enhancer_reads", forgetful)
+    with pytest.raises(AssertionError, match=r"trainer\.lr"):
+        test_what_is_read_is_declared("mainstream", tmp_path)
+
+
+# training
+
+
+@every
+def test_a_stage_goes_on_from_what_was_saved(case: str, tmp_path: Path) -> None:
+    run = made(case, tmp_path)
+    artefacts = trained(run, run.method)
+    for stage in run.method.stage().lineage():
+        straight = begin(run, stage, artefacts)
+        for number in range(4):
+            logs = step(straight, run, stage, number)
+        first = begin(run, stage, artefacts)
+        for number in range(2):
+            step(first, run, stage, number)
+        save_state(tmp_path / "state.pt", first.state_dict())
+        second = begin(run, stage, artefacts)
+        second.load_state_dict(load_state(tmp_path / "state.pt"))
+        for number in range(2, 4):
+            resumed = step(second, run, stage, number)
+        assert equal(straight.state_dict(), second.state_dict()), stage.name
+        assert equal(straight.artefact(), second.artefact()), stage.name
+        assert equal(logs, resumed), stage.name
+
+
+@every
+def test_each_step_logs_a_loss_and_whether_all_is_finite(case: str, tmp_path: Path) -> None:
+    run = made(case, tmp_path)
+    artefacts = trained(run, run.method)
+    for stage in run.method.stage().lineage():
+        logs = step(begin(run, stage, artefacts), run, stage, 1)
+        assert bool(logs["finite"]) and any(key.startswith("loss") for key in logs)
+        assert all(value.dim() == 0 and not value.requires_grad for value in logs.values())
+
+
+@every
+def test_no_step_asks_the_device_for_a_value(case: str, tmp_path: Path) -> None:
+    run = made(case, tmp_path)
+    artefacts = trained(run, run.method, steps=1)
+    for stage in run.method.stage().lineage():
+        training = begin(run, stage, artefacts)
+        with NoWaiting():
+            for number in range(2):
+                step(training, run, stage, number)
+
+
+def test_the_mode_notices_what_waits() -> None:
+    for asks in (lambda t: t.sum().item(), lambda t: bool(t[0]), lambda t: t[t > 0]):
+        with NoWaiting(), pytest.raises(AssertionError, match="the host asks for a value"):
+            asks(torch.ones(2))
+
+
+@every
+def test_two_ranks_train_as_one(case: str, tmp_path: Path) -> None:
+    """A whole run on two processes ends with the scores of one, up to rounding."""
+    alone = execute(made(case, tmp_path / "one"))
+    shared = execute(made(case, tmp_path / "two", "trainer.devices=2"))
+    one, two = (record["metrics"] for record in (alone, shared))
+    assert one.keys() == two.keys()
+    for name in one:
+        digits = 10 ** -METRICS[name.removeprefix("degraded_")].digits
+        assert two[name] == pytest.approx(one[name], abs=2 * digits), name
+
+
+# the end of training
+
+
+@every
+def test_the_last_stage_leaves_tensors_alone(case: str, tmp_path: Path) -> None:
+    run = made(case, tmp_path)
+    weights = trained(run, run.method)[run.method.stage().id]
+    assert weights
+    for network in weights.values():
+        assert network and all(isinstance(value, Tensor) for value in network.values())
+
+
+@every
+def test_restored_networks_score_the_same(case: str, tmp_path: Path) -> None:
+    run = made(case, tmp_path)
+    weights = trained(run, run.method)[run.method.stage().id]
+    save_state(tmp_path / "weights.pt", weights)
+    tables = []
+    for state in (weights, load_state(tmp_path / "weights.pt")):
+        method = method_of(run.config)
+        method.restore(state, CPU)
+        assert set(method.networks) == set(weights)
+        tables.append(scored(run, method))
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
+
+
+@every
+def test_it_has_the_scores_that_it_names(case: str, tmp_path: Path) -> None:
+    run = made(case, tmp_path)
+    run.method.restore(trained(run, run.method)[run.method.stage().id], CPU)
+    metrics = evaluation.summarise(scored(run, run.method))
+    assert run.method.metrics() and set(run.method.metrics()) <= set(metrics)
+
+
+@every
+def test_scores_depend_on_neither_batch_nor_order(case: str, tmp_path: Path) -> None:
+    run = made(case, tmp_path)
+    run.method.restore(trained(run, run.method)[run.method.stage().id], CPU)
+    config, tables = run.config, []
+    for size in (8, 3):
+        parts = []
+        for batch in test_batches(run.images(), "test", size, config.degradation, 0, CPU):
+            restored = run.method.restore_images(batch, ImageNoise(0, batch.ids, CPU))
+            parts.append(run.method.evaluate(batch, restored))
+        tables.append({name: torch.cat([p[name] for p in parts]).double() for name in parts[0]})
+    for name, values in tables[0].items():
+        torch.testing.assert_close(values, tables[1][name], rtol=1e-4, atol=1e-4)
+
+
+@every
+def test_an_interrupted_evaluation_goes_on(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, cut = (made(case, tmp_path / name, "evaluation.batch_size=3") for name in "ab")
+    weights = trained(whole, whole.method)[whole.method.stage().id]
+    reference = scoring.score(whole, weights, CPU)
+    preemption.listen()
+    times = 0
+    while True:
+        os.kill(os.getpid(), signal.SIGUSR2)  # asked to stop after every batch
+        try:
+            results = scoring.score(cut, weights, CPU)
+            break
+        except preemption.Interrupted:
+            times += 1
+            if times == 3:  # the last batch is scored: nothing is left to interrupt
+                monkeypatch.setattr(preemption, "obey", lambda: None)
+    assert times == 3 and results == reference
+    files = [{p.name: p.read_bytes() for p in _left_by(run)} for run in (whole, cut)]
+    assert files[0] == files[1] and "scores.csv" in files[0]
+
+
+def _left_by(run: Run) -> list[Path]:
+    return sorted(path for path in run.study.run(run.id).rglob("*") if path.is_file())
+
+
+# what it says of itself
+
+
+@every
+def test_it_describes_itself(case: str, tmp_path: Path) -> None:
+    run = made(case, tmp_path)
+    description = run.method.describe()
+    assert isinstance(description, Description) and description.title and description.parts
+    texts = [description.title, *description.parts, *description.parts.values()]
+    assert all(isinstance(text, str) and "\n" not in text for text in texts)
+    networks = set(run.method.build_networks())
+    assert set(description.exported) <= networks
+    assert not description.network or description.network in networks
+    names = [description.exported.get(network, network) for network in networks]
+    assert not any(a != b and a.startswith(f"{b}.") for a in names for b in names)
+    assert set(run.method.reads()) >= {"dataset"}
