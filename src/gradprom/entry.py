@@ -15,7 +15,7 @@ from rich.console import Console
 from gradprom.config.composing import Composer, one_sentence
 from gradprom.errors import ConfigError, NotWritable
 from gradprom.launch import submission
-from gradprom.reports.sweep_table import summary
+from gradprom.reports import swept
 from gradprom.runs.execution import execute
 from gradprom.runs.run import Run
 from gradprom.storage.files import NO_ROOM, require_writable, writing
@@ -57,6 +57,7 @@ def sweep(
             require_writable(Path(node.results))
         plan = plans.make(request.runs, node.sweep.retry_failed)
         plan.expansions, plan.asked = request.expansions, request.narrowing
+        plan.swept = request.swept
         if not node.sweep.dry_run:
             rehearse(plan, choices["hydra/launcher"])
     on_cluster, words = choices["hydra/launcher"] == "submitit_slurm", request.jobs
@@ -176,7 +177,7 @@ def work_through(
 
         report(study, [expansion.experiment.name for expansion in plan.expansions], plan.asked)
     ids = [job.run.id for job in plan.jobs]
-    if summary.show(ids, study, plan.folder, table=not plan.expansions):
+    if swept.show(ids, study, plan.folder, plan.swept, table=not plan.expansions):
         sys.exit(1)
 
 

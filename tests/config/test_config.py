@@ -391,7 +391,7 @@ def half(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
 
 def test_a_new_strategy_is_one_file_and_one_yaml(half: str, tmp_path: Path) -> None:
     """It is typed, checked, told among the choices, trained, and a row of the table."""
-    from gradprom.reports.sweep_table import tables
+    from gradprom.reports import unplanned
 
     typed = load(half, "strategy=half", "lam=0.5")
     assert (typed.strategy.name, typed.strategy.lam, typed.strategy.share) == ("half", 0.5, 0.25)
@@ -406,7 +406,8 @@ def test_a_new_strategy_is_one_file_and_one_yaml(half: str, tmp_path: Path) -> N
     ]
     assert [record.choices["strategy"] for record in records] == ["half", "joint"]
     assert records[0].training_id != records[1].training_id
-    assert [row.label for row in tables.build(records).rows] == ["degraded input", "half", "joint"]
+    rows = unplanned.expansion(records).experiment.rows
+    assert [row.title for row in rows] == ["half", "joint"]
 
 
 def test_the_readmes_strategy_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

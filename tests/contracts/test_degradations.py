@@ -264,9 +264,9 @@ def test_labels_need_no_torch() -> None:
     made = [record(degradation) for degradation in MADE.values()]
     code = f"""
 import sys
-from gradprom.reports.sweep_table.columns import rank, title
-sorted({made!r}, key=rank)
-print(" | ".join(title(options) for options in {made!r}))
+from gradprom.degradations.labels import label, sort_key
+sorted({made!r}, key=sort_key)
+print(" | ".join(label(options) for options in {made!r}))
 sys.exit("torch" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -211,7 +211,11 @@ def test_a_report_of_two_papers(
     lines = list(csv.DictReader(io.StringIO((folder / "second-table1.csv").read_text())))
     ours = {(x["row"], x["column"], x["metric"]): x for x in lines}
     assert ours["Plain", "low", "psnr"]["published_mean"] == "30.25"
-    assert (folder / "table1.csv").is_file()
+    # nobody asked for the first paper's Table I, and it has no runs
+    assert not (folder / "table1.csv").exists()
+    page = (folder / "index.html").read_text()
+    assert 'id="second-table1"' in page and 'id="table1"' not in page
+    report(made.study, ["second/table1", "table1"], [])
     page = (folder / "index.html").read_text()
     assert 'id="second-table1"' in page and 'id="table1"' in page
 
@@ -224,12 +228,12 @@ def test_the_dataset_may_be_that_of_rows(second: Path, tmp_path: Path) -> None:
         ("Ours", "low"): "camus",
         ("Ours", "high"): "camus",
     }
-    [rebuilt] = records_factory.make(tmp_path, ["second/table1"]).tables()
-    assert rebuilt.declared == "isic2018, camus"
-    comparable = [cell.comparable for line in rebuilt.lines for cell in line.cells.values()]
+    [filled] = records_factory.make(tmp_path, ["second/table1"]).tables()
+    assert filled.datasets == "isic2018, camus"
+    comparable = [cell.comparable for row in filled.rows for cell in row.cells.values()]
     assert comparable == [True] * 8
     own = records_factory.make(tmp_path, ["second/table1"], "dataset=phantom").tables()[0]
-    assert not any(cell.comparable for line in own.lines for cell in line.cells.values())
+    assert not any(cell.comparable for row in own.rows for cell in row.cells.values())
     rows = list(csv.DictReader(io.StringIO(text_forms.as_csv(own))))
     assert {row["difference"] for row in rows} == {""}
     [one] = [narrow(table, {"dataset": ["camus"]})]
@@ -239,8 +243,8 @@ def test_the_dataset_may_be_that_of_rows(second: Path, tmp_path: Path) -> None:
 def test_a_table_that_names_no_dataset_is_reported(second: Path, tmp_path: Path) -> None:
     text = TABLE.replace(", dataset: isic2018", "").replace(", dataset: camus", "")
     (second / "table1.yaml").write_text(text)
-    [rebuilt] = records_factory.make(tmp_path, ["second/table1"]).tables()
-    cells = [cell for line in rebuilt.lines for cell in line.cells.values()]
+    [table] = records_factory.make(tmp_path, ["second/table1"]).tables()
+    cells = [cell for row in table.rows for cell in row.cells.values()]
     assert all(cell.value for cell in cells) and not any(cell.comparable for cell in cells)
 
 

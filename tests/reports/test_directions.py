@@ -10,11 +10,12 @@ from support import records_factory
 from gradprom.experiments import folders, papers
 from gradprom.experiments.declared import Experiment, read
 from gradprom.experiments.expansion import Expansion, expand
+from gradprom.reports import swept, unplanned
 from gradprom.reports.claims import specs, verdicts
-from gradprom.reports.sweep_table import render, tables
-from gradprom.reports.tables import published, table, text
+from gradprom.reports.tables import filling, layout, published, text
+from gradprom.reports.tables.filling import fill
 from gradprom.reports.tables.published import Published
-from gradprom.reports.tables.table import Rebuilt, rebuild
+from gradprom.reports.tables.table import Table
 from gradprom.runs.record import DatasetInfo, Record
 from gradprom.runs.records import Study
 
@@ -66,8 +67,8 @@ def records(expansion: Expansion, study: Study) -> dict[str, Record]:
     return found
 
 
-def built(expansion: Expansion, records: dict[str, Record]) -> Rebuilt:
-    return rebuild(expansion, records, [], expansion.experiment)
+def built(expansion: Expansion, records: dict[str, Record]) -> Table:
+    return fill(expansion, records, [], expansion.experiment)
 
 
 def test_the_smallest_error_is_the_best_of_its_column(
@@ -75,13 +76,14 @@ def test_the_smallest_error_is_the_best_of_its_column(
 ) -> None:
     made = built(expansion, records)
     for metric in ("rmse", "psnr"):
-        places = {line.row.title: line.cells[0, metric].place for line in made.lines}
+        places = {row.declared.title: row.cells[0, metric].place for row in made.rows}
         assert places == {"Joint": 0, "Frozen": 2, "GradProm": 1}
     lines = {line.split("|")[1].strip(): line for line in text.markdown(made).splitlines()[4:10]}
     assert "**0.0205 ± 0.0007 (2)**" in lines["GradProm"]
     assert "<u>0.0305 ± 0.0007 (2)</u>" in lines["Frozen"]
-    assert made.degraded.cells[0, "rmse"].value is not None
-    assert (0, "psnr") not in made.degraded.cells  # no run has scored it
+    [degraded] = made.degraded
+    assert degraded.cells[0, "rmse"].value is not None
+    assert (0, "psnr") not in degraded.cells  # no run has scored it
 
 
 @pytest.mark.parametrize(("metric", "worse"), [("rmse", 0.05), ("psnr", 19.0)])
@@ -94,14 +96,14 @@ def test_published_numbers_worse_than_the_degraded_input_are_marked(
 ) -> None:
     floors = {"rmse": 0.04, "psnr": 20.0}
     key = "errors", "low", metric
-    monkeypatch.setattr(table, "degraded_inputs", lambda: {key: floors[metric]})
+    monkeypatch.setattr(filling, "degraded_inputs", lambda: {key: floors[metric]})
     better = 2 * floors[metric] - worse
     numbers = {"Joint": worse, "Frozen": better, "GradProm": floors[metric]}
     monkeypatch.setattr(
-        table, "published", lambda experiment, row, *_: Published(numbers[row.title], None)
+        filling, "published", lambda experiment, row, *_: Published(numbers[row.title], None)
     )
     made = built(expansion, records)
-    marked = {line.row.title: line.cells[0, metric].below_degraded for line in made.lines}
+    marked = {row.declared.title: row.cells[0, metric].below_degraded for row in made.rows}
     assert marked == {"Joint": True, "Frozen": False, "GradProm": False}
 
 
@@ -115,12 +117,11 @@ def test_degraded_inputs_may_have_any_metric(tmp_path: Path) -> None:
 def test_tables_of_sweeps_show_it_with_its_digits(
     records: dict[str, Record],
 ) -> None:
-    found = tables.build(list(records.values()))
-    assert found.metrics == ["psnr", "rmse"]
-    assert "RMSE σ=0.1" in render.header(found)
-    [floor, *_] = found.rows
-    assert render.line(found, floor)[1:3] == ["–", "0.0400 (1)"]
-    assert "0.0205 ± 0.0007 (2)" in render.markdown(found)
+    found = swept.table_of(unplanned.expansion(list(records.values())), records)
+    assert [m for n, m in layout.slots(found) if n == 0][:2] == ["psnr", "rmse"]
+    lines = {line.split("|")[1].strip(): line for line in text.markdown(found).splitlines()[4:10]}
+    assert lines["degraded input"].startswith("| degraded input | – | 0.0400 |")
+    assert "**0.0205 ± 0.0007 (2)**" in lines["gradprom"]
 
 
 # claims

@@ -87,11 +87,11 @@ def test_many_runs_as_one_frame(tmp_path: Path) -> None:
     made = records_factory.make(tmp_path, ["table1"])
     table = frame(made.study)
     assert set(table.id) == set(made.records) and table.id.is_unique
-    [rebuilt] = made.tables()
+    [filled] = made.tables()
     means = table.groupby(["strategy", "supervision", "noise"]).psnr.mean()
-    line = next(li for li in rebuilt.lines if li.row.label == "Sup. GradProm")
+    row = next(row for row in filled.rows if row.declared.label == "Sup. GradProm")
     for number, noise in enumerate((0.05, 0.1, 0.2, 0.3)):
-        shown = line.cells[number, "psnr"].value
+        shown = row.cells[number, "psnr"].value
         assert shown is not None and shown.n == 3
         assert means["gradprom", "supervised", noise] == pytest.approx(shown.mean)
 

@@ -12,7 +12,7 @@ from support import records_factory
 
 from gradprom.experiments import declared
 from gradprom.reports.tables import latex
-from gradprom.reports.tables.table import Rebuilt
+from gradprom.reports.tables.table import Table
 from gradprom.runs.record import Revision
 
 NAMES = [experiment.name for experiment in declared.default()]
@@ -43,7 +43,7 @@ needs_latex = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> list[Rebuilt]:
+def tables(tmp_path_factory: pytest.TempPathFactory) -> list[Table]:
     """All of the paper's, with all that a cell can have in it."""
     made = records_factory.make(tmp_path_factory.mktemp("made"), NAMES, rows=3)
     for number, record in enumerate(list(made.records.values())):
@@ -56,15 +56,15 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> list[Rebuilt]:
 
 @pytest.mark.latex
 @needs_latex
-def test_every_table_compiles_and_fits_its_page(tables: list[Rebuilt], tmp_path: Path) -> None:
+def test_every_table_compiles_and_fits_its_page(tables: list[Table], tmp_path: Path) -> None:
     log, text = compiled(latex.document(tables), tmp_path)
     assert "Overfull" not in log and "Float too large" not in log
     pages = text.split("\f")
     assert len(pages) == len(tables) + 1
     for table, page in zip(tables, pages, strict=False):
         assert table.experiment.title in page
-        for line in [table.degraded, *table.lines]:
-            for cell in line.cells.values():
+        for row in [*table.degraded, *table.rows]:
+            for cell in row.cells.values():
                 if cell.value is not None:
                     assert f"{cell.value.mean:.3f}" in page
                 if cell.published is not None:
@@ -74,18 +74,17 @@ def test_every_table_compiles_and_fits_its_page(tables: list[Rebuilt], tmp_path:
 
 @pytest.mark.latex
 @needs_latex
-def test_names_cannot_break_it(tables: list[Rebuilt], tmp_path: Path) -> None:
+def test_names_cannot_break_it(tables: list[Table], tmp_path: Path) -> None:
     table = tables[4]
-    lines = [
+    named = {"title": NASTY, "group": NASTY, "details": {"a_b": NASTY}}
+    rows = [
         dataclasses.replace(
-            line,
-            row=dataclasses.replace(line.row, title=NASTY, group=NASTY, details={"a_b": NASTY}),
-            problems=[NASTY],
+            row, declared=dataclasses.replace(row.declared, **named), problems=[NASTY]
         )
-        for line in table.lines
+        for row in table.rows
     ]
     experiment = dataclasses.replace(table.experiment, title=NASTY, caption=NASTY, slips=(NASTY,))
-    nasty = dataclasses.replace(table, lines=lines, experiment=experiment, asked=[f"x={NASTY}"])
+    nasty = dataclasses.replace(table, rows=rows, experiment=experiment, asked=[f"x={NASTY}"])
     _, text = compiled(latex.document([nasty]), tmp_path)
     for told in ("b % & # {c}", r"\d $ <e> |", "σ γ λ", "± ×", "[U+65E5]"):
         assert told in text
@@ -112,16 +111,16 @@ def test_escaping(text: str, escaped: str) -> None:
     assert latex.escape(text) == escaped
 
 
-def test_best_is_bold_and_second_underlined(tables: list[Rebuilt]) -> None:
+def test_best_is_bold_and_second_underlined(tables: list[Table]) -> None:
     table = tables[0]
     text = latex.latex(table)
-    cells = [c for line in table.lines for (n, m), c in line.cells.items() if (n, m) == (0, "psnr")]
+    cells = [c for row in table.rows for (n, m), c in row.cells.items() if (n, m) == (0, "psnr")]
     best, second, *_ = sorted((c.value.mean for c in cells if c.value), reverse=True)
     assert re.search(rf"\\textbf{{{best:.3f} [^}}]*}}", text)
     assert re.search(rf"\\underline{{{second:.3f} [^}}]*}}", text)
 
 
-def test_groups_span_the_table_and_columns_their_metrics(tables: list[Rebuilt]) -> None:
+def test_groups_span_the_table_and_columns_their_metrics(tables: list[Table]) -> None:
     text = latex.latex(tables[0])
     assert r"\multicolumn{13}{l}{\textit{Unsup.}}" in text
     assert text.count(r"\multicolumn{3}{c}") == 4

@@ -24,7 +24,7 @@ from gradprom.reports.claims.verdicts import Contrast, Judged
 from gradprom.reports.page import data as page_data
 from gradprom.reports.page.page import FOLDER, TEMPLATES, write_page
 from gradprom.reports.plots.style import Picture
-from gradprom.reports.tables.table import rebuild
+from gradprom.reports.tables.filling import fill
 from gradprom.runs.record import Revision
 
 INJECTED = "</script><img src=x onerror=alert(1)>"
@@ -88,7 +88,7 @@ def test_every_number_of_the_table_is_there_with_its_runs(made: Made) -> None:
     reader, _ = page_of(made)
     [table] = made.tables()
     buttons = [b for b in reader.all("button") if b.get("class") == "cell"]
-    shown = [cell for line in table.lines for cell in line.cells.values()]
+    shown = [cell for row in table.rows for cell in row.cells.values()]
     assert len(buttons) == len(shown) == 4 * (1 + 2 + 6 * 3)
     text = reader.texts["table1"]
     for cell in shown:
@@ -132,9 +132,11 @@ def test_nothing_in_a_record_can_break_it(made: Made) -> None:
 
 def test_names_of_rows_are_escaped(made: Made) -> None:
     tables = made.tables()
-    for line in tables[0].lines:
+    for row in tables[0].rows:
         name = f'{INJECTED}"'
-        line.row = dataclasses.replace(line.row, title=name, group=name, details={name: name})
+        row.declared = dataclasses.replace(
+            row.declared, title=name, group=name, details={name: name}
+        )
     path = made.study.folder / "index.html"
     write_page(path, tables, made.records, made.study, [], [], [])
     reader = Reader()
@@ -276,7 +278,7 @@ def test_a_run_that_was_really_trained(tmp_path: Path) -> None:
     row = next(r for r in experiment.rows if r.title == "GradProm")
     one = dataclasses.replace(experiment, rows=(row,), columns=experiment.columns[1:2], seeds=(0,))
     cell = Cell(row, one.columns[0], {0: words}, {0: record.id})
-    table = rebuild(Expansion(one, [cell]), {record.id: record}, words, experiment)
+    table = fill(Expansion(one, [cell]), {record.id: record}, words, experiment)
     path = tmp_path / "local" / "report" / "index.html"
     study = tiny_runs.local(tmp_path)
     write_page(path, [table], {record.id: record}, study, [], [], [])

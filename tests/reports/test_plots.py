@@ -13,37 +13,39 @@ from matplotlib.figure import Figure
 from PIL import Image
 from support import records_factory
 
-from gradprom.experiments.declared import Column, Experiment, Row
+from gradprom.experiments.declared import Column, Experiment
+from gradprom.experiments.declared import Row as DeclaredRow
 from gradprom.reports.plots import curves, style, training
 from gradprom.reports.statistics.estimate import Estimate, estimate
 from gradprom.reports.tables.published import Published
-from gradprom.reports.tables.table import Line, Rebuilt, Shown
+from gradprom.reports.tables.table import Cell, Row, Table
 from gradprom.runs.records import Study
 
 SIGMAS = (0.3, 0.1, 0.2)  # as a table may list them
 
 
-def row(strategy: str, group: str = "", title: str = "", **details: str) -> Row:
-    return Row(title or strategy, group, {"strategy": strategy}, details=details)
+def row(strategy: str, group: str = "", title: str = "", **details: str) -> DeclaredRow:
+    return DeclaredRow(title or strategy, group, {"strategy": strategy}, details=details)
 
 
 def experiment(
-    rows: list[Row], key: str = "noise", values: tuple[float, ...] = SIGMAS
+    rows: list[DeclaredRow], key: str = "noise", values: tuple[float, ...] = SIGMAS
 ) -> Experiment:
     columns = tuple(Column(f"{key} {value:g}", {key: value}) for value in values)
     metrics = ("psnr", "ssim", "accuracy", "ratio", "gate")
     return Experiment("tiny", "Tiny", "A table.", {}, (0, 1), metrics, columns, tuple(rows), 1)
 
 
-def cell(metric: str, *values: float, **more: Any) -> Shown:
+def cell(metric: str, *values: float, **more: Any) -> Cell:
     runs = {seed: f"{metric}-{seed}" for seed in range(len(values))}
-    return Shown(metric, estimate([*values]), finished=runs, **more)
+    return Cell(metric, estimate([*values]), finished=runs, **more)
 
 
-def table(*lines: Line, key: str = "noise", values: tuple[float, ...] = SIGMAS) -> Rebuilt:
-    declared = experiment([line.row for line in lines], key, values)
-    floor = {(n, "psnr"): Shown("psnr", Estimate(20.0 - n, None, 1)) for n in range(len(values))}
-    return Rebuilt(declared, [], Line(Row("degraded input"), floor), [*lines], ["phantom 64×64"])
+def table(*lines: Row, key: str = "noise", values: tuple[float, ...] = SIGMAS) -> Table:
+    declared = experiment([line.declared for line in lines], key, values)
+    floor = {(n, "psnr"): Cell("psnr", Estimate(20.0 - n, None, 1)) for n in range(len(values))}
+    degraded = Row(DeclaredRow("degraded input"), floor, degraded=True)
+    return Table(declared, [], [degraded], [*lines], ["phantom 64×64"])
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Figure]]:
     yield found
 
 
-def draw(tmp_path: Path, *tables: Rebuilt, records: dict[str, Any] | None = None) -> list[Any]:
+def draw(tmp_path: Path, *tables: Table, records: dict[str, Any] | None = None) -> list[Any]:
     return curves.draw([*tables], records or {}, Study(tmp_path, "local"), tmp_path / "figures")
 
 
@@ -84,7 +86,7 @@ def test_lines_bands_published_marks_and_degraded_input(
         (1, "psnr"): cell("psnr", 33.0),
         (2, "psnr"): cell("psnr", 30.0, 32.0, published=Published(31.5, None), comparable=True),
     }
-    gradprom = Line(row("gradprom"), cells)
+    gradprom = Row(row("gradprom"), cells)
     [picture] = draw(tmp_path, table(gradprom), records=records_of(gradprom))
     [axis] = drawn[0].axes
     ours = line_of(axis, style.VERMILLION)
@@ -113,7 +115,7 @@ def test_published_numbers_of_another_dataset_are_left_out(
 ) -> None:
     paper = {"published": Published(30.0, None), "comparable": False}
     cells = {(n, "psnr"): cell("psnr", 20.0 + n, **paper) for n in range(3)}
-    line = Line(row("joint"), cells)
+    line = Row(row("joint"), cells)
     [picture] = draw(tmp_path, table(line), records=records_of(line))
     assert [
         x
@@ -128,7 +130,7 @@ def test_the_figure_of_lambda_has_a_logarithmic_axis_and_the_ratio(
 ) -> None:
     lams = (1e-4, 1e-2, 1.0)
     cells = {(n, m): cell(m, x) for n, x in enumerate(lams) for m in ("psnr", "accuracy", "ratio")}
-    line = Line(row("gradprom"), cells)
+    line = Row(row("gradprom"), cells)
     draw(tmp_path, table(line, key="lam", values=lams), records=records_of(line))
     psnr, accuracy, ratio = drawn[0].axes
     assert [axis.get_title() for axis in (psnr, accuracy)] == ["PSNR, dB", "accuracy"]
@@ -142,7 +144,8 @@ def test_many_metrics_stand_in_rows_and_only_the_lowest_panels_name_their_axis(
 ) -> None:
     lams = (1e-4, 1e-2, 1.0)
     metrics = ("psnr", "ssim", "accuracy", "ratio", "gate")
-    line = Line(row("gradprom"), {(n, m): cell(m, x) for n, x in enumerate(lams) for m in metrics})
+    cells = {(n, m): cell(m, x) for n, x in enumerate(lams) for m in metrics}
+    line = Row(row("gradprom"), cells)
     draw(tmp_path, table(line, key="lam", values=lams), records=records_of(line))
     axes = drawn[0].axes
     assert [axis.get_subplotspec().rowspan.start for axis in axes] == [0, 0, 0, 1, 1]
@@ -150,14 +153,14 @@ def test_many_metrics_stand_in_rows_and_only_the_lowest_panels_name_their_axis(
 
 
 def test_nothing_is_drawn_where_there_is_nothing(tmp_path: Path) -> None:
-    empty = Line(row("gradprom"), {(0, "psnr"): Shown("psnr")})
-    unswept = table(Line(row("joint"), {(0, "psnr"): cell("psnr", 20.0)}), values=(0.1,))
-    assert draw(tmp_path, table(empty), unswept, records=records_of(*unswept.lines)) == []
+    empty = Row(row("gradprom"), {(0, "psnr"): Cell("psnr")})
+    unswept = table(Row(row("joint"), {(0, "psnr"): cell("psnr", 20.0)}), values=(0.1,))
+    assert draw(tmp_path, table(empty), unswept, records=records_of(*unswept.rows)) == []
     assert not (tmp_path / "figures").exists()
 
 
 def test_files_are_a_png_and_an_svg_that_stay_equal(tmp_path: Path) -> None:
-    line = Line(row("gradprom"), {(n, "psnr"): cell("psnr", 20.0 + n) for n in range(3)})
+    line = Row(row("gradprom"), {(n, "psnr"): cell("psnr", 20.0 + n) for n in range(3)})
     [first] = draw(tmp_path / "a", table(line), records=records_of(line))
     [again] = draw(tmp_path / "b", table(line), records=records_of(line))
     assert Image.open(first.png).size[0] == round(style.PAGE * style.DPI)
@@ -170,8 +173,8 @@ def test_strategies_keep_their_colour_and_rows_are_told_apart() -> None:
     rows = [
         row("frozen", title="ESTR", Backbone="ResNet-50"),
         row("frozen", title="ESTR", Backbone="ResNet-101"),
-        Row("ADAP", details={"Backbone": "ResNet-101"}),
-        Row("WinNet"),
+        DeclaredRow("ADAP", details={"Backbone": "ResNet-101"}),
+        DeclaredRow("WinNet"),
         row("gradprom", title="Ours"),
     ]
     found = style.strokes(rows)
@@ -213,7 +216,7 @@ def history(study: Study, run: str, gates: list[float], cosines: list[float]) ->
 COSINE = {"cosine_diagnosis": 0.0}
 
 
-def records_of(*lines: Line, gate: float = 1.0) -> dict[str, Any]:
+def records_of(*lines: Row, gate: float = 1.0) -> dict[str, Any]:
     runs = [run for line in lines for c in line.cells.values() for run in c.finished.values()]
     return {run: records_factory.record(run) for run in runs}
 
@@ -222,10 +225,10 @@ def test_gates_and_cosines_over_coupled_training(tmp_path: Path, drawn: list[Fig
     study = Study(tmp_path, "local")
     lines = []
     for name, gates in (("gradprom", [1.0, 0.0, 0.5]), ("joint", [1.0, 1.0, 1.0])):
-        shown = {(0, "psnr"): Shown("psnr", Estimate(20.0, None, 1), finished={0: name})}
-        lines.append(Line(row(name, "Sup."), shown))
+        shown = {(0, "psnr"): Cell("psnr", Estimate(20.0, None, 1), finished={0: name})}
+        lines.append(Row(row(name, "Sup."), shown))
         history(study, name, gates, [0.4, -0.2, -0.4])
-    records = {x.row.title: records_factory.record(training=COSINE) for x in lines}
+    records = {x.declared.title: records_factory.record(training=COSINE) for x in lines}
     [picture] = draw(tmp_path, table(*lines, values=(0.1,)), records=records)
     gates, ridges = drawn[0].axes
     # joint training's gates never close and are left out; warm-up is no part of the curve
@@ -243,9 +246,9 @@ def test_gates_and_cosines_over_coupled_training(tmp_path: Path, drawn: list[Fig
 
 
 def test_without_histories_there_is_no_training_figure(tmp_path: Path) -> None:
-    shown = {(0, "psnr"): Shown("psnr", Estimate(20.0, None, 1), finished={0: "gone"})}
+    shown = {(0, "psnr"): Cell("psnr", Estimate(20.0, None, 1), finished={0: "gone"})}
     records = {"gone": records_factory.record(training=COSINE)}
-    assert draw(tmp_path, table(Line(row("gradprom"), shown), values=(0.1,)), records=records) == []
+    assert draw(tmp_path, table(Row(row("gradprom"), shown), values=(0.1,)), records=records) == []
 
 
 def test_a_report_of_many_runs_is_quick(tmp_path: Path) -> None:
@@ -254,11 +257,11 @@ def test_a_report_of_many_runs_is_quick(tmp_path: Path) -> None:
         cells = {}
         for number in range(3):
             runs = {seed: f"{strategy}{number}{seed}" for seed in range(70)}
-            cells[number, "psnr"] = Shown("psnr", Estimate(20.0, 1.0, 70), finished=runs)
+            cells[number, "psnr"] = Cell("psnr", Estimate(20.0, 1.0, 70), finished=runs)
             for run in runs.values():
                 history(study, run, [1.0, 0.5] * 50, [0.1, -0.1] * 50)
                 records[run] = records_factory.record(run, training=COSINE)
-        lines.append(Line(row(strategy), cells))
+        lines.append(Row(row(strategy), cells))
     began = time.process_time()
     assert len(draw(tmp_path, table(*lines), records=records)) == 2
     assert time.process_time() - began < 5  # 630 runs; about one second on an idle core

@@ -13,10 +13,9 @@ from rich.console import Console
 from support import records_factory
 from support.records_factory import Made
 
-from gradprom.reports.tables import layout
-from gradprom.reports.tables import table as table_module
+from gradprom.reports.tables import filling, layout
 from gradprom.reports.tables import text as text_forms
-from gradprom.reports.tables.table import Rebuilt
+from gradprom.reports.tables.table import Table
 from gradprom.runs.record import Record, Revision
 
 FLOORS = {("table5", "σ = 0.1", "psnr"): 20.1}
@@ -25,7 +24,7 @@ FLOORS = {("table5", "σ = 0.1", "psnr"): 20.1}
 
 @pytest.fixture(autouse=True)
 def floors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table_module, "degraded_inputs", lambda: FLOORS)
+    monkeypatch.setattr(filling, "degraded_inputs", lambda: FLOORS)
 
 
 @pytest.fixture(scope="module")
@@ -59,13 +58,13 @@ def gradprom_runs(made: Made) -> list[dict]:
     return found
 
 
-def on_screen(table: Rebuilt, width: int) -> str:
+def on_screen(table: Table, width: int) -> str:
     console = Console(width=width, file=io.StringIO(), record=True)
     console.print(text_forms.terminal(table))
     return console.export_text()
 
 
-def as_rows(table: Rebuilt) -> list[dict[str, str]]:
+def as_rows(table: Table) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text_forms.as_csv(table))))
 
 
@@ -111,8 +110,8 @@ def test_terminal_fits_and_leaves_no_number_out(made: Made, width: int) -> None:
         text = on_screen(table, width)
         assert max(map(len, text.splitlines())) <= width
         assert "…" not in text
-        for line in table.lines:
-            for cell in line.cells.values():
+        for row in table.rows:
+            for cell in row.cells.values():
                 assert cell.published and f"{cell.published.mean:.3f}" in text
                 if cell.value is not None:
                     assert f"{cell.value.mean:.3f}±{cell.value.std:.3f}" in text
@@ -198,11 +197,13 @@ def test_numbers_of_other_data_have_no_difference(tmp_path: Path) -> None:
     assert "dataset=phantom seed=0" in on_screen(table, 200)
 
 
-def nasty(table: Rebuilt) -> Rebuilt:
+def nasty(table: Table) -> Table:
     name = "a|b *c* <img> `d` [e]"
     experiment = dataclasses.replace(table.experiment, title=name)
-    for line in table.lines:
-        line.row = dataclasses.replace(line.row, title=name, group=name, details={name: name})
+    for row in table.rows:
+        row.declared = dataclasses.replace(
+            row.declared, title=name, group=name, details={name: name}
+        )
     return dataclasses.replace(table, experiment=experiment)
 
 

@@ -15,7 +15,8 @@ from torch.nn import functional as F
 from gradprom.data.loader import Batch, test_batches
 from gradprom.degradations import Blur, Gaussian, Poisson
 from gradprom.randomness import stream
-from gradprom.reports.sweep_table import render, tables
+from gradprom.reports import swept, unplanned
+from gradprom.reports.tables import layout, text
 from gradprom.runs.execution import execute
 from gradprom.runs.restore import restored_method
 from gradprom.runs.run import Run
@@ -120,10 +121,11 @@ def test_a_recognizer_sees_small_images_enlarged(trained: Trained) -> None:
 
 
 def test_one_table_shows_them_all(trained: Trained) -> None:
-    table = tables.build([record for _, record in trained.values()])
+    records = {record.id: record for _, record in trained.values()}
+    table = swept.table_of(unplanned.expansion(list(records.values())), records)
     mixed = "blur 3×3 σ=2 + Poisson 0.1 + σ=0.3"
-    assert table.columns == ["σ=0.1", "×2", mixed]
-    rows = {row.label: row for row in table.rows}
+    assert [column.title for column in table.columns] == ["σ=0.1", "×2", mixed]
+    rows = {row.declared.title: row for row in layout.rows(table)}
     assert set(rows) == {
         "degraded input",
         "task_driven mainstream",
@@ -131,13 +133,13 @@ def test_one_table_shows_them_all(trained: Trained) -> None:
         "recognizer segmentation",
     }
     first, mainstream = rows["degraded input"], rows["task_driven mainstream"]
-    assert {column for column, _ in first.cells} == set(table.columns)
-    assert {column for column, _ in mainstream.cells} == {"σ=0.1", mixed}
+    assert {number for number, _ in first.cells} == {0, 1, 2}
+    assert {number for number, _ in mainstream.cells} == {0, 2}
     metrics = trained["mix"][1].metrics
     for row, key in ((first, "degraded_psnr"), (mainstream, "psnr")):
-        value = row.cells[mixed, "psnr"].value
+        value = row.cells[2, "psnr"].value
         assert value is not None and value.mean == metrics[key]
-    assert f"| PSNR {mixed} |" in render.markdown(table)
+    assert f"| {mixed}<br>PSNR |" in text.markdown(table)
 
 
 # grey stays grey

@@ -50,7 +50,7 @@ PROCESSES.set_forkserver_preload(
         "hydra.main",
         "gradprom.entry",
         "gradprom.tuning.command",
-        "gradprom.reports.sweep_table.figures",
+        "gradprom.reports.plots.sweep_picture",
         "gradprom.data.sources.phantom",
         "gradprom.methods.task_driven",
         "gradprom.models.enhancers.srresnet",

@@ -19,8 +19,9 @@ from gradprom.experiments.declared import Experiment, read
 from gradprom.experiments.expansion import Cell, Expansion, Identify, Identity, expanded
 from gradprom.experiments.overrides import OverrideList
 from gradprom.identity import digest
+from gradprom.reports.tables.filling import fill
 from gradprom.reports.tables.published import published
-from gradprom.reports.tables.table import Rebuilt, rebuild
+from gradprom.reports.tables.table import Table
 from gradprom.runs.record import SCHEMA, DatasetInfo, ErrorInfo, FurtherTestSet, Record, Revision
 from gradprom.runs.records import Study
 from gradprom.storage.files import with_checksum, write_checked
@@ -59,10 +60,10 @@ class Made:
     def expansions(self) -> list[Expansion]:
         return expanded(list(self.names), list(self.words), self.identify, self.study)
 
-    def tables(self) -> list[Rebuilt]:
+    def tables(self) -> list[Table]:
         """The tables of the records as they are now."""
         return [
-            rebuild(one, self.records, list(self.words), read(one.experiment.name)[0])
+            fill(one, self.records, list(self.words), read(one.experiment.name)[0])
             for one in self.expansions()
         ]
 

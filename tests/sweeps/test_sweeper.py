@@ -86,10 +86,10 @@ def test_the_table_has_a_row_each_and_the_degraded_input(swept: Path) -> None:
     text = text_of(swept, 1)
     for row in ("degraded input", "gradprom", "frozen", "joint"):
         assert re.search(rf"^ ?{row} +\d", text, re.MULTILINE), row
-    for title in ("PSNR σ=0.05", "SSIM σ=0.1", "Acc σ=0.1", "λ‖g_VR‖/‖g_IP‖", "gates open"):
+    for title in ("σ=0.05", "σ=0.1", "PSNR", "SSIM", "Acc", "λ‖g_VR‖/‖g_IP‖", "gates open"):
         assert title in text
     [folder] = (swept / "local" / "sweeps").iterdir()
-    assert {"plan.json", "table.md", "table.csv", "picture.png"} == {
+    assert {"plan.json", "table.md", "table.csv", "table.tex", "picture.png"} == {
         path.name for path in folder.iterdir()
     }
     assert str(folder / "table.md") in text and str(swept / "local" / "runs") in text
@@ -103,7 +103,7 @@ def test_typed_again_it_trains_nothing_and_with_more_only_what_is_new(swept: Pat
     assert (cli_process.trained(swept), cli_process.records(swept)) == before
 
     code, text = cli_process.run(swept, *SHAPE[:2], "noise=0.05,0.1,0.2")
-    assert code == 0 and "9 runs: 3 new, 6 done" in text and "PSNR σ=0.2" in text
+    assert code == 0 and "9 runs: 3 new, 6 done" in text and "σ=0.2" in text
     assert cli_process.trained(swept) - before[0] == {"warmup": 1, "coupled": 3}
     assert "time       about" in text  # the pace is known from the other runs
     kept = {words: r for words, r in cli_process.records(swept).items() if words in before[1]}
@@ -122,7 +122,7 @@ def test_a_failing_run_stops_no_other_and_stays_as_it_is_until_asked(tmp_path: P
     assert "not finite at step 1 of stage coupled" in error["message"]
     assert re.fullmatch(r"engine\.py:\d+ in _read", error["where"])
     assert error["traceback"].startswith("Traceback") and "in _read" in error["traceback"]
-    assert "1 failed" in text and "joint strategy.lam=0.0001" in text  # the table is shown
+    assert "1 failed" in text and "joint lam=0.0001" in text  # the table is shown
     assert error["message"] in text and error["where"] in text and "Traceback" not in text
 
     trained = cli_process.trained(tmp_path)

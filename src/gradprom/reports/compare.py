@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from gradprom.errors import RunError
 from gradprom.metrics.registry import Metric, Table, main_metrics
 from gradprom.reports.statistics.bootstrap import DRAWS, interval, resample
-from gradprom.reports.sweep_table.tables import flatten
 from gradprom.runs.record import Record
+from gradprom.runs.record_config import flatten
 from gradprom.runs.records import Study
 from gradprom.runs.restore import require_finished
 

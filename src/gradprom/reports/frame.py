@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from gradprom.degradations import labels
 from gradprom.errors import RunError
 from gradprom.metrics.registry import DEGRADED, main_metrics
-from gradprom.reports.sweep_table.columns import title
-from gradprom.reports.sweep_table.tables import CHOICES, choice_of, row_key
+from gradprom.reports.unplanned import CHOICES, choice_of, reads
 from gradprom.runs import history as histories
 from gradprom.runs.record import Record, value_of
 from gradprom.runs.records import Study
@@ -109,14 +109,14 @@ def _lacks(study: Study, run_id: str, name: str) -> RunError:
 
 def _head(record: Record) -> dict[str, Any]:
     """Which run it is."""
-    degradation, read = record.config["degradation"], row_key(record)
+    degradation, read = record.config["degradation"], reads(record)
     return {
         "id": record.id,
         "status": record.status,
         "seed": record.seed,
         **{group: choice_of(record, group) or None for group in CHOICES},
-        "degradation": choice_of(record, "degradation"),
-        "condition": title(degradation),
+        "degradation": record.choices["degradation"],
+        "condition": labels.label(degradation),
         "noise": _noise(degradation),
         "supervision": read.get("supervision"),
         "lam": read.get("strategy.lam"),

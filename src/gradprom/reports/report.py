@@ -1,29 +1,29 @@
-"""The report of a study: the declared tables rebuilt from its records, claims, figures, one page.
+"""The report of a study: its tables filled from its records, claims, figures, one page.
 
 results/<study>/report/index.html   everything, to look at
                        <table>.csv .md .tex, tables.tex
-                       verdicts.md verdicts.csv
+                       claims.md claims.csv
                        figures/
-                       table.md table.csv picture.png   runs that belong to no table
+
+Tables are those of its sweeps, the newest first; `further-runs`, of runs that no sweep tells of;
+and those of the papers.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
 
 from gradprom.errors import RunError
 from gradprom.experiments import declared
 from gradprom.experiments.expansion import Expansion, Identity, expanded
 from gradprom.experiments.overrides import OverrideList
+from gradprom.reports import swept, unplanned
 from gradprom.reports.claims import verdicts
 from gradprom.reports.page import page
-from gradprom.reports.plots import curves
+from gradprom.reports.plots import curves, sweep_picture
 from gradprom.reports.plots.style import Picture
-from gradprom.reports.sweep_table import summary
 from gradprom.reports.tables import latex, text
-from gradprom.reports.tables.table import Rebuilt, rebuild
+from gradprom.reports.tables.filling import fill
+from gradprom.reports.tables.table import Table
 from gradprom.runs.record import Record
 from gradprom.runs.records import Study
 from gradprom.storage.files import require_writable, write_text
@@ -36,6 +36,8 @@ class Wanted:
 
     names: list[str]
     narrowing: OverrideList
+    asked: bool = True
+    """Whether a person or a sweep has named them; others are shown once they have runs."""
 
 
 def report(study: Study, names: list[str], narrowing: OverrideList) -> None:
@@ -56,22 +58,38 @@ def report(study: Study, names: list[str], narrowing: OverrideList) -> None:
         raise RunError(f"study {study.name} has no records in {study.folder / 'runs'}")
     records = {record.id: record for record in loaded}
     wanted = _wanted(study, names, narrowing)
-    require_writable(study.folder / "report")  # before the work
-    expansions, rebuilt = _rebuild(study, records, wanted)
     folder = study.folder / "report"
-    shown = set().union(*(expansion.runs for expansion in expansions))
-    other = [] if names else [record for record in loaded if record.id not in shown]
-    _print(rebuilt)
-    if other:
-        summary.show_table(other, study, folder)
-    judged = verdicts.judge(verdicts.read_claims(), _fullest(expansions, records), records, study)
-    _write(folder, rebuilt, judged)
-    pictures = curves.draw(rebuilt, records, study, folder / "figures")
+    require_writable(folder)  # before the work
+    papers = _fill(study, records, wanted)
+    tables = [paper.table for paper in papers if paper.asked or paper.runs & set(records)]
+    if not names:
+        planned = set().union(*(paper.runs for paper in papers))
+        tables = [*_of_sweeps(study, records, planned), *tables]
+    _print(tables)
+    fullest = _fullest([paper.expansion for paper in papers], records)
+    judged = verdicts.judge(verdicts.read_claims(), fullest, records, study)
+    _write(folder, tables, judged)
+    pictures = _sweep_pictures(tables, records, study, folder / "figures")
+    pictures += curves.draw(tables, records, study, folder / "figures")
     pictures += _drawn_before(folder / "figures")
-    page.write_page(folder / "index.html", rebuilt, records, study, judged, pictures, problems)
+    page.write_page(folder / "index.html", tables, records, study, judged, pictures, problems)
     for problem in problems:
         print(f"skipped  {problem}")
     print(f"report   {folder / 'index.html'}")
+
+
+@dataclass
+class PaperTable:
+    """A table of a paper, filled, with the experiment it is of."""
+
+    expansion: Expansion
+    table: Table
+    asked: bool
+
+    @property
+    def runs(self) -> set[str]:
+        """The ids of its runs."""
+        return self.expansion.runs
 
 
 def _wanted(study: Study, names: list[str], narrowing: OverrideList) -> list[Wanted]:
@@ -79,31 +97,59 @@ def _wanted(study: Study, names: list[str], narrowing: OverrideList) -> list[Wan
     experiments = [x for name in names for x in declared.read(name)] or declared.default()
     wanted = [experiment.name for experiment in experiments]
     if narrowing:
-        return [Wanted(wanted, narrowing)]
-    swept: list[Wanted] = []
+        return [Wanted(wanted, narrowing, asked=bool(names))]
+    planned: list[Wanted] = []
     for plan in study.plans():
-        planned = [n for n in plan.experiments if n in wanted or not names]
-        sweep = Wanted(planned, plan.asked)
-        if planned and sweep not in swept:
-            swept.append(sweep)
-    in_sweeps = {name for sweep in swept for name in sweep.names}
-    return [*swept, Wanted([name for name in wanted if name not in in_sweeps], [])]
+        mine = [n for n in plan.experiments if n in wanted or not names]
+        sweep = Wanted(mine, plan.asked)
+        if mine and sweep not in planned:
+            planned.append(sweep)
+    in_sweeps = {name for sweep in planned for name in sweep.names}
+    others = [name for name in wanted if name not in in_sweeps]
+    return [*planned, Wanted(others, [], asked=bool(names))]
 
 
-def _rebuild(
-    study: Study, records: dict[str, Any], wanted: list[Wanted]
-) -> tuple[list[Expansion], list[Rebuilt]]:
+def _fill(study: Study, records: dict[str, Record], wanted: list[Wanted]) -> list[PaperTable]:
     def identify(runs: list[OverrideList]) -> list[Identity]:
         return run_ids.known(runs, study.results)
 
     identify(_all_runs(study, wanted))  # at once, for each question that is new costs seconds
-    expansions, rebuilt = [], []
+    filled = []
     for one in wanted:
         for expansion in expanded(one.names, one.narrowing, identify, study):
             [whole] = declared.read(expansion.experiment.name)
-            expansions.append(expansion)
-            rebuilt.append(rebuild(expansion, records, one.narrowing, whole))
-    return expansions, rebuilt
+            table = fill(expansion, records, one.narrowing, whole)
+            filled.append(PaperTable(expansion, table, one.asked))
+    return filled
+
+
+def _of_sweeps(study: Study, records: dict[str, Record], planned: set[str]) -> list[Table]:
+    """Tables of sweeps without a declared experiment, and one of the runs that have no table."""
+    tables = swept.tables(study, records)
+    planned = planned.union(
+        run
+        for table in tables
+        for row in table.rows
+        for c in row.expected.values()
+        for run in c.values()
+    )
+    further = [record for run_id, record in records.items() if run_id not in planned]
+    if further:
+        tables.append(swept.table_of(unplanned.expansion(further), records))
+    return tables
+
+
+def _sweep_pictures(
+    tables: list[Table], records: dict[str, Record], study: Study, folder: Path
+) -> list[Picture]:
+    """What came out of the runs of no paper's table, and what their strategies did."""
+    pictures = []
+    for table in (table for table in tables if table.experiment.paper is None):
+        path = folder / f"{table.key}-images.png"
+        if sweep_picture.draw(table, records, study, path):
+            title = f"{table.experiment.title}: images and coupled training"
+            pictures.append(Picture(path.stem, title, sweep_picture.CAPTION, path))
+    return pictures
 
 
 def _fullest(expansions: list[Expansion], records: dict[str, Record]) -> dict[str, Expansion]:
@@ -136,20 +182,18 @@ def _drawn_before(folder: Path) -> list[Picture]:
     return pictures
 
 
-def _print(rebuilt: list[Rebuilt]) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=summary.WIDE)
-    for table in rebuilt:
-        if any(cell.finished for line in table.lines for cell in line.cells.values()):
+def _print(tables: list[Table]) -> None:
+    console = swept.console()
+    for table in tables:
+        if any(cell.finished for row in table.rows for cell in row.cells.values()):
             console.print(text.terminal(table))
 
 
-def _write(folder: Path, rebuilt: list[Rebuilt], judged: list[verdicts.Judged]) -> None:
-    for table in rebuilt:
+def _write(folder: Path, tables: list[Table], judged: list[verdicts.Judged]) -> None:
+    for table in tables:
         write_text(folder / f"{table.key}.csv", text.as_csv(table))
         write_text(folder / f"{table.key}.md", text.markdown(table))
         write_text(folder / f"{table.key}.tex", latex.latex(table))
-    write_text(folder / "tables.tex", latex.document(rebuilt))
+    write_text(folder / "tables.tex", latex.document(tables))
     write_text(folder / "claims.md", verdicts.markdown(judged))
     write_text(folder / "claims.csv", verdicts.as_csv(judged))

@@ -15,7 +15,6 @@ import torch
 
 from gradprom.data import base
 from gradprom.errors import NotWritable, Pruned
-from gradprom.identity import canonical
 from gradprom.runs import dataset_changes, history, provenance, ranks, tensorboard
 from gradprom.runs.record import SCHEMA, DatasetInfo, ErrorInfo, Record, StageInfo
 from gradprom.runs.run import Run
@@ -152,7 +151,7 @@ def _head(run: Run, images: base.Images, device: torch.device) -> Record:
         precision=config.trainer.precision,
         title=description.title,
         setup={"dataset": run.dataset_label, **description.parts},
-        reads=canonical(run.method.reads()),
+        reads=run.reads,
         scores=list(run.method.metrics()),
         started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         status="started",

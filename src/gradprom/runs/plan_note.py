@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from gradprom.storage.files import CHECKSUM, read_json, without_checksum
 from gradprom.storage.json_object import JsonObject, parts
@@ -30,6 +31,9 @@ class PlanNote(JsonObject):
     """Names of the experiments whose cells the runs are."""
     asked: list[str] = field(default_factory=list)
     """The overrides that narrowed them."""
+    swept: dict[str, Any] | None = None
+    """The table of a sweep that no experiment declares (`experiments.on_the_fly`); None of others,
+    and in plans older than it."""
 
 
 def read_plan(path: Path) -> PlanNote | None:

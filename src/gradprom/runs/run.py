@@ -14,7 +14,7 @@ from gradprom.config.typed import image_size
 from gradprom.data import base
 from gradprom.data.holdout import hold_out
 from gradprom.data.images import load
-from gradprom.identity import digest
+from gradprom.identity import canonical, digest
 from gradprom.methods.base import Method
 from gradprom.runs.records import Study
 
@@ -47,6 +47,14 @@ class Run:
         # a method that is trained as it is tested reads no more
         conditions = [reads] if (reads := self.method.evaluation_reads()) else []
         return digest([self.training_id, self.config.evaluation, *others, *conditions])
+
+    @property
+    def reads(self) -> dict[str, Any]:
+        """All that its id follows from but the seed, by key, as JSON types."""
+        config = self.config
+        epochs = {stage.name: stage.epochs for stage in self.method.stage().lineage()}
+        reads = {**self.method.reads(), "epochs": epochs, "evaluation": config.evaluation}
+        return dict(canonical({**reads, "evaluate_on": config.evaluate_on}))
 
     @property
     def yaml(self) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gradprom.data.batches import labels_of
+from gradprom.experiments import on_the_fly
 from gradprom.experiments.expansion import Expansion
 from gradprom.identity import digest
 from gradprom.runs import dataset_changes
@@ -42,6 +43,8 @@ class Plan:
     """The experiments whose cells the runs are."""
     asked: list[str] = field(default_factory=list)
     """The words that narrowed them."""
+    swept: Expansion | None = None
+    """The experiment that a sweep without a declared one is."""
     notes: list[str] = field(default_factory=list)
     """What a person should know of the datasets, such as that few patients are on disk."""
     queued: int = 0
@@ -72,7 +75,13 @@ class Plan:
         runs = [PlannedRun(id=job.run.id, label=job.run.label) for job in self.jobs]
         names = [expansion.experiment.name for expansion in self.expansions]
         tables = {each.experiment.title: sorted(each.runs) for each in self.expansions}
-        note = PlanNote(runs=runs, tables=tables, experiments=names, asked=self.asked)
+        note = PlanNote(
+            runs=runs,
+            tables=tables,
+            experiments=names,
+            asked=self.asked,
+            swept=on_the_fly.as_plan(self.swept) if self.swept else None,
+        )
         write_checked(self.folder / "plan.json", note.to_json())
 
     def summary(self) -> str:

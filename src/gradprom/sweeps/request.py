@@ -1,6 +1,6 @@
 """What a sweep runs: the Cartesian product of its overrides, or the cells of experiments."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -11,8 +11,11 @@ from gradprom import config
 from gradprom.config import composing
 from gradprom.config.composing import Composer
 from gradprom.errors import DataError, NotServed, first_line
+from gradprom.experiments import on_the_fly
 from gradprom.experiments.expansion import Expansion, Identify, Identity, expanded
 from gradprom.experiments.overrides import OverrideList, key_of, values_of
+from gradprom.identity import digest
+from gradprom.runs.record_config import dotted
 from gradprom.runs.records import Study
 from gradprom.runs.run import Run, plain
 from gradprom.sweeps import run_ids
@@ -28,6 +31,8 @@ class Request:
     expansions: list[Expansion] = field(default_factory=list)
     narrowing: OverrideList = field(default_factory=list)
     """What narrowed the experiments."""
+    swept: Expansion | None = None
+    """The experiment that the product of overrides is."""
 
 
 def read(arguments: OverrideList, composer: Composer) -> Request:
@@ -52,7 +57,36 @@ def read(arguments: OverrideList, composer: Composer) -> Request:
         )
         for job in jobs
     ]
-    return Request(runs, {run.id: job for run, job in zip(runs, jobs, strict=True)})
+    caption = " ".join(text for text in arguments if not run_ids.is_place(text))
+    return Request(
+        runs,
+        {run.id: job for run, job in zip(runs, jobs, strict=True)},
+        swept=_swept(runs, caption or "As configured."),
+    )
+
+
+def _swept(runs: list[Run], caption: str) -> Expansion:
+    """The experiment that a sweep is; named after its runs, as its plan is."""
+    name = digest(sorted({run.id for run in runs}))
+    points = [_point(run) for run in runs]
+    return on_the_fly.experiment_of(points, f"sweep-{name}", f"Sweep {name}", caption)
+
+
+def _point(run: Run) -> on_the_fly.Point:
+    """A run with what the sweep chose for it, in the sweep's order."""
+    pairs = (text.lstrip("+~").partition("=") for text in run.overrides)
+    reads = run.reads
+    name = next(group for group in on_the_fly.NAMES if group in reads or group == "method")
+    return on_the_fly.Point(
+        id=run.id,
+        seed=run.config.seed,
+        degradation=asdict(run.config)["degradation"],
+        choices={key: value for key, _, value in pairs if key != "seed"},
+        groups=frozenset(run.choices),
+        names={name: run.choices[name]},
+        reads=dotted(reads),
+        scores=run.method.metrics(),
+    )
 
 
 def make_run(node: DictConfig, choices: dict[str, str], overrides: OverrideList) -> Run:

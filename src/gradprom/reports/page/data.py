@@ -16,9 +16,9 @@ from urllib.parse import quote
 import numpy as np
 
 from gradprom.metrics.registry import METRICS, main_metrics
-from gradprom.reports.sweep_table.tables import flatten
 from gradprom.runs import history
 from gradprom.runs.record import Record
+from gradprom.runs.record_config import flatten
 from gradprom.runs.records import Study
 
 POINTS = 60

@@ -19,7 +19,7 @@ from gradprom.reports.page.data import address, as_json, embedded
 from gradprom.reports.page.page_claims import claim_view
 from gradprom.reports.page.page_table import table_view
 from gradprom.reports.tables import layout
-from gradprom.reports.tables.table import Rebuilt
+from gradprom.reports.tables.table import Table
 from gradprom.runs.record import Record
 from gradprom.runs.records import Study
 from gradprom.storage.files import write_text
@@ -56,7 +56,7 @@ class Part:
 
 def write_page(
     path: Path,
-    rebuilt: list[Rebuilt],
+    tables: list[Table],
     records: dict[str, Record],
     study: Study,
     judged: list[Judged],
@@ -74,7 +74,7 @@ def write_page(
     """
     parts = {
         anchor: Part(anchor, table.experiment.title, "table.html", table_view(table))
-        for table, anchor in zip(rebuilt, _anchors(rebuilt), strict=True)
+        for table, anchor in zip(tables, _anchors(tables), strict=True)
     }
     rest: dict[str, list[Any]] = {
         "Claims": [claim_view(claim) for claim in judged],
@@ -101,12 +101,12 @@ def _own(name: str) -> str:
     return (FOLDER / name).read_text(encoding="utf-8")
 
 
-def _anchors(rebuilt: list[Rebuilt]) -> list[str]:
+def _anchors(tables: list[Table]) -> list[str]:
     """`table1`; further ones of the same experiment by their whole key."""
-    names = [table.experiment.key for table in rebuilt]
+    names = [table.experiment.key for table in tables]
     return [
         name if name not in names[:i] else table.key
-        for i, (name, table) in enumerate(zip(names, rebuilt, strict=True))
+        for i, (name, table) in enumerate(zip(names, tables, strict=True))
     ]
 
 

@@ -6,7 +6,7 @@ What stands in a cell is worded as in the other forms of a table, by `reports/ta
 from dataclasses import dataclass
 
 from gradprom.reports.tables import layout
-from gradprom.reports.tables.table import Line, Rebuilt, Shown
+from gradprom.reports.tables.table import Cell, Row, Table
 
 _BADGES = ("failed", "mixed", "other", "not", "seeds")
 """Words of the states that the style knows."""
@@ -116,7 +116,7 @@ class TableView:
         return 1 + len(self.details) + len(self.metrics)
 
 
-def table_view(table: Rebuilt) -> TableView:
+def table_view(table: Table) -> TableView:
     """A table with its caption, legend and slips."""
     details, slots = layout.details(table), layout.slots(table)
     return TableView(
@@ -132,8 +132,8 @@ def table_view(table: Rebuilt) -> TableView:
             for place, (_, metric) in enumerate(slots)
         ),
         groups=tuple(
-            GroupView(title, tuple(_row(table, line, details, slots) for line in lines))
-            for title, lines in layout.grouped(table)
+            GroupView(title, tuple(_row(table, row, details, slots) for row in rows))
+            for title, rows in layout.grouped(table)
         ),
         legend=" ".join([layout.OURS, layout.MARKS, *layout.said(table)]),
         slips=table.experiment.slips,
@@ -145,45 +145,45 @@ def _side(slots: list[tuple[int, str]], place: int) -> str:
     return "first" if place == 0 or slots[place][0] != slots[place - 1][0] else ""
 
 
-def _row(table: Rebuilt, line: Line, details: list[str], slots: list[tuple[int, str]]) -> RowView:
-    row = line.row
+def _row(table: Table, row: Row, details: list[str], slots: list[tuple[int, str]]) -> RowView:
+    declared = row.declared
     cells = []
     for place, (number, metric) in enumerate(slots):
-        names = (table.experiment.title, row.label, table.columns[number].title)
-        cells.append(_cell(line, (number, metric), _side(slots, place), names))
+        names = (table.experiment.title, declared.label, table.columns[number].title)
+        cells.append(_cell(row, (number, metric), _side(slots, place), names))
     return RowView(
-        kind="pinned" if line is table.degraded else "grouped" if row.group else "",
-        group=row.group,
-        title=row.title,
-        problems=tuple(line.problems),
-        details=tuple(row.details.get(name, "") for name in details),
+        kind="pinned" if row.degraded else "grouped" if declared.group else "",
+        group=declared.group,
+        title=declared.title,
+        problems=tuple(row.problems),
+        details=tuple(declared.details.get(name, "") for name in details),
         cells=tuple(cells),
     )
 
 
-def _cell(line: Line, slot: tuple[int, str], side: str, names: tuple[str, ...]) -> NumberCell:
-    cell, runs = line.cells.get(slot), line.expected.get(slot[0])
+def _cell(row: Row, slot: tuple[int, str], side: str, names: tuple[str, ...]) -> NumberCell:
+    cell, runs = row.cells.get(slot), row.expected.get(slot[0])
     if cell is None:
         return NumberCell(f"{side} none".strip())
     return NumberCell(
         classes=f"{side} {_PLACES.get(cell.place, '')}".strip(),
         sort_by=cell.value.mean if cell.value else "",
         number=_number(cell),
-        button=_button(line, cell, runs, names) if runs else None,
+        button=_button(row, cell, runs, names) if runs else None,
     )
 
 
-def _button(line: Line, cell: Shown, runs: dict[int, str], names: tuple[str, ...]) -> Button:
+def _button(row: Row, cell: Cell, runs: dict[int, str], names: tuple[str, ...]) -> Button:
     return Button(
         runs=" ".join(f"{seed}:{run}" for seed, run in runs.items()),
         place=" · ".join(names),
         metric=cell.metric,
-        test_set=line.row.test_set,
+        test_set=row.declared.test_set,
         title=" · ".join([*names, layout.heading(cell.metric)]),
     )
 
 
-def _number(cell: Shown) -> Number:
+def _number(cell: Cell) -> Number:
     mean, _, spread = layout.ours(cell).partition(" ")
     published = layout.theirs(cell.published, cell.metric) if cell.published else ""
     return Number(

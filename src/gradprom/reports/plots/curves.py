@@ -12,7 +12,7 @@ from gradprom.metrics.registry import METRICS
 from gradprom.reports.plots import training
 from gradprom.reports.plots.style import GREY, Picture, Stroke, frame, labels, save, strokes, styled
 from gradprom.reports.plots.style import key as key_of
-from gradprom.reports.tables.table import Line, Rebuilt, Shown
+from gradprom.reports.tables.table import Cell, Row, Table
 from gradprom.runs.record import Record
 from gradprom.runs.records import Study
 
@@ -25,13 +25,13 @@ ACROSS = 4
 
 
 def draw(
-    rebuilt: list[Rebuilt], records: dict[str, Record], study: Study, folder: Path
+    tables: list[Table], records: dict[str, Record], study: Study, folder: Path
 ) -> list[Picture]:
     """Every figure that these tables give: PNG and PDF in `folder`; none for a table without runs.
 
     Parameters
     ----------
-    rebuilt
+    tables
         The tables.
     records
         By run id; those of the tables' runs are read.
@@ -42,13 +42,13 @@ def draw(
     """
     found: list[Picture | None] = []
     with styled():
-        for table in rebuilt:
+        for table in tables:
             found.append(_curves(table, folder))
             found.append(training.draw(table, records, study, folder))
     return [picture for picture in found if picture is not None]
 
 
-def swept(table: Rebuilt) -> tuple[str, list[float]] | None:
+def swept(table: Table) -> tuple[str, list[float]] | None:
     """The key that the columns vary, such as `noise`, and its value in each of them."""
     for key in SWEPT:
         values = [column.overrides.get(key) for column in table.columns]
@@ -57,7 +57,7 @@ def swept(table: Rebuilt) -> tuple[str, list[float]] | None:
     return None
 
 
-def _curves(table: Rebuilt, folder: Path) -> Picture | None:
+def _curves(table: Table, folder: Path) -> Picture | None:
     """A panel for each score, a line for each row that has runs."""
     found = swept(table)
     if found is None:
@@ -93,9 +93,9 @@ def _panels(count: int, legend: dict[str, Any]) -> tuple[Figure, list[Axes], int
     return figure, list(axes.flat[:count]), across
 
 
-def _legend(table: Rebuilt, metrics: list[str], degraded: bool) -> dict[str, Any]:
-    rows = [line.row for line in table.lines]
-    cells = [[line.cells[k] for k in line.cells if k[1] in metrics] for line in table.lines]
+def _legend(table: Table, metrics: list[str], degraded: bool) -> dict[str, Any]:
+    rows = [row.declared for row in table.rows]
+    cells = [[row.cells[k] for k in row.cells if k[1] in metrics] for row in table.rows]
     legend: dict[str, Any] = {
         label: key_of(stroke)
         for label, stroke, mine in zip(labels(rows), strokes(rows), cells, strict=True)
@@ -108,15 +108,17 @@ def _legend(table: Rebuilt, metrics: list[str], degraded: bool) -> dict[str, Any
     return legend
 
 
-def _has(table: Rebuilt, metric: str) -> bool:
-    cells = [cell for line in table.lines for (_, m), cell in line.cells.items() if m == metric]
+def _has(table: Table, metric: str) -> bool:
+    cells = [cell for row in table.rows for (_, m), cell in row.cells.items() if m == metric]
     return any(cell.value is not None for cell in cells)
 
 
-def _panel(axis: Axes, table: Rebuilt, metric: str, places: list[float]) -> None:
+def _panel(axis: Axes, table: Table, metric: str, places: list[float]) -> None:
     """The lines of one score."""
-    for line, stroke in zip(table.lines, strokes([li.row for li in table.lines]), strict=True):
-        points = _points(line, metric, places)
+    for row, stroke in zip(
+        table.rows, strokes([each.declared for each in table.rows]), strict=True
+    ):
+        points = _points(row, metric, places)
         if not points:
             continue
         _line(axis, points, stroke)
@@ -125,19 +127,19 @@ def _panel(axis: Axes, table: Rebuilt, metric: str, places: list[float]) -> None
         axis.plot(x, y, ls="", mfc="none", c=stroke.color, marker=stroke.marker)
 
 
-def _marked(cell: Shown) -> bool:
+def _marked(cell: Cell) -> bool:
     """Whether the paper's number stands beside ours."""
     return cell.value is not None and cell.published is not None and cell.comparable
 
 
-def _points(line: Line, metric: str, places: list[float]) -> list[tuple[float, Shown]]:
+def _points(row: Row, metric: str, places: list[float]) -> list[tuple[float, Cell]]:
     """Where the row has a number of ours, in the order of the axis."""
-    cells = [(x, line.cells.get((number, metric))) for number, x in enumerate(places)]
+    cells = [(x, row.cells.get((number, metric))) for number, x in enumerate(places)]
     found = [(x, cell) for x, cell in cells if cell is not None and cell.value is not None]
     return sorted(found, key=lambda point: point[0])
 
 
-def _line(axis: Axes, points: list[tuple[float, Shown]], stroke: Stroke) -> None:
+def _line(axis: Axes, points: list[tuple[float, Cell]], stroke: Stroke) -> None:
     x = np.array([place for place, _ in points])
     values = [cell.value for _, cell in points]
     mean = np.array([value.mean for value in values if value])
@@ -146,9 +148,10 @@ def _line(axis: Axes, points: list[tuple[float, Shown]], stroke: Stroke) -> None
     axis.plot(x, mean, c=stroke.color, ls=stroke.dashes, marker=stroke.marker)
 
 
-def _degraded(axis: Axes, table: Rebuilt, metric: str, places: list[float]) -> None:
-    points = _points(table.degraded, metric, places)
-    axis.plot([x for x, _ in points], [c.value.mean for _, c in points if c.value], ":", c=GREY)
+def _degraded(axis: Axes, table: Table, metric: str, places: list[float]) -> None:
+    for row in table.degraded:
+        points = _points(row, metric, places)
+        axis.plot([x for x, _ in points], [c.value.mean for _, c in points if c.value], ":", c=GREY)
 
 
 def _frame(axis: Axes, key: str, metric: str, places: list[float]) -> None:
@@ -163,8 +166,8 @@ def _frame(axis: Axes, key: str, metric: str, places: list[float]) -> None:
         axis.yaxis.set_major_formatter("{x:g}")  # powers of ten would need TeX's typesetting
 
 
-def _caption(table: Rebuilt, published: bool) -> str:
-    runs = {run for line in table.lines for c in line.cells.values() for run in c.finished.values()}
+def _caption(table: Table, published: bool) -> str:
+    runs = {run for row in table.rows for c in row.cells.values() for run in c.finished.values()}
     told = [
         f"{table.experiment.caption} Means over seeds with bands of ± one standard deviation, of "
         f"{len(runs)} runs ({'; '.join(table.setup)})."

@@ -10,7 +10,7 @@ from matplotlib.patches import StepPatch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from gradprom.experiments.declared import Row
+from gradprom.experiments.declared import Row as DeclaredRow
 from gradprom.reports.plots.style import (
     Picture,
     Stroke,
@@ -21,7 +21,7 @@ from gradprom.reports.plots.style import (
     save,
     strokes,
 )
-from gradprom.reports.tables.table import Line, Rebuilt
+from gradprom.reports.tables.table import Row, Table
 from gradprom.runs import history
 from gradprom.runs.record import Record
 from gradprom.runs.records import Study
@@ -40,16 +40,16 @@ BINS = 31
 class Logged:
     """What a row's runs logged of one task."""
 
-    row: Row
+    row: DeclaredRow
     task: str
     gate: Runs
     """Empty where the gates stand open all the time."""
     cosine: Runs
 
 
-def draw(table: Rebuilt, records: dict[str, Record], study: Study, folder: Path) -> Picture | None:
+def draw(table: Table, records: dict[str, Record], study: Study, folder: Path) -> Picture | None:
     """Open gates over coupled training, and below how the gradients' cosines are distributed."""
-    logged = [one for line in table.lines for one in _logged(table, line, records, study)]
+    logged = [one for row in table.rows for one in _logged(table, row, records, study)]
     columns = [n for n in range(len(table.columns)) if any(n in one.cosine for one in logged)]
     if not columns:
         return None
@@ -85,9 +85,9 @@ def over_parts(runs: list[Array], parts: int = PARTS) -> tuple[Array, Array, Arr
     return (np.arange(parts) + 0.5) / parts, means.mean(axis=0), spread
 
 
-def _logged(table: Rebuilt, line: Line, records: dict[str, Record], study: Study) -> list[Logged]:
+def _logged(table: Table, row: Row, records: dict[str, Record], study: Study) -> list[Logged]:
     """By task; what was never compared with the main gradient is left out."""
-    runs = {number: _finished(line, number) for number in range(len(table.columns))}
+    runs = {number: _finished(row, number) for number in range(len(table.columns))}
     told = [records[run].training for ids in runs.values() for run in ids]
     tasks = dict.fromkeys(k[len("cosine_") :] for t in told for k in t if k.startswith("cosine_"))
     wanted = [f"{kind}_{task}" for task in tasks for kind in ("gate", "cosine")]
@@ -101,12 +101,14 @@ def _logged(table: Rebuilt, line: Line, records: dict[str, Record], study: Study
         gates = [run for kept in values["gate"].values() for run in kept]
         varies = any((run != 1).any() for run in gates)
         if values["cosine"]:
-            found.append(Logged(line.row, task, values["gate"] if varies else {}, values["cosine"]))
+            found.append(
+                Logged(row.declared, task, values["gate"] if varies else {}, values["cosine"])
+            )
     return found
 
 
-def _finished(line: Line, number: int) -> list[str]:
-    cells = [cell for (n, _), cell in line.cells.items() if n == number]
+def _finished(row: Row, number: int) -> list[str]:
+    cells = [cell for (n, _), cell in row.cells.items() if n == number]
     return list(dict.fromkeys(run for cell in cells for run in cell.finished.values()))
 
 
@@ -184,7 +186,7 @@ def _ridge(axis: Axes, base: int, heights: Array, edges: Array, stroke: Stroke) 
         axis.add_artist(StepPatch(heights, edges, baseline=base, **style))
 
 
-def _caption(table: Rebuilt, gates: bool) -> str:
+def _caption(table: Table, gates: bool) -> str:
     told = [
         "How far the gradients of the main and of the auxiliary loss agree over θ, in each third "
         "of coupled training: all seeds together, each value the mean over the steps of one row "

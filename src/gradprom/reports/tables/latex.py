@@ -3,7 +3,7 @@
 import unicodedata
 
 from gradprom.reports.tables import layout
-from gradprom.reports.tables.table import Line, Rebuilt, Shown
+from gradprom.reports.tables.table import Cell, Row, Table
 
 _PREAMBLE = r"""\documentclass[a4paper,landscape,10pt]{article}
 \usepackage[utf8]{inputenc}
@@ -29,12 +29,12 @@ _CAPITALS = "GAMMA DELTA THETA LAMBDA XI PI SIGMA UPSILON PHI PSI OMEGA".split()
 _ACCENTS = set("\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0327")
 
 
-def document(tables: list[Rebuilt]) -> str:
+def document(tables: list[Table]) -> str:
     """A file that compiles by itself, a page for each table."""
     return _PREAMBLE + "\\clearpage\n".join(map(latex, tables)) + "\\end{document}\n"
 
 
-def latex(table: Rebuilt) -> str:
+def latex(table: Table) -> str:
     """A `table` environment; best `\\textbf`, second `\\underline`, published numbers beneath.
 
     Needs the packages booktabs and graphicx, and inputenc with utf8.
@@ -75,27 +75,27 @@ def _escaped(character: str) -> str:
     return f"[U+{ord(character):04X}]"
 
 
-def _tabular(table: Rebuilt) -> list[str]:
+def _tabular(table: Table) -> list[str]:
     details, shown = layout.details(table), layout.slots(table)
     left = 1 + len(details)
-    rows = [
+    lines = [
         rf"\begin{{tabular}}{{{'l' * left}{'r' * len(shown)}}}",
         r"\toprule",
         *_head(table, details, shown),
         r"\midrule",
     ]
-    for number, (group, lines) in enumerate(layout.grouped(table)):
+    for number, (group, rows) in enumerate(layout.grouped(table)):
         if number:
-            rows.append(r"\addlinespace")
+            lines.append(r"\addlinespace")
         if group:
-            rows.append(
+            lines.append(
                 rf"\multicolumn{{{left + len(shown)}}}{{l}}{{\textit{{{escape(group)}}}}}\\"
             )
-        rows += [_row(line, details, shown, indent=bool(group)) for line in lines]
-    return [*rows, r"\bottomrule", r"\end{tabular}"]
+        lines += [_row(row, details, shown, indent=bool(group)) for row in rows]
+    return [*lines, r"\bottomrule", r"\end{tabular}"]
 
 
-def _head(table: Rebuilt, details: list[str], shown: list[tuple[int, str]]) -> list[str]:
+def _head(table: Table, details: list[str], shown: list[tuple[int, str]]) -> list[str]:
     """Columns above their metrics, with a rule over those of each."""
     above, rules, first = [], [], 2 + len(details)
     for number, column in enumerate(table.columns):
@@ -111,13 +111,13 @@ def _head(table: Rebuilt, details: list[str], shown: list[tuple[int, str]]) -> l
     ]
 
 
-def _row(line: Line, details: list[str], shown: list[tuple[int, str]], indent: bool) -> str:
-    title = (r"\quad " if indent else "") + escape(line.row.title)
-    told = [escape(line.row.details.get(name, "")) for name in details]
-    return " & ".join([title, *told, *(_cell(line.cells.get(key)) for key in shown)]) + r" \\[2pt]"
+def _row(row: Row, details: list[str], shown: list[tuple[int, str]], indent: bool) -> str:
+    title = (r"\quad " if indent else "") + escape(row.declared.title)
+    told = [escape(row.declared.details.get(name, "")) for name in details]
+    return " & ".join([title, *told, *(_cell(row.cells.get(key)) for key in shown)]) + r" \\[2pt]"
 
 
-def _cell(cell: Shown | None) -> str:
+def _cell(cell: Cell | None) -> str:
     """Ours, the published number and the states, one beneath the other."""
     if cell is None:
         return escape(layout.MISSING)
@@ -134,7 +134,7 @@ def _cell(cell: Shown | None) -> str:
     return rf"{{\scriptsize\begin{{tabular}}[t]{{@{{}}r@{{}}}}{stacked}\end{{tabular}}}}"
 
 
-def _notes(table: Rebuilt) -> str:
+def _notes(table: Table) -> str:
     first = " ".join([layout.OURS, layout.MARKS, *layout.said(table)])
     slips = [f"Slip in the paper: {slip}" for slip in table.experiment.slips]
     return r" \par ".join(map(escape, [first, *slips]))

@@ -2,7 +2,7 @@
 
 from gradprom.metrics.registry import metric as metric_of
 from gradprom.reports.tables.published import Published
-from gradprom.reports.tables.table import Line, Rebuilt, Shown
+from gradprom.reports.tables.table import Cell, Row, Table
 
 OURS = "Ours: mean ± sample standard deviation over seeds (their number); ± needs two."
 MARKS = "Best bold, second underlined."
@@ -12,9 +12,9 @@ BELOW = "↓"
 SAID_OF_BELOW = "published worse than the degraded input itself"
 
 
-def slots(table: Rebuilt) -> list[tuple[int, str]]:
+def slots(table: Table) -> list[tuple[int, str]]:
     """The number columns: every column's metrics, as far as any row has them."""
-    there = {key for line in table.lines for key in line.cells}
+    there = {key for row in table.rows for key in row.cells}
     numbered = range(len(table.columns))
     return [(n, m) for n in numbered for m in table.experiment.metrics if (n, m) in there]
 
@@ -24,38 +24,41 @@ def heading(metric: str) -> str:
     return metric_of(metric).title
 
 
-def details(table: Rebuilt) -> list[str]:
+def details(table: Table) -> list[str]:
     """Names of what is printed beside the titles, such as `Backbone`, in order."""
-    return list(dict.fromkeys(key for line in table.lines for key in line.row.details))
+    return list(dict.fromkeys(key for row in table.rows for key in row.declared.details))
 
 
-def lines(table: Rebuilt) -> list[Line]:
+def rows(table: Table) -> list[Row]:
     """All rows, the degraded input first where it is known."""
-    return [*([table.degraded] if table.degraded.cells else []), *table.lines]
+    return [*table.degraded, *table.rows]
 
 
-def grouped(table: Rebuilt) -> list[tuple[str, list[Line]]]:
+def grouped(table: Table) -> list[tuple[str, list[Row]]]:
     """Neighbouring rows of one group under its heading; no heading where there is no group."""
-    groups: list[tuple[str, list[Line]]] = []
-    for line in lines(table):
-        if not groups or groups[-1][0] != line.row.group:
-            groups.append((line.row.group, []))
-        groups[-1][1].append(line)
+    groups: list[tuple[str, list[Row]]] = []
+    for row in rows(table):
+        if not groups or groups[-1][0] != row.declared.group:
+            groups.append((row.declared.group, []))
+        groups[-1][1].append(row)
     return groups
 
 
 def number(value: float, metric: str) -> str:
-    """A mean with the digits of its metric."""
-    return metric_of(metric).number(value)
+    """A mean with the digits of its metric; in powers of ten where its axis is in those."""
+    one = metric_of(metric)
+    return one.brief.format(value) if one.log else one.number(value)
 
 
-def ours(cell: Shown) -> str:
+def ours(cell: Cell) -> str:
     """Such as `24.610 ± 0.030 (3)`; the mean alone for the degraded input, which no run made."""
     if cell.value is None:
         return ""
+    mean, std = number(cell.value.mean, cell.metric), cell.value.std
     if not cell.finished:
-        return number(cell.value.mean, cell.metric)
-    return cell.value.text(metric_of(cell.metric).digits)
+        return mean
+    spread = "" if std is None else f" ± {number(std, cell.metric)}"
+    return f"{mean}{spread} ({cell.value.n})"
 
 
 def theirs(published: Published, metric: str) -> str:
@@ -67,7 +70,7 @@ def theirs(published: Published, metric: str) -> str:
     return f"{one.number(published.mean)} ± {published.std:.{digits}f}"
 
 
-def difference(cell: Shown) -> str:
+def difference(cell: Cell) -> str:
     """Ours less the published number, signed; nothing where the two are not comparable."""
     if cell.difference is None:
         return ""
@@ -81,14 +84,14 @@ def signed(value: float, metric: str) -> str:
     return f"{'+' if rounded > 0 else ''}{number(rounded, metric)}".replace("-", "−")
 
 
-def said(table: Rebuilt) -> list[str]:
+def said(table: Table) -> list[str]:
     """What a reader must know of the numbers: what ran, of what, and what the marks mean."""
-    cells = [cell for line in table.lines for cell in line.cells.values()]
+    cells = [cell for row in table.rows for cell in row.cells.values()]
     told = [f"Asked for with {' '.join(table.asked)}."] if table.asked else []
     told += [f"Ran: {'; '.join(table.setup)}."] if table.setup else []
     if any(c.value and c.published and not c.comparable for c in cells):
         told.append(
-            f"The published numbers are of {table.declared}: beside ours of other data they stand "
+            f"The published numbers are of {table.datasets}: beside ours of other data they stand "
             f"without a difference."
         )
     if any(cell.published for cell in cells):
@@ -98,10 +101,12 @@ def said(table: Rebuilt) -> list[str]:
     return told + unrunnable(table)
 
 
-def unrunnable(table: Rebuilt) -> list[str]:
+def unrunnable(table: Table) -> list[str]:
     """Why rows have no runs, a sentence for each reason."""
     reasons: dict[str, list[str]] = {}
-    for line in table.lines:
-        for problem in line.problems:
-            reasons.setdefault(problem, []).append(f"{line.row.group} {line.row.title}".strip())
+    for row in table.rows:
+        for problem in row.problems:
+            reasons.setdefault(problem, []).append(
+                f"{row.declared.group} {row.declared.title}".strip()
+            )
     return [f"Not run: {', '.join(labels)}: {problem}." for problem, labels in reasons.items()]

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from gradprom.reports.tables import layout
-from gradprom.reports.tables.table import Line, Rebuilt, Shown
+from gradprom.reports.tables.table import Cell, Row, Table
 
 PLACES = {1: "bold", 2: "underline"}
 
@@ -21,29 +21,34 @@ PLACES = {1: "bold", 2: "underline"}
 class Terminal:
     """A table that puts as many of its columns side by side as the terminal has room for."""
 
-    table: Rebuilt
+    table: Table
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield Text(f"{self.table.experiment.title}. {self.table.experiment.caption}")
         yield from _fitting(self.table, console, options)
-        seeds = len(self.table.experiment.seeds)
-        told = f"Ours: mean ± sample standard deviation; {seeds} seeds unless told."
-        yield Text(f"{told} {layout.MARKS}", "dim")
+        yield Text(f"{_legend(self.table)} {layout.MARKS}", "dim")
         for note in [*layout.said(self.table), *_slips(self.table)]:
             yield Text(note, "dim")
         yield Text("")
 
 
-def terminal(table: Rebuilt) -> Terminal:
+def terminal(table: Table) -> Terminal:
     """The table for a person at a terminal: ours, and the published numbers dim beneath."""
     return Terminal(table)
 
 
-def _slips(table: Rebuilt) -> list[str]:
+def _legend(table: Table) -> str:
+    if table.experiment.published is None:
+        return layout.OURS
+    seeds = len(table.experiment.seeds)
+    return f"Ours: mean ± sample standard deviation; {seeds} seeds unless told."
+
+
+def _slips(table: Table) -> list[str]:
     return [f"Slip in the paper: {slip}" for slip in table.experiment.slips]
 
 
-def _fitting(table: Rebuilt, console: Console, options: ConsoleOptions) -> list[Table]:
+def _fitting(table: Table, console: Console, options: ConsoleOptions) -> list[RichTable]:
     """The table in as few parts as the width allows, each with all rows."""
     count = len(table.columns)
     unlimited = options.update(width=10_000)
@@ -56,44 +61,37 @@ def _fitting(table: Rebuilt, console: Console, options: ConsoleOptions) -> list[
     return found
 
 
-def _part(table: Rebuilt, numbers: range) -> Table:
-    rich = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+def _part(table: Table, numbers: range) -> RichTable:
+    rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     rich.add_column("")
     shown = [(n, metric) for n, metric in layout.slots(table) if n in numbers]
     for n, metric in shown:
         title = Text.assemble(table.columns[n].title, "\n", layout.heading(metric))
         rich.add_column(title, justify="right", no_wrap=True)
-    for group, lines in layout.grouped(table):
+    for group, rows in layout.grouped(table):
         if group:
             rich.add_row(Text(group, "italic"))
-        for line in lines:
-            cells = [_compact(line.cells.get(key), table) for key in shown]
-            rich.add_row(_label(line, indent="  " * bool(group)), *cells)
+        for row in rows:
+            cells = [_compact(row.cells.get(key), table) for key in shown]
+            rich.add_row(_label(row, indent="  " * bool(group)), *cells)
     return rich
 
 
-def _label(line: Line, indent: str) -> Text:
+def _label(row: Row, indent: str) -> Text:
     told = [
         f"{key}: {value}" if value in ("Yes", "No") else value
-        for key, value in line.row.details.items()
+        for key, value in row.declared.details.items()
     ]
-    text = Text(f"{indent}{line.row.title}")
+    text = Text(f"{indent}{row.declared.title}")
     if told:
         text.append(f"\n{indent}{' · '.join(told)}", "dim")
     return text
 
 
-def _compact(cell: Shown | None, table: Rebuilt) -> Text:
+def _compact(cell: Cell | None, table: Table) -> Text:
     if cell is None:
         return Text(layout.MISSING, "dim")
-    parts = []
-    if cell.value is not None:
-        std = cell.value.std
-        spread = "" if std is None else f"±{layout.number(std, cell.metric)}"
-        mean = Text(layout.number(cell.value.mean, cell.metric), PLACES.get(cell.place, ""))
-        parts.append(mean.append(spread, "not bold not underline"))
-    else:
-        parts.append(Text(layout.MISSING, "dim"))
+    parts = [_ours(cell, table)]
     if cell.published is not None:
         mark = layout.BELOW if cell.below_degraded else ""
         told = f"{layout.number(cell.published.mean, cell.metric)}{mark}"
@@ -102,21 +100,34 @@ def _compact(cell: Shown | None, table: Rebuilt) -> Text:
     return Text("\n").join(parts)
 
 
-def markdown(table: Rebuilt) -> str:
+def _ours(cell: Cell, table: Table) -> Text:
+    """Mean and spread; with the number of seeds where no published numbers need the room."""
+    if cell.value is None:
+        return Text(layout.MISSING, "dim")
+    mean, _, spread = layout.ours(cell).partition(" ")
+    if table.experiment.published is not None:
+        std = cell.value.std
+        spread = "" if std is None else f"±{layout.number(std, cell.metric)}"
+    elif spread:
+        spread = f" {spread}"
+    return Text(mean, PLACES.get(cell.place, "")).append(spread, "not bold not underline")
+
+
+def markdown(table: Table) -> str:
     """Heading, caption, a pipe table and its notes; best `**bold**`, second `<u>underlined</u>`."""
     details, shown = layout.details(table), layout.slots(table)
     titles = [f"{_plain(table.columns[n].title)}<br>{layout.heading(m)}" for n, m in shown]
-    grouped = any(line.row.group for line in table.lines)
+    grouped = any(row.declared.group for row in table.rows)
     head = [*([""] if grouped else []), "", *map(_plain, details)]
-    rows = [[*head, *titles], [*["---"] * len(head), *["---:"] * len(titles)]]
-    for group, lines in layout.grouped(table):
-        for line in lines:
-            first = [_plain(group) if line is lines[0] else ""] if grouped else []
-            told = [_plain(line.row.details.get(name, "")) for name in details]
-            cells = [_marked(line.cells.get(key)) for key in shown]
-            rows.append([*first, _plain(line.row.title), *told, *cells])
+    lines = [[*head, *titles], [*["---"] * len(head), *["---:"] * len(titles)]]
+    for group, rows in layout.grouped(table):
+        for row in rows:
+            first = [_plain(group) if row is rows[0] else ""] if grouped else []
+            told = [_plain(row.declared.details.get(name, "")) for name in details]
+            cells = [_marked(row.cells.get(key)) for key in shown]
+            lines.append([*first, _plain(row.declared.title), *told, *cells])
     text = f"## {_plain(table.experiment.title)}\n\n{_plain(table.experiment.caption)}\n\n"
-    text += "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    text += "".join(f"| {' | '.join(line)} |\n" for line in lines)
     text += f"\n{' '.join(map(_plain, [layout.OURS, layout.MARKS, *layout.said(table)]))}\n"
     if table.experiment.slips:
         text += "\nSlips in the paper's table:\n\n"
@@ -130,7 +141,7 @@ def _plain(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace("\n", " ")
 
 
-def _marked(cell: Shown | None) -> str:
+def _marked(cell: Cell | None) -> str:
     if cell is None:
         return layout.MISSING
     around = {1: "**{}**", 2: "<u>{}</u>"}.get(cell.place, "{}")
@@ -148,7 +159,7 @@ CSV_COLUMNS = (
 )
 
 
-def as_csv(table: Rebuilt) -> str:
+def as_csv(table: Table) -> str:
     """A line a cell, with all that is known of it; `std` is the sample's (ddof 1).
 
     `runs` are the ids behind the mean as `seed:id`, `difference` is ours less published, empty
@@ -158,16 +169,16 @@ def as_csv(table: Rebuilt) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["table", "group", "row", *details, *CSV_COLUMNS])
-    for line in layout.lines(table):
-        told = [line.row.details.get(name, "") for name in details]
-        for numbers in _numbers(table, line):
-            writer.writerow([table.key, line.row.group, line.row.title, *told, *numbers])
+    for row in layout.rows(table):
+        told = [row.declared.details.get(name, "") for name in details]
+        for numbers in _numbers(table, row):
+            writer.writerow([table.key, row.declared.group, row.declared.title, *told, *numbers])
     return buffer.getvalue()
 
 
-def _numbers(table: Rebuilt, line: Line) -> Iterator[list[object]]:
+def _numbers(table: Table, row: Row) -> Iterator[list[object]]:
     for n, metric in layout.slots(table):
-        cell = line.cells.get((n, metric))
+        cell = row.cells.get((n, metric))
         if cell is None:
             continue
         value, published = cell.value, cell.published

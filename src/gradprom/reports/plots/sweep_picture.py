@@ -11,56 +11,61 @@ from matplotlib.figure import Figure, SubFigure
 from PIL import Image
 
 from gradprom.metrics.registry import DEGRADED, METRICS, Metric, main_metrics
-from gradprom.reports.sweep_table.tables import build
+from gradprom.reports.tables.table import Table
 from gradprom.runs import history
 from gradprom.runs.record import Record
 from gradprom.runs.records import Study
 from gradprom.storage.files import replacing
 
+CAPTION = (
+    "The first test image, degraded, enhanced by each row and clean, with the mean scores of the "
+    "test split; below, what was logged of coupled training. One run a row, that of the lowest "
+    "seed."
+)
 SMOOTHING = 3
 """Rows of the history in a curve's moving mean."""
 
 
-def draw(records: list[Record], study: Study, path: Path) -> None:
+Shown = dict[tuple[int, str], Record]
+"""The run that stands for each row in each column, by the column's number and the row's title."""
+
+
+def draw(table: Table, records: dict[str, Record], study: Study, path: Path) -> bool:
     """A row of pictures for each degradation (degraded, each table row, clean), then curves.
 
-    One run stands for each row of the table: the one of the lowest seed.
+    One run stands for each row of the table: the one of the lowest seed. Nothing is drawn, and
+    False returned, where no run has scored both its images and its degraded input.
     """
-    finished = [r for r in records if r.finished]
-    metric = _measure(finished)
+    metric = _measure(table)
     if metric is None:
-        return
-    finished = [r for r in finished if metric.name in r.metrics]
-    table = build(finished)
-    rows = [row for row in table.rows if row.decisions]
-    by_id = {record.id: record for record in finished}
+        return False
     shown = {
-        (column, row.label): min((by_id[i] for i in cell.runs), key=lambda r: r.seed)
-        for row in rows
-        for column in table.columns
-        if (cell := row.cells.get((column, metric.name))) is not None
+        (number, row.declared.title): records[cell.finished[min(cell.finished)]]
+        for row in table.rows
+        for number in range(len(table.columns))
+        if (cell := row.cells.get((number, metric.name))) is not None and cell.finished
     }
-    labels = [row.label for row in rows]
+    labels = list(dict.fromkeys(label for _, label in shown))
+    titles = {n: c.title for n, c in enumerate(table.columns) if any(n == m for m, _ in shown)}
     figure = Figure(
-        figsize=(2.0 * (len(labels) + 2), 2.1 * len(table.columns) + 2.6), layout="constrained"
+        figsize=(2.0 * (len(labels) + 2), 2.1 * len(titles) + 2.6), layout="constrained"
     )
-    grid = figure.add_gridspec(2, 1, height_ratios=[2.1 * len(table.columns), 2.6])
-    axes = figure.add_subfigure(grid[0]).subplots(
-        len(table.columns), len(labels) + 2, squeeze=False
-    )
-    for column, line in zip(table.columns, axes, strict=True):
-        runs = {label: shown[column, label] for label in labels if (column, label) in shown}
-        _pictures(line, column, labels, runs, study, metric)
-    _curves(figure.add_subfigure(grid[1]), shown, study)
+    grid = figure.add_gridspec(2, 1, height_ratios=[2.1 * len(titles), 2.6])
+    axes = figure.add_subfigure(grid[0]).subplots(len(titles), len(labels) + 2, squeeze=False)
+    for number, line in zip(titles, axes, strict=True):
+        runs = {label: shown[number, label] for label in labels if (number, label) in shown}
+        _pictures(line, titles[number], labels, runs, study, metric)
+    _curves(figure.add_subfigure(grid[1]), shown, titles, study)
     with replacing(path) as stream:
         figure.savefig(stream, dpi=110, format="png")
+    return True
 
 
-def _measure(records: list[Record]) -> Metric | None:
+def _measure(table: Table) -> Metric | None:
     """The first metric that runs have of their images and of the degraded input."""
-    names = {name for record in records for name in record.metrics}
-    both = (m for m in METRICS.values() if {m.name, DEGRADED + m.name} <= names)
-    return next(both, None)
+    scored = {m for row in table.rows for (_, m), cell in row.cells.items() if cell.finished}
+    degraded = {metric for row in table.degraded for _, metric in row.cells}
+    return next((m for m in METRICS.values() if m.name in scored & degraded), None)
 
 
 def _pictures(
@@ -106,18 +111,19 @@ def _image(axis: Axes, pixels: np.ndarray, title: str) -> None:
     axis.set_title(title, fontsize=8, parse_math=False)  # a name may hold a dollar sign
 
 
-def _curves(figure: SubFigure, shown: dict[tuple[str, str], Record], study: Study) -> None:
+def _curves(figure: SubFigure, shown: Shown, titles: dict[int, str], study: Study) -> None:
     """What was logged of coupled training, against its steps; a line style for each degradation."""
     labels = list(dict.fromkeys(label for _, label in shown))
-    styles = dict(zip(dict.fromkeys(column for column, _ in shown), "-:", strict=False))
+    styles = dict(zip(titles, "-:", strict=False))
     curves = {place: _logged(study, record.id) for place, record in shown.items()}
     metrics = [m for m in METRICS.values() if any(m.name in found for found in curves.values())]
     axes = figure.subplots(1, len(metrics), squeeze=False)[0] if metrics else []
     for metric, axis in zip(metrics, axes, strict=True):
-        for (column, label), found in curves.items():
+        for (number, label), found in curves.items():
             if metric.name in found:
                 line: dict[str, Any] = {"color": f"C{labels.index(label)}", "lw": 1}
-                line |= {"ls": styles.get(column, "--"), "label": f"{label}, {_spaced(column)}"}
+                name = f"{label}, {_spaced(titles[number])}"
+                line |= {"ls": styles.get(number, "--"), "label": name}
                 axis.plot(found[metric.name], **line)
         axis.set_title(f"{metric.axis}, in training", fontsize=8)
         axis.set_xlabel("step of coupled training", fontsize=7)

@@ -1,0 +1,252 @@
+"""A sweep of the command line as an experiment: rows are choices, columns degradations.
+
+`-m strategy=gradprom,frozen noise=0.05,0.1 seed=0,1` has two rows, two columns and two seeds. Only
+what was swept is a cell. Nothing here imports torch.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gradprom.degradations import labels
+from gradprom.experiments.declared import Column, Experiment, Row
+from gradprom.experiments.expansion import Cell, Expansion
+from gradprom.metrics.registry import main_metrics
+
+NAMES = ("strategy", "method")
+"""The groups one of which names every row."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run of a sweep: what was chosen for it, and what it reads."""
+
+    id: str
+    seed: int
+    degradation: dict[str, Any]
+    """Its options, as in a record."""
+    choices: dict[str, str]
+    """What may tell it from others, in the order of its label: by group the file that was chosen,
+    by dotted or short key the value; empty where it has no effect on the run."""
+    groups: frozenset[str]
+    """Those of `choices` that are groups, whose choice says enough without the group's name."""
+    names: dict[str, str]
+    """The choice of one of `NAMES`, by it: what the row is called in any case."""
+    reads: dict[str, Any]
+    """All that it reads, as dotted keys."""
+    scores: tuple[str, ...]
+    """Names of the metrics it has."""
+
+    @property
+    def row_reads(self) -> dict[str, Any]:
+        """What it reads besides its seed and its degradation."""
+        own = {"seed"} if self.reads.get("strategy.seed") != self.seed else _SEEDS
+        return {
+            key: value
+            for key, value in self.reads.items()
+            if key not in own and not key.startswith("degradation.")
+        }
+
+
+_SEEDS = {"seed", "strategy.seed"}
+"""A strategy that draws follows the run's seed, unless another is given."""
+
+
+@dataclass
+class _Points:
+    """The runs of one row, by column and seed."""
+
+    reads: dict[str, Any]
+    points: dict[tuple[str, int], Point] = field(default_factory=dict)
+
+    def common(self, key: str) -> str | None:
+        """The choice that all its runs share; None where there are several, or none."""
+        values = {point.choices.get(key) for point in self.points.values()}
+        return (values.pop() or None) if len(values) == 1 else None
+
+
+def experiment_of(points: Sequence[Point], name: str, title: str, caption: str) -> Expansion:
+    """The experiment whose cells some runs are.
+
+    Parameters
+    ----------
+    points
+        The runs; those with one id are one.
+    name
+        Names its files and its place on the page.
+    title, caption
+        Stand above the table.
+    """
+    titles = _Titles()
+    groups = _grouped(points, titles)
+    metrics = [metric.name for metric in (*main_metrics(), *main_metrics("training"))]
+    rows = [
+        Row(label, metrics=_metrics_of(group, metrics), overrides=_row_settings(group))
+        for label, group in zip(_labels(groups), groups, strict=True)
+    ]
+    columns = [Column(text, _column_settings(text, groups)) for text in titles.in_order()]
+    cells = [
+        cell
+        for row, group in zip(rows, groups, strict=True)
+        for cell in _cells(row, group, columns)
+    ]
+    experiment = Experiment(
+        name=name,
+        title=title,
+        caption=caption,
+        overrides={},
+        seeds=tuple(sorted({point.seed for point in points})),
+        metrics=tuple(m for m in metrics if any(m in row.metrics for row in rows)),
+        columns=tuple(columns),
+        rows=tuple(rows),
+    )
+    return Expansion(experiment, cells)
+
+
+class _Titles:
+    """Titles of columns, each degradation in words once."""
+
+    def __init__(self) -> None:
+        self.by_options: dict[str, str] = {}
+        self.ranks: dict[str, tuple[Any, ...]] = {}
+
+    def of(self, degradation: dict[str, Any]) -> str:
+        """Such as `σ=0.1`; two degradations that differ have different titles."""
+        key = json.dumps(degradation, sort_keys=True)
+        if key not in self.by_options:
+            title = labels.label(degradation)
+            self.by_options[key] = title
+            self.ranks[title] = (labels.sort_key(degradation), title)
+        return self.by_options[key]
+
+    def in_order(self) -> list[str]:
+        """Kind by kind, in rising values."""
+        return sorted(self.ranks, key=lambda title: self.ranks[title])
+
+
+def _grouped(points: Sequence[Point], titles: _Titles) -> list[_Points]:
+    """Rows: the runs that read the same, but for seed and degradation."""
+    groups: dict[str, _Points] = {}
+    for point in points:
+        reads, place = point.row_reads, (titles.of(point.degradation), point.seed)
+        key = json.dumps(reads, sort_keys=True)
+        # two runs that read the same and are not the same, as of two versions, are two rows
+        while key in groups and groups[key].points.get(place, point).id != point.id:
+            key, reads = f"{key}+", {**reads, "run": point.id}
+        group = groups.setdefault(key, _Points(reads))
+        earlier = group.points.setdefault(place, point)
+        if earlier is not point:
+            group.points[place] = _merged(earlier, point)
+    return list(groups.values())
+
+
+def _merged(first: Point, second: Point) -> Point:
+    """One run that was asked for twice: only what both say was chosen for it."""
+    choices = {key: v for key, v in first.choices.items() if second.choices.get(key) == v}
+    return replace(first, choices=choices)
+
+
+def _labels(groups: list[_Points]) -> list[str]:
+    """What tells rows apart, in the sweep's order: choices, then keys where those do not."""
+    every = [point for group in groups for point in group.points.values()]
+    keys = dict.fromkeys(key for point in every for key in point.choices)
+    varied = [key for key in keys if len({group.common(key) for group in groups} - {None}) > 1]
+    labels = [_label(group, varied) for group in groups]
+    alike: dict[str, list[_Points]] = {}
+    for label, group in zip(labels, groups, strict=True):
+        alike.setdefault(label, []).append(group)
+    differing = {label: _differing(some) for label, some in alike.items()}
+    return [
+        " ".join([label, *(f"{k}={group.reads[k]}" for k in differing[label] if k in group.reads)])
+        for label, group in zip(labels, groups, strict=True)
+    ]
+
+
+def _label(group: _Points, varied: list[str]) -> str:
+    """Choices of groups by their names, the strategy or method among them, then `key=value`."""
+    [first, *_] = group.points.values()
+    chosen = {key: value for key in varied if (value := group.common(key))}
+    bare = {key: value for key, value in chosen.items() if key in first.groups}
+    keyed = [f"{key}={value}" for key, value in chosen.items() if key not in first.groups]
+    return " ".join([*{**bare, **first.names}.values(), *keyed])
+
+
+def _differing(groups: list[_Points]) -> list[str]:
+    """The keys in which rows that are labelled alike read different values."""
+    keys = dict.fromkeys(key for group in groups for key in group.reads)
+    return [key for key in keys if len({repr(group.reads.get(key)) for group in groups}) > 1]
+
+
+def _metrics_of(group: _Points, metrics: list[str]) -> tuple[str, ...]:
+    """Those of images that its runs have, and those of training, which some runs log."""
+    scores = {score for point in group.points.values() for score in point.scores}
+    training = {metric.name for metric in main_metrics("training")}
+    return tuple(metric for metric in metrics if metric in scores or metric in training)
+
+
+def _row_settings(group: _Points) -> dict[str, Any]:
+    """What all runs of a row share of what was chosen, and what it is called by."""
+    [first, *_] = group.points.values()
+    shared = {key: value for key in first.choices if (value := group.common(key)) is not None}
+    return {**first.names, **shared}
+
+
+def _column_settings(title: str, groups: list[_Points]) -> dict[str, Any]:
+    """What all runs of a column share of what was chosen, such as the noise level."""
+    points = [p for g in groups for (column, _), p in g.points.items() if column == title]
+    shared = points[0].choices.items()
+    return {k: v for k, v in shared if v and all(p.choices.get(k) == v for p in points)}
+
+
+def _cells(row: Row, group: _Points, columns: list[Column]) -> list[Cell]:
+    cells = []
+    for column in columns:
+        runs = {seed: p.id for (title, seed), p in group.points.items() if title == column.title}
+        if runs:
+            cells.append(Cell(row, column, runs=dict(sorted(runs.items()))))
+    return cells
+
+
+# as it is kept in a plan
+
+
+def as_plan(expansion: Expansion) -> dict[str, Any]:
+    """The experiment and the ids of its runs, as JSON types."""
+    one = expansion.experiment
+    rows = {id(row): number for number, row in enumerate(one.rows)}
+    columns = {id(column): number for number, column in enumerate(one.columns)}
+    return {
+        **{key: getattr(one, key) for key in ("name", "title", "caption")},
+        "seeds": list(one.seeds),
+        "metrics": list(one.metrics),
+        "columns": [{"title": c.title, "overrides": c.overrides} for c in one.columns],
+        "rows": [
+            {"title": r.title, "overrides": r.overrides, "metrics": list(r.metrics)}
+            for r in one.rows
+        ],
+        "cells": [
+            [rows[id(cell.row)], columns[id(cell.column)], list(cell.runs.items())]
+            for cell in expansion.cells
+        ],
+    }
+
+
+def from_plan(kept: dict[str, Any]) -> Expansion:
+    """What `as_plan` has written."""
+    rows = tuple(
+        Row(r.title, overrides=r.overrides, metrics=tuple(r.metrics)) for r in kept["rows"]
+    )
+    columns = tuple(Column(c["title"], c["overrides"]) for c in kept["columns"])
+    experiment = Experiment(
+        name=kept["name"],
+        title=kept["title"],
+        caption=kept["caption"],
+        overrides={},
+        seeds=tuple(kept["seeds"]),
+        metrics=tuple(kept["metrics"]),
+        columns=columns,
+        rows=rows,
+    )
+    cells = [Cell(rows[r], columns[c], runs=dict(runs)) for r, c, runs in kept["cells"]]
+    return Expansion(experiment, cells)

@@ -1,0 +1,55 @@
+"""The picture of a sweep: images of each row, and what was logged of coupled training."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from support.hand_made import PARTS, Record, keep, record, strategy
+
+from gradprom.reports import swept, unplanned
+from gradprom.reports.plots import sweep_picture
+from gradprom.runs.records import Study
+
+BLURRED = {"name": "blur", "kernel": 3, "sigma": 2.0}
+
+
+def drawn(records: list[Record], study: Study, path: Path) -> bool:
+    """Draw the picture of a table of these records."""
+    by_id = {one["id"]: one for one in records}
+    table = swept.table_of(unplanned.expansion(records), by_id)
+    return sweep_picture.draw(table, by_id, study, path)
+
+
+def shown(path: Path) -> list[int]:
+    """The grey levels of the panel's parts that fill an area of a picture."""
+    pixels = np.asarray(Image.open(path).convert("L"))
+    return [level for level in PARTS if (pixels == level).mean() > 0.01]
+
+
+def test_the_picture_shows_degraded_enhanced_and_clean(tmp_path: Path) -> None:
+    study, path = Study(tmp_path, "local"), tmp_path / "out" / "picture.png"
+    made = [
+        record(24.0, training={"gate_a": 0.5, "ratio_a": 1e-4}),
+        strategy("joint", 25.0, config__degradation=BLURRED),
+        strategy("mainstream", 25.0),
+    ]
+    for one in made:
+        keep(study, one)
+    assert drawn(made, study, path)
+    with Image.open(path) as picture:
+        picture.load()
+        assert picture.format == "PNG" and min(picture.size) > 300
+    assert shown(path) == PARTS[:3]  # not the error
+
+
+def test_runs_without_panels_leave_their_places_empty(tmp_path: Path) -> None:
+    study, made = Study(tmp_path, "local"), [record(24.0), strategy("joint", 25.0)]
+    for one in made:
+        keep(study, one, panel=False)
+    assert drawn(made, study, tmp_path / "picture.png")
+    assert shown(tmp_path / "picture.png") == []
+
+
+def test_nothing_finished_nothing_drawn(tmp_path: Path) -> None:
+    assert not drawn([record()], Study(tmp_path, "local"), tmp_path / "picture.png")
+    assert not (tmp_path / "picture.png").exists()
