@@ -314,7 +314,7 @@ def test_the_seed_of_evaluation_is_no_part_of_what_was_trained() -> None:
 def test_a_raised_version_changes_a_stage_and_what_is_built_on_it() -> None:
     coupled = run().method.stage()
     warmup, recognizer = coupled.parents
-    newer = replace(warmup, version=2)
+    newer = replace(warmup, version=warmup.version + 1)
     assert newer.id != warmup.id
     assert replace(coupled, parents=(newer, recognizer)).id != coupled.id
     assert replace(coupled, parents=(replace(warmup), recognizer)).id == coupled.id

@@ -81,6 +81,7 @@ import sys
 from pathlib import Path
 from gradprom.sweeps import run_ids
 from gradprom.experiments.expansion import expanded
+from gradprom.runs.records import Study
 study = Study(Path({str(swept)!r}), "local")
 words = {[*cli_process.TINY, *TABLE[2:]]!r}
 [table] = expanded(["table1"], words, lambda w: run_ids.known(w, study.results), study)
