@@ -132,7 +132,7 @@ def test_one_table_shows_them_all(trained: Trained) -> None:
     first, mainstream = rows["degraded input"], rows["task_driven mainstream"]
     assert {column for column, _ in first.cells} == set(table.columns)
     assert {column for column, _ in mainstream.cells} == {"σ=0.1", mixed}
-    metrics = trained["mix"][1]["metrics"]
+    metrics = trained["mix"][1].metrics
     for row, key in ((first, "degraded_psnr"), (mainstream, "psnr")):
         value = row.cells[mixed, "psnr"].value
         assert value is not None and value.mean == metrics[key]

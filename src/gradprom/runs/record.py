@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gradprom.metrics.registry import METRICS
 from gradprom.storage.files import CHECKSUM, file_digest, is_plain, read_json, without_checksum
 from gradprom.storage.json_object import JsonObject, field, part, parts, parts_by_name
 
@@ -275,6 +274,8 @@ def value_of(record: Record | None, metric: str, test_set: str = "") -> float | 
     test_set
         One of `evaluate_on`, whose scores are meant; empty: the test split of the dataset.
     """
+    from gradprom.metrics.registry import METRICS  # late, for NumPy takes a while
+
     if record is None or not record.finished:
         return None
     if metric in METRICS and METRICS[metric].source == "training":
