@@ -166,6 +166,7 @@ def test_keys_that_this_version_does_not_know_are_kept(tmp_path: Path) -> None:
     more = {
         "dataset": {"name": "phantom", "licence": "CC0"},
         "carbon": {"kg": 0.5},
+        "git": {},
         "keys": ["a"],
         "unknown": 7,
         "stages": [{"name": "coupled", "joules": 12}],
@@ -199,7 +200,7 @@ def test_a_record_is_written_with_the_keys_of_its_status_in_their_order(tmp_path
     run.study.keep(record)
     assert path.read_text() == text
 
-    fresh = replace(record, keys=(), metrics={}, training={}, stages=[], duration=None)
+    fresh = replace(record, keys=None, metrics={}, training={}, stages=[], duration=None)
     fresh = replace(fresh, peak_memory=0, files={}, status="pruned", reason="behind")
     assert list(fresh.to_json()) == [*head.split(), "reason"]
 
