@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,7 @@ def interrupted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     record = run.study.record(run.id)
     assert record is not None
     dead = next(pid for pid in range(2**22 - 1, 1, -1) if not psutil.pid_exists(pid))
-    run.study.keep({**record, "pid": dead})
+    run.study.keep(replace(record, pid=dead))
     assert run.study.state(run.id) == "interrupted"
 
 

@@ -1,6 +1,9 @@
 """Records that cannot be read are named and left out; the run is trained again, nothing is lost."""
 
 import json
+import os
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +11,9 @@ import pytest
 from support import records_factory, tiny_runs
 
 from gradprom.runs.execution import execute
-from gradprom.runs.record import FurtherTestSet, Record, Revision, value_of
+from gradprom.runs.record import ErrorInfo, FurtherTestSet, Record, Revision, read_record, value_of
 from gradprom.runs.records import Study
+from gradprom.runs.run_progress import RunProgress
 from gradprom.storage.files import with_checksum
 from gradprom.sweeps import plan as plans
 from gradprom.sweeps.status import overview
@@ -117,3 +121,145 @@ def test_the_revision_of_a_run(commit: str | None, dirty: bool | None, text: str
 
 def test_a_study_without_records(tmp_path: Path) -> None:
     assert Study(tmp_path, "local").load() == ([], [])
+
+
+# the format
+
+REFERENCE = Path(__file__).parents[2] / "results" / "reference"
+COMMITTED = sorted(REFERENCE.glob("runs/*/record.json"))
+
+
+def written(folder: Path, **content: Any) -> Path:
+    """A record of schema 1 with a few keys, and those that are given."""
+    path = folder / "aaaaaaaaaaaa" / "record.json"
+    path.parent.mkdir(parents=True)
+    head = {"id": "aaaaaaaaaaaa", "status": "started", "config": {}, "dataset": {}}
+    path.write_text(json.dumps(head | content))
+    return path
+
+
+def test_every_committed_record_is_written_as_it_was_read() -> None:
+    assert len(COMMITTED) == 48
+    for path in COMMITTED:
+        content = json.loads(path.read_text())
+        record, problem = read_record(path)
+        assert record is not None and problem == ""
+        assert json.dumps(record.to_json()) == json.dumps(content)
+        assert record.dataset.fingerprint == content["dataset"]["fingerprint"]
+        assert [stage.seconds for stage in record.stages] == [
+            stage["seconds"] for stage in content["stages"]
+        ]
+
+
+def test_keys_younger_than_a_record_have_their_values_and_are_not_written() -> None:
+    record = Record.from_json(json.loads(COMMITTED[0].read_text()))
+    assert record.schema == 1 and record.job is None and record.precision == "float32"
+    assert (record.title, record.setup, record.reads, record.scores) == ("", {}, {}, [])
+    assert record.dataset.notes == [] and record.evaluate_on == {} and record.files == {}
+    assert record.error is None and record.reason == ""
+    content = record.to_json()
+    young = {"job", "precision", "title", "setup", "reads", "scores", "evaluate_on", "files"}
+    assert not young & set(content) and "notes" not in content["dataset"]
+
+
+def test_keys_that_this_version_does_not_know_are_kept(tmp_path: Path) -> None:
+    more = {
+        "dataset": {"name": "phantom", "licence": "CC0"},
+        "carbon": {"kg": 0.5},
+        "git": {},
+        "keys": ["a"],
+        "unknown": 7,
+        "stages": [{"name": "coupled", "joules": 12}],
+        "evaluate_on": {"lizard": {"metrics": {}, "camera": "x"}},
+    }
+    path = written(tmp_path, **more)
+    record, _ = read_record(path)
+    assert record is not None and record.unknown["carbon"] == {"kg": 0.5}
+    assert json.dumps(record.to_json()) == path.read_text()
+    failed = replace(record, status="failed", error=ErrorInfo(type="NonFinite"))
+    content = failed.to_json()
+    assert content["error"]["type"] == "NonFinite" and content["status"] == "failed"
+    assert {key: content[key] for key in more} == more
+
+
+def test_a_record_is_written_with_the_keys_of_its_status_in_their_order(tmp_path: Path) -> None:
+    run = tiny_runs.make(tmp_path, *tiny_runs.PHANTOM)
+    execute(run)
+    head = "schema id training_id seed choices overrides config dataset git packages host pid job"
+    head += " device precision title setup reads scores started status"
+    end = "metrics training stages interruptions duration peak_memory files checksum"
+    path = run.study.run(run.id) / "record.json"
+    text = path.read_text()
+    content = json.loads(text)
+    assert list(content) == f"{head} {end}".split()
+    assert list(content["dataset"]) == ["name", "split", "counts", "fingerprint", "notes"]
+    stage = ["name", "id", "epochs", "steps", "seconds", "interruptions"]
+    assert {tuple(entry) for entry in content["stages"]} == {tuple(stage)}
+    record = run.study.record(run.id)
+    assert record is not None
+    run.study.keep(record)
+    assert path.read_text() == text
+
+    fresh = replace(record, keys=None, metrics={}, training={}, stages=[], duration=None)
+    fresh = replace(fresh, peak_memory=0, files={}, status="pruned", reason="behind")
+    assert list(fresh.to_json()) == [*head.split(), "reason"]
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        ({"dataset": "phantom"}, "DatasetInfo"),
+        ({"stages": 3}, "int"),
+        ({"stages": ["coupled"]}, "StageInfo"),
+        ({"evaluate_on": ["lizard"]}, ""),
+        ({"git": []}, "Revision"),
+    ],
+)
+def test_a_record_of_another_shape_is_a_problem(
+    tmp_path: Path, content: dict[str, Any], part: str
+) -> None:
+    record, problem = read_record(written(tmp_path, **content))
+    assert record is None and problem.startswith("is no record: ") and part in problem
+
+
+def test_a_setting_is_found_by_its_dotted_key() -> None:
+    record = records_factory.record(config={"trainer": {"lr": 0.1, "steps": None}, "seed": 3})
+    assert record.setting("trainer.lr") == 0.1 and record.setting("seed") == 3
+    assert record.setting("trainer.steps", 5) is None
+    assert record.setting("trainer.lr.rate", 5) == 5 and record.setting("method.name") is None
+
+
+# plans and progress
+
+
+def test_plans_old_and_damaged(tmp_path: Path) -> None:
+    study, runs = Study(tmp_path, "local"), [{"id": "a", "label": "seed=0"}]
+    plans_of = {
+        "old": json.dumps({"runs": runs}),
+        "new": json.dumps(with_checksum({"runs": runs, "asked": ["seed=0"], "younger": 1})),
+        "damaged": json.dumps({**with_checksum({"runs": runs}), "asked": ["seed=1"]}),
+        "other": json.dumps({"runs": 7}),
+        "list": "[]",
+    }
+    for number, (name, text) in enumerate(plans_of.items()):
+        path = study.folder / "sweeps" / name / "plan.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        os.utime(path, (number, number))
+    old, new = study.plans()
+    assert [(run.id, run.label) for run in old.runs] == [("a", "seed=0")]
+    assert (old.tables, old.experiments, old.asked) == ({}, [], [])
+    assert new.asked == ["seed=0"] and new.unknown == {"younger": 1}
+
+
+def test_progress_is_what_the_last_heartbeat_said(tmp_path: Path) -> None:
+    study = Study(tmp_path, "local")
+    assert study.progress("a") is None
+    began = time.time()
+    study.heartbeat("a", RunProgress(stage="coupled", step=3, row={"psnr": 20.0}))
+    progress = study.progress("a")
+    assert progress is not None and began <= progress.updated <= time.time()
+    assert (progress.stage, progress.step, progress.row) == ("coupled", 3, {"psnr": 20.0})
+    path = study.run("a") / "progress.json"
+    path.write_text(path.read_text().replace('"step": 3', '"step": 4'))
+    assert study.progress("a") is None

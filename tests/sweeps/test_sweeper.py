@@ -118,16 +118,16 @@ def test_a_failing_run_stops_no_other_and_stays_as_it_is_until_asked(tmp_path: P
     good, bad = (records[f"lam={lam} strategy=joint"] for lam in ("0.0001", "1e+38"))
     assert good.status == "finished" and bad.status == "failed"
     error = bad.error
-    assert error["type"] == "NonFinite"
-    assert "not finite at step 1 of stage coupled" in error["message"]
-    assert re.fullmatch(r"engine\.py:\d+ in _read", error["where"])
-    assert error["traceback"].startswith("Traceback") and "in _read" in error["traceback"]
+    assert error.type == "NonFinite"
+    assert "not finite at step 1 of stage coupled" in error.message
+    assert re.fullmatch(r"engine\.py:\d+ in _read", error.where)
+    assert error.traceback.startswith("Traceback") and "in _read" in error.traceback
     assert "1 failed" in text and "joint lam=0.0001" in text  # the table is shown
-    assert error["message"] in text and error["where"] in text and "Traceback" not in text
+    assert error.message in text and error.where in text and "Traceback" not in text
 
     trained = cli_process.trained(tmp_path)
     code, text = cli_process.run(tmp_path, *words)
-    assert code == 1 and "2 runs: 0 new, 1 done, 1 failed" in text and error["message"] in text
+    assert code == 1 and "2 runs: 0 new, 1 done, 1 failed" in text and error.message in text
     assert cli_process.trained(tmp_path) == trained
 
     code, text = cli_process.run(tmp_path, *words, "sweep.retry_failed=true")

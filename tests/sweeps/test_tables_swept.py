@@ -197,7 +197,7 @@ def test_one_training_is_tested_on_another_dataset_as_well(tmp_path: Path, colou
     record = execute(both)
     assert record.metrics == first.metrics
     told = record.evaluate_on["folder"]
-    assert told["counts"] == {"train": 6, "test": 6} and "accuracy" not in told["metrics"]
+    assert told.counts == {"train": 6, "test": 6} and "accuracy" not in told.metrics
 
     study = Study(tmp_path, "local")
     method = restore.restored_method(both, record, torch.device("cpu"))
@@ -206,7 +206,7 @@ def test_one_training_is_tested_on_another_dataset_as_well(tmp_path: Path, colou
     clean = images.target[rows].float() / 255
     noisy = degrade_for_evaluation(both.config.degradation, clean, [images.ids[r] for r in rows], 0)
     expected = metrics.psnr(method.enhance(noisy), clean).mean().item()
-    assert told["metrics"]["psnr"] == pytest.approx(expected, abs=1e-4)
+    assert told.metrics["psnr"] == pytest.approx(expected, abs=1e-4)
     assert len(pd.read_csv(study.run(both.id) / "scores-folder.csv")) == 6
     assert (study.run(both.id) / "panels-folder" / "00.png").is_file()
 

@@ -119,7 +119,7 @@ def test_looking_changes_no_bit_of_the_training(
     one = cli_process.outcome(tmp_path / "looked", looked)
     other = cli_process.outcome(tmp_path / "blind", blind)
     assert "validation_psnr" in one["history"] and "validation_psnr" not in other["history"]
-    assert one["weights"] == other["weights"] and one.metrics == other.metrics
+    assert one["weights"] == other["weights"] and one["metrics"] == other["metrics"]
 
 
 def folder(path: Path, test: list[str], seed: int) -> None:

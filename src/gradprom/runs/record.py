@@ -274,7 +274,7 @@ def value_of(record: Record | None, metric: str, test_set: str = "") -> float | 
     test_set
         One of `evaluate_on`, whose scores are meant; empty: the test split of the dataset.
     """
-    from gradprom.metrics.registry import METRICS  # with numpy, which `gradprom status` can spare
+    from gradprom.metrics.registry import METRICS  # late, for NumPy takes a while
 
     if record is None or not record.finished:
         return None

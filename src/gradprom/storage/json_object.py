@@ -21,8 +21,8 @@ class JsonObject:
 
     unknown: dict[str, Any] = field(default_factory=dict)
     """Keys that no field is named after, with their values."""
-    keys: tuple[str, ...] = field(default=(), compare=False, repr=False)
-    """Those of the object that it was read from; none for one that was made by the program."""
+    keys: tuple[str, ...] | None = field(default=None, compare=False, repr=False)
+    """Those of the object that it was read from; None for one that was made by the program."""
 
     @classmethod
     def from_json(cls, mapping: Mapping[str, Any]) -> Self:
@@ -52,7 +52,7 @@ class JsonObject:
     def to_json(self) -> dict[str, Any]:
         """The object as it was read, with what has changed since."""
         columns, values = _columns(type(self)), vars(self)
-        expected = set(self.keys or self.expected())
+        expected = set(self.expected() if self.keys is None else self.keys)
         names = [
             name
             for name, default in columns.defaults.items()
@@ -60,7 +60,7 @@ class JsonObject:
         ]
         nested = dict(columns.readers)
         written = {}
-        for key in dict.fromkeys((*self.keys, *names, *self.unknown)):
+        for key in dict.fromkeys((*(self.keys or ()), *names, *self.unknown)):
             value = values[key] if key in columns.defaults else self.unknown[key]
             written[key] = _plain(value) if key in nested else value
         return written
