@@ -114,7 +114,7 @@ def _report(seeds: int, results: Path) -> measuring.Piece:
 
     def identify(asked: list[OverrideList]) -> list[Identity]:
         found: list[Identity] = fabricated.identify(asked)
-        run_ids.keep(list(zip(asked, found, strict=True)), results)
+        run_ids.save(list(zip(asked, found, strict=True)), results)
         return found
 
     expanded(["table1"], [word], identify, study)

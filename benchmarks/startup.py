@@ -177,7 +177,7 @@ def _report(place: Place, count: int) -> Cost:
     names = [experiment.name for experiment in declared.default()]
 
     def identify(words: list[list[str]]) -> list[Any]:
-        return run_ids.known(words, results)
+        return run_ids.identities(words, results)
 
     one = fabricated.make(results, names, "seed=0", name="one", identify=identify)
     seeds = "seed=" + ",".join(map(str, range(-(-count // len(one.records)))))

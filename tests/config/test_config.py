@@ -67,7 +67,7 @@ def test_the_groups_are_there() -> None:
 def test_every_component_has_a_file_and_every_file_a_component(group: str) -> None:
     # one that only points to others has no name of its own
     named = {shipped(group, name).get("name") for name in choices(group)} - {None}
-    assert named == set(components.known(group))
+    assert named == set(components.component_names(group))
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from gradprom.errors import RunError
 from gradprom.launch.processes import Pack
 from gradprom.runs.records import Study
 from gradprom.sweeps import queue
-from gradprom.sweeps.status import look, overview
+from gradprom.sweeps.status import overview, study_status
 
 RUNS = [letter * 12 for letter in "abcdef"]
 
@@ -75,7 +75,7 @@ def test_where_runs_stand(study: Study, say: Callable[[str, str], None]) -> None
     keep_record(study, unknown, "started", job=None)
     told = {"stage": "coupled", "epoch": 2, "epochs": 4, "seconds_left": 125.0}
     study.tell(begun, told)
-    assert look(study).states == {
+    assert study_status(study).states == {
         done: "done", begun: "running", taken: "lost", requeued: "queued",
         unknown: "interrupted",
     }  # fmt: skip
@@ -93,9 +93,9 @@ def test_where_slurm_does_not_answer_only_heartbeats_tell(
     keep_record(study, RUNS[0], "started", job="7")
     monkeypatch.setenv("PATH", "")
     assert queue.jobs(study) is None
-    assert look(study).states == {RUNS[0]: "interrupted"}
+    assert study_status(study).states == {RUNS[0]: "interrupted"}
     study.tell(RUNS[0], {"stage": "warmup", "epoch": 1, "epochs": 2})
-    assert look(study).states == {RUNS[0]: "running"}
+    assert study_status(study).states == {RUNS[0]: "running"}
     with pytest.raises(RunError, match="squeue does not answer here"):
         queue.cancel(study)
     with pytest.raises(SystemExit, match="gradprom: squeue does not answer"):
@@ -117,9 +117,9 @@ def noting(folder: Path, name: str, seconds: float) -> None:
     (folder / f"{name}.begun").touch()
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if preemption.asked():
+        if preemption.requested():
             (folder / f"{name}.stopped").touch()
-            preemption.obey()
+            preemption.raise_if_requested()
         time.sleep(0.01)
     (folder / f"{name}.ended").write_text(str(time.time()))
 

@@ -137,7 +137,7 @@ def test_a_word_joins_or_leaves_the_space(results: Path) -> None:
     assert set(more.space) == {"lam", "strategy"}
     assert more.space["lam"] == FloatDistribution(1.0, 2.0)
     assert {run.config.strategy.name for run in more.corners} == {"gradprom", "joint"}
-    assert "strategy=gradprom,joint" not in more.words
+    assert "strategy=gradprom,joint" not in more.overrides
 
 
 @pytest.mark.parametrize(

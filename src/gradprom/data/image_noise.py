@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gradprom.randomness import stream
-from gradprom.transfer import pinned, sent
+from gradprom.transfer import pin, to_device
 
 
 class ImageNoise:
@@ -30,11 +30,11 @@ class ImageNoise:
 
     def normal(self, *shape: int) -> Tensor:
         """Standard normal values, float32 [B, *shape]; each call goes on where the last ended."""
-        return self._sent([torch.randn(shape, generator=each) for each in self.generators])
+        return self._to_device([torch.randn(shape, generator=each) for each in self.generators])
 
     def uniform(self, *shape: int) -> Tensor:
         """Values in [0, 1), float32 [B, *shape]."""
-        return self._sent([torch.rand(shape, generator=each) for each in self.generators])
+        return self._to_device([torch.rand(shape, generator=each) for each in self.generators])
 
-    def _sent(self, draws: list[Tensor]) -> Tensor:
-        return sent(pinned(torch.stack(draws), self.device), self.device)
+    def _to_device(self, draws: list[Tensor]) -> Tensor:
+        return to_device(pin(torch.stack(draws), self.device), self.device)

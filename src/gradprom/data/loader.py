@@ -24,7 +24,7 @@ from gradprom.degradations import Degradation
 from gradprom.degradations.observation import Observation, observe_for_evaluation
 from gradprom.errors import DataError
 from gradprom.randomness import stream
-from gradprom.transfer import pinned, sent
+from gradprom.transfer import pin, to_device
 
 log = logging.getLogger(__name__)
 
@@ -116,13 +116,15 @@ class Loader:
     def batch(self, seed: int, step: int) -> Batch:
         """The batch of step 0, 1, …"""
         drawn = self.ahead.take(self._draw, seed, step) if self.ahead else self._draw(seed, step)
-        taken = drawn.stored or _take(self.stored, sent(drawn.rows, self.device))
+        taken = drawn.stored or _take(self.stored, to_device(drawn.rows, self.device))
         stored = _opened(taken, self.device)
         if drawn.affine is not None:
-            stored = _augmented(stored, sent(drawn.affine, self.device))
+            stored = _augmented(stored, to_device(drawn.affine, self.device))
         observation = None
         if self.batches.degradation is not None and drawn.parameters is not None:
-            parameters = {key: sent(value, self.device) for key, value in drawn.parameters.items()}
+            parameters = {
+                key: to_device(value, self.device) for key, value in drawn.parameters.items()
+            }
             shape = tuple(_undegraded(stored).shape)
             observation = Observation(self.batches.degradation, parameters, shape)
         return _batch(drawn.ids, stored, observation)
@@ -146,16 +148,16 @@ class Loader:
         affine, parameters = None, None
         if self.batches.augment:
             affine = augment.draw(len(rows), _generator(seed, "augment", step))[share]
-            affine = pinned(affine, self.device)
+            affine = pin(affine, self.device)
         if self.batches.degradation is not None:
             generator = _generator(seed, "degrade", step)
             drawn = self.batches.degradation.draw(ids, (len(rows), *self.shape), generator)
-            parameters = {key: pinned(value[share], self.device) for key, value in drawn.items()}
+            parameters = {key: pin(value[share], self.device) for key, value in drawn.items()}
         rows = rows[share]
         stored = {}
         if self.home.type == "cpu":
-            stored = _pinned(_take(self.stored, rows), self.device)
-        return _Drawn(ids[share], pinned(rows, self.device), stored, affine, parameters)
+            stored = _pin(_take(self.stored, rows), self.device)
+        return _Drawn(ids[share], pin(rows, self.device), stored, affine, parameters)
 
     def _share(self, count: int) -> slice:
         size = count // self.parts
@@ -190,7 +192,7 @@ def test_batches(
     for group in _alike(stored, _rows(images, split)):
         for rows in torch.tensor(group).split(size):
             ids = [images.ids[row] for row in rows.tolist()]
-            opened = _opened(_pinned(_take(stored, rows), device), device)
+            opened = _opened(_pin(_take(stored, rows), device), device)
             observation = None
             if degradation is not None:
                 shape = _undegraded(opened).shape
@@ -221,13 +223,13 @@ def _take(stored: Stored, rows: Tensor) -> dict[str, Tensor]:
     return {name: part.index_select(0, rows) for name, part in stored.items()}
 
 
-def _pinned(stored: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    return {name: pinned(part, device) for name, part in stored.items()}
+def _pin(stored: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    return {name: pin(part, device) for name, part in stored.items()}
 
 
 def _opened(stored: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
     """Images as float32 [B,C,H,W] in [0,1], annotations as they are stored, on the device."""
-    opened = {name: sent(part, device) for name, part in stored.items()}
+    opened = {name: to_device(part, device) for name, part in stored.items()}
     for name in opened.keys() & set(_PIXELS):
         # by a tensor: CUDA would multiply by the reciprocal of a number, and round otherwise
         opened[name] = opened[name] / torch.full((), 255.0, device=device)

@@ -15,7 +15,7 @@ from torch import Tensor
 from gradprom.degradations.base import Degradation
 from gradprom.degradations.downsample import enlarge
 from gradprom.randomness import stream
-from gradprom.transfer import pinned, sent
+from gradprom.transfer import pin, to_device
 
 
 @dataclass
@@ -67,7 +67,7 @@ def observe_for_evaluation(
         generator = torch.Generator().manual_seed(stream("evaluation degradation", seed, id))
         draws.append(degradation.draw([id], alone, generator))
     parameters = {
-        key: sent(pinned(torch.cat([draw[key] for draw in draws]), device), device)
+        key: to_device(pin(torch.cat([draw[key] for draw in draws]), device), device)
         for key in draws[0]
     }
     return Observation(degradation, parameters, tuple(shape))

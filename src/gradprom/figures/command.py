@@ -54,7 +54,7 @@ def _best(study: Study, table: str, words: OverrideList, records: dict[str, Reco
     """A table as it is asked for; where words leave it open, with the most finished runs."""
 
     def identify(asked: list[OverrideList]) -> list[Identity]:
-        return run_ids.known(asked, study.results)
+        return run_ids.identities(asked, study.results)
 
     asked = [words] if words else [*_swept(study, table), []]
     found = [one for each in asked for one in expanded([table], each, identify, study)]

@@ -1,8 +1,8 @@
 """Whether images of one person are closer to each other than to those of others.
 
-A method's columns: `identity` (a number for each person; negative: not known, and not counted)
-and `embedding_0`, `embedding_1`, … (one alone is a score). Two images are the more alike the
-smaller the Euclidean distance of their embeddings; a method that compares by the cosine leaves
+A method's columns: `identity` (a number for each person; negative: unknown, and not counted) and
+`embedding_0`, `embedding_1`, … (a single one is a score). Two images are the more similar the
+smaller the Euclidean distance of their embeddings; a method that compares by the cosine returns
 embeddings of length 1, whose distances rank as their cosines do.
 """
 
@@ -15,7 +15,7 @@ from gradprom.metrics.pooling import Array, column, numbered
 from gradprom.metrics.registry import Metric, Table
 
 CELLS = 4_000_000
-"""Weights of pairs that are held at a time."""
+"""Weights of pairs in memory at a time."""
 
 
 def _pair_auc(table: Table, weights: Array) -> Array:
@@ -23,19 +23,19 @@ def _pair_auc(table: Table, weights: Array) -> Array:
 
     The share of (pair of one identity, pair of two) in which the first is closer; equal distances
     count half. A pair is two images of the table, and counts w_i · w_j times: an image that is
-    drawn twice makes no pair with itself. NaN where either kind of pair is missing.
+    drawn twice does not form a pair with itself. NaN if either kind of pair is missing.
     """
-    known = column(table, "identity") >= 0
-    identity = column(table, "identity")[known]
+    identified = column(table, "identity") >= 0
+    identity = column(table, "identity")[identified]
     first, second = np.triu_indices(len(identity), k=1)
-    distance = _distances(numbered(table, "embedding")[known])[first, second]
+    distance = _distances(numbered(table, "embedding")[identified])[first, second]
     order = np.argsort(distance, kind="stable")
     first, second, distance = first[order], second[order], distance[order]
     same = identity[first] == identity[second]
     if not same.any() or same.all():
         return np.full(weights.shape[:-1], np.nan)
     starts = np.flatnonzero(np.diff(distance, prepend=-1.0))
-    drawn = weights[..., known].reshape(-1, len(identity))
+    drawn = weights[..., identified].reshape(-1, len(identity))
     size = max(1, CELLS // len(first))
     parts = [
         _area(drawn[i : i + size, first] * drawn[i : i + size, second], same, starts)
@@ -53,14 +53,14 @@ def _distances(embedding: Array) -> Array:
 
 
 def _area(weights: Array, same: NDArray[np.bool_], starts: NDArray[np.intp]) -> Array:
-    """The area for each row of pair weights, pairs from the closest on; `starts` begin ties."""
-    ours = np.add.reduceat(weights * same, starts, axis=-1)
-    others = np.add.reduceat(weights * ~same, starts, axis=-1)
-    total = others.sum(axis=-1)
-    farther = total[:, None] - np.cumsum(others, axis=-1)
+    """The area for each row of pair weights, in order of distance; `starts` are starts of ties."""
+    same_counts = np.add.reduceat(weights * same, starts, axis=-1)
+    other_counts = np.add.reduceat(weights * ~same, starts, axis=-1)
+    total = other_counts.sum(axis=-1)
+    farther = total[:, None] - np.cumsum(other_counts, axis=-1)
     with np.errstate(invalid="ignore"):
-        won = (ours * (farther + others / 2)).sum(axis=-1)
-        return np.asarray(won / (ours.sum(axis=-1) * total))
+        won = (same_counts * (farther + other_counts / 2)).sum(axis=-1)
+        return np.asarray(won / (same_counts.sum(axis=-1) * total))
 
 
 METRICS = (

@@ -93,7 +93,7 @@ def _rebuild(
     study: Study, records: dict[str, Any], wanted: list[Wanted]
 ) -> tuple[list[Expansion], list[Rebuilt]]:
     def identify(runs: list[OverrideList]) -> list[Identity]:
-        return run_ids.known(runs, study.results)
+        return run_ids.identities(runs, study.results)
 
     identify(_all_runs(study, wanted))  # at once, for each question that is new costs seconds
     expansions, rebuilt = [], []

@@ -8,7 +8,7 @@ import functools
 
 from torch import nn
 
-from gradprom.config.components import component, known
+from gradprom.config.components import component, component_names
 from gradprom.errors import ConfigError
 from gradprom.models.recognizers.base import Recognizers
 
@@ -77,7 +77,7 @@ def require_output(backbone: str, output: str) -> None:
 
 
 def _modules() -> list[Recognizers]:
-    return [component("recognizer", name) for name in known("recognizer")]
+    return [component("recognizer", name) for name in component_names("recognizer")]
 
 
 def _served(module: Recognizers) -> tuple[str, ...]:
