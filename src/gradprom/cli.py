@@ -23,9 +23,9 @@ _EPILOG = "study=NAME and results=FOLDER say whose records are meant (default: l
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; an error that a person can put right is one sentence and exit code 1."""
-    given = sys.argv[1:] if arguments is None else arguments
-    settings = [text for text in given if text.split("=")[0] in SETTINGS and "=" in text]
-    args = _parser().parse_args([text for text in given if text not in settings])
+    texts = sys.argv[1:] if arguments is None else arguments
+    settings = [text for text in texts if text.split("=")[0] in SETTINGS and "=" in text]
+    args = _parser().parse_args([text for text in texts if text not in settings])
     args.settings = settings
     try:
         args.command(args)
@@ -128,8 +128,8 @@ def _command(
 def _study(args: argparse.Namespace) -> Study:
     from gradprom.runs.records import Study
 
-    given = SETTINGS | dict(text.split("=", 1) for text in args.settings)
-    return Study(Path(given["results"]), given["study"])
+    values = SETTINGS | dict(text.split("=", 1) for text in args.settings)
+    return Study(Path(values["results"]), values["study"])
 
 
 def _dataset(args: argparse.Namespace) -> tuple[Any, Any]:
@@ -172,13 +172,13 @@ def _status(args: argparse.Namespace) -> None:
 def _cancel(args: argparse.Namespace) -> None:
     from gradprom.sweeps.queue import cancel
 
-    taken = cancel(_study(args))
-    print(f"{len(taken)} queued run{'s' * (len(taken) != 1)} taken back")
+    cancelled = cancel(_study(args))
+    print(f"{len(cancelled)} queued run{'s' * (len(cancelled) != 1)} taken back")
 
 
 def _report(args: argparse.Namespace) -> None:
-    names, words = _names_and_words(args.words)
-    if tuned := [word for word in words if word.startswith("tune=")]:
+    names, overrides = _names_and_overrides(args.words)
+    if tuned := [text for text in overrides if text.startswith("tune=")]:
         if len(args.words) > 1:
             raise ConfigError(f"{tuned[0]} is reported by itself, with study= and results= alone")
         from gradprom.tuning.report import report_all
@@ -186,25 +186,25 @@ def _report(args: argparse.Namespace) -> None:
         return report_all(_study(args), tuned[0].removeprefix("tune="))
     from gradprom.reports.report import report
 
-    report(_study(args), names, words)
+    report(_study(args), names, overrides)
 
 
 def _figure(args: argparse.Namespace) -> None:
     from gradprom.figures import draw_all
 
-    draw_all(_study(args), *_names_and_words(args.words))
+    draw_all(_study(args), *_names_and_overrides(args.words))
 
 
 def _degraded(args: argparse.Namespace) -> None:
     from gradprom.sweeps.degraded_inputs import degraded_inputs
 
-    names, words = _names_and_words([*args.words, *args.settings])
-    print(degraded_inputs(names, words), end="")
+    names, overrides = _names_and_overrides([*args.words, *args.settings])
+    print(degraded_inputs(names, overrides), end="")
 
 
-def _names_and_words(given: list[str]) -> tuple[list[str], list[str]]:
+def _names_and_overrides(texts: list[str]) -> tuple[list[str], list[str]]:
     """Names of tables or figures, and `key=value` words."""
-    return [text for text in given if "=" not in text], [text for text in given if "=" in text]
+    return [text for text in texts if "=" not in text], [text for text in texts if "=" in text]
 
 
 def _enhance(args: argparse.Namespace) -> None:

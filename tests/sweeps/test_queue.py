@@ -96,7 +96,7 @@ def test_where_slurm_does_not_answer_only_heartbeats_tell(
     assert study_status(study).states == {RUNS[0]: "interrupted"}
     study.tell(RUNS[0], {"stage": "warmup", "epoch": 1, "epochs": 2})
     assert study_status(study).states == {RUNS[0]: "running"}
-    with pytest.raises(RunError, match="squeue does not answer here"):
+    with pytest.raises(RunError, match="squeue does not answer"):
         queue.cancel(study)
     with pytest.raises(SystemExit, match="gradprom: squeue does not answer"):
         cli.main(["cancel", "study=mine", f"results={study.results}"])
@@ -164,7 +164,7 @@ def test_one_that_is_killed_is_noted_and_stops_no_other(study: Study, tmp_path: 
     failed = study.record(RUNS[0])
     assert failed is not None and failed["status"] == "failed"
     assert failed["error"]["message"] == (
-        "the process of the run ended with SIGKILL; most likely there was not enough memory"
+        "the process of the run ended with SIGKILL; it probably ran out of memory"
     )
     other = study.record(RUNS[1])
     assert other is not None and other["status"] == "started"

@@ -38,8 +38,8 @@ class Picture:
         """Such as `640×480, 16-bit grey, transparency kept`."""
         height, width, channels = self.pixels.shape
         bits, colour = 8 * self.pixels.itemsize, "grey" if channels == 1 else "colour"
-        kept = "" if self.alpha is None else ", transparency kept"
-        return f"{width}×{height}, {bits}-bit {colour}{kept}"
+        transparency = "" if self.alpha is None else ", transparency kept"
+        return f"{width}×{height}, {bits}-bit {colour}{transparency}"
 
     def planes(self) -> NDArray[np.float32]:
         """float32 [C, H, W] in [0, 1]; the type's largest value is 1."""
@@ -156,9 +156,9 @@ def _check_outputs(targets: dict[Path, Path]) -> None:
                 f"name it {target.with_suffix('.png').name}"
             )
     inputs = {path.resolve() for path in targets}
-    own = [target for target in targets.values() if target.resolve() in inputs]
-    if own:
-        raise RunError(f"{own[0]} is an input and would be replaced; choose another -o")
+    overwritten = [target for target in targets.values() if target.resolve() in inputs]
+    if overwritten:
+        raise RunError(f"{overwritten[0]} is an input and would be replaced; choose another -o")
     counts = Counter(targets.values())
     doubled = [str(path) for path, target in targets.items() if counts[target] > 1]
     if doubled:

@@ -82,18 +82,18 @@ def mask(path: Path, image: Image, size: int, *codes: Sequence[int]) -> NDArray[
 
     drawn = open_image(path)
     if drawn.size != image.size:
-        here, there = ("{}×{}".format(*one.size) for one in (drawn, image))
-        raise ValueError(f"{path}: the mask has {here} pixels, its image {there}")
+        mask_size, image_size = ("{}×{}".format(*each_image.size) for each_image in (drawn, image))
+        raise ValueError(f"{path}: the mask has {mask_size} pixels, its image {image_size}")
     if drawn.mode not in ("1", "L", "P"):
         raise ValueError(f"{path}: mode {drawn.mode}, expected a mask of one 8-bit channel")
     values = np.asarray(drawn.convert("L") if drawn.mode == "1" else drawn)
-    found = np.unique(values)
+    present = np.unique(values)
     for code in codes:
-        if np.isin(found, code).all():
+        if np.isin(present, code).all():
             near = Images.fromarray(values).resize((size, size), Images.Resampling.NEAREST)
             return np.searchsorted(code, np.asarray(near)).astype(np.uint8)
     raise ValueError(
-        f"{path}: mask values {errors.listed(found.tolist(), _SHOWN)}, expected {_allowed(codes)}"
+        f"{path}: mask values {errors.listed(present.tolist(), _SHOWN)}, expected {_allowed(codes)}"
     )
 
 
@@ -115,9 +115,9 @@ def rows(table: Path, columns: Sequence[str], *optional: str) -> list[dict[str, 
         raise DataError(
             f"{table} lacks the column {' and '.join(missing)}; it has: {', '.join(header)}."
         )
-    wanted = {name: header.index(name) for name in (*columns, *optional) if name in header}
+    positions = {name: header.index(name) for name in (*columns, *optional) if name in header}
     return [
-        {name: row[at].strip() if at < len(row) else "" for name, at in wanted.items()}
+        {name: row[at].strip() if at < len(row) else "" for name, at in positions.items()}
         for row in cells
         if any(cell.strip() for cell in row)
     ]

@@ -30,11 +30,15 @@ class ImageNoise:
 
     def normal(self, *shape: int) -> Tensor:
         """Standard normal values, float32 [B, *shape]; each call goes on where the last ended."""
-        return self._to_device([torch.randn(shape, generator=each) for each in self.generators])
+        return self._to_device(
+            [torch.randn(shape, generator=generator) for generator in self.generators]
+        )
 
     def uniform(self, *shape: int) -> Tensor:
         """Values in [0, 1), float32 [B, *shape]."""
-        return self._to_device([torch.rand(shape, generator=each) for each in self.generators])
+        return self._to_device(
+            [torch.rand(shape, generator=generator) for generator in self.generators]
+        )
 
     def _to_device(self, draws: list[Tensor]) -> Tensor:
         return to_device(pin(torch.stack(draws), self.device), self.device)

@@ -18,7 +18,7 @@ from torch import Tensor
 from gradprom.data import augment, memory
 from gradprom.data.base import Images
 from gradprom.data.batches import Batches, labels_of
-from gradprom.data.prefetch import Ahead
+from gradprom.data.prefetch import Prefetcher
 from gradprom.data.ragged import Ragged, shapes_of
 from gradprom.degradations import Degradation
 from gradprom.degradations.observation import Observation, observe_for_evaluation
@@ -111,13 +111,13 @@ class Loader:
             for name, part in stored.items()
         }
         ahead = self.device.type == "cuda" or images.mapped
-        self.ahead: Ahead[_Drawn] | None = Ahead(self.device) if ahead else None
+        self.ahead: Prefetcher[_Drawn] | None = Prefetcher(self.device) if ahead else None
 
     def batch(self, seed: int, step: int) -> Batch:
         """The batch of step 0, 1, …"""
         drawn = self.ahead.take(self._draw, seed, step) if self.ahead else self._draw(seed, step)
-        taken = drawn.stored or _take(self.stored, to_device(drawn.rows, self.device))
-        stored = _opened(taken, self.device)
+        rows = drawn.stored or _take(self.stored, to_device(drawn.rows, self.device))
+        stored = _opened(rows, self.device)
         if drawn.affine is not None:
             stored = _augmented(stored, to_device(drawn.affine, self.device))
         observation = None
@@ -239,13 +239,13 @@ def _opened(stored: dict[str, Tensor], device: torch.device) -> dict[str, Tensor
 def _augmented(stored: dict[str, Tensor], affine: Tensor) -> dict[str, Tensor]:
     """Images, inputs and masks seen through the same maps; annotations of whole images stay."""
     target, mask = augment.apply(stored["target"], stored.get("mask"), affine)
-    seen = {**stored, "target": target, **({} if mask is None else {"mask": mask})}
+    augmented = {**stored, "target": target, **({} if mask is None else {"mask": mask})}
     for name in stored.keys() - {"target", "mask"}:
         if name in _PIXELS:
-            seen[name], _ = augment.apply(stored[name], None, affine)
+            augmented[name], _ = augment.apply(stored[name], None, affine)
         elif stored[name].ndim > 1:
-            seen[name] = augment.apply_to_mask(stored[name], affine)
-    return seen
+            augmented[name] = augment.apply_to_mask(stored[name], affine)
+    return augmented
 
 
 def _undegraded(stored: Mapping[str, Tensor]) -> Tensor:

@@ -19,7 +19,7 @@ class Part(NamedTuple):
     zip: str = ""
     """The published archive it is in, if that is not called as the folder."""
 
-    def there(self, root: Path) -> bool:
+    def exists_in(self, root: Path) -> bool:
         """Whether it lies in `root`, unpacked."""
         folder = root / self.folder
         return any(folder.glob(self.holds)) if self.holds else folder.is_dir()
@@ -34,20 +34,20 @@ def find(root: Path, about: About, *layouts: tuple[Part, ...]) -> Path:
 
     Raises DataError that says how to unpack what is there, or what was looked for where.
     """
-    looked = [root, *(root / name for name in about.folders)]
-    for folder in looked:
-        if any(all(part.there(folder) for part in layout) for layout in layouts):
+    searched = [root, *(root / name for name in about.folders)]
+    for folder in searched:
+        if any(all(part.exists_in(folder) for part in layout) for layout in layouts):
             return folder
-    wanted = [(folder, part) for folder in looked for layout in layouts for part in layout]
-    lacking = [(at, part) for at, part in dict.fromkeys(wanted) if not part.there(at)]
+    expected = [(folder, part) for folder in searched for layout in layouts for part in layout]
+    missing = [(at, part) for at, part in dict.fromkeys(expected) if not part.exists_in(at)]
     packed = [
         f"unzip -d '{(folder / part.folder).parent}' '{part.packed(folder)}'"
-        for folder, part in lacking
+        for folder, part in missing
         if part.packed(folder).is_file()
     ]
     if packed:
         raise DataError(f"{about.title} is still packed; unpack it with:{listed(packed)}")
     raise DataError(
         f"{about.title} was not found. {about.get} Licence: {about.licence}. Looked for:"
-        + listed(str(folder / part.folder / part.holds) for folder, part in lacking)
+        + listed(str(folder / part.folder / part.holds) for folder, part in missing)
     )

@@ -40,15 +40,15 @@ def free_device(device: torch.device) -> int:
 def _limits() -> list[int]:
     """The limits of this process's cgroup (version 2) and of those that hold it."""
     try:
-        told = Path("/proc/self/cgroup").read_text()
+        text = Path("/proc/self/cgroup").read_text()
     except OSError:
         return []
-    own = [line.removeprefix("0::/") for line in told.splitlines() if line.startswith("0::/")]
-    found = []
-    for group in (CGROUPS / path for path in own):
+    groups = [line.removeprefix("0::/") for line in text.splitlines() if line.startswith("0::/")]
+    limits = []
+    for group in (CGROUPS / path for path in groups):
         for folder in (group, *group.parents):
             try:
-                found.append(int((folder / "memory.max").read_text()))
+                limits.append(int((folder / "memory.max").read_text()))
             except (OSError, ValueError):
                 continue  # without a limit, which is told as "max"
-    return found
+    return limits

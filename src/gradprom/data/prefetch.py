@@ -11,27 +11,27 @@ import torch
 DEPTH = 2
 """So many steps ahead."""
 
-Made = TypeVar("Made")
+Item = TypeVar("Item")
 
 
-class Ahead(Generic[Made]):
+class Prefetcher(Generic[Item]):
     """Calls a loader's `make(seed, step)` in a thread before it is asked for.
 
     Whoever takes steps in another order than one after the other gets the same, only later.
     """
 
     def __init__(self, device: torch.device) -> None:
-        self.waiting: dict[tuple[int, int], Future[Made]] = {}
+        self.waiting: dict[tuple[int, int], Future[Item]] = {}
         self.thread = ThreadPoolExecutor(1, initializer=_take, initargs=(_number(device),))
 
-    def take(self, make: Callable[[int, int], Made], seed: int, step: int) -> Made:
+    def take(self, make: Callable[[int, int], Item], seed: int, step: int) -> Item:
         """What `make`, always the same one, gives for a step; raises what it raises."""
         steps = [(seed, step + further) for further in range(DEPTH + 1)]
         for skipped in self.waiting.keys() - set(steps):
             self.waiting.pop(skipped).cancel()
-        for wanted in steps:
-            if wanted not in self.waiting:
-                self.waiting[wanted] = self.thread.submit(make, *wanted)
+        for key in steps:
+            if key not in self.waiting:
+                self.waiting[key] = self.thread.submit(make, *key)
         return self.waiting.pop(steps[0]).result()
 
 

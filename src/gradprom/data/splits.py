@@ -18,11 +18,11 @@ def stratified(entries: list[Entry], test: int, seed: int) -> Split:
     Raises DataError unless both parts get an image.
     """
     _check(len(entries), test)
-    left = _quota(entries, test)
+    remaining = _quota(entries, test)
     chosen = set()
     for entry in sorted(entries, key=lambda entry: stream(seed, entry.id)):
-        if left[entry.label] > 0:
-            left[entry.label] -= 1
+        if remaining[entry.label] > 0:
+            remaining[entry.label] -= 1
             chosen.add(entry.id)
     return _parts(entries, chosen)
 
@@ -37,12 +37,12 @@ def by_group(entries: list[Entry], test: int, seed: int) -> Split:
     groups: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         groups[entry.group].append(entry)
-    left = _quota(entries, test)
+    remaining = _quota(entries, test)
     chosen: set[str] = set()
     for name in sorted(groups, key=lambda name: stream(seed, name)):
         count = Counter(entry.label for entry in groups[name])
-        if all(count[label] <= left[label] for label in count):
-            left.subtract(count)
+        if all(count[label] <= remaining[label] for label in count):
+            remaining.subtract(count)
             chosen.update(entry.id for entry in groups[name])
     if not chosen:
         raise DataError(
@@ -56,8 +56,7 @@ def of_groups(entries: list[Entry], groups: Split) -> Split:
     """The entries of whole groups, in their own order."""
     part = {name: part for part, names in groups.items() for name in names}
     return {
-        wanted: [entry.id for entry in entries if part.get(entry.group) == wanted]
-        for wanted in groups
+        name: [entry.id for entry in entries if part.get(entry.group) == name] for name in groups
     }
 
 

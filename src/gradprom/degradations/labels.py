@@ -18,14 +18,14 @@ def label(options: Mapping[str, Any]) -> str:
 
     One that this version does not know, or that has no `label`, is its name and its options.
     """
-    own = getattr(_module(options), "label", None)
-    return own(options) if own else in_words("{name}", options, (), {})
+    function = getattr(_module(options), "label", None)
+    return function(options) if function else in_words("{name}", options, (), {})
 
 
 def sort_key(options: Mapping[str, Any]) -> tuple[float, ...]:
     """What columns are sorted by: the place of the kind, then values in rising order."""
-    own = getattr(_module(options), "sort_key", None)
-    return tuple(own(options)) if own else (UNKNOWN,)
+    function = getattr(_module(options), "sort_key", None)
+    return tuple(function(options)) if function else (UNKNOWN,)
 
 
 def _module(options: Mapping[str, Any]) -> Any:

@@ -61,10 +61,10 @@ class Mix:
             used = part in self.order
             setattr(self, part, (getattr(self, part) or options()) if used else None)
         others = [part for part in self.order if part not in OWN_FIELDS]
-        given = self.parts or {}
-        for part in {**given, **dict.fromkeys(others)}:
-            _require_known(part, "parts" if part in given else order)
-        self.parts = {part: _typed(part, given.get(part, {})) for part in others} or None
+        options_of = self.parts or {}
+        for part in {**options_of, **dict.fromkeys(others)}:
+            _require_known(part, "parts" if part in options_of else order)
+        self.parts = {part: _typed(part, options_of.get(part, {})) for part in others} or None
 
     @property
     def scale(self) -> int:
@@ -77,8 +77,8 @@ class Mix:
         """The draws of the parts, as `part.key`, each for the shape that it will see."""
         drawn: dict[str, Tensor] = {}
         for name, part in self._parts():
-            own = part.draw(ids, shape, generator)
-            drawn |= {f"{name}.{key}": value for key, value in own.items()}
+            draws = part.draw(ids, shape, generator)
+            drawn |= {f"{name}.{key}": value for key, value in draws.items()}
             shape = part.output_shape(shape)
         return drawn
 
@@ -98,9 +98,9 @@ class Mix:
         self, batch: Tensor, parameters: Mapping[str, Tensor], shape: tuple[int, ...]
     ) -> Tensor:
         """A_1ᵀ … A_nᵀ y."""
-        seen = list(self._seen(shape))
-        for name, part, own_shape in reversed(seen):
-            batch = part.adjoint(batch, _of(name, parameters), own_shape)
+        shapes = list(self._seen(shape))
+        for name, part, part_shape in reversed(shapes):
+            batch = part.adjoint(batch, _of(name, parameters), part_shape)
         return batch
 
     def noise_level(self, parameters: Mapping[str, Tensor], batch_size: int) -> Tensor:
@@ -150,12 +150,12 @@ def _typed(part: str, options: Any) -> Any:
 
     from gradprom.config.components import component, typed
 
-    own = component("degradation", part).Options
-    if isinstance(options, own):
+    schema = component("degradation", part).Options
+    if isinstance(options, schema):
         return options
     if not isinstance(options, Mapping):
         raise ValueError(f"parts.{part}={options}: allowed are its options, such as {{key: value}}")
-    return typed("degradation", own, OmegaConf.create({**options, "name": part}))
+    return typed("degradation", schema, OmegaConf.create({**options, "name": part}))
 
 
 def _of(name: str, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -166,8 +166,8 @@ def _of(name: str, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def label(options: Mapping[str, Any]) -> str:
     """Such as `blur 3×3 σ=2 + Poisson 0.1 + σ=0.3`, or `mix of σ=0.3`."""
-    words = " + ".join(labels.label(part) for part in _options_of_parts(options))
-    return f"mix of {words}" if len(options["order"]) == 1 else words
+    text = " + ".join(labels.label(part) for part in _options_of_parts(options))
+    return f"mix of {text}" if len(options["order"]) == 1 else text
 
 
 def sort_key(options: Mapping[str, Any]) -> tuple[float, ...]:

@@ -141,7 +141,7 @@ class Camus(FileSource):
     def _patients(self) -> tuple[Path, str]:
         """The folder of the patients and the suffix of their images."""
         folder = self.find()
-        return next((folder / p.folder, suffix) for p, suffix in _LAYOUTS if p.there(folder))
+        return next((folder / p.folder, suffix) for p, suffix in _LAYOUTS if p.exists_in(folder))
 
     def notes(self, entries: list[Entry]) -> list[str]:
         patients = len({entry.group for entry in entries})
@@ -153,8 +153,8 @@ def quality(patient: Path) -> int | None:
 
     None where no Info_*.cfg names one.
     """
-    words = [_fields(info, ":").get("ImageQuality") for info in patient.glob("Info_*.cfg")]
-    return min((_QUALITIES.index(word) for word in words if word in _QUALITIES), default=None)
+    grades = [_fields(info, ":").get("ImageQuality") for info in patient.glob("Info_*.cfg")]
+    return min((_QUALITIES.index(grade) for grade in grades if grade in _QUALITIES), default=None)
 
 
 def _patients(folder: Path) -> list[Path]:

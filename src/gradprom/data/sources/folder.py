@@ -121,8 +121,8 @@ class Folder(Source):
         if options.masks:
             masks, twice = _by_stem(root / options.masks)
             offenders += twice
-            lacking = [image for id, image in images.items() if id not in masks]
-            offenders += [f"{image}: no mask in {root / options.masks}" for image in lacking]
+            unmasked = [image for id, image in images.items() if id not in masks]
+            offenders += [f"{image}: no mask in {root / options.masks}" for image in unmasked]
         table: dict[str, dict[str, str]] = {}
         if options.labels:
             table, wrong = self._table(images, root / options.labels)

@@ -89,17 +89,17 @@ class Lizard(FileSource):
         in `CLASSES`), None without nuclei. Images smaller than a tile are left out.
         """
         folder = self.find()
-        known = folds(folder)
+        fold_of = folds(folder)
         entries: list[Entry] = []
-        offenders, seen = [], set()
+        offenders, names = [], set()
         for image in _images(folder):
             labels = folder / _LABELS / "Labels" / f"{image.stem}.mat"
             try:
-                if image.stem not in known:
+                if image.stem not in fold_of:
                     raise ValueError(f"{image}: not in info.csv")
-                if image.stem in seen:
+                if image.stem in names:
                     raise ValueError(f"{image}: a second image of this name")
-                seen.add(image.stem)
+                names.add(image.stem)
                 entries += _cut(image, labels, self.options.size)
             except (OSError, ValueError) as error:
                 offenders.append(str(error))
@@ -132,9 +132,9 @@ class Lizard(FileSource):
         return of_groups(entries, chosen)
 
     def notes(self, entries: list[Entry]) -> list[str]:
-        there = {image.stem for image in _images(self.find())}
-        small = sorted(there - {entry.group for entry in entries})
-        notes = [f"{len(there)} of {IMAGES} images"] if len(there) != IMAGES else []
+        present = {image.stem for image in _images(self.find())}
+        small = sorted(present - {entry.group for entry in entries})
+        notes = [f"{len(present)} of {IMAGES} images"] if len(present) != IMAGES else []
         if small:
             notes.append(f"smaller than a tile and left out: {', '.join(small)}")
         return notes
@@ -168,12 +168,14 @@ def _collection(image: str) -> str:
 
 
 def _official(folder: Path, images: list[str]) -> dict[str, list[str]]:
-    known = folds(folder)
-    wrong = [f"{image}: Split {known[image]!r}" for image in images if known[image] not in _FOLDS]
+    fold_of = folds(folder)
+    wrong = [
+        f"{image}: Split {fold_of[image]!r}" for image in images if fold_of[image] not in _FOLDS
+    ]
     chosen: dict[str, list[str]] = {part: [] for part in _FOLDS.values()}
     if not wrong:
         for image in images:
-            chosen[_FOLDS[known[image]]].append(image)
+            chosen[_FOLDS[fold_of[image]]].append(image)
         wrong = [f"{part}: no image" for part, names in chosen.items() if not names]
     if wrong:
         raise DataError(

@@ -25,7 +25,7 @@ def recognizer_by_name(name: str) -> Recognizers:
         If none does; the message lists the names that are served.
     """
     for module in _modules():
-        if name in _served(module):
+        if name in _names(module):
             return module
     served = ", ".join(recognizer_names())
     raise ConfigError(f"auxiliary.backbone={name} is unknown; choose from {served}")
@@ -34,7 +34,7 @@ def recognizer_by_name(name: str) -> Recognizers:
 def recognizer_names(output: str | None = None) -> list[str]:
     """Names of all recognizer networks, or of those with an output such as `pixel`."""
     modules = [module for module in _modules() if output is None or output in module.OUTPUTS]
-    return [name for module in modules for name in _served(module)]
+    return [name for module in modules for name in _names(module)]
 
 
 def build_recognizer(
@@ -80,6 +80,6 @@ def _modules() -> list[Recognizers]:
     return [component("recognizer", name) for name in component_names("recognizer")]
 
 
-def _served(module: Recognizers) -> tuple[str, ...]:
-    own: str = module.Options().name
-    return getattr(module, "NAMES", (own,))
+def _names(module: Recognizers) -> tuple[str, ...]:
+    name: str = module.Options().name
+    return getattr(module, "NAMES", (name,))
