@@ -699,7 +699,7 @@ def test_the_time_left_follows_from_the_paces_seen(results: Path) -> None:
 
 def test_finished_runs_tell_the_time_a_plan_takes(results: Path) -> None:
     commands = ["strategy=joint", "strategy=frozen", "strategy=joint noise=0.3"]
-    assert "told once the first run" in time_needed(plan(results, *commands))
+    assert "known once the first run" in time_needed(plan(results, *commands))
     finish(plan(results, *commands).jobs[0], seconds=10.0)
     made = plan(results, *commands)
     steps = sum(count for _, count in made.stages.values())
