@@ -1,4 +1,4 @@
-"""Random numbers for each image of a batch, whatever the batch and the machine."""
+"""Random numbers for each image of a batch, independent of the batch and the machine."""
 
 from collections.abc import Sequence
 
@@ -10,16 +10,16 @@ from gradprom.transfer import pin, to_device
 
 
 class ImageNoise:
-    """Draws for some images, each from a generator of its own on the CPU.
+    """Draws for images, each from its own generator on the CPU.
 
     Parameters
     ----------
     seed
         The evaluation seed.
     ids
-        Of the images: what is drawn for one depends on the seed and its id alone.
+        The images' ids: an image's draw depends only on the seed and its id.
     device
-        Where the draws are wanted.
+        The device of the draws.
     """
 
     def __init__(self, seed: int, ids: Sequence[str], device: torch.device):
@@ -29,7 +29,7 @@ class ImageNoise:
         ]
 
     def normal(self, *shape: int) -> Tensor:
-        """Standard normal values, float32 [B, *shape]; each call goes on where the last ended."""
+        """Standard normal values, float32 [B, *shape]; each call continues the random stream."""
         return self._to_device(
             [torch.randn(shape, generator=generator) for generator in self.generators]
         )

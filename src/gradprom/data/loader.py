@@ -1,9 +1,9 @@
-"""Batches from images in memory. Everything random at a step follows from (seed, step) alone,
-so that a resumed run needs no random state and any step can be looked at again.
+"""Batches from images in memory. Everything random at a step follows only from (seed, step), so
+that a resumed run needs no random state and any step can be reproduced.
 
-What is random is drawn on the host, on which every device sees the same; the arithmetic is the
-device's. For a GPU, and where images are read from the disk, a thread makes the host's part of the
-next steps, so that neither waits for the other.
+Random numbers are drawn on the host, so that they are the same for every device; the arithmetic
+runs on the device. For a GPU, and if images are read from disk, a thread prepares the host's part
+of the next steps, so that neither waits for the other.
 """
 
 from __future__ import annotations
@@ -50,40 +50,51 @@ class Batch:
 
     @property
     def mask(self) -> Tensor | None:
-        """int64 [B,H,W], if asked for."""
+        """int64 [B,H,W], if it was requested."""
         return self.annotations.get("mask")
 
     @property
     def label(self) -> Tensor | None:
-        """int64 [B], -1 where an image is not labelled; if asked for."""
+        """int64 [B], -1 where an image is not labelled; if it was requested."""
         return self.annotations.get("label")
 
 
 @dataclass
 class _Drawn:
-    """The host's part of a batch, ready to be sent."""
+    """The host's part of a batch, ready for the device."""
 
     ids: list[str]
     rows: Tensor
     stored: dict[str, Tensor]
-    """What is stored of these rows; nothing where it lies on the device."""
+    """The stored arrays of these rows; empty if they are on the device."""
     affine: Tensor | None
     parameters: dict[str, Tensor] | None
-    """What the degradation drew."""
+    """The degradation's draw."""
 
 
 class Loader:
-    """Training batches of one split, with the annotations that are asked for.
+    """Training batches of one split.
 
-    `part` of `parts` gets its share of each batch: everything random is drawn for the whole batch,
-    so that the shares together are the batch of a single one, bit for bit.
+    Parameters
+    ----------
+    images
+        The dataset.
+    split
+        One of its splits.
+    batches
+        Size, degradation, augmentation, annotations and order of the batches.
+    device
+        The device of the batches.
+    part, parts
+        This rank, and how many share each batch. Everything random is drawn for the whole batch,
+        so that the shares together are bit-identical to the batch of a single rank.
 
     Raises
     ------
     ValueError
         For an empty split, or an annotation that the dataset lacks.
     DataError
-        Where images of the split differ in size: a batch is one tensor.
+        If images of the split differ in size: a batch is one tensor.
     """
 
     def __init__(
@@ -104,7 +115,7 @@ class Loader:
                 self.shape = _one_shape(stored[name], rows, split)
         self.labels = labels_of(images, split)
         self.steps_per_epoch = batches.steps_per_epoch(self.labels)
-        """Full batches in an epoch; fewer images than one batch are a batch of their own."""
+        """Full batches in an epoch; fewer images than one batch form a batch."""
         self.home = self._home(stored)
         self.stored = {
             name: part if isinstance(part, Ragged) else part.to(self.home)
@@ -130,15 +141,15 @@ class Loader:
         return _batch(drawn.ids, stored, observation)
 
     def _home(self, stored: Stored) -> torch.device:
-        """Where the images lie: on the device, if they fit there."""
+        """Where the images are stored: on the device, if they fit there."""
         host = torch.device("cpu")
         if any(isinstance(part, Ragged) for part in stored.values()):
-            return host  # its rows are counted there
+            return host  # their rows are looked up there
         size = sum(part.nbytes for part in stored.values())
         if memory.fits_device(size, self.device):
             return self.device
-        shown = f"{size / 2**30:.1f} GiB of images do not fit on the GPU beside the networks"
-        log.info("%s: they stay on the host, from where batches are fetched ahead", shown)
+        shown = f"{size / 2**30:.1f} GiB of images do not fit on the GPU besides the networks"
+        log.info("%s: they stay on the host, and batches are prefetched", shown)
         return host
 
     def _draw(self, seed: int, step: int) -> _Drawn:
@@ -180,13 +191,16 @@ def test_batches(
 ) -> Iterator[Batch]:
     """All images of a split, never augmented, with all their annotations.
 
-    Images of equal shape come together, `size` of them at most: shapes in the order of their first
-    image, the images of a shape in that of the split. Where all have one shape this is the split's
-    own order, and neither size, degradation nor device changes it; `Batch.ids` says which image is
-    where, so that results by id can be put into any other order.
+    Images of equal shape are batched together, at most `size`: shapes in the order of their first
+    image, the images of a shape in the split's order. If all have one shape this is the split's own
+    order, and neither size, degradation nor device changes it; `Batch.ids` has the order.
 
-    The degradation of an image depends on `seed` and its id alone. Raises ValueError for an
-    empty split.
+    The degradation of an image depends only on `seed` and its id.
+
+    Raises
+    ------
+    ValueError
+        For an empty split.
     """
     device, stored = torch.device(device), _stored(images) | images.annotations
     for group in _alike(stored, _rows(images, split)):
@@ -200,7 +214,7 @@ def test_batches(
             yield _batch(ids, opened, observation)
 
 
-# pytest would take the name for a test where it is imported.
+# pytest would collect the function as a test
 test_batches.__test__ = False  # type: ignore[attr-defined]
 
 
@@ -219,7 +233,7 @@ def _annotations(images: Images, names: tuple[str, ...]) -> Stored:
 
 
 def _take(stored: Stored, rows: Tensor) -> dict[str, Tensor]:
-    """Some rows of all that is stored, where it lies."""
+    """Some rows of all stored arrays, on their device."""
     return {name: part.index_select(0, rows) for name, part in stored.items()}
 
 
@@ -231,13 +245,13 @@ def _opened(stored: dict[str, Tensor], device: torch.device) -> dict[str, Tensor
     """Images as float32 [B,C,H,W] in [0,1], annotations as they are stored, on the device."""
     opened = {name: to_device(part, device) for name, part in stored.items()}
     for name in opened.keys() & set(_PIXELS):
-        # by a tensor: CUDA would multiply by the reciprocal of a number, and round otherwise
+        # by a tensor: for a number CUDA multiplies by its reciprocal, which rounds differently
         opened[name] = opened[name] / torch.full((), 255.0, device=device)
     return opened
 
 
 def _augmented(stored: dict[str, Tensor], affine: Tensor) -> dict[str, Tensor]:
-    """Images, inputs and masks seen through the same maps; annotations of whole images stay."""
+    """Images, inputs and masks under the same maps; annotations of whole images do not change."""
     target, mask = augment.apply(stored["target"], stored.get("mask"), affine)
     augmented = {**stored, "target": target, **({} if mask is None else {"mask": mask})}
     for name in stored.keys() - {"target", "mask"}:
@@ -249,7 +263,7 @@ def _augmented(stored: dict[str, Tensor], affine: Tensor) -> dict[str, Tensor]:
 
 
 def _undegraded(stored: Mapping[str, Tensor]) -> Tensor:
-    """What the degradation applies to."""
+    """The images that the degradation applies to."""
     return stored.get("input", stored["target"])
 
 
@@ -265,7 +279,7 @@ def _rows(images: Images, split: str) -> list[int]:
     rows = images.splits.get(split)
     if not rows:
         known = ", ".join(f"{name} ({len(rows)})" for name, rows in images.splits.items())
-        raise ValueError(f"split={split} has no images; there are: {known}")
+        raise ValueError(f"split={split} has no images; choose from {known}")
     return rows
 
 

@@ -1,4 +1,4 @@
-"""What the next steps need of the host, made while the present one is trained."""
+"""Prefetching: the host's part of the next steps is prepared during the current step."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Generic, TypeVar
 import torch
 
 DEPTH = 2
-"""So many steps ahead."""
+"""Number of steps prepared in advance."""
 
 Item = TypeVar("Item")
 
 
 class Prefetcher(Generic[Item]):
-    """Calls a loader's `make(seed, step)` in a thread before it is asked for.
+    """Calls a loader's `make(seed, step)` in a thread before the step needs it.
 
-    Whoever takes steps in another order than one after the other gets the same, only later.
+    Taking steps in another order gives the same results, only later.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -25,7 +25,7 @@ class Prefetcher(Generic[Item]):
         self.thread = ThreadPoolExecutor(1, initializer=_take, initargs=(_number(device),))
 
     def take(self, make: Callable[[int, int], Item], seed: int, step: int) -> Item:
-        """What `make`, always the same one, gives for a step; raises what it raises."""
+        """The result of `make`, always the same function, for a step; raises what it raises."""
         steps = [(seed, step + further) for further in range(DEPTH + 1)]
         for skipped in self.waiting.keys() - set(steps):
             self.waiting.pop(skipped).cancel()
@@ -41,6 +41,6 @@ def _number(device: torch.device) -> int | None:
 
 
 def _take(number: int | None) -> None:
-    # a new thread would pin memory for the first GPU, and take some of that GPU's own
+    # otherwise a new thread would pin memory for the first GPU, and use some of its memory
     if number is not None:
         torch.cuda.set_device(number)

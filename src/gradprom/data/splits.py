@@ -1,5 +1,5 @@
-"""Seeded splits. An id's place follows from the seed, the ids and their labels alone: neither
-the order in which a file system lists files nor the version of a random generator matters."""
+"""Seeded splits. They follow only from the seed, the ids and their labels: neither the order in
+which a file system lists files nor the version of a random generator matters."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ Split = dict[str, list[str]]
 
 
 def stratified(entries: list[Entry], test: int, seed: int) -> Split:
-    """`test` images, the classes in the same proportion in both parts (to one image).
+    """A split with `test` test images and equal class proportions in both parts (to one image).
 
-    Raises DataError unless both parts get an image.
+    Raises
+    ------
+    DataError
+        Unless both parts get an image.
     """
     _check(len(entries), test)
     remaining = _quota(entries, test)
@@ -28,10 +31,14 @@ def stratified(entries: list[Entry], test: int, seed: int) -> Split:
 
 
 def by_group(entries: list[Entry], test: int, seed: int) -> Split:
-    """About `test` images in whole groups, never more, the classes about evenly in both parts.
+    """A split with at most `test` test images in whole groups, and similar class proportions.
 
     Groups are taken in seeded order, each one that still fits the quota of all its classes.
-    Raises DataError unless both parts get an image.
+
+    Raises
+    ------
+    DataError
+        Unless both parts get an image.
     """
     _check(len(entries), test)
     groups: dict[str, list[Entry]] = defaultdict(list)
@@ -67,7 +74,7 @@ def _quota(entries: list[Entry], test: int) -> Counter[int | None]:
         for label, count in Counter(entry.label for entry in entries).items()
     }
     quota = Counter({label: int(share) for label, share in exact.items()})
-    # Ties go by label, for the order of a dictionary follows the order of the entries.
+    # ties are broken by label, because the order of a dictionary follows that of the entries
     order = sorted(exact, key=lambda label: (int(exact[label]) - exact[label], str(label)))
     for label in order[: test - quota.total()]:
         quota[label] += 1
