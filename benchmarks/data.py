@@ -15,8 +15,6 @@ the sizes of the profiles, in the process's own time.
     python benchmarks/data.py [--sizes 64 128 256] [--profiles demo bench paper]
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib.util
 import statistics

@@ -11,8 +11,6 @@ random ones of 256². By default a few images serve on a CPU; the paper's split 
     python benchmarks/evaluation.py [--profiles demo bench paper] [--images 519]
 """
 
-from __future__ import annotations
-
 import argparse
 import statistics
 from typing import Any

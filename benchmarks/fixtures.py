@@ -1,7 +1,5 @@
 """Datasets and methods for benchmarks, made in memory; the weights are the initial ones."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

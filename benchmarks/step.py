@@ -20,8 +20,6 @@ By default the networks of `demo` at 64²; on one core a round of `bench` at 64�
                               [--ways joint gradprom …] [--device cuda] [--repeats N]
 """
 
-from __future__ import annotations
-
 import itertools
 import statistics
 from collections.abc import Callable, Iterator

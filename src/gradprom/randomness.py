@@ -1,7 +1,5 @@
 """Seeds derived from the purpose of a draw, so that no random state has to be stored."""
 
-from __future__ import annotations
-
 import hashlib
 
 

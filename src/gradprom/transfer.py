@@ -1,7 +1,5 @@
 """Copies from the host to the device, without either waiting for the other."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

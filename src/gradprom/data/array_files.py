@@ -6,8 +6,6 @@ may not fit into memory.
     target.shapes.npy   int64 [N, 3]: the shape of each; sample n starts where sample n - 1 ends
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import math

@@ -1,8 +1,6 @@
 """The paper's augmentation (section 4.1), batched, in one affine sampling of image and mask:
 flips, a rotation by up to ±10° and a centre crop at a scale of 50–100 %, resized back."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """The batches of a stage: how many images, in which order, degraded how, with which annotations."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

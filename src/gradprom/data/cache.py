@@ -8,8 +8,6 @@ changed folder has another key and is decoded again. A cache can be deleted at a
       sha256.json               the SHA-256 of each file; if one is wrong, all are created again
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

@@ -1,7 +1,5 @@
 """The data check: the content of a dataset's folder, and the problems in it."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from itertools import combinations

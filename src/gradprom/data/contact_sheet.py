@@ -1,8 +1,6 @@
 """The sample sheet: a few decoded images of a dataset with the outlines of their masks, to show
 what a run would learn from. Nothing here imports torch."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path

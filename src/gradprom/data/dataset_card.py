@@ -1,7 +1,5 @@
 """The card of a dataset: how to get it, its layout, splits and pitfalls."""
 
-from __future__ import annotations
-
 import dataclasses
 import inspect
 import textwrap

@@ -1,7 +1,5 @@
 """What the published datasets share: their folder, options, and facts known without the files."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar

@@ -1,7 +1,5 @@
 """A validation split, cut from the training split, so that tuning never uses the test split."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import replace

@@ -5,8 +5,6 @@ formats that would lose bits are rejected. Pictures are written as PNG, which ke
 Nothing here imports torch.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,7 +44,7 @@ class Picture:
         planes = self.pixels.transpose(2, 0, 1).astype(np.float32)
         return planes / np.float32(np.iinfo(self.pixels.dtype).max)
 
-    def showing(self, planes: NDArray[np.float32]) -> Picture:
+    def showing(self, planes: NDArray[np.float32]) -> "Picture":
         """The same kind of picture with other contents, [C, H, W] in [0, 1], of any size."""
         levels = np.iinfo(self.pixels.dtype).max
         pixels = np.rint(planes.clip(0, 1) * np.float32(levels)).astype(self.pixels.dtype)

@@ -6,8 +6,6 @@ runs on the device. For a GPU, and if images are read from disk, a thread prepar
 of the next steps, so that neither waits for the other.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The folder of a published dataset on this machine, or what is missing and how to get it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import NamedTuple
 

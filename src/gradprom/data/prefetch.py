@@ -1,7 +1,5 @@
 """Prefetching: the host's part of the next steps is prepared during the current step."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar

@@ -1,7 +1,5 @@
 """Images of different sizes: a list of tensors in one flat buffer."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterator, Sequence

@@ -1,8 +1,6 @@
 """Seeded splits. They follow only from the seed, the ids and their labels: neither the order in
 which a file system lists files nor the version of a random generator matters."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 
 from gradprom.data.base import Entry

@@ -4,8 +4,6 @@ Named beside deepinv's physics: `operator` is its `A`, `adjoint` its `A_adjoint`
 call.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Class activation maps (Zhou et al. 2016) of classifiers that end in a mean and a linear layer."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F

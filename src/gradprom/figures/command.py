@@ -1,7 +1,5 @@
 """`gradprom figure`: the paper's figures from a study's runs."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from gradprom.errors import ConfigError, RunError

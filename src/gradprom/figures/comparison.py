@@ -1,7 +1,5 @@
 """Figures 4 and 6: degraded, each method's result, clean; below, where each is wrong."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

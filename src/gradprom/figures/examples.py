@@ -1,7 +1,5 @@
 """What a figure shows of a trained run: its networks, and a few images of its test split."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 

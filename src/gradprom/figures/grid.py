@@ -1,7 +1,5 @@
 """Rows of images on a page: with a zoomed box, as heat maps, or as frames for missing images."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Guided backpropagation (Springenberg et al. 2015): which pixels contribute to an output."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """Figures 2 and 5: which parts of an image the trained networks use."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

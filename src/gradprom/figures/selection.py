@@ -1,7 +1,5 @@
 """The runs that a figure shows: a paper's `figures.yaml`, and which of its runs have finished."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

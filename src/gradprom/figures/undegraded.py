@@ -1,7 +1,5 @@
 """Figure 7: images as they were acquired, with their own noise."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -4,8 +4,6 @@ A method's columns: `label` (negative: not labelled, and not counted), `predicti
 as the method left it, and `clean_prediction` on the clean one.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from gradprom.metrics.pooling import Array, column, ratio

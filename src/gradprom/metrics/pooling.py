@@ -1,7 +1,5 @@
 """How values of images pool into a score, with a weight for each image."""
 
-from __future__ import annotations
-
 import re
 
 import numpy as np

@@ -5,8 +5,6 @@ A *family* is a module of `gradprom.metrics`, or of `gradprom_plugins.metrics` w
 and pooling rule. Nothing here imports torch.
 """
 
-from __future__ import annotations
-
 import functools
 import importlib
 import pkgutil

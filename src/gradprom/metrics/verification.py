@@ -6,8 +6,6 @@ smaller the Euclidean distance of their embeddings; a method that compares by th
 embeddings of length 1, whose distances rank as their cosines do.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """The backward pass of every strategy: all losses' gradients from one forward pass."""
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Callable, Iterable, Sequence

@@ -1,7 +1,5 @@
 """What a strategy decided at one step, for the log."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -21,7 +19,7 @@ class Decision:
     """[K, K] or [layers, K, K]: inner products of the gradients; None if not computed."""
     lam: float
     """The strategy's λ."""
-    overall: Decision | None = None
+    overall: "Decision | None" = None
     """If a part of θ decided and it was measured: what all of θ would have decided."""
 
     @property

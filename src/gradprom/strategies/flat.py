@@ -1,7 +1,5 @@
 """Groups of parameters, and their gradients flattened into rows."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 

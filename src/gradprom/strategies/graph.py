@@ -1,7 +1,5 @@
 """Backward from the losses to where their graphs meet, and to the parameters outside θ."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor

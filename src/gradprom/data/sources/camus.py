@@ -5,8 +5,6 @@ The paper trains on 450 and tests on 50 patients, and segments the endocardium (
 Both published layouts are read: MetaImage (.mhd + .raw) and NIfTI. They decode to equal arrays.
 """
 
-from __future__ import annotations
-
 import zlib
 from collections import Counter
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ The paper trains on 180 and tests on 58 images (section 4.1); here each is cut i
 "nuclear class label" of an image is not defined: the most frequent class of nuclei is taken.
 """
 
-from __future__ import annotations
-
 import zlib
 from dataclasses import dataclass
 from pathlib import Path

@@ -3,8 +3,6 @@
 They stand where the paper has ResNet-50/101 classifiers and U-Nets: same inputs, same outputs.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch
