@@ -31,7 +31,7 @@ from gradprom.sweeps.request import read, shell_composer
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
-import fabricated  # type: ignore[import-not-found]  # noqa: E402  the tests' own
+from support import records_factory  # type: ignore[import-not-found]  # noqa: E402
 
 SIZES = {
     "pixels a side": (64, 96, 128, 160),
@@ -110,10 +110,10 @@ def _reported(sizes: list[int], device: str, place: Path) -> dict[int, measuring
 def _report(seeds: int, results: Path) -> measuring.Piece:
     """Table I from made-up records: 32 cells and `seeds` seeds."""
     override = f"seed={','.join(map(str, range(seeds)))}"
-    study = fabricated.make(results, ["table1"], override).study
+    study = records_factory.make(results, ["table1"], override).study
 
     def identify(runs: list[OverrideList]) -> list[Identity]:
-        identities: list[Identity] = fabricated.identify(runs)
+        identities: list[Identity] = records_factory.identify(runs)
         run_ids.save(list(zip(runs, identities, strict=True)), results)
         return identities
 

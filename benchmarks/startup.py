@@ -34,7 +34,7 @@ from gradprom.sweeps import request, run_ids
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "tests"))
 
-import fabricated  # type: ignore[import-not-found]  # noqa: E402  the tests' own
+from support import records_factory  # type: ignore[import-not-found]  # noqa: E402
 
 RUN = [sys.executable, str(ROOT / "run.py")]
 GRADPROM = [sys.executable, "-m", "gradprom.cli"]
@@ -107,7 +107,7 @@ class Place:
 
 
 def _short(place: Place) -> dict[str, Callable[[], Cost]]:
-    fabricated.make(place.folder / "results", ["table1"])
+    records_factory.make(place.folder / "results", ["table1"])
     return {
         "import torch": lambda: place.cost(sys.executable, "-c", "import torch"),
         "gradprom status, 96 runs": lambda: place.cost(*GRADPROM, "status", "study=made"),
@@ -150,7 +150,7 @@ def _finish(results: Path, overrides: list[str]) -> None:
     """Leave what the runs of a sweep would leave, had they been trained."""
     composer = Composer(composing.compose)
     for run in request.read([*overrides, f"results={results}"], composer).runs:
-        record = fabricated.finished(run.study, run.id, run.overrides, SCORES)
+        record = records_factory.finished(run.study, run.id, run.overrides, SCORES)
         record |= {"config": yaml.safe_load(run.yaml), "choices": run.choices}
         record["dataset"]["fingerprint"] = run.images().fingerprint
         record["training_id"] = run.training_id
@@ -164,7 +164,7 @@ def _leave(run: Run, record: dict[str, Any]) -> None:
     image = ",".join(str(SCORES[name]) for name in names)
     rows = [f"phantom-{number:05d},phantom-{number:05d},{image}" for number in range(IMAGES)]
     (folder / "scores.csv").write_text("\n".join([",".join(["id", "group", *names]), *rows]) + "\n")
-    (folder / "history.csv").write_text(fabricated.history(run.id, STEPS))
+    (folder / "history.csv").write_text(records_factory.history(run.id, STEPS))
     (folder / "config.yaml").write_text(run.yaml)
     run.study.keep(record)
 
@@ -177,9 +177,9 @@ def _report(place: Place, count: int) -> Cost:
     def identify(runs: list[list[str]]) -> list[Any]:
         return run_ids.identities(runs, results)
 
-    single = fabricated.make(results, names, "seed=0", name="one", identify=identify)
+    single = records_factory.make(results, names, "seed=0", name="one", identify=identify)
     seeds = "seed=" + ",".join(map(str, range(-(-count // len(single.records)))))
-    reported = fabricated.make(
+    reported = records_factory.make(
         results, names, seeds, rows=STEPS, name="reported", identify=identify
     )
     for record in reported.records.values():

@@ -299,8 +299,8 @@ REFUSED = [
     ),
     (["strategy=mgda", "auxiliary=multitask"], "strategy=mgda takes two losses; choose a single"),
     # what Hydra itself proposes for a misspelt key
-    (["+nois=0.1"], "nois is unknown; choose from auxiliary, backbone, data_root, dataset, degrad"),
-    (["+trainer.lrr=1"], "trainer.lrr is unknown; choose from augment, batch_size, channels_last, "),
+    (["+nois=0.1"], "nois is unknown; choose from auxiliary, backbone, data_root, dataset"),
+    (["+trainer.lrr=1"], "trainer.lrr is unknown; choose from augment, batch_size"),
     (["+auxiliary.task=x"], "auxiliary.task is unknown; choose from backbone, coupled_lr, epochs"),
     (["~noise"], "Key 'noise' not in 'Root'"),
     (["~strategy"], "Missing mandatory value: strategy"),

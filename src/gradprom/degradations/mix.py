@@ -27,14 +27,14 @@ OWN_FIELDS: dict[str, type] = {
     "poisson": Poisson,
     "gaussian": Gaussian,
 }
-"""Parts whose options have a field of the mix; those of all others are in `parts`."""
+"""Parts whose options are a field of the mix; those of all others are in `parts`."""
 
 
 @dataclass
 class Mix:
-    """Degradations in a row, each on what the one before it leaves (Section 4.4, A-5).
+    """Several degradations, each applied to the result of the one before (Section 4.4, A-5).
 
-    A part that is not in `order` is None or left out, and so no part of an id.
+    A part that is not in `order` is None or left out, and therefore not part of an id.
     """
 
     name: str = "mix"
@@ -46,8 +46,8 @@ class Mix:
     poisson: Poisson | None = added(None)
     gaussian: Gaussian | None = added(None)
     parts: dict[str, Any] | None = added(None)
-    """Options of the other parts by name, such as `{completion: {drop: 0.2}}`; a part of which
-    nothing is said here has its defaults."""
+    """Options of the other parts by name, such as `{completion: {drop: 0.2}}`; a part that is
+    missing here has its defaults."""
 
     def __post_init__(self) -> None:
         order = f"order=[{','.join(self.order)}]"
@@ -56,7 +56,7 @@ class Mix:
         if "mix" in self.order:
             raise ValueError(f"{order}: allowed are all degradations but a mix")
         if len(set(self.order)) < len(self.order):
-            raise ValueError(f"{order}: each part may stand there once")
+            raise ValueError(f"{order}: each part may occur only once")
         for part, options in OWN_FIELDS.items():
             used = part in self.order
             setattr(self, part, (getattr(self, part) or options()) if used else None)
@@ -74,7 +74,7 @@ class Mix:
     def draw(
         self, ids: Sequence[str], shape: tuple[int, ...], generator: torch.Generator
     ) -> dict[str, Tensor]:
-        """The draws of the parts, as `part.key`, each for the shape that it will see."""
+        """The draws of the parts, as `part.key`, each for the shape of its input."""
         drawn: dict[str, Tensor] = {}
         for name, part in self._parts():
             draws = part.draw(ids, shape, generator)
@@ -104,9 +104,9 @@ class Mix:
         return batch
 
     def noise_level(self, parameters: Mapping[str, Tensor], batch_size: int) -> Tensor:
-        """The parts' levels together, as of independent noises: √(σ_1² + … + σ_n²), [B].
+        """The parts' levels combined as independent noise: √(σ_1² + … + σ_n²), [B].
 
-        What a later part does to the noise of an earlier one, such as a blur, is not in it.
+        The effect of a later part, such as a blur, on earlier noise is not included.
         """
         import torch
 
@@ -115,13 +115,13 @@ class Mix:
         return functools.reduce(torch.hypot, [level.to(device) for level in levels])
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """What the last part leaves."""
+        """The shape after the last part."""
         for _, part in self._parts():
             shape = part.output_shape(shape)
         return shape
 
     def _seen(self, shape: tuple[int, ...]) -> Iterator[tuple[str, Degradation, tuple[int, ...]]]:
-        """The parts, each with the shape of what it is applied to."""
+        """The parts, each with the shape of its input."""
         for name, part in self._parts():
             yield name, part, shape
             shape = part.output_shape(shape)
@@ -145,7 +145,7 @@ def _require_known(part: str, where: str) -> None:
 
 
 def _typed(part: str, options: Any) -> Any:
-    """A part's options, typed and checked by its own file; ConfigError for what is not allowed."""
+    """A part's options, type-checked by its own file; ConfigError if they are not allowed."""
     from omegaconf import OmegaConf
 
     from gradprom.config.components import component, typed

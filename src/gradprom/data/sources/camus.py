@@ -85,7 +85,7 @@ class Camus(FileSource):
     def index(self) -> list[Entry]:
         """Frames by patient; the id is the file's stem, the group the patient.
 
-        The sequences, whose data are often not there, are passed by.
+        The sequences, whose data are often missing, are skipped.
         """
         folder, suffix = self._patients()
         entries, offenders = [], []
@@ -147,9 +147,9 @@ class Camus(FileSource):
 
 
 def quality(patient: Path) -> int | None:
-    """Image quality of a patient's folder, that of the worse view: 0 poor, 1 medium, 2 good.
+    """Image quality of a patient's worse view: 0 poor, 1 medium, 2 good.
 
-    None where no Info_*.cfg names one.
+    None if no Info_*.cfg has it.
     """
     grades = [_fields(info, ":").get("ImageQuality") for info in patient.glob("Info_*.cfg")]
     return min((_QUALITIES.index(grade) for grade in grades if grade in _QUALITIES), default=None)
@@ -188,7 +188,7 @@ def _official(lists: Path, present: set[str]) -> dict[str, list[str]]:
 
 
 def _fields(path: Path, separator: str) -> dict[str, str]:
-    """The lines `key separator value` of a text; of a file that is no text, nothing of use."""
+    """The lines `key separator value` of a text file; harmless for a binary file."""
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     pairs = (line.partition(separator) for line in lines)
     return {key.strip(): value.strip() for key, _, value in pairs}
@@ -199,7 +199,7 @@ def _by(image: np.ndarray) -> str:
 
 
 def _read(path: Path) -> NDArray[np.uint8]:
-    """Pixels [H,W] of either format. Raises OSError or ValueError that names the file."""
+    """Pixels [H,W] of either format; OSError or ValueError that names the file."""
     return _read_raw(path) if path.suffix == ".raw" else _read_nifti(path)
 
 

@@ -149,13 +149,19 @@ def tiles(length: int, size: int) -> list[int]:
 
 
 def folds(folder: Path) -> dict[str, str]:
-    """Fold ("1", "2" or "3") by image name, as info.csv has it. Raises DataError."""
+    """Fold ("1", "2" or "3") by image name, from info.csv.
+
+    Raises
+    ------
+    DataError
+        If info.csv is missing or wrong.
+    """
     rows = image_io.rows(folder / _LABELS / "info.csv", ("Filename", "Split"))
     return {row["Filename"]: row["Split"] for row in rows}
 
 
 def _images(folder: Path) -> list[Path]:
-    """Sorted by name over both folders: which of them holds an image means nothing."""
+    """The images of both folders, sorted by name."""
     files = [file for part in _IMAGES for file in (folder / part).glob("[!.]*.png")]
     return sorted(files, key=lambda file: (file.stem, file))
 
@@ -184,12 +190,12 @@ def _official(folder: Path, images: list[str]) -> dict[str, list[str]]:
 
 
 def _cut(image: Path, labels: Path, size: int) -> list[Entry]:
-    """The tiles of an image. Raises OSError or ValueError, which names the file."""
+    """The tiles of an image; OSError or ValueError that names the file."""
     from PIL import Image
 
     with Image.open(image) as opened:  # the header alone
         width, height = opened.size
-    # The map of instances, by far the largest part of the file, is passed over.
+    # the map of instances, by far the largest part of the file, is skipped
     nuclei = _nuclei(labels, _load(labels, ("id", "class", "centroid")))
     x, y = nuclei["centroid"].T
     entries = []
@@ -223,12 +229,12 @@ def _open(image: Path, labels: Path) -> dict[str, np.ndarray]:
 
 
 def _load(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
-    """Named arrays of a .mat file. Raises OSError or ValueError, which names the file."""
+    """Named arrays of a .mat file; OSError or ValueError that names the file."""
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 
     if not path.is_file():
-        raise ValueError(f"{path}: not there")
+        raise ValueError(f"{path}: does not exist")
     try:
         contents = loadmat(path, variable_names=names)
     except (OSError, ValueError, TypeError, NotImplementedError, MatReadError, zlib.error) as error:
