@@ -186,7 +186,7 @@ def test_other_test_images_change_no_study(tmp_path: Path) -> None:
     [
         (["validation=1"], "validation=1.0 must be at least 0 and less than 1"),
         (["validation=-0.1"], "validation=-0.1 must be"),
-        (["validation=0.2", "evaluate_on=[lizard]"], "with validation= nothing is tested"),
+        (["validation=0.2", "evaluate_on=[lizard]"], "validation= replaces testing"),
         (["warmup_share=1.5"], "warmup_share=1.5 must be between 0 and 1"),
         (["study=a/b"], "study=a/b must be a plain folder name"),
     ],

@@ -96,7 +96,7 @@ class Camus(FileSource):
             for frame in frames:
                 id = frame.name.removesuffix(suffix)
                 files = _files(patient, id, suffix)
-                offenders += [f"{file}: not there" for file in files if not file.is_file()]
+                offenders += [f"{file}: does not exist" for file in files if not file.is_file()]
                 entries.append(Entry(id, patient.name, None, files))
         if offenders:
             lines = image_io.listed(offenders)
@@ -178,7 +178,7 @@ def _official(lists: Path, present: set[str]) -> dict[str, list[str]]:
     offenders += [f"{patient}: listed {n} times" for patient, n in counts.items() if n > 1]
     chosen = {part: sorted(present & set(patients)) for part, patients in named.items()}
     offenders += [
-        f"{files[part]}: none of its {len(named[part])} patients is there"
+        f"{files[part]}: none of its {len(named[part])} patients is on disk"
         for part in ("train", "test")
         if part in chosen and not chosen[part]
     ]
