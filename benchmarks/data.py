@@ -64,11 +64,11 @@ def rates(size: int, channels: int, args: argparse.Namespace) -> list[dict[str, 
         folder = Path(temporary)
         data_ways.save(images, folder)
         plain, parallel = (data_ways.files(images, folder, workers) for workers in (0, 2))
-        own = data_ways.Ours(images, args.device)
+        loader = data_ways.Ours(images, args.device)
         kornia = data_ways.Kornia(images, args.device)
         timings = clocked(
             {
-                "gradprom": lambda: exhaust(own.epoch()),
+                "gradprom": lambda: exhaust(loader.epoch()),
                 "torch, 0 workers": lambda: exhaust(plain),
                 "torch, 2 workers": lambda: exhaust(parallel),
                 "kornia": lambda: exhaust(kornia.epoch()),

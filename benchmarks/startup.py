@@ -1,4 +1,4 @@
-"""How long a person waits: for the first training step, a plan, what is done already, a report.
+"""How long a user waits: for the first training step, a plan, a finished sweep, a report.
 
 Each piece is a command in a process of its own, as it would be typed, on one thread; `import
 torch` by itself is the floor under those that train or plan. Modules are read from bytecode, as

@@ -88,8 +88,6 @@ class Networks:
         clean = recognition.clean_logits(recognizer, self.batch.target)
         return learned.unsupervised_loss(recognizer(enhanced), clean)
 
-    # the ways
-
     def plain(self) -> None:
         """One backward through everything."""
         self.clear()

@@ -43,7 +43,7 @@ def measured(args: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
     alone = 0.0
     separate_scores: dict[str, Any] = {}
     request = read([*swept, f"results={place / 'alone'}"], shell_composer())
-    lineages = [each.method.stage().lineage() for each in request.runs]
+    lineages = [swept_run.method.stage().lineage() for swept_run in request.runs]
     epochs = {stage.id: stage.epochs for lineage in lineages for stage in lineage}
     total_epochs = sum(stage.epochs for lineage in lineages for stage in lineage)
     for number, job in enumerate(request.jobs.values()):

@@ -158,7 +158,7 @@ def test_the_report_has_a_row_a_trial_and_the_figures(
         assert picture.width > 300
     assert (folder / "history.svg").exists()
     assert "no importance: it takes 8 finished trials" in told
-    with pytest.raises(SystemExit, match="study local has no tuning other; it has lambda_lr-"):
+    with pytest.raises(SystemExit, match="study local has no tuning other; it has: lambda_lr-"):
         cli.main(["report", "tune=other", f"results={tuned}"])
 
 

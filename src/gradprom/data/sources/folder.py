@@ -42,7 +42,7 @@ ABOUT = About(
     licence="that of your images",
     traps=(
         "Two folders with equal options and no title share their runs' ids: set dataset.title.",
-        "Files are opened by what they contain, whatever they are called, with 8 bits a channel; "
+        "Files are opened by their content, regardless of their name, with 8 bits per channel; "
         "photographs are turned upright and transparency is dropped.",
         "Images of one patient come into both parts unless the table has a column group.",
     ),
