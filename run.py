@@ -13,8 +13,8 @@ config.register()
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(node: DictConfig) -> None:
-    """Imported late, so that `--cfg job` and `--help` answer at once."""
-    from gradprom import entry
+    """Run the composed configuration."""
+    from gradprom import entry  # late, so that `--cfg job` and `--help` answer at once
 
     entry.task(node)
 

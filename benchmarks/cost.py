@@ -22,7 +22,7 @@ from gradprom.config import Config
 from gradprom.config.typed import image_size
 from gradprom.degradations import scale_of
 from gradprom.methods import recognition
-from gradprom.sweeps import request as requests
+from gradprom.sweeps.request import read, shell_composer
 from gradprom.training.stage import Stage
 
 IMAGES = {"isic2018": 2075, "covid_ct": 600, "lizard": 2880, "camus": 1600}
@@ -31,24 +31,27 @@ TABLES = [f"table{number}" for number in range(1, 9)]
 
 
 def main() -> None:
-    words = measuring.parser(__doc__)
-    words.add_argument("--tflops", type=float, default=39, help="TFLOP/s that a device keeps up")
-    words.add_argument("--tables", nargs="+", default=TABLES)
-    given = words.parse_args()
+    parser = measuring.parser(__doc__)
+    parser.add_argument("--tflops", type=float, default=39, help="TFLOP/s that a device keeps up")
+    parser.add_argument("--tables", nargs="+", default=TABLES)
+    args = parser.parse_args()
     config.register()
-    rows = [row("together" if len(each) > 1 else each[0], each, given) for each in asked(given)]
-    measuring.tell("cost", rows, given, tflops=given.tflops)
+    rows = [
+        row("together" if len(tables) > 1 else tables[0], tables, args)
+        for tables in table_groups(args)
+    ]
+    measuring.report("cost", rows, args, tflops=args.tflops)
 
 
-def asked(given: argparse.Namespace) -> list[list[str]]:
+def table_groups(args: argparse.Namespace) -> list[list[str]]:
     """Each table by itself, and then all of them in one sweep."""
-    return [[name] for name in given.tables] + [given.tables] * (len(given.tables) > 1)
+    return [[name] for name in args.tables] + [args.tables] * (len(args.tables) > 1)
 
 
-def row(title: str, tables: list[str], given: argparse.Namespace) -> dict[str, Any]:
+def row(title: str, tables: list[str], args: argparse.Namespace) -> dict[str, Any]:
     """Runs, distinct stages, steps and operations of some tables."""
-    words = [f"experiment={','.join(tables)}", "pretrained=false"]
-    runs = requests.read(words, requests.shell_composer()).runs
+    overrides = [f"experiment={','.join(tables)}", "pretrained=false"]
+    runs = read(overrides, shell_composer()).runs
     stages = {
         stage.id: (stage, run.config) for run in runs for stage in run.method.stage().lineage()
     }
@@ -62,7 +65,7 @@ def row(title: str, tables: list[str], given: argparse.Namespace) -> dict[str, A
         "million steps": sum(steps.values()) / 1e6,
         "to each run alone": sum(steps.values()) / alone,
         "EFLOP": work / 1e18,
-        "device hours": work / (given.tflops * 1e12) / 3600,
+        "device hours": work / (args.tflops * 1e12) / 3600,
     }
 
 

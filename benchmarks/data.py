@@ -15,8 +15,6 @@ the sizes of the profiles, in the process's own time.
     python benchmarks/data.py [--sizes 64 128 256] [--profiles demo bench paper]
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib.util
 import statistics
@@ -32,7 +30,7 @@ from typing import Any
 import torch
 
 import data_ways
-import made
+import fixtures
 import measuring
 from data_ways import BATCH
 from gradprom.config.typed import image_size
@@ -42,51 +40,52 @@ from gradprom.methods.task_driven import TaskDriven
 
 
 def main() -> None:
-    words = measuring.parser(__doc__, repeats=5)
-    words.add_argument("--sizes", type=int, nargs="*", default=[64, 128, 256])
-    words.add_argument("--images", type=int, default=64, help="images in an epoch")
-    words.add_argument("--profiles", nargs="*", default=["demo", "bench"])
-    told = words.parse_args()
+    parser = measuring.parser(__doc__, repeats=5)
+    parser.add_argument("--sizes", type=int, nargs="*", default=[64, 128, 256])
+    parser.add_argument("--images", type=int, default=64, help="images in an epoch")
+    parser.add_argument("--profiles", nargs="*", default=["demo", "bench"])
+    args = parser.parse_args()
     if importlib.util.find_spec("kornia") is None:
         sys.exit("kornia is not installed: pip install 'gradprom[bench]'")
     throughput = [
-        row for size in told.sizes for channels in (1, 3) for row in rates(size, channels, told)
+        row for size in args.sizes for channels in (1, 3) for row in rates(size, channels, args)
     ]
-    shares = [share(profile, told) for profile in told.profiles]
-    measuring.tell("data", throughput, told, shares=shares)
+    shares = [share(profile, args) for profile in args.profiles]
+    measuring.report("data", throughput, args, shares=shares)
     for row in shares:
         print(f"{row['profile']}, {row['size']}²: data {row['data ms']:.1f} ms of a step's "
               f"{row['step ms']:.0f} ms, {row['share']:.2%}")  # fmt: skip
 
 
-def rates(size: int, channels: int, told: argparse.Namespace) -> list[dict[str, Any]]:
+def rates(size: int, channels: int, args: argparse.Namespace) -> list[dict[str, Any]]:
     """Images per second of each way."""
     facts = Facts(channels, ("a", "b"), ("a", "b", "c"))
-    images = made.images(told.images, size, facts, "train")
+    images = fixtures.images(args.images, size, facts, "train")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         data_ways.save(images, folder)
         plain, parallel = (data_ways.files(images, folder, workers) for workers in (0, 2))
-        ours, kornia = data_ways.Ours(images, told.device), data_ways.Kornia(images, told.device)
-        took = clocked(
+        loader = data_ways.Ours(images, args.device)
+        kornia = data_ways.Kornia(images, args.device)
+        timings = clocked(
             {
-                "gradprom": lambda: exhaust(ours.epoch()),
+                "gradprom": lambda: exhaust(loader.epoch()),
                 "torch, 0 workers": lambda: exhaust(plain),
                 "torch, 2 workers": lambda: exhaust(parallel),
                 "kornia": lambda: exhaust(kornia.epoch()),
             },
-            told.repeats,
-            told.device,
+            args.repeats,
+            args.device,
         )
     return [
         {
             "size": size,
             "channels": channels,
             "way": name,
-            "images/s": told.images // BATCH * BATCH / statistics.median(times),
-            "× gradprom": measuring.ratio(times, took["gradprom"]),
+            "images/s": args.images // BATCH * BATCH / statistics.median(times),
+            "× gradprom": measuring.ratio(times, timings["gradprom"]),
         }
-        for name, times in took.items()
+        for name, times in timings.items()
     ]
 
 
@@ -94,7 +93,7 @@ def clocked(
     pieces: dict[str, Callable[[], None]], repeats: int, device: str
 ) -> dict[str, list[float]]:
     """As `measuring.seconds`, by the clock."""
-    took: dict[str, list[float]] = {name: [] for name in pieces}
+    times: dict[str, list[float]] = {name: [] for name in pieces}
     for number in range(repeats + 1):
         for name, piece in pieces.items():
             began = time.perf_counter()
@@ -102,8 +101,8 @@ def clocked(
             if device == "cuda":
                 torch.cuda.synchronize()
             if number > 0:
-                took[name].append(time.perf_counter() - began)
-    return took
+                times[name].append(time.perf_counter() - began)
+    return times
 
 
 def exhaust(batches: Any) -> None:
@@ -111,30 +110,30 @@ def exhaust(batches: Any) -> None:
     deque(batches, maxlen=0)
 
 
-def share(profile: str, told: argparse.Namespace) -> dict[str, Any]:
+def share(profile: str, args: argparse.Namespace) -> dict[str, Any]:
     """What data takes of a step's time."""
-    config = made.composed(f"profile={profile}")
-    device = torch.device(told.device)
-    images = made.images(told.images, image_size(config.dataset), config.facts, "train")
+    config = fixtures.composed(f"profile={profile}")
+    device = torch.device(args.device)
+    images = fixtures.images(args.images, image_size(config.dataset), config.facts, "train")
     method = TaskDriven(config)
     batches = replace(method.stage().batches, size=BATCH)
     loader = Loader(images, "train", batches, device)
-    training = made.coupled(method, device)
+    training = fixtures.coupled(method, device)
     steps = iter(range(10**6))
-    took = measuring.seconds(
+    times = measuring.seconds(
         {
             "data": lambda: loader.batch(0, next(steps)),
             "step": lambda: training.update(loader.batch(0, next(steps)), probe=False),
         },
-        told.repeats,
-        told.device,
+        args.repeats,
+        args.device,
     )
     return {
         "profile": profile,
         "size": image_size(config.dataset),
-        "data ms": 1e3 * statistics.median(took["data"]),
-        "step ms": 1e3 * statistics.median(took["step"]),
-        "share": measuring.ratio(took["data"], took["step"]),
+        "data ms": 1e3 * statistics.median(times["data"]),
+        "step ms": 1e3 * statistics.median(times["step"]),
+        "share": measuring.ratio(times["data"], times["step"]),
     }
 
 

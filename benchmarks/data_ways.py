@@ -1,7 +1,5 @@
 """Three ways to training batches: this project's, torchvision's from files, and kornia's."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterator

@@ -11,15 +11,13 @@ random ones of 256². By default a few images serve on a CPU; the paper's split 
     python benchmarks/evaluation.py [--profiles demo bench paper] [--images 519]
 """
 
-from __future__ import annotations
-
 import argparse
 import statistics
 from typing import Any
 
 import torch
 
-import made
+import fixtures
 import measuring
 from gradprom.data.loader import Batch, test_batches
 from gradprom.methods.task_driven import TaskDriven
@@ -29,38 +27,40 @@ IMAGES = {"demo": 16, "bench": 4, "paper": 4}
 
 
 def main() -> None:
-    words = measuring.parser(__doc__, repeats=2)
-    words.add_argument("--profiles", nargs="*", default=["demo", "bench", "paper"])
-    words.add_argument("--size", type=int, default=256)
-    words.add_argument("--images", type=int, help="images of the test split")
-    told = words.parse_args()
-    measuring.tell("evaluation", [measured(profile, told) for profile in told.profiles], told)
+    parser = measuring.parser(__doc__, repeats=2)
+    parser.add_argument("--profiles", nargs="*", default=["demo", "bench", "paper"])
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--images", type=int, help="images of the test split")
+    args = parser.parse_args()
+    measuring.report("evaluation", [measured(profile, args) for profile in args.profiles], args)
 
 
-def measured(profile: str, told: argparse.Namespace) -> dict[str, Any]:
+def measured(profile: str, args: argparse.Namespace) -> dict[str, Any]:
     """The cost of one profile's evaluation."""
-    config = made.composed(f"profile={profile}", "auxiliary=multitask", f"dataset.size={told.size}")
-    device, options = torch.device(told.device), config.evaluation
-    images = made.images(told.images or IMAGES[profile], told.size, config.facts, "test")
+    config = fixtures.composed(
+        f"profile={profile}", "auxiliary=multitask", f"dataset.size={args.size}"
+    )
+    device, options = torch.device(args.device), config.evaluation
+    images = fixtures.images(args.images or IMAGES[profile], args.size, config.facts, "test")
     method = TaskDriven(config)
-    made.coupled(method, device)
+    fixtures.coupled(method, device)
     split = (images, "test", options.batch_size, config.degradation, options.seed, device)
     batches = list(test_batches(*split))
-    took = measuring.seconds(
+    times = measuring.seconds(
         {
             "forward": lambda: [forward(method, batch) for batch in batches],
             "evaluate": lambda: evaluate(method, images, config.degradation, options, device),
         },
-        told.repeats,
-        told.device,
+        args.repeats,
+        args.device,
     )
     return {
         "profile": profile,
-        "size": told.size,
+        "size": args.size,
         "images": len(images.ids),
-        "forward s": statistics.median(took["forward"]),
-        "evaluate s": statistics.median(took["evaluate"]),
-        "× forward": measuring.ratio(took["evaluate"], took["forward"]),
+        "forward s": statistics.median(times["forward"]),
+        "evaluate s": statistics.median(times["evaluate"]),
+        "× forward": measuring.ratio(times["evaluate"], times["forward"]),
     }
 
 

@@ -29,15 +29,15 @@ Piece = Callable[[], object]
 
 def parser(description: str | None, repeats: int | None = None) -> argparse.ArgumentParser:
     """The words that every benchmark takes; those that time rounds have `--repeats`."""
-    words = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    words.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     if repeats is not None:
-        words.add_argument("--repeats", type=int, default=repeats, help="rounds that are counted")
-    words.add_argument("--json", type=Path, help="where the figures go")
+        parser.add_argument("--repeats", type=int, default=repeats, help="rounds that are counted")
+    parser.add_argument("--json", type=Path, help="where the figures go")
     torch.set_num_threads(1)
-    return words
+    return parser
 
 
 def seconds(pieces: Mapping[str, Piece], repeats: int, device: str) -> dict[str, list[float]]:
@@ -46,15 +46,15 @@ def seconds(pieces: Mapping[str, Piece], repeats: int, device: str) -> dict[str,
     On the CPU it is the process's own time, which other processes do not lengthen; on a GPU the
     clock's, from an idle device to an idle device.
     """
-    took: dict[str, list[float]] = {name: [] for name in pieces}
+    times: dict[str, list[float]] = {name: [] for name in pieces}
     for number in range(repeats + 1):
         for name, piece in pieces.items():
             began = _clock(device)
             piece()
             ended = _clock(device)
             if number > 0:
-                took[name].append(ended - began)
-    return took
+                times[name].append(ended - began)
+    return times
 
 
 def ratio(times: Sequence[float], base: Sequence[float]) -> float:
@@ -82,12 +82,12 @@ def peak_memory(piece: Piece, device: str) -> int:
     return peak
 
 
-def tell(name: str, rows: list[dict[str, Any]], words: argparse.Namespace, **more: Any) -> None:
+def report(name: str, rows: list[dict[str, Any]], args: argparse.Namespace, **more: Any) -> None:
     """Print the rows as a table and write them, with the machine, as JSON."""
-    where = machine(words.device)
+    where = machine(args.device)
     print(f"\n{name}: {where}")
     print(pd.DataFrame(rows).to_string(index=False, float_format=lambda value: f"{value:.3f}"))
-    path = words.json or MEASURED / f"{name}.json"
+    path = args.json or MEASURED / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"machine": where, **more, "rows": rows}, indent=1) + "\n")
     print(f"written to {path}")
@@ -96,10 +96,10 @@ def tell(name: str, rows: list[dict[str, Any]], words: argparse.Namespace, **mor
 def machine(device: str) -> str:
     """The machine in words."""
     memory = psutil.virtual_memory().total / 2**30
-    told = f"{_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB, torch {torch.__version__}"
+    text = f"{_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB, torch {torch.__version__}"
     if device == "cuda":
-        return f"{torch.cuda.get_device_name()}; {told}"
-    return f"{told}, {torch.get_num_threads()} thread"
+        return f"{torch.cuda.get_device_name()}; {text}"
+    return f"{text}, {torch.get_num_threads()} thread"
 
 
 def _clock(device: str) -> float:
@@ -120,15 +120,15 @@ def _resident_peak(piece: Piece, sender: Any) -> None:
 
 def _status(key: str) -> int:
     """A line of the process's status in bytes."""
-    found = re.search(rf"^{key}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.M)
-    assert found is not None
-    return 1024 * int(found[1])
+    match = re.search(rf"^{key}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.M)
+    assert match is not None
+    return 1024 * int(match[1])
 
 
 def _processor() -> str:
     try:
-        told = Path("/proc/cpuinfo").read_text()
+        text = Path("/proc/cpuinfo").read_text()
     except OSError:
         return platform.processor() or platform.machine()
-    found = re.search(r"^model name\s*:\s*(.+)$", told, re.M)
-    return found[1] if found else platform.machine()
+    match = re.search(r"^model name\s*:\s*(.+)$", text, re.M)
+    return match[1] if match else platform.machine()

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 import measuring
+from fixtures import composed
 from gradprom import config
 from gradprom.config import component
 from gradprom.config.typed import image_size
@@ -29,7 +30,6 @@ from gradprom.methods import recognition
 from gradprom.methods.task_driven import EnhancerTraining
 from gradprom.training import precision
 from gradprom.training.stage import Start
-from made import composed
 
 BATCH = {"demo": 8, "bench": 2, "paper": 2}
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
@@ -70,75 +70,79 @@ class Variant:
 
 def main() -> None:
     """Measure what the words ask for."""
-    words = measuring.parser(__doc__, repeats=3)
-    words.add_argument("--profiles", nargs="+", default=["demo", "bench"], choices=tuple(BATCH))
-    words.add_argument("--batch", type=int, help="images a step")
-    words.add_argument("--size", type=int, help="height and width in pixels")
-    words.add_argument("--precisions", nargs="+", choices=tuple(config.SERVED))
-    words.add_argument("--no-compile", action="store_true", help="eager variants alone")
-    told = words.parse_args()
-    rows = [row for profile in told.profiles for row in measured(profile, told)]
-    measuring.tell("precision", rows, told)
+    parser = measuring.parser(__doc__, repeats=3)
+    parser.add_argument("--profiles", nargs="+", default=["demo", "bench"], choices=tuple(BATCH))
+    parser.add_argument("--batch", type=int, help="images a step")
+    parser.add_argument("--size", type=int, help="height and width in pixels")
+    parser.add_argument("--precisions", nargs="+", choices=tuple(config.SERVED))
+    parser.add_argument("--no-compile", action="store_true", help="eager variants alone")
+    args = parser.parse_args()
+    rows = [row for profile in args.profiles for row in measured(profile, args)]
+    measuring.report("precision", rows, args)
 
 
-def measured(profile: str, told: argparse.Namespace) -> list[dict[str, Any]]:
+def measured(profile: str, args: argparse.Namespace) -> list[dict[str, Any]]:
     """A row for each variant of a profile's step; the first is the one others are compared with."""
-    choices = [(kind, *way) for kind in precisions(profile, told) for way in WAYS]
-    wanted = [choice for choice in choices if not (told.no_compile and choice[-1])]
-    variants = [variant(profile, told, *choice) for choice in wanted]
-    first = {each.name: each.first() for each in variants}
-    pieces = {each.name: each.step for each in variants}
-    took = measuring.seconds(pieces, told.repeats, told.device)
-    losses = {each.name: torch.stack(each.losses).cpu() for each in variants}
+    choices = [(kind, *way) for kind in precisions(profile, args) for way in WAYS]
+    selected = [choice for choice in choices if not (args.no_compile and choice[-1])]
+    variants = [variant(profile, args, *choice) for choice in selected]
+    first = {variant.name: variant.first() for variant in variants}
+    pieces = {variant.name: variant.step for variant in variants}
+    times = measuring.seconds(pieces, args.repeats, args.device)
+    losses = {variant.name: torch.stack(variant.losses).cpu() for variant in variants}
     base = variants[0].name
     return [
         {
             "profile": profile,
-            "precision": each.precision,
-            "layout": each.layout,
-            "compiled": each.compiled,
-            "ratio": measuring.ratio(took[each.name], took[base]),
-            "ppm": 1e6 * float((losses[each.name].double() / losses[base] - 1).abs().max()),
-            "steps": len(each.losses),
-            "first": first[each.name],
-            "seconds": sorted(took[each.name])[told.repeats // 2],
+            "precision": variant.precision,
+            "layout": variant.layout,
+            "compiled": variant.compiled,
+            "ratio": measuring.ratio(times[variant.name], times[base]),
+            "ppm": 1e6 * float((losses[variant.name].double() / losses[base] - 1).abs().max()),
+            "steps": len(variant.losses),
+            "first": first[variant.name],
+            "seconds": sorted(times[variant.name])[args.repeats // 2],
         }
-        for each in variants
+        for variant in variants
     ]
 
 
-def precisions(profile: str, told: argparse.Namespace) -> list[str]:
+def precisions(profile: str, args: argparse.Namespace) -> list[str]:
     """Those that were asked for, or all that the device has and that end in time."""
-    if told.precisions:
-        return told.precisions
-    if told.device == "cpu" and profile != "demo":
+    if args.precisions:
+        return args.precisions
+    if args.device == "cpu" and profile != "demo":
         return ["float32"]
-    return [name for name, devices in config.SERVED.items() if told.device in devices]
+    return [name for name, devices in config.SERVED.items() if args.device in devices]
 
 
 def variant(
-    profile: str, told: argparse.Namespace, kind: str, layout: str, compiled: bool
+    profile: str, args: argparse.Namespace, kind: str, layout: str, compiled: bool
 ) -> Variant:
     """A profile's networks and batches, always the same ones."""
-    size = [f"dataset.size={told.size}"] if told.size else []
-    made = composed(f"profile={profile}", f"trainer.device={told.device}", *size)
+    sized = [f"dataset.size={args.size}"] if args.size else []
+    settings = composed(f"profile={profile}", f"trainer.device={args.device}", *sized)
     last = layout == "channels last"
-    made.trainer = replace(made.trainer, precision=kind, compile=compiled, channels_last=last)
-    torch.manual_seed(0)
-    channels, memory_format = made.facts.channels, LAYOUTS[layout]
-    place: dict[str, Any] = {"device": told.device, "memory_format": memory_format}
-    enhancer = component("backbone", made.backbone.name).build(made.backbone, channels)
-    recognizer = recognition.build(made, "diagnosis", fresh=False).to(**place)
-    networks = enhancer.to(**place), {"diagnosis": recognizer}
-    start = Start({}, epoch_steps=100, device=torch.device(told.device))
-    training = EnhancerTraining(made, *networks, replace(made.strategy), start)
-    shape = (
-        told.batch or BATCH[profile],
-        channels,
-        image_size(made.dataset),
-        image_size(made.dataset),
+    settings.trainer = replace(
+        settings.trainer, precision=kind, compile=compiled, channels_last=last
     )
-    batches = [batch(shape, len(made.facts.classes), number, place) for number in range(DIFFERENT)]
+    torch.manual_seed(0)
+    channels, memory_format = settings.facts.channels, LAYOUTS[layout]
+    place: dict[str, Any] = {"device": args.device, "memory_format": memory_format}
+    enhancer = component("backbone", settings.backbone.name).build(settings.backbone, channels)
+    recognizer = recognition.build(settings, "diagnosis", fresh=False).to(**place)
+    networks = enhancer.to(**place), {"diagnosis": recognizer}
+    start = Start({}, epoch_steps=100, device=torch.device(args.device))
+    training = EnhancerTraining(settings, *networks, replace(settings.strategy), start)
+    shape = (
+        args.batch or BATCH[profile],
+        channels,
+        image_size(settings.dataset),
+        image_size(settings.dataset),
+    )
+    batches = [
+        batch(shape, len(settings.facts.classes), number, place) for number in range(DIFFERENT)
+    ]
     return Variant(kind, layout, compiled, training, batches)
 
 

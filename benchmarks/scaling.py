@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-import made
+import fixtures
 import measuring
 from gradprom import config
 from gradprom.config.typed import image_size
@@ -26,13 +26,13 @@ from gradprom.experiments.expansion import Identity, expanded
 from gradprom.experiments.overrides import OverrideList
 from gradprom.methods.task_driven import TaskDriven
 from gradprom.reports.report import report
-from gradprom.sweeps import plan as plans
-from gradprom.sweeps import request as requests
 from gradprom.sweeps import run_ids
+from gradprom.sweeps.plan import make as make_plan
+from gradprom.sweeps.request import read, shell_composer
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
-import fabricated  # type: ignore[import-not-found]  # noqa: E402  the tests' own
+from support import records_factory  # type: ignore[import-not-found]  # noqa: E402
 
 SIZES = {
     "pixels a side": (64, 96, 128, 160),
@@ -46,38 +46,38 @@ fitted are parameters and records."""
 
 
 def main() -> None:
-    words = measuring.parser(__doc__, repeats=3)
-    words.add_argument("--only", nargs="+", default=list(SIZES), choices=SIZES)
-    words.add_argument("--shrink", type=int, default=1, help="divides all sizes, for a quick look")
-    given = words.parse_args()
+    parser = measuring.parser(__doc__, repeats=3)
+    parser.add_argument("--only", nargs="+", default=list(SIZES), choices=SIZES)
+    parser.add_argument("--shrink", type=int, default=1, help="divides all sizes, for a quick look")
+    args = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as place:
-        for quantity in given.only:
-            sizes = [size // given.shrink for size in SIZES[quantity]]
-            found = MAKERS[quantity](sizes, given.device, Path(place))
-            pieces = {str(size): piece for size, piece in found.items()}
-            took = measuring.seconds(pieces, given.repeats, given.device)
-            medians = [float(np.median(times)) for times in took.values()]
-            rows.append({"quantity": quantity, **fitted(list(found), medians)})
-    measuring.tell("scaling", rows, given)
+        for quantity in args.only:
+            sizes = [size // args.shrink for size in SIZES[quantity]]
+            measurements = MAKERS[quantity](sizes, args.device, Path(place))
+            pieces = {str(size): piece for size, piece in measurements.items()}
+            timings = measuring.seconds(pieces, args.repeats, args.device)
+            medians = [float(np.median(times)) for times in timings.values()]
+            rows.append({"quantity": quantity, **fitted(list(measurements), medians)})
+    measuring.report("scaling", rows, args)
 
 
-def fitted(sizes: list[int], took: list[float]) -> dict[str, Any]:
+def fitted(sizes: list[int], times: list[float]) -> dict[str, Any]:
     """The power law through some times, and the times."""
-    x, y = np.log(sizes), np.log(took)
+    x, y = np.log(sizes), np.log(times)
     exponent, offset = np.polyfit(x, y, 1)
-    left = y - (exponent * x + offset)
-    told = ", ".join(f"{n}: {t:.3g} s" for n, t in zip(sizes, took, strict=True))
-    r2 = 1 - left.var() / y.var()
-    return {"exponent": exponent, "r2": r2, "seconds": told}
+    residuals = y - (exponent * x + offset)
+    text = ", ".join(f"{n}: {t:.3g} s" for n, t in zip(sizes, times, strict=True))
+    r2 = 1 - residuals.var() / y.var()
+    return {"exponent": exponent, "r2": r2, "seconds": text}
 
 
-def _steps(words: list[str], device: str) -> tuple[int, measuring.Piece]:
+def _steps(overrides: list[str], device: str) -> tuple[int, measuring.Piece]:
     """The enhancer's number of parameters, and a step of coupled training."""
-    chosen = made.composed("strategy=gradprom", *words)
+    chosen = fixtures.composed("strategy=gradprom", *overrides)
     size, count = image_size(chosen.dataset), chosen.trainer.batch_size
-    training = made.coupled(TaskDriven(chosen), torch.device(device))
-    images = made.images(count, size, chosen.facts, "train")
+    training = fixtures.coupled(TaskDriven(chosen), torch.device(device))
+    images = fixtures.images(count, size, chosen.facts, "train")
     [batch] = test_batches(images, "train", count, chosen.degradation, 0, device)
     parameters = sum(p.numel() for p in training.enhancer.parameters())
     return parameters, lambda: training.update(batch, probe=False)
@@ -97,8 +97,8 @@ def _parameters(sizes: list[int], device: str, place: Path) -> dict[int, measuri
 
 def _planned(sizes: list[int], device: str, place: Path) -> dict[int, measuring.Piece]:
     def plan(runs: int) -> None:
-        words = [f"seed=range({runs})", "strategy=gradprom", f"results={place}"]
-        plans.make(requests.read(words, requests.shell_composer()).runs, retry_failed=False)
+        overrides = [f"seed=range({runs})", "strategy=gradprom", f"results={place}"]
+        make_plan(read(overrides, shell_composer()).runs, retry_failed=False)
 
     config.register()
     return {n: partial(plan, n) for n in sizes}
@@ -109,20 +109,20 @@ def _reported(sizes: list[int], device: str, place: Path) -> dict[int, measuring
 
 
 def _report(seeds: int, results: Path) -> measuring.Piece:
-    """Table I from made-up records: 32 cells and as many seeds as told."""
-    word = f"seed={','.join(map(str, range(seeds)))}"
-    study = fabricated.make(results, ["table1"], word).study
+    """Table I from made-up records: 32 cells and `seeds` seeds."""
+    override = f"seed={','.join(map(str, range(seeds)))}"
+    study = records_factory.make(results, ["table1"], override).study
 
-    def identify(asked: list[OverrideList]) -> list[Identity]:
-        found: list[Identity] = fabricated.identify(asked)
-        run_ids.keep(list(zip(asked, found, strict=True)), results)
-        return found
+    def identify(runs: list[OverrideList]) -> list[Identity]:
+        identities: list[Identity] = records_factory.identify(runs)
+        run_ids.save(list(zip(runs, identities, strict=True)), results)
+        return identities
 
-    expanded(["table1"], [word], identify, study)
+    expanded(["table1"], [override], identify, study)
 
     def piece() -> None:
         with contextlib.redirect_stdout(io.StringIO()):
-            report(study, ["table1"], [word])
+            report(study, ["table1"], [override])
 
     return piece
 

@@ -1,4 +1,4 @@
-"""How long a person waits: for the first training step, a plan, what is done already, a report.
+"""How long a user waits: for the first training step, a plan, a finished sweep, a report.
 
 Each piece is a command in a process of its own, as it would be typed, on one thread; `import
 torch` by itself is the floor under those that train or plan. Modules are read from bytecode, as
@@ -36,7 +36,7 @@ from gradprom.sweeps import request, run_ids
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "tests"))
 
-import fabricated  # type: ignore[import-not-found]  # noqa: E402  the tests' own
+from support import records_factory  # type: ignore[import-not-found]  # noqa: E402
 
 RUN = [sys.executable, str(ROOT / "run.py")]
 GRADPROM = [sys.executable, "-m", "gradprom.cli"]
@@ -54,18 +54,16 @@ Cost = tuple[float, float]
 
 def main() -> None:
     """Time the pieces and tell."""
-    words = measuring.parser(__doc__, repeats=3)
-    words.add_argument("--runs", type=int, default=1000, help="runs of the long sweeps")
-    words.add_argument("--records", type=int, default=2000, help="records of the long report")
-    words.add_argument("--only", nargs="+", help="pieces to time, beside import torch")
-    given = words.parse_args()
+    parser = measuring.parser(__doc__, repeats=3)
+    parser.add_argument("--runs", type=int, default=1000, help="runs of the long sweeps")
+    parser.add_argument("--records", type=int, default=2000, help="records of the long report")
+    parser.add_argument("--only", nargs="+", help="pieces to time, beside import torch")
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = Place(Path(folder))
-        short, long = (
-            _wanted(pieces, given.only) for pieces in (_short(place), _long(place, given))
-        )
-        took = _in_turn(short, given.repeats) | _once(long)
-    measuring.tell("startup", _rows(took, given.runs), given, cores=len(os.sched_getaffinity(0)))
+        short, long = (_wanted(pieces, args.only) for pieces in (_short(place), _long(place, args)))
+        times = _in_turn(short, args.repeats) | _once(long)
+    measuring.report("startup", _rows(times, args.runs), args, cores=len(os.sched_getaffinity(0)))
 
 
 class Place:
@@ -74,8 +72,8 @@ class Place:
     def __init__(self, folder: Path):
         self.folder = folder
         bytecode = {"PYTHONPYCACHEPREFIX": str(folder / "bytecode"), "OMP_NUM_THREADS": "1"}
-        kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-        self.environment = {**kept, **bytecode}
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        self.environment = {**environment, **bytecode}
 
     def start(self, *command: str) -> subprocess.Popen[bytes]:
         """Begin a command, whose output goes to a file."""
@@ -94,12 +92,12 @@ class Place:
             sys.exit((self.folder / "output.txt").read_text())
         return wall, used.ru_utime + used.ru_stime
 
-    def first_step(self, *words: str) -> Cost:
+    def first_step(self, *overrides: str) -> Cost:
         """From a command to the end of its first training step, with the data in the cache."""
         for name in ("local", "stages", "leases"):
             shutil.rmtree(self.folder / "results" / name, ignore_errors=True)
         began = time.perf_counter()
-        process = self.start(*RUN, *words, "trainer.log_every=1")
+        process = self.start(*RUN, *overrides, "trainer.log_every=1")
         while not list(self.folder.glob("results/local/runs/*/progress.json")):
             if process.poll() is not None:
                 sys.exit((self.folder / "output.txt").read_text())
@@ -111,7 +109,7 @@ class Place:
 
 
 def _short(place: Place) -> dict[str, Callable[[], Cost]]:
-    fabricated.make(place.folder / "results", ["table1"])
+    records_factory.make(place.folder / "results", ["table1"])
     return {
         "import torch": lambda: place.cost(sys.executable, "-c", "import torch"),
         "gradprom status, 96 runs": lambda: place.cost(*GRADPROM, "status", "study=made"),
@@ -120,7 +118,7 @@ def _short(place: Place) -> dict[str, Callable[[], Cost]]:
     }
 
 
-def _long(place: Place, given: argparse.Namespace) -> dict[str, Callable[[], Cost]]:
+def _long(place: Place, args: argparse.Namespace) -> dict[str, Callable[[], Cost]]:
     def plan(count: int) -> Cost:
         return place.cost(*RUN, "-m", *_sweep(count), "study=planned", "sweep.dry_run=true")
 
@@ -131,30 +129,30 @@ def _long(place: Place, given: argparse.Namespace) -> dict[str, Callable[[], Cos
     demo = ("experiment=all", "profile=demo", "dataset=phantom", "sweep.dry_run=true")
     return {
         f"plan of {FEW}": lambda: plan(FEW),
-        f"plan of {given.runs}": lambda: plan(given.runs),
+        f"plan of {args.runs}": lambda: plan(args.runs),
         "plan of the eight tables": lambda: place.cost(*RUN, "-m", *demo),
         f"{FEW} done, typed again": lambda: again(FEW),
-        f"{given.runs} done, typed again": lambda: again(given.runs),
-        f"report of {given.records}": lambda: _report(place, given.records),
+        f"{args.runs} done, typed again": lambda: again(args.runs),
+        f"report of {args.records}": lambda: _report(place, args.records),
     }
 
 
 def _wanted(
     pieces: dict[str, Callable[[], Cost]], only: list[str] | None
 ) -> dict[str, Callable[[], Cost]]:
-    kept = [name for name in pieces if only is None or name in ("import torch", *only)]
-    return {name: pieces[name] for name in kept}
+    names = [name for name in pieces if only is None or name in ("import torch", *only)]
+    return {name: pieces[name] for name in names}
 
 
 def _sweep(count: int) -> list[str]:
     return [f"seed=range(0,{count // len(NOISE)})", f"noise={','.join(NOISE)}"]
 
 
-def _finish(results: Path, words: list[str]) -> None:
+def _finish(results: Path, overrides: list[str]) -> None:
     """Leave what the runs of a sweep would leave, had they been trained."""
     composer = Composer(composing.compose)
-    for run in request.read([*words, f"results={results}"], composer).runs:
-        record = fabricated.finished(run.study, run.id, run.overrides, SCORES)
+    for run in request.read([*overrides, f"results={results}"], composer).runs:
+        record = records_factory.finished(run.study, run.id, run.overrides, SCORES)
         dataset = replace(record.dataset, fingerprint=run.images().fingerprint)
         config = yaml.safe_load(run.yaml)
         changes = {"config": config, "choices": run.choices, "training_id": run.training_id}
@@ -168,7 +166,7 @@ def _leave(run: Run, record: Record) -> None:
     image = ",".join(str(SCORES[name]) for name in names)
     rows = [f"phantom-{number:05d},phantom-{number:05d},{image}" for number in range(IMAGES)]
     (folder / "scores.csv").write_text("\n".join([",".join(["id", "group", *names]), *rows]) + "\n")
-    (folder / "history.csv").write_text(fabricated.history(run.id, STEPS))
+    (folder / "history.csv").write_text(records_factory.history(run.id, STEPS))
     (folder / "config.yaml").write_text(run.yaml)
     run.study.keep(record)
 
@@ -178,50 +176,52 @@ def _report(place: Place, count: int) -> Cost:
     results = place.folder / "results"
     names = [experiment.name for experiment in declared.default()]
 
-    def identify(words: list[list[str]]) -> list[Any]:
-        return run_ids.known(words, results)
+    def identify(runs: list[list[str]]) -> list[Any]:
+        return run_ids.identities(runs, results)
 
-    one = fabricated.make(results, names, "seed=0", name="one", identify=identify)
-    seeds = "seed=" + ",".join(map(str, range(-(-count // len(one.records)))))
-    made = fabricated.make(results, names, seeds, rows=STEPS, name="reported", identify=identify)
-    for record in made.records.values():
-        made.study.keep(record)  # with the checksums of its files
+    single = records_factory.make(results, names, "seed=0", name="one", identify=identify)
+    seeds = "seed=" + ",".join(map(str, range(-(-count // len(single.records)))))
+    reported = records_factory.make(
+        results, names, seeds, rows=STEPS, name="reported", identify=identify
+    )
+    for record in reported.records.values():
+        reported.study.keep(record)  # with the checksums of its files
     return place.cost(*GRADPROM, "report", seeds, "study=reported")
 
 
 def _in_turn(pieces: dict[str, Callable[[], Cost]], repeats: int) -> dict[str, list[Cost]]:
-    took: dict[str, list[Cost]] = {name: [] for name in pieces}
+    costs: dict[str, list[Cost]] = {name: [] for name in pieces}
     for number in range(repeats + 1):
         for name, piece in pieces.items():
             cost = piece()
             if number > 0:
-                took[name].append(cost)
-    return took
+                costs[name].append(cost)
+    return costs
 
 
 def _once(pieces: dict[str, Callable[[], Cost]]) -> dict[str, list[Cost]]:
     return {name: [piece()] for name, piece in pieces.items()}
 
 
-def _rows(took: dict[str, list[Cost]], runs: int) -> list[dict[str, Any]]:
-    found = {
+def _rows(measured: dict[str, list[Cost]], runs: int) -> list[dict[str, Any]]:
+    columns = {
         name: [statistics.median(part) for part in zip(*costs, strict=True)]
-        for name, costs in took.items()
+        for name, costs in measured.items()
     }
     few = {f"plan of {runs}": f"plan of {FEW}"}
     few |= {f"{runs} done, typed again": f"{FEW} done, typed again"}
-    floor = found["import torch"][0]
+    floor = columns["import torch"][0]
     return [
         {
             "piece": name,
             "seconds": wall,
             "of the processor": cpu,
             "× import torch": wall / floor,
-            "ms a run": 1000 * (wall - found[few[name]][0]) / (runs - FEW)
-            if few.get(name) in found
+            "ms a run": 1000 * (wall - columns[few[name]][0]) / (runs - FEW)
+            if few.get(name) in columns
             else None,
         }
-        for name, (wall, cpu) in found.items()
+        for name, (wall, cpu) in columns.items()
     ]
 
 

@@ -20,8 +20,6 @@ By default the networks of `demo` at 64²; on one core a round of `bench` at 64�
                               [--ways joint gradprom …] [--device cuda] [--repeats N]
 """
 
-from __future__ import annotations
-
 import itertools
 import statistics
 from collections.abc import Callable, Iterator
@@ -33,6 +31,7 @@ from torch import Tensor, nn
 from torch.autograd import grad
 
 import measuring
+from fixtures import composed
 from gradprom import strategies
 from gradprom.config import Config, component
 from gradprom.config.typed import image_size
@@ -42,7 +41,6 @@ from gradprom.methods.task_driven import EnhancerTraining
 from gradprom.strategies import Frozen, GradProm, Joint, Strategy
 from gradprom.tasks import task_by_name
 from gradprom.training.stage import Start
-from made import composed
 
 LAM = 1e-4
 BATCH = 8
@@ -58,18 +56,18 @@ LAST = GradProm(lam=LAM, gate_on="last")
 class Networks:
     """Networks of a profile with a batch, and the losses of a strategy's step."""
 
-    def __init__(self, made: Config, device: str, strategy: Strategy) -> None:
+    def __init__(self, settings: Config, device: str, strategy: Strategy) -> None:
         torch.manual_seed(0)
-        backbone, channels = made.backbone, made.facts.channels
+        backbone, channels = settings.backbone, settings.facts.channels
         enhancer: nn.Module = component("backbone", backbone.name).build(backbone, channels, 1)
         self.recognizers = {
-            task: recognition.build(made, task, fresh=True).to(device)
-            for task in made.auxiliary.tasks
+            task: recognition.build(settings, task, fresh=True).to(device)
+            for task in settings.auxiliary.tasks
         }
-        self.strategy, self.supervised = strategy, made.supervision == "supervised"
-        self.batch = _batch(made, device)
+        self.strategy, self.supervised = strategy, settings.supervision == "supervised"
+        self.batch = _batch(settings, device)
         start = Start({}, epoch_steps=10**4, device=torch.device(device))
-        self.training = EnhancerTraining(made, enhancer, self.recognizers, strategy, start)
+        self.training = EnhancerTraining(settings, enhancer, self.recognizers, strategy, start)
         self.enhancer = enhancer
 
     def clear(self) -> None:
@@ -90,8 +88,6 @@ class Networks:
             return learned.supervised_loss(recognizer(enhanced), truth)
         clean = recognition.clean_logits(recognizer, self.batch.target)
         return learned.unsupervised_loss(recognizer(enhanced), clean)
-
-    # the ways
 
     def plain(self) -> None:
         """One backward through everything."""
@@ -132,9 +128,12 @@ class Networks:
         for task in self.recognizers:
             self.enhancer.zero_grad()
             self.auxiliary(task, self.enhancer(self.batch.input)).backward()
-            own = _gradients(theta)
-            if torch.stack([(g * h).sum() for g, h in zip(main, own, strict=True)]).sum() >= 0:
-                total = [g + LAM * h for g, h in zip(total, own, strict=True)]
+            auxiliary = _gradients(theta)
+            if (
+                torch.stack([(g * h).sum() for g, h in zip(main, auxiliary, strict=True)]).sum()
+                >= 0
+            ):
+                total = [g + LAM * h for g, h in zip(total, auxiliary, strict=True)]
         for p, gradient in zip(theta, total, strict=True):
             p.grad = gradient
 
@@ -187,32 +186,32 @@ class Way:
 
 def main() -> None:
     """Measure what the words ask for."""
-    words = measuring.parser(__doc__, repeats=9)
-    words.add_argument(
+    parser = measuring.parser(__doc__, repeats=9)
+    parser.add_argument(
         "--profiles", nargs="+", default=["demo"], choices=("demo", "bench", "paper")
     )
-    words.add_argument("--sizes", nargs="+", type=int, default=[64], help="in pixels")
-    words.add_argument("--setups", nargs="+", default=SETUPS, choices=SETUPS)
-    words.add_argument("--ways", nargs="+", help="only those whose names begin so")
-    told = words.parse_args()
-    _needs_torchjd(words)
+    parser.add_argument("--sizes", nargs="+", type=int, default=[64], help="in pixels")
+    parser.add_argument("--setups", nargs="+", default=SETUPS, choices=SETUPS)
+    parser.add_argument("--ways", nargs="+", help="only those whose names begin so")
+    args = parser.parse_args()
+    _needs_torchjd(parser)
     rows: list[dict[str, Any]] = []
-    for case in itertools.product(told.profiles, told.sizes, told.setups):
-        rows += measured(*case, told)
+    for case in itertools.product(args.profiles, args.sizes, args.setups):
+        rows += measured(*case, args)
         print(*case, "done", flush=True)
-    measuring.tell("step", rows, told)
+    measuring.report("step", rows, args)
 
 
-def measured(profile: str, size: int, setup: str, told: Any) -> list[dict[str, Any]]:
+def measured(profile: str, size: int, setup: str, args: Any) -> list[dict[str, Any]]:
     """A row for each way."""
-    ways = {way.name: way for way in _ways(_config(profile, size, setup), setup, told.device)}
-    if told.ways:
-        asked = tuple(told.ways)
-        limits = {way.limit for name, way in ways.items() if name.startswith(asked)}
-        kept = {"joint, plain", *limits}
-        ways = {n: way for n, way in ways.items() if n in kept or n.startswith(asked)}
-    times = measuring.seconds({n: w.run for n, w in ways.items()}, told.repeats, told.device)
-    memory = {n: measuring.peak_memory(w.run, told.device) for n, w in ways.items()}
+    ways = {way.name: way for way in _ways(_config(profile, size, setup), setup, args.device)}
+    if args.ways:
+        prefixes = tuple(args.ways)
+        limits = {way.limit for name, way in ways.items() if name.startswith(prefixes)}
+        selected = {"joint, plain", *limits}
+        ways = {n: way for n, way in ways.items() if n in selected or n.startswith(prefixes)}
+    times = measuring.seconds({n: w.run for n, w in ways.items()}, args.repeats, args.device)
+    memory = {n: measuring.peak_memory(w.run, args.device) for n, w in ways.items()}
     return [
         {
             "case": f"{profile} {size} {setup}",
@@ -222,30 +221,30 @@ def measured(profile: str, size: int, setup: str, told: Any) -> list[dict[str, A
             "× limit": measuring.ratio(times[name], times[way.limit]),
             "MiB": memory[name] / 2**20,
             "MiB × plain": memory[name] / memory["joint, plain"],
-            "rounds": told.repeats,
+            "rounds": args.repeats,
         }
         for name, way in ways.items()
     ]
 
 
-def _ways(made: Config, setup: str, device: str) -> Iterator[Way]:
+def _ways(settings: Config, setup: str, device: str) -> Iterator[Way]:
     """One set of networks for each way that learns, so that each is used as its training is."""
-    joint = Networks(made, device, Joint(lam=LAM))
+    joint = Networks(settings, device, Joint(lam=LAM))
     yield Way("joint, plain", joint.plain, "limit, joint")
     yield Way("limit, joint", joint.limit, "limit, joint")
     yield Way("joint", joint.ours, "limit, joint")
-    gated = Networks(made, device, COMPARED["gradprom"])
+    gated = Networks(settings, device, COMPARED["gradprom"])
     yield Way("beginner", gated.beginner, "limit, compared")
     yield Way("TorchJD", gated.torchjd, "limit, compared")
     yield Way("limit, compared", gated.limit, "limit, compared")
     strategies_ = COMPARED if setup == "supervised" else {"gradprom": COMPARED["gradprom"]}
     for name, strategy in strategies_.items():
-        networks = gated if name == "gradprom" else Networks(made, device, strategy)
+        networks = gated if name == "gradprom" else Networks(settings, device, strategy)
         yield Way(name, networks.ours, "limit, compared")
     if setup == "supervised":
-        yield Way("gradprom, last", Networks(made, device, LAST).ours, "limit, joint")
+        yield Way("gradprom, last", Networks(settings, device, LAST).ours, "limit, joint")
     if setup != "multitask":
-        frozen = Networks(made, device, Frozen(lam=LAM))
+        frozen = Networks(settings, device, Frozen(lam=LAM))
         yield Way("limit, frozen", frozen.limit, "limit, frozen")
         yield Way("frozen", frozen.ours, "limit, frozen")
     if setup == "supervised":
@@ -264,9 +263,9 @@ def _config(profile: str, size: int, setup: str) -> Config:
     return composed(*sized, f"auxiliary={auxiliary}", f"supervision={supervision}")
 
 
-def _batch(made: Config, device: str) -> Batch:
+def _batch(settings: Config, device: str) -> Batch:
     """Random images, labels and masks."""
-    size, facts = image_size(made.dataset), made.facts
+    size, facts = image_size(settings.dataset), settings.facts
     target = torch.rand(BATCH, facts.channels, size, size)
     noisy = (target + 0.1 * torch.randn_like(target)).clamp(0, 1)
     mask = torch.randint(len(facts.mask_classes), (BATCH, size, size))
@@ -291,11 +290,11 @@ def _gate() -> Any:
     return Gate()
 
 
-def _needs_torchjd(words: Any) -> None:
+def _needs_torchjd(parser: Any) -> None:
     try:
         from torchjd.autojac import jac_to_grad  # noqa: F401
     except ImportError:
-        words.error("this benchmark needs torchjd 0.18 or younger: pip install 'torchjd>=0.18'")
+        parser.error("this benchmark needs torchjd 0.18 or younger: pip install 'torchjd>=0.18'")
 
 
 if __name__ == "__main__":

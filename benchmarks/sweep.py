@@ -20,7 +20,7 @@ from typing import Any
 import measuring
 from gradprom import config
 from gradprom.runs.records import Study
-from gradprom.sweeps import request as requests
+from gradprom.sweeps.request import read, shell_composer
 
 ROOT = Path(__file__).parents[1]
 PART = ("experiment=table1", "profile=demo", "dataset=phantom", "noise=0.1", "seed=0")
@@ -28,61 +28,61 @@ PART = ("experiment=table1", "profile=demo", "dataset=phantom", "noise=0.1", "se
 
 
 def main() -> None:
-    words = measuring.parser(__doc__)
-    words.add_argument("--at-once", type=int, default=2, help="runs side by side")
-    words.add_argument("words", nargs="*", default=PART, help="what is swept")
-    given = words.parse_args()
+    parser = measuring.parser(__doc__)
+    parser.add_argument("--at-once", type=int, default=2, help="runs side by side")
+    parser.add_argument("words", nargs="*", default=PART, help="what is swept")
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        measuring.tell("sweep", measured(given, Path(place)), given, sweep=" ".join(given.words))
+        measuring.report("sweep", measured(args, Path(place)), args, sweep=" ".join(args.words))
 
 
-def measured(given: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
+def measured(args: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
     """A row for each way to train the runs."""
-    swept = [*given.words, f"trainer.device={given.device}"]
+    swept = [*args.words, f"trainer.device={args.device}"]
     shared, stages, scores = run("shared stages", ["-m", *swept], place / "shared")
     alone = 0.0
-    several: dict[str, Any] = {}
-    request = requests.read([*swept, f"results={place / 'alone'}"], requests.shell_composer())
-    lineages = [each.method.stage().lineage() for each in request.runs]
+    separate_scores: dict[str, Any] = {}
+    request = read([*swept, f"results={place / 'alone'}"], shell_composer())
+    lineages = [swept_run.method.stage().lineage() for swept_run in request.runs]
     epochs = {stage.id: stage.epochs for lineage in lineages for stage in lineage}
-    every = sum(stage.epochs for lineage in lineages for stage in lineage)
+    total_epochs = sum(stage.epochs for lineage in lineages for stage in lineage)
     for number, job in enumerate(request.jobs.values()):
-        own = [word for word in job if not word.startswith("results=")]
-        took, _, score = run(f"alone, {number + 1}", own, place / f"alone-{number}")
-        alone += took
-        several |= score
-    at_once = [*swept, f"runs_per_device={given.at_once}"]
+        overrides = [override for override in job if not override.startswith("results=")]
+        elapsed, _, score = run(f"alone, {number + 1}", overrides, place / f"alone-{number}")
+        alone += elapsed
+        separate_scores |= score
+    at_once = [*swept, f"runs_per_device={args.at_once}"]
     beside, _, third = run("side by side", ["-m", *at_once], place / "beside")
-    assert scores == several == third, "the three ways must end with the same metrics"
-    rows = {"shared": shared, "each run alone": alone, f"{given.at_once} at a time": beside}
+    assert scores == separate_scores == third, "the three ways must end with the same metrics"
+    rows = {"shared": shared, "each run alone": alone, f"{args.at_once} at a time": beside}
     return [
         {
             "way": way,
             "runs": len(scores),
-            "epochs": every if way == "each run alone" else sum(epochs.values()),
-            "seconds": took,
-            "to its stages": took / stages if way == "shared" else None,
-            "to alone": took / alone,
-            "runs an hour": 3600 * len(scores) / took,
+            "epochs": total_epochs if way == "each run alone" else sum(epochs.values()),
+            "seconds": elapsed,
+            "to its stages": elapsed / stages if way == "shared" else None,
+            "to alone": elapsed / alone,
+            "runs an hour": 3600 * len(scores) / elapsed,
         }
-        for way, took in rows.items()
+        for way, elapsed in rows.items()
     ]
 
 
-def run(title: str, words: list[str], results: Path) -> tuple[float, float, dict[str, Any]]:
+def run(title: str, overrides: list[str], results: Path) -> tuple[float, float, dict[str, Any]]:
     """Seconds by the clock, seconds of the stages that were trained, metrics by run."""
     print(title, flush=True)
     began = time.monotonic()
     subprocess.run(
-        [sys.executable, ROOT / "run.py", *words, f"results={results}"],
+        [sys.executable, ROOT / "run.py", *overrides, f"results={results}"],
         check=True,
         stdout=subprocess.DEVNULL,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-    took = time.monotonic() - began
+    elapsed = time.monotonic() - began
     records = Study(results, "local").records()
     stages = {stage.id: stage.seconds for record in records for stage in record.stages}
-    return took, sum(stages.values()), {record.id: record.metrics for record in records}
+    return elapsed, sum(stages.values()), {record.id: record.metrics for record in records}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command line `gradprom`: everything around training, which is `run.py`.
+"""The command line `gradprom`: everything but training, which is `run.py`.
 
 Each command imports what it needs when it runs, so that `--help` and `status` answer at once.
 """
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from gradprom.runs.records import Study
 
 SETTINGS = {"study": "local", "results": "results"}
-"""What every command takes as `key=value`, with its default."""
-_EPILOG = "study=NAME and results=FOLDER say whose records are meant (default: local, results)."
+"""The settings of every command, given as `key=value`, with their defaults."""
+_EPILOG = "study=NAME and results=FOLDER select the records (default: local, results)."
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run one command; an error that a person can put right is one sentence and exit code 1."""
-    given = sys.argv[1:] if arguments is None else arguments
-    settings = [text for text in given if text.split("=")[0] in SETTINGS and "=" in text]
-    args = _parser().parse_args([text for text in given if text not in settings])
+    """Run one command; a user error is reported in one sentence, with exit code 1."""
+    texts = sys.argv[1:] if arguments is None else arguments
+    settings = [text for text in texts if text.split("=")[0] in SETTINGS and "=" in text]
+    args = _parser().parse_args([text for text in texts if text not in settings])
     args.settings = settings
     try:
         args.command(args)
@@ -38,16 +38,16 @@ def main(arguments: list[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="gradprom",
-        description="Everything around training; training itself is run.py.",
+        description="Everything but training; training is run.py.",
         epilog=_EPILOG,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    data = commands.add_parser("data", help="look at a dataset", epilog=_EPILOG)
+    data = commands.add_parser("data", help="inspect a dataset", epilog=_EPILOG)
     checks = data.add_subparsers(required=True, metavar="COMMAND")
     for name, command, text in (
-        ("describe", _describe, "where to get a dataset, its layout, splits, and traps"),
-        ("check", _check, "what a dataset's folder holds, and what is wrong; draws a sample of it"),
+        ("describe", _describe, "where to get a dataset, its layout, splits, and pitfalls"),
+        ("check", _check, "read a dataset's folder, report problems and draw a sample of it"),
     ):
         looks = _command(checks, name, command, text)
         looks.add_argument(
@@ -64,9 +64,11 @@ def _parser() -> argparse.ArgumentParser:
         "words", nargs="+", metavar="TABLE|key=value", help="such as table1 data_root=../data"
     )
 
-    status = _command(commands, "status", _status, "what is done, queued, running, failed, missing")
-    status.add_argument("--watch", action="store_true", help="again and again, until all is done")
-    _command(commands, "cancel", _cancel, "take back the Slurm jobs that have not begun")
+    status = _command(
+        commands, "status", _status, "which runs are done, queued, running, failed, missing"
+    )
+    status.add_argument("--watch", action="store_true", help="update until all runs have ended")
+    _command(commands, "cancel", _cancel, "cancel the Slurm jobs that have not started")
     report = _command(
         commands, "report", _report, "tables, claims, figures and a page from a study's records"
     )
@@ -74,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         "words",
         nargs="*",
         metavar="TABLE|key=value",
-        help="such as table1 profile=demo; without any, what the study's sweeps asked for; "
+        help="such as table1 profile=demo; by default the tables of the study's sweeps; "
         "tune=NAME reports a tuning",
     )
     figure = _command(commands, "figure", _figure, "the paper's figures that need networks")
@@ -82,22 +84,26 @@ def _parser() -> argparse.ArgumentParser:
         "words", nargs="*", metavar="FIGURE|key=value", help="fig2, fig4, fig5, fig6, fig7"
     )
 
-    enhance = _command(commands, "enhance", _enhance, "enhance a picture, or a folder of pictures")
-    enhance.add_argument("input", type=Path, help="a picture, or a folder that holds nothing else")
+    enhance = _command(commands, "enhance", _enhance, "enhance an image, or a folder of images")
+    enhance.add_argument("input", type=Path, help="an image, or a folder that contains only images")
     enhance.add_argument(
         "-o",
         "--output",
         type=Path,
         required=True,
-        help="a .png file, or a folder; transparency is kept as it is",
+        help="a .png file, or a folder; transparency is not changed",
     )
-    enhance.add_argument("--run", required=True, metavar="RUN", help="whose weights")
-    enhance.add_argument("--tile", type=int, default=512, help="pixels a side (default: 512)")
+    enhance.add_argument("--run", required=True, metavar="RUN", help="the run with the weights")
+    enhance.add_argument("--tile", type=int, default=512, help="pixels per side (default: 512)")
     enhance.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
 
-    compare = _command(commands, "compare", _compare, "two runs: configurations, paired scores")
+    compare = _command(
+        commands, "compare", _compare, "compare two runs: configurations, paired scores"
+    )
     compare.add_argument("runs", nargs=2, metavar="RUN")
-    export = _command(commands, "export", _export, "weights, configuration and a card of a run")
+    export = _command(
+        commands, "export", _export, "export weights, configuration and a card of a run"
+    )
     export.add_argument("run", metavar="RUN")
     export.add_argument("-o", "--output", type=Path, required=True, help="a new folder")
     for name, command, text in (
@@ -109,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
         forget.add_argument(
             "--stages",
             action="store_true",
-            help="also the stages before the last, which other runs may share",
+            help="also earlier stages, which other runs may share",
         )
     return parser
 
@@ -128,12 +134,12 @@ def _command(
 def _study(args: argparse.Namespace) -> Study:
     from gradprom.runs.records import Study
 
-    given = SETTINGS | dict(text.split("=", 1) for text in args.settings)
-    return Study(Path(given["results"]), given["study"])
+    values = SETTINGS | dict(text.split("=", 1) for text in args.settings)
+    return Study(Path(values["results"]), values["study"])
 
 
 def _dataset(args: argparse.Namespace) -> tuple[Any, Any]:
-    """The module of the dataset that is meant, and its options."""
+    """The module of the chosen dataset, and its options."""
     from gradprom import config
     from gradprom.config.composing import compose
 
@@ -172,39 +178,39 @@ def _status(args: argparse.Namespace) -> None:
 def _cancel(args: argparse.Namespace) -> None:
     from gradprom.sweeps.queue import cancel
 
-    taken = cancel(_study(args))
-    print(f"{len(taken)} queued run{'s' * (len(taken) != 1)} taken back")
+    cancelled = cancel(_study(args))
+    print(f"{len(cancelled)} queued run{'s' * (len(cancelled) != 1)} cancelled")
 
 
 def _report(args: argparse.Namespace) -> None:
-    names, words = _names_and_words(args.words)
-    if tuned := [word for word in words if word.startswith("tune=")]:
+    names, overrides = _names_and_overrides(args.words)
+    if tuned := [text for text in overrides if text.startswith("tune=")]:
         if len(args.words) > 1:
-            raise ConfigError(f"{tuned[0]} is reported by itself, with study= and results= alone")
+            raise ConfigError(f"{tuned[0]} can only be combined with study= and results=")
         from gradprom.tuning.report import report_all
 
         return report_all(_study(args), tuned[0].removeprefix("tune="))
     from gradprom.reports.report import report
 
-    report(_study(args), names, words)
+    report(_study(args), names, overrides)
 
 
 def _figure(args: argparse.Namespace) -> None:
     from gradprom.figures import draw_all
 
-    draw_all(_study(args), *_names_and_words(args.words))
+    draw_all(_study(args), *_names_and_overrides(args.words))
 
 
 def _degraded(args: argparse.Namespace) -> None:
     from gradprom.sweeps.degraded_inputs import degraded_inputs
 
-    names, words = _names_and_words([*args.words, *args.settings])
-    print(degraded_inputs(names, words), end="")
+    names, overrides = _names_and_overrides([*args.words, *args.settings])
+    print(degraded_inputs(names, overrides), end="")
 
 
-def _names_and_words(given: list[str]) -> tuple[list[str], list[str]]:
-    """Names of tables or figures, and `key=value` words."""
-    return [text for text in given if "=" not in text], [text for text in given if "=" in text]
+def _names_and_overrides(texts: list[str]) -> tuple[list[str], list[str]]:
+    """Names of tables or figures, and `key=value` overrides."""
+    return [text for text in texts if "=" not in text], [text for text in texts if "=" in text]
 
 
 def _enhance(args: argparse.Namespace) -> None:
@@ -261,7 +267,7 @@ def _rerun(args: argparse.Namespace) -> None:
     study = _study(args)
     runs = [load_run(study, prefix) for prefix in args.runs]
     for run in runs:
-        run.images()  # what cannot be trained again stays where it is
+        run.images()  # fails before anything is moved if the run cannot be trained again
     _forget(args)
     entry.here(runs, retry_failed=True)
 

@@ -21,11 +21,11 @@ from gradprom.runs.run import Run
 from gradprom.storage.files import NO_ROOM, require_writable, writing
 from gradprom.sweeps import plan as plans
 from gradprom.sweeps import request as requests
-from gradprom.sweeps.preflight import rehearse
+from gradprom.sweeps.preflight import preflight
 from gradprom.sweeps.progress import Display, estimate
 from gradprom.sweeps.request import make_run
 from gradprom.training.parallel.placement import find_place
-from gradprom.tuning import asked
+from gradprom.tuning import is_requested
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def sweep(
     failed, with 130 on Ctrl-C.
     """
     composer = Composer(compose)
-    if asked(arguments):
+    if is_requested(arguments):
         from gradprom.tuning.command import tune  # with Optuna, which takes a while to import
 
         return tune(arguments, composer, launcher)
@@ -56,21 +56,21 @@ def sweep(
         if not node.sweep.dry_run:
             require_writable(Path(node.results))
         plan = plans.make(request.runs, node.sweep.retry_failed)
-        plan.expansions, plan.asked = request.expansions, request.narrowing
+        plan.expansions, plan.narrowing = request.expansions, request.narrowing
         plan.swept = request.swept
         if not node.sweep.dry_run:
-            rehearse(plan, choices["hydra/launcher"])
+            preflight(plan, choices["hydra/launcher"])
     on_cluster, words = choices["hydra/launcher"] == "submitit_slurm", request.jobs
-    manner = submission.Manner.of(node)
+    packing = submission.Packing.of(node)
     if on_cluster and not node.slurm.wait:
         if introduce(plan, node.sweep.dry_run):
             with one_sentence():
-                submission.submit(plan, words, launcher, manner)
+                submission.submit(plan, words, launcher, packing)
             print(STAYS)
         return
 
     def launch() -> list[Any]:
-        return submission.launch(plan, words, launcher, manner)
+        return submission.launch(plan, words, launcher, packing)
 
     with one_sentence():
         work_through(plan, node.sweep.dry_run, launch, STAYS if on_cluster else GOES_ON)
@@ -90,7 +90,7 @@ def task(node: DictConfig) -> None:
             execute(run)
         return
     with one_sentence():
-        if asked(overrides):
+        if is_requested(overrides):
             raise ConfigError("tune= is a study of many runs: python run.py -m tune=…")
         if node.experiment:
             raise ConfigError(
@@ -106,7 +106,7 @@ def here(runs: list[Run], dry_run: bool = False, retry_failed: bool = False) -> 
     with one_sentence():
         plan = plans.make(runs, retry_failed)
         if not dry_run:
-            rehearse(plan)
+            preflight(plan)
 
     def outcome(run: Run) -> Any:
         try:
@@ -175,7 +175,7 @@ def work_through(
     if plan.expansions:
         from gradprom.reports.report import report  # it takes a while to import
 
-        report(study, [expansion.experiment.name for expansion in plan.expansions], plan.asked)
+        report(study, [expansion.experiment.name for expansion in plan.expansions], plan.narrowing)
     ids = [job.run.id for job in plan.jobs]
     if swept.show(ids, study, plan.folder, plan.swept, table=not plan.expansions):
         sys.exit(1)

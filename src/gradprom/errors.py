@@ -1,11 +1,11 @@
-"""The errors that reach a person as one sentence instead of a traceback."""
+"""The errors that are reported as one sentence instead of a traceback."""
 
 from collections.abc import Sequence
 from typing import Any
 
 
 class GradpromError(Exception):
-    """Something a person can put right; the message says what was wrong and what is allowed."""
+    """An error that the user can fix; the message says what is wrong and what is allowed."""
 
 
 class ConfigError(GradpromError):
@@ -13,23 +13,23 @@ class ConfigError(GradpromError):
 
 
 class DataError(GradpromError):
-    """The data on disk are not what the dataset expects; every offender is listed."""
+    """The data on disk are not what the dataset expects; every wrong file is listed."""
 
 
 class RunError(GradpromError):
-    """A run, record or checkpoint cannot be used as asked."""
+    """A run, record or checkpoint cannot be used as requested."""
 
 
 class Pruned(RunError):
-    """A tuning has given a run up, because it fell behind the others."""
+    """A tuning has stopped a run because it fell behind the others."""
 
 
 class NotWritable(RunError):
-    """There is no room for a result, or no permission: nothing is wrong with the run itself."""
+    """A result cannot be written, for want of space or permission: the run itself is fine."""
 
 
 class NotServed(ConfigError):
-    """The dataset lacks what a configuration asks of it: labels, masks, or channels."""
+    """The dataset lacks what a configuration needs: labels, masks, or channels."""
 
 
 def first_line(error: BaseException) -> str:
@@ -38,6 +38,6 @@ def first_line(error: BaseException) -> str:
 
 
 def listed(names: Sequence[Any], most: int) -> str:
-    """The first names of a list that may be long, such as `a, b and 3 more`."""
+    """The first `most` names of a list, such as `a, b and 3 more`."""
     more = len(names) - most
     return ", ".join(map(str, names[:most])) + (f" and {more} more" if more > 0 else "")

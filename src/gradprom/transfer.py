@@ -1,16 +1,14 @@
-"""From the host to the device, without either waiting for the other."""
-
-from __future__ import annotations
+"""Copies from the host to the device, without either waiting for the other."""
 
 import torch
 from torch import Tensor
 
 
-def pinned(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor of the host's, where a GPU can fetch it by itself; as it is for other devices."""
+def pin(tensor: Tensor, device: torch.device) -> Tensor:
+    """A host tensor in pinned memory if the device is a GPU; otherwise as it is."""
     return tensor.pin_memory() if device.type == "cuda" else tensor
 
 
-def sent(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor on the device; a pinned one is fetched while the host goes on."""
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor on the device; a pinned one is copied while the host continues."""
     return tensor.to(device, non_blocking=device.type == "cuda")

@@ -36,9 +36,9 @@ def test_cost(tmp_path: Path) -> None:
     assert row["device hours"] == pytest.approx(row["EFLOP"] * 1e18 / 39e12 / 3600)
 
 
-def test_stacked(tmp_path: Path) -> None:
+def test_batched_seeds(tmp_path: Path) -> None:
     words = ["--size", "32", "--seeds", "2", "--repeats", "1"]
-    apart, stacked = rows("stacked", words, tmp_path / "stacked.json")
+    apart, stacked = rows("batched_seeds", words, tmp_path / "batched_seeds.json")
     assert apart["ratio"] == 1 and stacked["ratio"] > 0
 
 

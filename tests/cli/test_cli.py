@@ -128,7 +128,7 @@ def test_without_a_clone_there_is_no_configuration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(composing, "CONF", tmp_path / "conf")
-    with pytest.raises(SystemExit, match="^gradprom: there is no .*conf: install from a clone"):
+    with pytest.raises(SystemExit, match="^gradprom: .*conf does not exist: install from a clone"):
         cli.main(["data", "check"])
 
 

@@ -264,12 +264,12 @@ def test_weights_are_asked_for_before_anything_is_trained(
     words = [*tiny_runs.PHANTOM, "auxiliary.backbone=resnet18", "pretrained=true"]
     run = tiny_runs.make(tmp_path, *words)
     with pytest.raises(ConfigError, match="^no resnet18$"):
-        entry.rehearse(plans.make([run], retry_failed=False))
+        entry.preflight(plans.make([run], retry_failed=False))
     store = StageStore(run.study.stages, run.images().fingerprint)
     [recognizer] = [s for s in run.method.stage().parents if s.name == "recognizer.diagnosis"]
     store.folder(recognizer).mkdir(parents=True)
     (store.folder(recognizer) / "artefact.pt").touch()
-    entry.rehearse(plans.make([run], retry_failed=False))
+    entry.preflight(plans.make([run], retry_failed=False))
 
 
 def test_a_plan_asks_for_neither_device_nor_weights(tmp_path: Path) -> None:

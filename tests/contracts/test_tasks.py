@@ -17,7 +17,7 @@ from torch.nn.functional import one_hot
 
 import gradprom.models.recognizers
 import gradprom.tasks
-from gradprom.config.components import component, known
+from gradprom.config.components import component, component_names
 from gradprom.data.base import UNLABELLED, Facts
 from gradprom.data.loader import Batch
 from gradprom.errors import ConfigError, NotServed
@@ -35,10 +35,11 @@ SHAPES: dict[str, Callable[[int, tuple[int, int]], tuple[int, ...]]] = {
 }
 """Of the logits, by what a network puts out."""
 
-TASKS = known("task")
+TASKS = component_names("task")
 # the first name of each module: a ResNet-18 stands for the larger ones
 NETWORKS = [
-    getattr(component("recognizer", name), "NAMES", (name,))[0] for name in known("recognizer")
+    getattr(component("recognizer", name), "NAMES", (name,))[0]
+    for name in component_names("recognizer")
 ]
 PAIRS = [
     (task, network)

@@ -132,7 +132,7 @@ def test_every_missing_file_is_named(old: Path) -> None:
     with pytest.raises(DataError, match="4 files of CAMUS are missing") as caught:
         source(old).index()
     text = str(caught.value)
-    assert all(f"{file}: not there" in text for file in gone)
+    assert all(f"{file}: does not exist" in text for file in gone)
     assert f"{folder / 'patient0099'}: no patient0099_" in text
     assert "sequence" not in text
 
@@ -140,7 +140,7 @@ def test_every_missing_file_is_named(old: Path) -> None:
 def test_a_missing_nifti_mask_is_named(new: Path) -> None:
     mask = new / "database_nifti" / "patient0004" / "patient0004_4CH_ED_gt.nii.gz"
     mask.unlink()
-    with pytest.raises(DataError, match=f"{mask}: not there"):
+    with pytest.raises(DataError, match=f"{mask}: does not exist"):
         source(new).index()
 
 
@@ -275,7 +275,7 @@ def test_official_split_lists_every_offender(old: Path) -> None:
     text = str(caught.value)
     assert f"{lists / 'subgroup_validation.txt'}: no such list" in text
     assert "patient0300: listed 2 times" in text
-    assert f"{lists / 'subgroup_testing.txt'}: none of its 2 patients is there" in text
+    assert f"{lists / 'subgroup_testing.txt'}: none of its 2 patients is on disk" in text
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -320,5 +320,5 @@ def test_real_frames_are_the_same_as_nifti(tmp_path: Path) -> None:
 @pytest.mark.realdata
 def test_real_lists_say_that_no_test_patient_is_there() -> None:
     data = source(datasets.real_data("CAMUS"), split="official")
-    with pytest.raises(DataError, match="testing.txt: none of its 50 patients is there"):
+    with pytest.raises(DataError, match="testing.txt: none of its 50 patients is on disk"):
         data.splits(data.index())

@@ -458,7 +458,7 @@ def test_batches_have_the_annotations_that_are_named(
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"split": "val"}, r"split=val has no images; there are: train \(8\), test \(2\)"),
+        ({"split": "val"}, r"split=val has no images; choose from train \(8\), test \(2\)"),
         ({"size": 0}, "batch_size=0: must be at least 1"),
     ],
 )
@@ -505,12 +505,12 @@ def test_images_that_do_not_fit_in_memory_are_mapped_and_the_log_says_so(
 ) -> None:
     caplog.set_level("INFO")
     before = load(tiny, cache)
-    assert not before.mapped and "as they are needed" not in caplog.text
+    assert not before.mapped and "on demand" not in caplog.text
     monkeypatch.setattr(memory, "free_host", lambda: 1000)
     mapped = load(tiny, cache)
     assert mapped.mapped and equal(mapped, before)
     assert mapped.fingerprint == before.fingerprint
-    assert caplog.text.count("0.0 GiB of images are too much for the memory that is free") == 1
+    assert caplog.text.count("0.0 GiB of images do not fit into the free memory") == 1
     shutil.rmtree(cache)
     assert equal(load(tiny, cache), before)  # decoded without having all of them at once
 

@@ -35,9 +35,9 @@ def test_every_dataset_says_what_it_is(name: str, capsys: pytest.CaptureFixture[
     facts = module.facts(module.Options())
     assert text.startswith(f"dataset={name}\n") and module.ABOUT.licence in section(text, "licence")
     assert module.ABOUT.get.split(". ")[0] in section(text, "get")
-    classes = ", ".join(facts.classes) or "none, so auxiliary=diagnosis is refused"
+    classes = ", ".join(facts.classes) or "none, so auxiliary=diagnosis is not allowed"
     assert section(text, "classes") == classes
-    masks = ", ".join(facts.mask_classes) or "none, so auxiliary=segmentation is refused"
+    masks = ", ".join(facts.mask_classes) or "none, so auxiliary=segmentation is not allowed"
     assert section(text, "masks") == masks
     assert section(text, "traps")
     assert max(map(len, text.splitlines())) <= 100

@@ -190,8 +190,8 @@ def test_every_offender_is_named_at_once(root: Path) -> None:
         f"  {root / 'masks'}: b.gif, b.png have the same stem",
         f"  {root / 'c.PNG'}: no mask in {root / 'masks'}",
         f"  {table}: j has the label unsure, expected benign, malignant",
-        f"  {table}: zzz is no image",
-        f"  {table}: b is there twice",
+        f"  {table}: zzz is not an image",
+        f"  {table}: b occurs twice",
     ]
 
 

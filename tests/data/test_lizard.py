@@ -182,7 +182,7 @@ def test_every_unusable_image_is_named(root: Path) -> None:
     for offender in (
         f"{first / 'other_1.png'}: not in info.csv",
         f"{second / 'glas_1.png'}: a second image of this name",
-        f"{labels / 'crag_2.mat'}: not there",
+        f"{labels / 'crag_2.mat'}: does not exist",
         f"{labels / 'dpath_1.mat'}: not readable as a MATLAB file",
         f"{labels / 'dpath_2.mat'}: ",
         f"{labels / 'dpath_3.mat'}: not readable as a MATLAB file",
@@ -223,7 +223,7 @@ def test_maps_that_do_not_fit_are_listed_at_once(root: Path, tmp_path: Path) -> 
     text = str(caught.value)
     assert "crag_1.mat: 1 instances without a class, such as 5000" in text
     assert r"dpath_1.mat: inst_map of shape (96, 64), its image has (64, 96)" in text
-    assert "consep_1.png: mode I;16, expected 8 bits a channel" in text
+    assert "consep_1.png: mode I;16, expected 8 bits per channel" in text
 
 
 def test_a_table_without_the_column_is_named(root: Path) -> None:

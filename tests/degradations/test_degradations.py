@@ -433,7 +433,7 @@ def test_apply_is_a_function_of_image_and_draw_alone(degradation):
             {"order": ["completion"], "parts": {"completion": 3}},
             r"parts.completion=3: allowed are its options",
         ),
-        (Mix, {"order": ["blur", "blur"]}, r"order=\[blur,blur\]: each part may stand there once"),
+        (Mix, {"order": ["blur", "blur"]}, r"order=\[blur,blur\]: each part may occur only once"),
     ],
 )
 def test_wrong_options_are_refused_with_the_value_and_what_is_allowed(options, values, sentence):

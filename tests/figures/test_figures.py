@@ -93,7 +93,7 @@ def test_a_maps_mean_is_the_logit_without_the_bias(backbone: str) -> None:
 
 
 def test_a_unet_has_no_class_activation_map() -> None:
-    with pytest.raises(TypeError, match="SmallUNet is no classifier"):
+    with pytest.raises(TypeError, match="SmallUNet is not a classifier"):
         class_activation(build_recognizer("pixel", "small", False, 3, 2), torch.rand(1, 3, 32, 32))
 
 

@@ -27,7 +27,7 @@ def know(made: Made, names: list[str], words: list[str]) -> None:
 
     def identify(asked: list[list[str]]) -> list[records_factory.Identity]:
         found = records_factory.identify(asked)
-        run_ids.keep(list(zip(asked, found, strict=True)), made.study.results)
+        run_ids.save(list(zip(asked, found, strict=True)), made.study.results)
         return found
 
     expanded(names, words, identify, made.study)

@@ -316,7 +316,7 @@ def test_outputs_that_are_refused(tmp_path: Path) -> None:
     refused(folder, folder / "a.png", "name a folder for -o")
     refused(tmp_path / "no.png", tmp_path / "out.png", "no.png: No such file or directory")
     Image.fromarray(picture.pixels[..., 0]).save(folder / "a.bmp")
-    refused(folder, tmp_path / "out", "differ in their extension alone: .*a.bmp, .*a.png")
+    refused(folder, tmp_path / "out", "differ only in their extension: .*a.bmp, .*a.png")
     (tmp_path / "nothing").mkdir()
     refused(tmp_path / "nothing", tmp_path / "out", "holds no files")
 

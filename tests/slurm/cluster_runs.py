@@ -13,7 +13,7 @@ from support.cli_process import Child
 
 from gradprom.runs.run_progress import RunProgress
 from gradprom.sweeps import queue
-from gradprom.sweeps.status import look
+from gradprom.sweeps.status import study_status
 
 NOTING = Path(__file__).parent / "noting"
 LAUNCHER = (
@@ -62,7 +62,7 @@ def jobs(results: Path) -> queue.Jobs:
 
 
 def state(results: Path) -> dict[str, str]:
-    return look(cli_process.study(results)).states
+    return study_status(cli_process.study(results)).states
 
 
 def coupled(results: Path) -> set[str]:

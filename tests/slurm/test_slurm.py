@@ -198,7 +198,7 @@ def test_what_waits_is_taken_back_and_arrays_are_no_longer_than_allowed(
     assert code == 0 and "submitted 12 runs" in text and "submitted 2 runs" in text
     assert set(state(tmp_path).values()) == {"queued"}
     cli.main(["cancel", f"results={tmp_path}"])
-    assert capsys.readouterr().out == "14 queued runs taken back\n"
+    assert capsys.readouterr().out == "14 queued runs cancelled\n"
     until(lambda: not jobs(tmp_path))
     assert set(state(tmp_path).values()) == {"missing"}
     hurry(tmp_path)  # nothing is left to be hurried

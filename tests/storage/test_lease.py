@@ -36,7 +36,7 @@ def hold(folder: Path, pipe: Connection) -> None:
     lease = Applicant(folder).try_acquire()
     pipe.send(lease is not None)
     if lease is not None:
-        with lease.kept():
+        with lease.heartbeat():
             pipe.recv()
 
 
@@ -172,7 +172,7 @@ def test_the_applicants_own_clock_may_be_set_too(
 def test_a_lease_beats_while_it_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "BEAT", 0.02)
     lease = acquire(tmp_path)
-    with lease.kept():
+    with lease.heartbeat():
         seen = set()
         until = time.monotonic() + 20
         while len(seen) < 5 and time.monotonic() < until:
@@ -185,7 +185,7 @@ def test_a_lease_beats_while_it_is_kept(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_lease_is_let_go_after_an_exception_too(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), acquire(tmp_path).kept():
+    with pytest.raises(KeyboardInterrupt), acquire(tmp_path).heartbeat():
         raise KeyboardInterrupt
     assert acquire(tmp_path).held()
 
@@ -197,7 +197,7 @@ def test_an_old_holder_that_lives_sees_that_it_was_followed(
     old = acquire(tmp_path)
     slot = Slot(tmp_path, old)
     slot.save_checkpoint({"step": 1})
-    with old.kept():
+    with old.heartbeat():
         write_json(old.path, {**old.holder, "host": "elsewhere"})  # whom nobody can look up here
         monkeypatch.setattr(leases, "STALE", -1.0)
         new = acquire(tmp_path)

@@ -536,7 +536,7 @@ def test_wrong_arguments_are_named_before_any_gradient_changes(call):
             dict(features=enhanced.detach().requires_grad_()),
             "in the losses' graph, got a leaf",
         ),
-        "around": (dict(losses=[losses[0] + theta[0].sum(), losses[1]]), "got a way around it"),
+        "around": (dict(losses=[losses[0] + theta[0].sum(), losses[1]]), "got a path around it"),
     }
     given_instead, message = calls[call]
     arguments = dict(losses=losses, shared=theta, strategy=GradProm(), features=enhanced)

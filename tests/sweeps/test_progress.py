@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from support.planned import finish, plan
 
-from gradprom.sweeps.duration import duration
 from gradprom.sweeps.progress import Forecast, tell
 from gradprom.sweeps.progress import estimate as time_needed
+from gradprom.sweeps.text import duration
 
 
 @pytest.fixture

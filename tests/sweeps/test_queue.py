@@ -20,7 +20,7 @@ from gradprom.launch.processes import Pack
 from gradprom.runs.records import Study
 from gradprom.runs.run_progress import RunProgress
 from gradprom.sweeps import queue
-from gradprom.sweeps.status import look, overview
+from gradprom.sweeps.status import overview, study_status
 
 RUNS = [letter * 12 for letter in "abcdef"]
 
@@ -75,7 +75,7 @@ def test_where_runs_stand(study: Study, say: Callable[[str, str], None]) -> None
     keep_record(study, requeued, "started", job="7_3")
     keep_record(study, unknown, "started", job=None)
     study.heartbeat(begun, RunProgress(stage="coupled", epoch=2, epochs=4, seconds_left=125.0))
-    assert look(study).states == {
+    assert study_status(study).states == {
         done: "done", begun: "running", taken: "lost", requeued: "queued",
         unknown: "interrupted",
     }  # fmt: skip
@@ -93,10 +93,10 @@ def test_where_slurm_does_not_answer_only_heartbeats_tell(
     keep_record(study, RUNS[0], "started", job="7")
     monkeypatch.setenv("PATH", "")
     assert queue.jobs(study) is None
-    assert look(study).states == {RUNS[0]: "interrupted"}
+    assert study_status(study).states == {RUNS[0]: "interrupted"}
     study.heartbeat(RUNS[0], RunProgress(stage="warmup", epoch=1, epochs=2))
-    assert look(study).states == {RUNS[0]: "running"}
-    with pytest.raises(RunError, match="squeue does not answer here"):
+    assert study_status(study).states == {RUNS[0]: "running"}
+    with pytest.raises(RunError, match="squeue does not answer"):
         queue.cancel(study)
     with pytest.raises(SystemExit, match="gradprom: squeue does not answer"):
         cli.main(["cancel", "study=mine", f"results={study.results}"])
@@ -117,9 +117,9 @@ def noting(folder: Path, name: str, seconds: float) -> None:
     (folder / f"{name}.begun").touch()
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if preemption.asked():
+        if preemption.requested():
             (folder / f"{name}.stopped").touch()
-            preemption.obey()
+            preemption.raise_if_requested()
         time.sleep(0.01)
     (folder / f"{name}.ended").write_text(str(time.time()))
 
@@ -164,7 +164,7 @@ def test_one_that_is_killed_is_noted_and_stops_no_other(study: Study, tmp_path: 
     failed = study.record(RUNS[0])
     assert failed is not None and failed.status == "failed"
     assert failed.error.message == (
-        "the process of the run ended with SIGKILL; most likely there was not enough memory"
+        "the process of the run ended with SIGKILL; it probably ran out of memory"
     )
     other = study.record(RUNS[1])
     assert other is not None and other.status == "started"

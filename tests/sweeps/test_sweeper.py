@@ -27,9 +27,9 @@ from gradprom.runs.run_progress import RunProgress
 from gradprom.storage.files import read_checked, write_checked
 from gradprom.sweeps import plan as plans
 from gradprom.sweeps import progress
-from gradprom.sweeps.duration import duration
 from gradprom.sweeps.plan import Job, Plan
 from gradprom.sweeps.progress import Display, Forecast, estimate
+from gradprom.sweeps.text import duration
 
 SHAPE = ("-m", "strategy=gradprom,frozen,joint", "noise=0.05,0.1")
 
@@ -62,7 +62,7 @@ def test_the_plan_tells_what_will_be_done(swept: Path) -> None:
         assert line in text
     # 4 steps a stage: nine stages, where each run alone would train three
     assert "6 × coupled, 1 × recognizer.diagnosis, 2 × warmup: 36 steps (50% fewer" in text
-    assert "told once the first run has shown its speed" in text
+    assert "  time  " in text and "about" not in text
 
 
 def test_shared_stages_are_trained_once(swept: Path) -> None:

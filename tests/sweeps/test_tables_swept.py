@@ -84,7 +84,7 @@ from gradprom.experiments.expansion import expanded
 from gradprom.runs.records import Study
 study = Study(Path({str(swept)!r}), "local")
 words = {[*cli_process.TINY, *TABLE[2:]]!r}
-[table] = expanded(["table1"], words, lambda w: run_ids.known(w, study.results), study)
+[table] = expanded(["table1"], words, lambda w: run_ids.identities(w, study.results), study)
 assert "torch" not in sys.modules
 print(*sorted(run for cell in table.cells for run in cell.runs.values()))
 """
@@ -97,12 +97,12 @@ def test_identities_are_worked_out_beside_the_report_where_they_are_not_known(
     tmp_path: Path,
 ) -> None:
     words = [["strategy=joint", "seed=5"], ["dataset=covid_ct", "auxiliary=segmentation"]]
-    good, bad = run_ids.known(words, tmp_path)
+    good, bad = run_ids.identities(words, tmp_path)
     assert good.id == tiny_runs.make(tmp_path, *words[0]).id
     assert bad.id == "" and "covid_ct has none" in bad.problem
     [kept] = (tmp_path / "cache").glob("identities-*.json")
     stamp = kept.stat().st_mtime_ns
-    assert run_ids.known(words, tmp_path) == [good, bad] and kept.stat().st_mtime_ns == stamp
+    assert run_ids.identities(words, tmp_path) == [good, bad] and kept.stat().st_mtime_ns == stamp
 
 
 def test_the_ids_of_each_split_stand_in_the_study(swept: Path) -> None:
@@ -228,7 +228,7 @@ def test_another_test_set_that_changes_makes_the_record_stale(
     ("words", "sentence"),
     [
         (["evaluate_on=[covid_ct]"], "evaluate_on=covid_ct has images of 1 channel"),
-        (["evaluate_on=[phantom]"], r"evaluate_on=\[phantom\] must name other datasets than"),
+        (["evaluate_on=[phantom]"], r"evaluate_on=\[phantom\] must name datasets other than"),
         (["evaluate_on=[lizard,lizard]"], "each once"),
         (["evaluate_on=[nosuch]"], "dataset.name=nosuch is unknown; choose from camus"),
         (["evaluate_on=[lizard]", "method=recognizer"], "evaluate_on needs an enhancer"),

@@ -8,7 +8,7 @@ import pytest
 FAULTS = """
 import resource
 import torch
-from gradprom.training.malloc import keep_freed
+from gradprom.training.malloc import keep_freed_memory
 
 def faults():
     began = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -18,7 +18,7 @@ def faults():
 
 torch.set_num_threads(1)
 before = faults()
-keep_freed()
+keep_freed_memory()
 faults()
 print(before, faults())
 """

@@ -268,9 +268,9 @@ def test_channels_last_changes_nothing_but_rounding() -> None:
 def test_a_device_that_does_not_serve_the_precision() -> None:
     for device, kind in (("cpu", "tf32"), ("mps", "tf32"), ("mps", "bf16")):
         with pytest.raises(RunError, match=f"precision={kind} needs cuda.* and this machine has"):
-            precision.require(Trainer(precision=kind), torch.device(device))
+            precision.require_supported(Trainer(precision=kind), torch.device(device))
     for device, kind in (("cpu", "bf16"), ("cpu", "float32"), ("mps", "float32")):
-        precision.require(Trainer(precision=kind), torch.device(device))
+        precision.require_supported(Trainer(precision=kind), torch.device(device))
 
 
 def test_a_machine_that_cannot_compile(tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_a_machine_that_cannot_compile(tmp_path: Path) -> None:
     precision._require_compiler.cache_clear()
     with torch._inductor.config.patch({"cpp.cxx": (str(tmp_path / "g++"),)}):
         with pytest.raises(RunError, match=told) as caught:
-            preflight.rehearse(plan.make([run], retry_failed=False))
+            preflight.preflight(plan.make([run], retry_failed=False))
         with pytest.raises(RunError, match=told):
             execute(run)
     assert "\n" not in str(caught.value)
@@ -290,7 +290,7 @@ def test_a_machine_that_cannot_compile(tmp_path: Path) -> None:
 def test_compiled_steps_are_eager_ones_up_to_rounding() -> None:
     """Two passes back through a compiled graph, BatchNorm's two modes, and the way to eager."""
     precision._require_compiler.cache_clear()
-    precision.require(Trainer(compile=True), CPU)  # which compiles a line
+    precision.require_supported(Trainer(compile=True), CPU)  # which compiles a line
     words = ["strategy=gradprom", "supervision=unsupervised"]
     eager, compiled = training(*words), training(*words, "trainer.compile=true")
     for number in range(3):

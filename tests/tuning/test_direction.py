@@ -7,12 +7,11 @@ import pytest
 from optuna.trial import create_trial
 
 from gradprom import cli
-from gradprom.tuning import figures
-from gradprom.tuning import study as studies
+from gradprom.tuning import figures, journal
 
 
 def tuned(folder: Path, metric: str, values: list[float]) -> optuna.Study:
-    study = studies.create(folder, {"words": ["noise=0.1"], "metric": metric})
+    study = journal.create(folder, {"words": ["noise=0.1"], "metric": metric})
     space = {"lam": optuna.distributions.FloatDistribution(0, 1)}
     for number, value in enumerate(values):
         params = {"lam": number / 10}
@@ -26,9 +25,9 @@ def test_a_tuning_looks_for_the_smallest_error(
     values = [0.05, 0.02, 0.04]
     folder = tmp_path / "local" / "tune" / "errors-0123456789ab"
     study = tuned(folder, "rmse", values)
-    best = studies.best(study)
+    best = journal.best(study)
     assert best is not None and best.value == 0.02
-    other = studies.best(tuned(tmp_path / "other", "psnr", values))
+    other = journal.best(tuned(tmp_path / "other", "psnr", values))
     assert other is not None and other.value == 0.05
 
     drawn = []
@@ -51,12 +50,12 @@ def test_a_tuning_looks_for_the_smallest_error(
 def test_trials_worse_than_the_median_are_pruned(
     tmp_path: Path, metric: str, value: float, prunes: bool
 ) -> None:
-    study = studies.create(tmp_path, {"words": [], "metric": metric})
+    study = journal.create(tmp_path, {"words": [], "metric": metric})
     study.pruner = optuna.pruners.MedianPruner(n_startup_trials=2, n_warmup_steps=0)
     for other in (0.4, 0.5, 0.6):
         trial = study.ask()
-        studies.report(trial, 1, other)
-        studies.tell(study, trial.number, other)
+        journal.report(trial, 1, other)
+        journal.report_finished(study, trial.number, other)
     trial = study.ask()
-    studies.report(trial, 1, value)
+    journal.report(trial, 1, value)
     assert trial.should_prune() == prunes

@@ -25,10 +25,10 @@ from gradprom.data.holdout import hold_out
 from gradprom.errors import ConfigError, DataError
 from gradprom.runs import ranks
 from gradprom.sweeps.request import make_run
-from gradprom.tuning import study as studies
-from gradprom.tuning import tuning as tunings
+from gradprom.tuning import journal
 from gradprom.tuning.attempt import attempt
 from gradprom.tuning.command import Search
+from gradprom.tuning.tuning import read_tuning
 
 HELD = ("validation=0.25", "trainer.coupled_epochs=2", "trainer.log_every=3")
 
@@ -170,12 +170,12 @@ def test_other_test_images_change_no_study(tmp_path: Path) -> None:
         place = tmp_path / str(seed)
         folder(place, test, seed)
         given = [*words, f"data_root={place}", f"results={place / 'results'}"]
-        tuning = tunings.read(given, Composer(composing.compose))
+        tuning = read_tuning(given, Composer(composing.compose))
         split = replace(tuning.corners[0].config, validation=0.0)
         whole = replace(tuning.corners[0], config=split).images()
         test = [whole.ids[row] for row in whole.splits["test"]]
-        study = studies.create(tuning.study.folder, {"words": [], "metric": "psnr"})
-        Search(tuning, study, Here()).go_on()
+        study = journal.create(tuning.study.folder, {"words": [], "metric": "psnr"})
+        Search(tuning, study, Here()).run()
         found.append([(t.params, t.value, t.intermediate_values, t.state) for t in study.trials])
         assert len({t.value for t in study.trials}) == 4
     assert len(test) == 3 and found[0] == found[1]
@@ -186,7 +186,7 @@ def test_other_test_images_change_no_study(tmp_path: Path) -> None:
     [
         (["validation=1"], "validation=1.0 must be at least 0 and less than 1"),
         (["validation=-0.1"], "validation=-0.1 must be"),
-        (["validation=0.2", "evaluate_on=[lizard]"], "with validation= nothing is tested"),
+        (["validation=0.2", "evaluate_on=[lizard]"], "validation= replaces testing"),
         (["warmup_share=1.5"], "warmup_share=1.5 must be between 0 and 1"),
         (["study=a/b"], "study=a/b must be a plain folder name"),
     ],

@@ -1,7 +1,7 @@
-"""Components found by name: a dataset, a strategy, … is a module that owns an `Options` dataclass.
+"""Components by name: a dataset, a strategy, … is a module that has an `Options` dataclass.
 
-The node's key `name` picks the module, so that a new component edits nothing here. Each kind of
-component is looked for in its package, then in that of plug-ins (see `folders`).
+The node's key `name` selects the module, so that a new component needs no change here. Each kind
+of component is looked up in its package, then in that of plug-ins (see `folders`).
 """
 
 import copy
@@ -27,7 +27,7 @@ PACKAGES = {
     "strategy": "gradprom.strategies",
     "method": "gradprom.methods",
 }
-"""By kind of component: the package whose modules they are."""
+"""The package of each kind of component."""
 PLUGIN_PACKAGES = {
     "dataset": "datasets",
     "degradation": "degradations",
@@ -37,7 +37,7 @@ PLUGIN_PACKAGES = {
     "strategy": "strategies",
     "method": "methods",
 }
-"""By kind of component: the package of a plug-in whose modules they are."""
+"""The package of each kind of component within a plug-in."""
 GROUPS = ("dataset", "degradation", "backbone", "strategy", "method")
 """Kinds of components that have a group in `conf` and a node in the configuration."""
 
@@ -49,19 +49,20 @@ def component(group: str, name: str) -> Any:
     Raises
     ------
     ConfigError
-        For an unknown name, with those that are known.
+        For an unknown name; the message lists the known ones.
     """
     for package in packages(group):
         if name in _modules(package):
             module = importlib.import_module(f"{package.__name__}.{name}")
-            # one without Options only serves the components
+            # a module without Options is a helper of the components
             if hasattr(module, "Options"):
                 return module
-    raise ConfigError(f"{group}.name={name} is unknown; choose from {', '.join(known(group))}")
+    known = ", ".join(component_names(group))
+    raise ConfigError(f"{group}.name={name} is unknown; choose from {known}")
 
 
-def known(group: str) -> list[str]:
-    """Names of all components of a kind, sorted: of the modules that own an `Options`."""
+def component_names(group: str) -> list[str]:
+    """The names of all components of a kind, sorted: the modules that have an `Options`."""
     modules = {
         name: importlib.import_module(f"{package.__name__}.{name}")
         for package in packages(group)
@@ -71,18 +72,18 @@ def known(group: str) -> list[str]:
 
 
 def packages(group: str) -> list[ModuleType]:
-    """Where components of a kind are looked for: our package, then that of plug-ins."""
+    """The packages of a kind of component: that of `gradprom`, then that of plug-ins."""
     return existing([PACKAGES[group], f"{PLUGINS}.{PLUGIN_PACKAGES[group]}"])
 
 
 def existing(names: list[str]) -> list[ModuleType]:
-    """The packages of some names, imported; those that do not exist are left out."""
+    """The packages with these names, imported; those that do not exist are left out."""
     packages = []
     for name in names:
         try:
             packages.append(importlib.import_module(name))
         except ModuleNotFoundError as error:
-            # a package that exists, and lacks something that it imports, is a fault to be seen
+            # a package that exists but cannot import something is an error
             if error.name is None or not f"{name}.".startswith(f"{error.name}."):
                 raise
     return packages
@@ -93,14 +94,28 @@ def _modules(package: ModuleType) -> list[str]:
 
 
 def options(group: str, node: DictConfig) -> Any:
-    """The typed options of one component; raises ConfigError for what they do not allow."""
+    """The typed options of one component.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown key or a value that is not allowed.
+    """
     return typed(group, component(group, node.name).Options, node)
 
 
 def typed(group: str, options: type, node: DictConfig) -> Any:
-    """A node as an instance of `options`; raises ConfigError for what these do not allow."""
+    """A node as an instance of the dataclass `options`.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown key or a value that is not allowed.
+    """
     try:
-        values = OmegaConf.to_container(node, resolve=True)  # while it still has its parent
+        values = OmegaConf.to_container(
+            node, resolve=True
+        )  # here, because interpolations need the node's parent
         return copy.deepcopy(_built(options, pickle.dumps(values)))
     except (OmegaConfBaseException, ValueError) as error:
         raise ConfigError(f"{group}={node.name}: {first_line(error)}") from error
@@ -108,5 +123,5 @@ def typed(group: str, options: type, node: DictConfig) -> Any:
 
 @functools.cache
 def _built(options: type, values: bytes) -> Any:
-    """Options of some pickled values; a sweep asks for the same ones again and again."""
+    """Options from pickled values, cached because the runs of a sweep share many of them."""
     return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(options), pickle.loads(values)))

@@ -1,8 +1,8 @@
-"""Many configurations quickly: Hydra composes once for each choice of groups.
+"""Compose many configurations quickly: Hydra composes once for each choice of groups.
 
-Composition takes some 50 ms, most of it for finding and reading files, which depends on the
-groups alone; plain values are then set on a copy, by Hydra's own function. What Hydra refuses is
-told in one sentence.
+Composition takes some 50 ms, most of it for finding and reading files, which depends only on the
+groups; plain values are then set on a copy, by Hydra's own function. Hydra's errors are reported
+in one sentence.
 """
 
 import functools
@@ -25,45 +25,47 @@ from gradprom.errors import ConfigError, GradpromError, first_line
 
 
 class Composer:
-    """Composes the task's configuration from words of the command line.
+    """Composes the task's configuration from overrides of the command line.
 
     Parameters
     ----------
     compose
-        Hydra's own composition of some words, with the node `hydra`.
+        Hydra's own composition of overrides, including the node `hydra`.
     """
 
     def __init__(self, compose: Callable[[list[str]], DictConfig]):
         self.compose = compose
         self.composed: dict[tuple[str, ...], tuple[bytes, dict[str, str]]] = {}
-        """Pickled: what is read from it is a copy, in a tenth of the time that copying takes."""
+        """Pickled nodes: loading one makes a copy in a tenth of the time of `deepcopy`."""
 
-    def __call__(self, words: list[str]) -> tuple[DictConfig, dict[str, str]]:
-        """The configuration without the node `hydra`, and which file each group was taken from."""
-        parsed = [_parsed(word) for word in words]
+    def __call__(self, overrides: list[str]) -> tuple[DictConfig, dict[str, str]]:
+        """The configuration without the node `hydra`, and the chosen file of each group."""
+        parsed = [_parsed(text) for text in overrides]
         values = [override for override in parsed if _sets_a_value(override)]
-        groups = tuple(word for word, each in zip(words, parsed, strict=True) if each not in values)
+        groups = tuple(
+            text for text, override in zip(overrides, parsed, strict=True) if override not in values
+        )
         if groups not in self.composed:
             node = self.compose(list(groups))
             choices = dict(node.hydra.runtime.choices)
             with flag_override(node, ["struct", "readonly"], False):
                 del node["hydra"]
             self.composed[groups] = pickle.dumps(node), choices
-        kept, choices = self.composed[groups]
-        task = pickle.loads(kept)
+        pickled, choices = self.composed[groups]
+        task = pickle.loads(pickled)
         ConfigLoaderImpl._apply_overrides_to_config(values, task)
-        OmegaConf.resolve(task)  # once, whatever is read of it
+        OmegaConf.resolve(task)  # once, instead of at each access
         return task, choices
 
 
 @functools.cache
-def _parsed(word: str) -> Override:
-    [override] = OverridesParser.create().parse_overrides([word])
+def _parsed(text: str) -> Override:
+    [override] = OverridesParser.create().parse_overrides([text])
     return override
 
 
 def _sets_a_value(override: Override) -> bool:
-    """Whether it changes a value that is there; all else is left to Hydra."""
+    """Whether it changes an existing value; everything else is left to Hydra."""
     key = override.key_or_group
     plain = override.package is None and not (override.is_add() or override.is_delete())
     return (
@@ -72,39 +74,39 @@ def _sets_a_value(override: Override) -> bool:
 
 
 def sentence(error: Exception) -> str:
-    """What Hydra refused and why, in one line."""
+    """An error of Hydra in one line: which override, and why it is wrong."""
     first = first_line(error)
     if isinstance(error, HydraException) and error.__cause__:
-        # the value is in Hydra's first line, what is wrong with it in OmegaConf's
+        # the value is in Hydra's first line, what is wrong with it is in OmegaConf's
         return f"{first.rstrip('.')}: {first_line(error.__cause__)}"
     return first
 
 
-def compose(words: list[str]) -> DictConfig:
-    """What `run.py` would compose from the same words, the node `hydra` included.
+def compose(overrides: list[str]) -> DictConfig:
+    """What `run.py` would compose from the same overrides, including the node `hydra`.
 
     Raises
     ------
     ConfigError
-        With Hydra's own message, or if the folder `conf` is not there.
+        With Hydra's own message, or if the folder `conf` does not exist.
     """
     if not CONF.is_dir():
-        raise ConfigError(f"there is no {CONF}: install from a clone, with `pip install -e .`")
+        raise ConfigError(f"{CONF} does not exist: install from a clone, with `pip install -e .`")
     config.register()
     try:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-            return hydra.compose("config", words, return_hydra_config=True)
+            return hydra.compose("config", overrides, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(sentence(error)) from error
 
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """Turn an error that a person can put right into its sentence and exit code 1."""
+    """Turn a user error into one sentence and exit code 1."""
     try:
         yield
     except KeyboardInterrupt:
-        sys.exit(130)  # nothing has begun that there would be to tell of
+        sys.exit(130)  # nothing has started yet
     except MissingConfigException as error:
         if not error.options or error.missing_cfg_file is None:
             sys.exit(f"gradprom: {error}")

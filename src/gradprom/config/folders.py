@@ -1,7 +1,7 @@
-"""Where the files of the configuration are: the clone's, then those of plug-ins.
+"""Where the configuration files are: those of this repository, then those of plug-ins.
 
 A plug-in is a folder `gradprom_plugins` anywhere on Python's path: its modules are components
-(`gradprom_plugins/methods/mine.py`), its `conf` and `experiments` stand beside the clone's.
+(`gradprom_plugins/methods/mine.py`), its `conf` and `experiments` extend the repository's.
 """
 
 import functools
@@ -9,7 +9,7 @@ import importlib
 from pathlib import Path
 
 CONF = Path(__file__).parents[3] / "conf"
-"""Where the files of the groups are, in a clone."""
+"""The folder of the groups, in a clone of the repository."""
 PLUGINS = "gradprom_plugins"
 """The namespace package of plug-ins."""
 
@@ -25,7 +25,7 @@ def plugin_code() -> list[Path]:
 
 
 def conf_folders() -> list[Path]:
-    """The folders of groups: the clone's `conf` and those of plug-ins."""
+    """The folders of groups: the repository's `conf` and those of plug-ins."""
     return [CONF, *plugin_folders("conf")]
 
 

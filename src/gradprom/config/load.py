@@ -21,7 +21,7 @@ LOGGERS = ("csv", "tensorboard")
 
 
 def register() -> None:
-    """Make the typed root known to Hydra, under the name the defaults list uses."""
+    """Register the typed root with Hydra, under the name that the defaults list uses."""
     ConfigStore.instance().store(name="schema", node=Root)
 
 
@@ -31,11 +31,11 @@ def load(node: DictConfig) -> Config:
     Raises
     ------
     ConfigError
-        With one sentence: the key, the value and what is allowed.
+        In one sentence: the key, the value and what is allowed.
     """
     try:
         _check_keys(node)
-        _check_root(node)  # first, in the words of the command line: `noise`, not `sigma`
+        _check_root(node)  # first, to report the key of the command line: `noise`, not `sigma`
         # OmegaConf builds the typed sections here, and each raises ValueError for a bad value
         values = {f.name: node[f.name] for f in fields(Root)}
         for name in ("auxiliary", "trainer", "evaluation", "slurm"):
@@ -48,7 +48,7 @@ def load(node: DictConfig) -> Config:
     except (OmegaConfBaseException, ValueError) as error:
         raise ConfigError(first_line(error)) from error
     values["facts"] = _facts(values["dataset"])
-    values["evaluate_on"] = [_test_set(node, each, values["facts"]) for each in node.evaluate_on]
+    values["evaluate_on"] = [_test_set(node, entry, values["facts"]) for entry in node.evaluate_on]
     config = Config(**{f.name: values[f.name] for f in fields(Config)})
     _check_together(config)
     _check_scale(config, node.scale)
@@ -66,12 +66,12 @@ def _facts(dataset: Any) -> Any:
 
 
 def _test_set(node: DictConfig, entry: Any, facts: Any) -> Any:
-    """Options of one of `evaluate_on`: where the dataset's data are, at its size."""
-    given = {"name": entry} if isinstance(entry, str) else dict(entry)
-    known = {f.name for f in fields(component("dataset", given["name"]).Options)}
+    """Options of a dataset of `evaluate_on`, with the data folder and size of the run's dataset."""
+    settings = {"name": entry} if isinstance(entry, str) else dict(entry)
+    allowed = {f.name for f in fields(component("dataset", settings["name"]).Options)}
     shared = {"root": node.data_root, "size": node.dataset.get("size")}
-    shared = {key: value for key, value in shared.items() if key in known and value is not None}
-    chosen = options("dataset", OmegaConf.create({**shared, **given}))
+    shared = {key: value for key, value in shared.items() if key in allowed and value is not None}
+    chosen = options("dataset", OmegaConf.create({**shared, **settings}))
     other = _facts(chosen)
     for kind, has, takes in (
         ("images", other.channels, facts.channels),
@@ -79,27 +79,27 @@ def _test_set(node: DictConfig, entry: Any, facts: Any) -> Any:
     ):
         if has != takes:
             raise NotServed(
-                f"evaluate_on={chosen.name} has {kind} of {has} channel(s) and the networks take "
-                f"{takes}; choose a dataset of {takes}"
+                f"evaluate_on={chosen.name} has {kind} with {has} channel(s) and the networks take "
+                f"{takes}; choose a dataset with {takes}"
             )
     return chosen
 
 
 def _check_keys(node: DictConfig) -> None:
-    """Hydra's `+key=value` gets past the schema, and nothing would read the key."""
+    """Reject unknown keys: Hydra's `+key=value` bypasses the schema."""
     sections: dict[str, Any] = {"": Root, "auxiliary.": Auxiliary}
     sections |= {"trainer.": Trainer, "evaluation.": Evaluation, "sweep.": Sweep}
     sections |= {"slurm.": Slurm, "tune.": Tune}
     for prefix, section in sections.items():
-        known = sorted(f.name for f in fields(section))
+        allowed = sorted(f.name for f in fields(section))
         for key in map(str, node[prefix.rstrip(".")] if prefix else node):
-            if key not in known:
-                raise ConfigError(f"{prefix}{key} is no key; choose from {', '.join(known)}")
+            if key not in allowed:
+                raise ConfigError(f"{prefix}{key} is unknown; choose from {', '.join(allowed)}")
 
 
 def _check_root(node: DictConfig) -> None:
     if not math.isfinite(node.noise) or node.noise < 0:
-        raise ConfigError(f"noise={node.noise} is no noise level; it must be a finite number >= 0")
+        raise ConfigError(f"noise={node.noise} must be a finite number >= 0")
     require_choice("supervision", node.supervision, SUPERVISIONS)
     require_choice("logger", node.logger, LOGGERS)
     require_count("runs_per_device", node.runs_per_device, 1)
@@ -112,30 +112,30 @@ def _check_root(node: DictConfig) -> None:
     if not is_study(node.study):
         raise ConfigError(f"study={node.study} must be a plain folder name, such as local")
     if node.study in ("stages", "cache", "set-aside", "leases"):
-        raise ConfigError(f"study={node.study} is a folder that all studies share; use another")
+        raise ConfigError(f"study={node.study} is reserved for all studies; use another name")
 
 
 def _check_together(config: Config) -> None:
-    """What single values cannot tell: whether the parts fit each other."""
+    """Check that the parts fit together, which single values cannot show."""
     dataset = config.dataset.name
-    names = [each.name for each in config.evaluate_on]
+    names = [test_set.name for test_set in config.evaluate_on]
     if len(set(names)) < len(names) or dataset in names:
         raise ConfigError(
-            f"evaluate_on=[{','.join(names)}] must name other datasets than dataset={dataset}, "
+            f"evaluate_on=[{','.join(names)}] must name datasets other than dataset={dataset}, "
             f"each once"
         )
     if names and config.method.name == "recognizer":
         raise ConfigError("evaluate_on needs an enhancer, and method=recognizer has none")
     if names and config.validation:
         raise ConfigError(
-            "evaluate_on is for testing, and with validation= nothing is tested; set one of them"
+            "evaluate_on is for testing, and validation= replaces testing; set only one of them"
         )
     method = component("method", config.method.name)
     method.check(config)
 
 
 def _check_scale(config: Config, scale: int) -> None:
-    """Whether `scale`, what the degradation makes of it, and the size of the images fit."""
+    """Check that `scale`, the degradation and the size of the images fit together."""
     degradation = config.degradation
     shrinks = degradation.scale > 1
     if scale != 1 and not shrinks:
@@ -144,11 +144,11 @@ def _check_scale(config: Config, scale: int) -> None:
             f"degradation=downsample, or a mix with downsample in degradation.order"
         )
     if not shrinks and "downsample" in getattr(degradation, "order", [degradation.name]):
-        raise ConfigError("down-sampling needs a factor; choose scale=2, scale=3, or more")
+        raise ConfigError("down-sampling needs a factor; choose scale=2, scale=3, …")
     for dataset in (config.dataset, *config.evaluate_on):
         size = image_size(dataset)
         if not size:
-            continue  # images of their own size
+            continue  # images of different sizes
         try:
             degradation.output_shape((1, config.facts.inputs, size, size))
         except ValueError as error:

@@ -32,24 +32,24 @@ class Root:
     lam: float = 1e-4
     """λ, the weight of the auxiliary loss in the enhancer's gradient (Eq. 1)."""
     pretrained: bool = True
-    """Start networks from ImageNet weights; no weights and no network is an error."""
+    """Start networks from ImageNet weights; an error if they cannot be downloaded."""
     warmup_share: float | None = None
-    """Share of the enhancer's epochs that are its warm-up; their sum stays as it is."""
+    """Share of the enhancer's epochs that are its warm-up; their total does not change."""
     seed: int = 0
     """Drives everything random in training."""
     validation: float = 0.0
-    """Share of the training split that is held out, and tested on instead of the test split."""
+    """Share of the training split that is held out and tested on instead of the test split."""
     evaluate_on: list[Any] = field(default_factory=list)
     """Other datasets to test on as well: names, or mappings with `name` and options."""
     experiment: str = ""
-    """What `-m` expands: a table of the folder `experiments`, or several with commas."""
+    """What `-m` expands: a table of the folder `experiments`, or several, separated by commas."""
     study: str = "local"
-    """The folder of `results` that the records go to."""
+    """The subfolder of `results` for the records."""
     results: str = "results"
-    """Where studies, trained stages and the data cache live."""
+    """The folder of studies, trained stages and the data cache."""
     data_root: str = "data"
-    """Where the datasets are."""
+    """The folder of the datasets."""
     logger: str = "csv"
-    """`csv`, or `tensorboard` beside it (`pip install -e '.[tensorboard]'`)."""
+    """`csv`, or `tensorboard` in addition to it (`pip install -e '.[tensorboard]'`)."""
     runs_per_device: int = 1
-    """Runs of a sweep that are at work at the same time, on this machine or in a Slurm job."""
+    """Runs of a sweep at the same time, on this machine or in a Slurm job."""

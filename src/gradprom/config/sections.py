@@ -6,18 +6,18 @@ from typing import Any
 from omegaconf import MISSING
 
 from gradprom.config.checks import require_choice, require_count, require_positive
-from gradprom.config.components import known
+from gradprom.config.components import component_names
 from gradprom.errors import ConfigError
 from gradprom.identity import added
 
 SCHEDULES = ("constant", "onecycle")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 SERVED = {"float32": DEVICES[1:], "tf32": ("cuda",), "bf16": ("cuda", "cpu")}
-"""The precisions, and the devices that have them."""
+"""The precisions, and the devices that support them."""
 
 
 def unhashed(default: Any) -> Any:
-    """A field that is recorded but cannot change a result, and so is no part of an id."""
+    """A field that is recorded but cannot change a result, and is therefore not part of an id."""
     return field(default=default, metadata={"hashed": False})
 
 
@@ -26,12 +26,11 @@ class Auxiliary:
     """The recognizer (the paper's VR, φ) and its own training."""
 
     tasks: list[str] = MISSING
-    """What it recognizes: names of tasks, files of `gradprom.tasks`; two are the paper's
-    multi-task."""
+    """Names of tasks, which are files of `gradprom.tasks`; two are the paper's multi-task."""
     backbone: str = "resnet101"
-    """The network: a name that a file of `gradprom.models.recognizers` serves."""
+    """The network: a name that a file of `gradprom.models.recognizers` provides."""
     pretrained: bool = True
-    """Start from ImageNet weights, where there are any for the network."""
+    """Start from ImageNet weights, if there are any for the network."""
     lr: float = 1e-4
     """Adam's learning rate for φ in pre-training."""
     coupled_lr: float = 1e-4
@@ -41,7 +40,7 @@ class Auxiliary:
 
     def __post_init__(self) -> None:
         for task in [] if self.tasks == MISSING else self.tasks:
-            require_choice("auxiliary.tasks", task, tuple(known("task")))
+            require_choice("auxiliary.tasks", task, tuple(component_names("task")))
         require_positive("auxiliary.lr", self.lr)
         require_positive("auxiliary.coupled_lr", self.coupled_lr)
         require_count("auxiliary.epochs", self.epochs, 0)
@@ -52,12 +51,12 @@ class Trainer:
     """How long, how fast and on what the stages are trained."""
 
     batch_size: int = 8
-    """Images a step, in total (Section 4.1)."""
+    """Images per step, over all devices (Section 4.1)."""
     lr: float = 1e-4
     """Adam's learning rate for the enhancer θ (Section 4.1)."""
     schedule: str = "constant"
-    """`constant`, or `onecycle`: one rise to `lr` and fall over all that a network is trained
-    for, warm-up and coupled training of the enhancer together."""
+    """`constant`, or `onecycle`: one rise to `lr` and fall over the whole training of a network,
+    warm-up and coupled training of the enhancer together."""
     warmup_epochs: int = 50
     """Epochs of the enhancer alone, before the recognizer joins."""
     coupled_epochs: int = 50
@@ -65,23 +64,24 @@ class Trainer:
     augment: bool = True
     """Flips, ±10° rotation, centre crop at 50–100 % (Section 4.1)."""
     log_every: int = unhashed(10)
-    """Steps a row of the history stands for; NaN is looked for as often."""
+    """Steps per row of the history; losses are also checked for NaN at each row."""
     checkpoint_seconds: float = unhashed(30.0)
-    """Least time between two checkpoints of a stage, in seconds."""
+    """Minimum time between two checkpoints of a stage, in seconds."""
     device: str = unhashed("auto")
     """`auto` takes CUDA, then MPS, then the CPU."""
     devices: int = unhashed(1)
-    """Devices that share each batch, data-parallel; all but rounding is as on one."""
+    """Devices that share each batch, data-parallel; equal to one device up to rounding."""
     precision: str = added("float32")
-    """How networks compute while they are trained: `float32`, and nothing less; `tf32`, on CUDA;
-    `bf16`, autocast with parameters and losses in float32. Scores are always float32's."""
+    """What networks are trained in: `float32`; `tf32`, on CUDA; `bf16`, autocast with parameters
+    and losses in float32. Scores are always computed in float32."""
     compile: bool = unhashed(False)
-    """Compile the networks: seconds to minutes a stage, then faster steps, equal up to rounding."""
+    """Compile the networks: takes seconds to minutes per stage, then steps are faster; equal up to
+    rounding."""
     channels_last: bool = unhashed(False)
     """Keep a pixel's channels together in memory: faster for narrow networks on a CPU, slower for
     wide ones; equal up to rounding."""
     threads: int = unhashed(1)
-    """Torch threads on the CPU; more than there are idle cores makes it far slower."""
+    """Torch threads on the CPU; more threads than idle cores are much slower."""
 
     def __post_init__(self) -> None:
         require_count("trainer.batch_size", self.batch_size, 1)
@@ -99,13 +99,13 @@ class Trainer:
         require_choice("trainer.precision", self.precision, tuple(SERVED))
         if self.device not in ("auto", *SERVED[self.precision]):
             raise ConfigError(
-                f"trainer.precision={self.precision} is not there on trainer.device={self.device}; "
-                f"it needs {' or '.join(SERVED[self.precision])}"
+                f"trainer.precision={self.precision} is not available on "
+                f"trainer.device={self.device}; it needs {' or '.join(SERVED[self.precision])}"
             )
         if self.compile and self.devices > 1:
             raise ConfigError(
-                f"trainer.compile=true works on one device; leave it, or trainer.devices="
-                f"{self.devices}, out"
+                f"trainer.compile=true works on one device; remove it or "
+                f"trainer.devices={self.devices}"
             )
         require_count("trainer.threads", self.threads, 1)
 
@@ -115,11 +115,11 @@ class Evaluation:
     """How the test split is degraded and scored."""
 
     seed: int = 0
-    """With an image's id it fixes that image's degradation, for every strategy and machine."""
+    """Determines, with an image's id, its degradation, for every strategy and machine."""
     batch_size: int = unhashed(16)
-    """Images enhanced at once; the scores do not depend on it."""
+    """Images enhanced at a time; the scores do not depend on it."""
     panels: int = unhashed(4)
-    """Test images kept as pictures: degraded | enhanced | clean | error."""
+    """Number of test images saved as pictures: degraded | enhanced | clean | error."""
 
     def __post_init__(self) -> None:
         require_count("evaluation.batch_size", self.batch_size, 1)
@@ -128,22 +128,22 @@ class Evaluation:
 
 @dataclass
 class Sweep:
-    """What `-m` does with the runs that it finds."""
+    """How `-m` treats the runs of a sweep."""
 
     dry_run: bool = False
     """Print the plan and stop."""
     retry_failed: bool = False
-    """Train failed runs again; otherwise they stay as they are."""
+    """Train failed runs again; otherwise they are skipped."""
 
 
 @dataclass
 class Slurm:
-    """How runs become jobs of a SLURM cluster, with `hydra/launcher=submitit_slurm`."""
+    """How runs become jobs of a Slurm cluster, with `hydra/launcher=submitit_slurm`."""
 
     wait: bool = True
-    """Wait for the runs, show their progress and the table; otherwise submit and leave."""
+    """Wait for the runs, show their progress and the table; otherwise submit and exit."""
     runs_per_job: int = 1
-    """Runs that share a job, `runs_per_device` of them at a time: a small one fills no GPU."""
+    """Runs that share a job, `runs_per_device` at a time; a small run does not fill a GPU."""
 
     def __post_init__(self) -> None:
         require_count("slurm.runs_per_job", self.runs_per_job, 1)
@@ -151,27 +151,27 @@ class Slurm:
 
 @dataclass
 class Tune:
-    """What `-m tune=…` searches, and how: a study of Optuna's, whose trials are runs."""
+    """What `-m tune=…` searches, and how: an Optuna study whose trials are runs."""
 
     space: dict[str, str] = field(default_factory=dict)
-    """The searched keys in Hydra's sweep words, such as `lam: tag(log, interval(1e-6, 1e-1))`;
+    """The search space in Hydra's sweep syntax, such as `lam: tag(log, interval(1e-6, 1e-1))`;
     empty: nothing is tuned."""
     metric: str = "psnr"
-    """What is made as good as can be on the validation split: a metric that is ranked."""
+    """The ranked metric that is optimized on the validation split."""
     trials: int = 40
-    """Trials in all, with those that were pruned or have failed."""
+    """Total number of trials, including pruned and failed ones."""
     at_once: int = 1
-    """Trials handed to the launcher at a time; the next ones are drawn when all have ended."""
+    """Trials passed to the launcher at a time; the next ones are drawn when all have ended."""
     seed: int = 0
-    """Drives what is drawn; the trials' own seed is `seed`, as in every run."""
+    """Seed of the sampler; the trials' training seed is `seed`, as in every run."""
     startup: int = 8
-    """Trials that are drawn at random and have ended before any is sampled or pruned."""
+    """Trials that are drawn at random before any trial is sampled or pruned."""
     prune_after: float = 0.25
-    """Share of the coupled epochs in which no trial is pruned; 1: none ever is."""
+    """Share of the coupled epochs before trials may be pruned; 1: no pruning."""
     validation: float = 0.2
     """Share of the training split that is held out, in whole groups."""
     trial: int = -1
-    """Which trial a job of the study is; set by the sweeper."""
+    """The trial of a job; set by the sweeper."""
 
     def __post_init__(self) -> None:
         for name in ("trials", "at_once", "startup"):

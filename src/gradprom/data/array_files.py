@@ -1,12 +1,10 @@
-"""Decoded samples as files, an array a file, written one sample after the other: all of them may
-be more than the memory holds.
+"""Decoded samples as files, one per array, written sample by sample because all samples together
+may not fit into memory.
 
-    target.npy          [N, C, H, W] where all samples have one shape
-    target.npy          or, where they do not, [elements]: all samples one after the other, and
-    target.shapes.npy   int64 [N, 3]: the shape of each; sample n begins where those before it end
+    target.npy          [N, C, H, W] if all samples have one shape
+    target.npy          otherwise [elements]: all samples, concatenated, and
+    target.shapes.npy   int64 [N, 3]: the shape of each; sample n starts where sample n - 1 ends
 """
-
-from __future__ import annotations
 
 import contextlib
 import io
@@ -18,13 +16,16 @@ from typing import BinaryIO
 import numpy as np
 
 SHAPES = ".shapes"
-"""What an array's name has added for the file of its samples' shapes."""
+"""Suffix of an array's name for the file of its samples' shapes."""
 
 
 def write(samples: Iterable[dict[str, np.ndarray]], count: int, folder: Path) -> list[str]:
     """Write `count` samples, which have the same arrays, as .npy files.
 
-    Returns the arrays' names, those of their shapes included.
+    Returns
+    -------
+    list
+        The arrays' names, including those of their shapes.
     """
     files: dict[str, _Rows] = {}
     with contextlib.ExitStack() as stack:
@@ -44,7 +45,7 @@ def write(samples: Iterable[dict[str, np.ndarray]], count: int, folder: Path) ->
 
 
 class _Rows:
-    """An .npy file that grows by a sample at a time."""
+    """An .npy file to which samples are appended."""
 
     def __init__(self, stream: BinaryIO, first: np.ndarray, count: int) -> None:
         self.stream, self.dtype = stream, first.dtype
@@ -61,7 +62,7 @@ class _Rows:
         return len(set(self.shapes)) > 1
 
     def flatten(self) -> np.ndarray:
-        """Let the header say that the file is flat; returns the samples' shapes."""
+        """Rewrite the header for a flat file; returns the samples' shapes."""
         flat = _header(self.dtype, (sum(math.prod(shape) for shape in self.shapes),))
         # numpy pads headers to a multiple of 64 bytes, with room for a longer first dimension
         assert len(flat) == len(self.header)

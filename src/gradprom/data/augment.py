@@ -1,8 +1,6 @@
 """The paper's augmentation (section 4.1), batched, in one affine sampling of image and mask:
 flips, a rotation by up to ±10° and a centre crop at a scale of 50–100 %, resized back."""
 
-from __future__ import annotations
-
 import math
 
 import torch
@@ -14,7 +12,7 @@ MIN_SCALE = 0.5
 
 
 def draw(batch_size: int, generator: torch.Generator) -> Tensor:
-    """Random affine maps, float32 [B,2,3] on the CPU, whatever device the images are on.
+    """Random affine maps, float32 [B,2,3] on the CPU, independent of the images' device.
 
     A map takes an output pixel's offset (x right, y down, in pixels) from the image's centre to
     the offset of the input point it shows. The crop's scale is that of its sides.
@@ -27,8 +25,22 @@ def draw(batch_size: int, generator: torch.Generator) -> Tensor:
 
 
 def compose(flip_x: Tensor, flip_y: Tensor, angle: Tensor, scale: Tensor) -> Tensor:
-    """Affine maps float32 [B,2,3] that crop at `scale`, rotate by `angle` (radians,
-    counter-clockwise as seen) and flip left-right and up-down; each argument is [B]."""
+    """Affine maps that crop, rotate and flip.
+
+    Parameters
+    ----------
+    flip_x, flip_y : Tensor
+        [B]: whether to flip left-right and up-down.
+    angle : Tensor
+        [B]: the rotation in radians, counter-clockwise on the screen.
+    scale : Tensor
+        [B]: the side of the crop as a share of the image's.
+
+    Returns
+    -------
+    Tensor
+        float32 [B,2,3].
+    """
     x, y = 1 - 2 * flip_x.double(), 1 - 2 * flip_y.double()
     cos, sin, zero = scale * angle.cos(), scale * angle.sin(), torch.zeros_like(scale)
     rows = [torch.stack([cos * x, -sin * y, zero], 1), torch.stack([sin * x, cos * y, zero], 1)]
@@ -36,14 +48,22 @@ def compose(flip_x: Tensor, flip_y: Tensor, angle: Tensor, scale: Tensor) -> Ten
 
 
 def apply(images: Tensor, mask: Tensor | None, affine: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Sample images float [B,C,H,W] in [0,1] bilinearly and masks, integers [B,H,W] that are kept
-    as such, at the nearest pixel.
+    """Sample images bilinearly, and masks at the nearest pixel, at the same points.
 
-    Both are read at the same points; beyond its border an image goes on as its mirror image.
+    Beyond its border an image is continued by its mirror image.
+
+    Parameters
+    ----------
+    images : Tensor
+        float [B,C,H,W] in [0,1].
+    mask : Tensor or None
+        Integers [B,H,W]; the type is kept.
+    affine : Tensor
+        [B,2,3], as `draw` gives it.
     """
     height, width = images.shape[-2:]
     grid = _grid(affine.to(images.device), height, width)
-    # four weights need not add up to 1 to the last bit
+    # rounded, the four weights may not add up to exactly 1
     sampled = _sample(images, grid, "bilinear").clamp_(0, 1)
     if mask is None:
         return sampled, None
@@ -62,13 +82,13 @@ def _nearest(mask: Tensor, grid: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _grid(affine: Tensor, height: int, width: int) -> Tensor:
-    """Where each output pixel reads, inside the image, as `_sample` takes it: [B,H,W,2]."""
+    """The point in the image that each output pixel shows, as `_sample` takes it: [B,H,W,2]."""
     grid = affine.new_empty(len(affine), 2, height, width)
     x = torch.arange(width, device=affine.device) - (width - 1) / 2
     y = (torch.arange(height, device=affine.device) - (height - 1) / 2).unsqueeze(1)
     for axis, size in enumerate((width, height)):
         a = affine[:, axis, :, None, None]
-        # from the image's outer edge: pixel i lies at i + ½
+        # measured from the image's outer edge: pixel i is at i + ½
         place = torch.add(a[:, 0] * x, a[:, 1] * y + (a[:, 2] + size / 2), out=grid[:, axis])
         # folded at both outer edges: the distance to the nearest multiple of 2 · size
         place.sub_((place / (2 * size)).round_(), alpha=2 * size).abs_()
@@ -77,12 +97,14 @@ def _grid(affine: Tensor, height: int, width: int) -> Tensor:
 
 
 def _sample(values: Tensor, grid: Tensor, mode: str) -> Tensor:
-    """grid_sample of [B,C,H,W] on an image whose sides are powers of two: in its [-1,1] no other
-    pixel lies exactly, and identity and flips would not be exact."""
+    """grid_sample of [B,C,H,W], padded to sides that are powers of two.
+
+    Only then are the pixels' coordinates in [-1,1] exact, and with them identity and flips.
+    """
     height, width = values.shape[-2:]
     missing = (0, _padded(width) - width, 0, _padded(height) - height)
     if any(missing):
-        values = F.pad(values, missing)  # which is never read
+        values = F.pad(values, missing)  # the padding is never read
     return F.grid_sample(values, grid, mode=mode, align_corners=False)
 
 

@@ -1,9 +1,9 @@
-"""What a dataset is: the seam that every file of this package stands behind.
+"""The interface of a dataset.
 
-A dataset file owns an `Options` dataclass, `facts(options)`, `build(options)`, a `Source`, and
-`ABOUT`, what a person wants to know before the files are there.
-`load` turns any source into `Images`: everything in memory, ready for any device.
-Nothing here imports torch before `load` is called, so that a configuration can be checked quickly.
+A dataset file has an `Options` dataclass, `facts(options)`, `build(options)`, a `Source`, and
+`ABOUT`, a description for users who do not have the files yet.
+`images.load` turns any source into `Images`: everything in memory, ready for any device.
+Nothing here imports torch, so that a configuration can be checked quickly.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 UNLABELLED = -1
 
-# Options that choose or find images but never change what one of them decodes to.
+# Options that select or locate images but never change how an image is decoded.
 _NOT_DECODING = ("root", "split", "split_seed")
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a dataset without any file on disk."""
+    """What is known about a dataset without its files."""
 
     channels: int
     """Channels of the target image: 1 (grey) or 3 (RGB)."""
@@ -39,11 +39,11 @@ class Facts:
     mask_classes: tuple[str, ...]
     """Names of the mask values 0..n-1, background included; empty: the dataset has no masks."""
     inputs: int = 0
-    """Channels of the input, where samples have one of their own (paired data, several contrasts
-    to one); 0 stands for those of the target, of which the input is then made."""
+    """Channels of the input if samples have an input of their own (paired data, several contrasts
+    to one); 0: those of the target, from which the input is then made."""
     further: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Further annotations: their values' names by the annotation's; none where they have no names.
-    Like labels they are numbers of images (`Entry.annotations`), or, like masks, of pixels."""
+    """Further annotations by name, with the names of their values, if they have any. Like labels
+    they are numbers of images (`Entry.annotations`) or, like masks, of pixels."""
 
     def __post_init__(self) -> None:
         if self.inputs == 0:
@@ -51,7 +51,7 @@ class Facts:
 
     @property
     def annotations(self) -> dict[str, tuple[str, ...]]:
-        """All annotations there are, `label` and `mask` first, with their values' names."""
+        """All annotations, `label` and `mask` first, with the names of their values."""
         known = {"label": self.classes, "mask": self.mask_classes}
         return {name: values for name, values in known.items() if values} | dict(self.further)
 
@@ -63,21 +63,21 @@ class Entry:
     id: str
     """Unique within the dataset and the same on every machine."""
     group: str
-    """Patient or volume; the id itself where it is not known."""
+    """Patient or volume; the id itself if it is unknown."""
     label: int | None
     """Index into `Facts.classes`; None: not labelled."""
     files: tuple[Path, ...]
     """The image, then the mask if there is one; empty for generated images."""
     annotations: Mapping[str, int] = field(default_factory=dict, hash=False)
-    """Further annotations of the whole image, `Facts.further` by name; one that is not there is
-    not known."""
+    """Further annotations of the whole image, by name as in `Facts.further`; a missing one is
+    unknown."""
 
 
 class Source(ABC):
     """A dataset that can list, decode and split its samples.
 
-    `version` is raised when `decode` changes meaning, which makes cached images and records of
-    the earlier version count as other data.
+    `version` is raised when `decode` changes meaning: cached images and records of the earlier
+    version then count as other data.
     """
 
     version: int = 1
@@ -90,16 +90,27 @@ class Source(ABC):
     def index(self) -> list[Entry]:
         """All samples in a fixed order (sorted, never as the file system lists them).
 
-        Raises DataError, naming every offender, where the files are not as they should be.
+        Raises
+        ------
+        DataError
+            If files are missing or wrong; the message names all of them.
         """
 
     @abstractmethod
     def decode(self, entry: Entry) -> dict[str, np.ndarray]:
-        """The arrays of a sample, the same ones for all: `target` uint8 [C,H,W] of any size;
-        where the dataset has masks, `mask` uint8 [H,W]; where the input is not made of the target,
-        `input` uint8 [inputs,h,w]; and any further annotation of its pixels, integers [H,W].
+        """The arrays of a sample.
 
-        Raises OSError or ValueError, whose message names the file, for one that cannot be read.
+        Returns
+        -------
+        dict
+            The same names for all samples: `target` uint8 [C,H,W] of any size; if the dataset has
+            masks, `mask` uint8 [H,W]; if the input is not made from the target, `input` uint8
+            [inputs,h,w]; and any further annotation of its pixels, integers [H,W].
+
+        Raises
+        ------
+        OSError or ValueError
+            For a file that cannot be read; the message names it.
         """
 
     @abstractmethod
@@ -107,15 +118,15 @@ class Source(ABC):
         """Ids of `train`, `test` and perhaps `val`; divides a group only if `divides_groups`."""
 
     def divides_groups(self) -> bool:
-        """Whether the split asked for is defined on single images, whatever their group."""
+        """Whether the chosen split is defined on single images, regardless of their group."""
         return False
 
     def notes(self, entries: list[Entry]) -> list[str]:
-        """What a person should know of this copy of the dataset, e.g. "5 of 500 patients"."""
+        """Remarks on this copy of the dataset, such as "5 of 500 patients"."""
         return []
 
     def decode_options(self) -> dict[str, Any]:
-        """The options on which decoded images depend: all but where they lie and their split."""
+        """The options on which decoded images depend: all but their folder and split."""
         options = dataclasses.asdict(self.options)
         return {key: value for key, value in options.items() if key not in _NOT_DECODING}
 
@@ -126,8 +137,8 @@ class Images:
 
     ids: list[str]
     target: Tensor | Ragged
-    """uint8 [N,C,H,W]: the clean images, 0..255; a list of [C,H,W] where they differ in size, and
-    so are then all that is here of images."""
+    """uint8 [N,C,H,W]: the clean images, 0..255; `Ragged` rows [C,H,W] if their sizes differ, as
+    then are all arrays of pixels."""
     mask: Tensor | Ragged | None
     """uint8 [N,H,W]: indices into `facts.mask_classes`."""
     label: Tensor | None
@@ -139,13 +150,13 @@ class Images:
     fingerprint: str
     """Equal fingerprints mean equal images, masks, labels and splits."""
     notes: list[str] = field(default_factory=list)
-    """What a person should know of this copy of the dataset."""
+    """Remarks on this copy of the dataset."""
     mapped: bool = False
-    """Whether pixels are read from the cache as they are needed, for want of memory."""
+    """Whether pixels are read from the cache on demand, because they do not fit into memory."""
     input: Tensor | Ragged | None = None
-    """uint8 [N,inputs,h,w]: what is degraded in the target's place, or is the input."""
+    """uint8 [N,inputs,h,w]: degraded instead of the target, or used as the input itself."""
     further: dict[str, Tensor | Ragged] = field(default_factory=dict)
-    """The annotations of `facts.further`: integers [N], -1 where not known, or [N,H,W]."""
+    """The annotations of `facts.further`: integers [N], -1 where unknown, or [N,H,W]."""
 
     @property
     def annotations(self) -> dict[str, Tensor | Ragged]:

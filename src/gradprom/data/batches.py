@@ -1,6 +1,4 @@
-"""What a stage is fed: how many images a step, in which order, and what comes with them."""
-
-from __future__ import annotations
+"""The batches of a stage: how many images, in which order, degraded how, with which annotations."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,10 +11,11 @@ from gradprom.degradations import Degradation
 from gradprom.randomness import stream
 
 Order = Callable[[Tensor, int, int], Tensor]
-"""`order(labels, seed, epoch)` gives the places in a split, int64, that an epoch shows in turn.
+"""`order(labels, seed, epoch)` gives the positions in a split, int64, that an epoch shows in turn.
 
-`labels` is int64 [N] on the CPU, -1 where an image has none. An order is pure, and all its epochs
-are equally long: a step then finds its epoch by division, and training resumes anywhere exactly.
+`labels` is int64 [N] on the CPU, -1 where an image has none. An order is a pure function, and all
+its epochs have the same length: a step's epoch follows by division, and training can resume
+exactly at any step.
 """
 
 
@@ -26,10 +25,10 @@ def shuffled(labels: Tensor, seed: int, epoch: int) -> Tensor:
 
 
 def one_label(labels: Tensor, seed: int, epoch: int) -> Tensor:
-    """Images of one label in random order: the labels take turns, an epoch each.
+    """Images of one label per epoch, in random order; the labels take turns.
 
-    Epochs are as long as the rarest label has images, so that those of the others are drawn anew
-    each time; images without a label are never shown.
+    An epoch has as many images as the rarest label; those of other labels are drawn again for each
+    epoch. Images without a label are never shown.
 
     Raises
     ------
@@ -49,27 +48,27 @@ class Batches:
     """The batches of a stage."""
 
     size: int
-    """Images a step, over all ranks together; >= 1."""
+    """Images per step, over all ranks; >= 1."""
     degradation: Degradation | None = None
-    """What makes the input; None: clean, the input is the target (or the stored input)."""
+    """The degradation of the input; None: the input is the clean target (or the stored input)."""
     augment: bool = True
     """Whether images are flipped, rotated and cropped (section 4.1)."""
     annotations: tuple[str, ...] = ()
-    """What comes with the images: `label`, `mask` and others that a dataset has."""
+    """The annotations of the images: `label`, `mask` and others that a dataset has."""
     order: Order = shuffled
-    """In which order images are shown."""
+    """The order in which images are shown."""
 
     def __post_init__(self) -> None:
         if self.size < 1:
             raise ValueError(f"batch_size={self.size}: must be at least 1")
 
     def steps_per_epoch(self, labels: Tensor) -> int:
-        """Steps in each epoch over images of these labels, int64 [N] as `labels_of` gives them."""
+        """Steps of an epoch over images with these labels, int64 [N] as `labels_of` gives them."""
         return steps_per_epoch(len(self.order(labels, 0, 0)), self.size)
 
 
 def labels_of(images: Images, split: str) -> Tensor:
-    """What an order sees of a split: the labels of its images, -1 where there are none."""
+    """The labels of a split's images, for an order; -1 where there are none."""
     rows = torch.tensor(images.splits[split])
     if images.label is None:
         return torch.full(rows.shape, UNLABELLED)
@@ -77,7 +76,7 @@ def labels_of(images: Images, split: str) -> Tensor:
 
 
 def steps_per_epoch(count: int, size: int) -> int:
-    """Full batches among `count` images; fewer than one batch are a batch of their own."""
+    """Full batches among `count` images; fewer images than one batch form a batch."""
     return max(1, count // size)
 
 

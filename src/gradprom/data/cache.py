@@ -1,14 +1,12 @@
-"""Files are decoded once; afterwards a dataset is a few arrays in `cache/<dataset>-<key>/`.
+"""The cache of decoded datasets: a few arrays in `cache/<dataset>-<key>/`.
 
-The key is made of everything the arrays depend on, the files' content included, so that a changed
-folder finds no cache of its own and is decoded again. A cache can be deleted at any time.
+The key is a hash of everything that the arrays depend on, including the files' content, so that a
+changed folder has another key and is decoded again. A cache can be deleted at any time.
 
     cache/<dataset>-<16 hex digits>/
       target.npy  mask.npy  …   all samples of one array; see `array_files` for their layout
-      sha256.json               the SHA-256 of each file: one that does not fit is made again
+      sha256.json               the SHA-256 of each file; if one is wrong, all are created again
 """
-
-from __future__ import annotations
 
 import hashlib
 import json
@@ -33,11 +31,11 @@ Arrays = dict[str, np.ndarray]
 _SUMS = "sha256.json"
 _DRAFT = ".building-"
 _ABANDONED = 3600.0
-"""Seconds after which a folder half-built is one that a killed process has left."""
+"""Seconds after which an unfinished folder counts as left by a killed process."""
 
 
 def content_key(source: Source, entries: list[Entry], cache: Path) -> str:
-    """SHA-256 (hex) of everything that the decoded arrays depend on, row by row."""
+    """SHA-256 (hex) of everything that the decoded arrays depend on."""
     hashes = file_hashes([file for entry in entries for file in entry.files], cache, source)
     rows = [[entry.id, [hashes[file] for file in entry.files]] for entry in entries]
     return _digest([source.version, source.decode_options(), rows])
@@ -46,7 +44,7 @@ def content_key(source: Source, entries: list[Entry], cache: Path) -> str:
 def fingerprint(content: str, entries: list[Entry], splits: dict[str, list[str]]) -> str:
     """SHA-256 (hex) of all that a run learns from: decoded content, annotations and splits.
 
-    It names a record's data: neither paths nor times enter, so two machines agree.
+    It identifies a record's data. Paths and times are not part of it, so that machines agree.
     """
     labels = {entry.id: entry.label for entry in entries}
     further = {entry.id: dict(entry.annotations) for entry in entries if entry.annotations}
@@ -54,17 +52,24 @@ def fingerprint(content: str, entries: list[Entry], splits: dict[str, list[str]]
 
 
 def decoded(source: Source, entries: list[Entry], cache: Path, key: str) -> Arrays:
-    """`target` uint8 [N,C,H,W] and perhaps `mask` uint8 [N,H,W] and others that the source
-    decodes, from the cache or the files.
+    """The arrays of a dataset, from the cache or the files.
 
-    Where samples of an array differ in shape it is flat, and `<name>.shapes` stands beside it.
-    Raises DataError that lists every unreadable file; nothing is written then.
+    Returns
+    -------
+    dict
+        `target` uint8 [N,C,H,W], perhaps `mask` uint8 [N,H,W], and others that the source decodes.
+        If the samples of an array differ in shape it is flat, and `<name>.shapes` has the shapes.
+
+    Raises
+    ------
+    DataError
+        If files cannot be read; the message lists them all, and nothing is written.
     """
     folder = cache / f"{source.options.name}-{key[:16]}"
     arrays = _read(folder)
     if arrays is None:
         if folder.exists():
-            log.warning("%s is damaged; it is made again from the files", folder)
+            log.warning("%s is damaged; it is created again from the files", folder)
         log.info("decoding %d images into %s", len(entries), folder)
         _publish(_decode_all(source, entries), len(entries), folder)
         arrays = _load(folder, _names(folder))
@@ -72,7 +77,7 @@ def decoded(source: Source, entries: list[Entry], cache: Path, key: str) -> Arra
 
 
 def _decode_all(source: Source, entries: list[Entry]) -> Iterator[dict[str, np.ndarray]]:
-    """Each entry's arrays in turn; at the end DataError, should any not have been readable."""
+    """Each entry's arrays in turn; at the end DataError if any was not readable."""
     unreadable = []
     for entry in entries:
         try:
@@ -90,7 +95,7 @@ def _decode_all(source: Source, entries: list[Entry]) -> Iterator[dict[str, np.n
 
 
 def _check(source: Source, entry: Entry, sample: dict[str, np.ndarray]) -> None:
-    """Raises ValueError where a sample is not what the source's facts say."""
+    """Check a sample against the source's facts; ValueError if it does not fit."""
     facts, target = source.facts, sample["target"]
     if target.ndim != 3 or target.shape[0] != facts.channels:
         raise ValueError(f"{entry.id}: target {target.shape}, expected [{facts.channels},H,W]")
@@ -104,7 +109,7 @@ def _check(source: Source, entry: Entry, sample: dict[str, np.ndarray]) -> None:
 
 
 def _read(folder: Path) -> Arrays | None:
-    """The cached arrays, or None when there are none or any byte of them is damaged."""
+    """The cached arrays; None if there are none or any of them is damaged."""
     try:
         sums: dict[str, str] = json.loads((folder / _SUMS).read_text())
         intact = all(file_digest(folder / f"{name}.npy") == sum for name, sum in sums.items())
@@ -118,19 +123,19 @@ def _names(folder: Path) -> list[str]:
 
 
 def _load(folder: Path, names: list[str]) -> Arrays:
-    """The arrays in memory, or mapped into it where they would take too much of it."""
+    """The arrays in memory, or memory-mapped if they would take too much of it."""
     files = {name: folder / f"{name}.npy" for name in names}
     size = sum(file.stat().st_size for file in files.values())
     if memory.fits_host(size):
         return {name: np.load(file) for name, file in files.items()}
-    told = f"{size / 2**30:.1f} GiB of images are too much for the memory that is free"
-    log.info("%s: they are read from %s as they are needed", told, folder)
-    # "c": torch warns of arrays that cannot be written to
+    size_text = f"{size / 2**30:.1f} GiB of images do not fit into the free memory"
+    log.info("%s: they are read from %s on demand", size_text, folder)
+    # mode "c": torch warns about read-only arrays
     return {name: np.load(file, mmap_mode="c") for name, file in files.items()}
 
 
 def _publish(samples: Iterable[dict[str, np.ndarray]], count: int, folder: Path) -> None:
-    """Publish a complete folder by one rename; of several processes the first one wins."""
+    """Publish a complete folder by one rename; if several processes do so, the first one wins."""
     with writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=_DRAFT, dir=folder.parent) as temporary:
@@ -151,8 +156,10 @@ def _publish(samples: Iterable[dict[str, np.ndarray]], count: int, folder: Path)
 
 
 def _clear_drafts(cache: Path, than: Path) -> None:
-    """Remove drafts in which nothing was written for long before a new one was made; the file
-    system's clock dates them all."""
+    """Remove unfinished folders in which nothing was written for `_ABANDONED` seconds.
+
+    Ages are relative to the new folder `than`, so that only the file system's clock counts.
+    """
     now = than.stat().st_mtime
     for draft in cache.glob(f"{_DRAFT}*"):
         if all(now - path.stat().st_mtime > _ABANDONED for path in (draft, *draft.rglob("*"))):
@@ -160,24 +167,24 @@ def _clear_drafts(cache: Path, than: Path) -> None:
 
 
 def file_hashes(files: list[Path], cache: Path, source: Source) -> dict[Path, str]:
-    """SHA-256 (hex) of each file's content; "" for a file that cannot be read (decoding names it).
+    """SHA-256 (hex) of each file; "" for one that cannot be read, which decoding will report.
 
-    Hashes are kept against (size, mtime in ns), so that an unchanged folder is not read again.
+    Hashes are cached by size and mtime (ns), so that an unchanged folder is not read again.
     """
     store = cache / f"hashes-{source.options.name}.json"
-    known = read_checked(store) or {}  # it only saves time
-    hashes, fresh = {}, {}
-    for file in dict.fromkeys(files):  # once, where several entries are cut from one file
+    cached = read_checked(store) or {}  # a cache: it may be missing
+    hashes, current = {}, {}
+    for file in dict.fromkeys(files):  # several entries may share one file
         try:
             status = file.stat()
             stamp = [status.st_size, status.st_mtime_ns]
-            seen = known.get(os.path.abspath(file))
-            hashes[file] = seen[1] if seen and seen[0] == stamp else file_digest(file)
-            fresh[os.path.abspath(file)] = [stamp, hashes[file]]
+            entry = cached.get(os.path.abspath(file))
+            hashes[file] = entry[1] if entry and entry[0] == stamp else file_digest(file)
+            current[os.path.abspath(file)] = [stamp, hashes[file]]
         except OSError:
             hashes[file] = ""
-    if any(known.get(file) != value for file, value in fresh.items()):
-        write_checked(store, {**known, **fresh})
+    if any(cached.get(file) != value for file, value in current.items()):
+        write_checked(store, {**cached, **current})
     return hashes
 
 

@@ -1,6 +1,4 @@
-"""The data check: what a dataset's folder holds, and what in it would spoil a run."""
-
-from __future__ import annotations
+"""The data check: the content of a dataset's folder, and the problems in it."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -13,12 +11,12 @@ from gradprom.data.base import Entry, Source
 from gradprom.data.cache import file_hashes
 from gradprom.errors import DataError, listed
 
-_SHOWN = 3  # names shown of a list that is only a note
+_SHOWN = 3  # names of a list that a note shows
 
 
 @dataclass
 class Report:
-    """What was found; `problems` are to be put right before a run, `notes` only to be known."""
+    """The findings: `problems`, which must be fixed before a run, and `notes`."""
 
     dataset: str
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -32,7 +30,7 @@ class Report:
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     sheet: str = ""
-    """Where the sample sheet is, or why there is none; empty: it was not asked for."""
+    """Where the sample sheet is, or why there is none; empty: it was not requested."""
 
     def text(self) -> str:
         """The report in plain lines."""
@@ -54,9 +52,16 @@ class Report:
 
 
 def check(source: Source, cache: Path, sheet: Path | None = None) -> Report:
-    """Read every file of a dataset once and report; never raises DataError, but reports it.
+    """Read every file of a dataset once and report; a DataError becomes a problem.
 
-    Where everything can be read, a sample of the images is drawn to the PNG file `sheet`.
+    Parameters
+    ----------
+    source
+        The dataset.
+    cache
+        The folder of cached file hashes.
+    sheet
+        The PNG file for a sample of the images, drawn if all files can be read.
     """
     report = Report(source.options.name)
     report.sheet = "no sample sheet: not all images can be read" if sheet else ""
@@ -72,7 +77,7 @@ def check(source: Source, cache: Path, sheet: Path | None = None) -> Report:
         report.problems.append(str(error))
         splits = {}
     _count(report, source, entries, splits)
-    # an image that is cut into tiles has several entries and one file
+    # an image that is cut into tiles has several entries but one file
     first: dict[Path, Entry] = {}
     for entry in entries:
         for path in entry.files[:1]:
@@ -108,7 +113,7 @@ def _count(
 
 
 def _files(report: Report, images: list[Entry]) -> None:
-    """Size, mode and format, from the header of each image file; other formats are passed."""
+    """Size, mode and format, from the header of each image file; other formats are skipped."""
     from PIL import Image
 
     extensions = Image.registered_extensions()
@@ -119,7 +124,7 @@ def _files(report: Report, images: list[Entry]) -> None:
             with Image.open(path) as image:
                 size, mode, format = image.size, image.mode, image.format or "unknown"
         except (OSError, Image.DecompressionBombError):
-            continue  # no image format, or a broken file, which decoding reports
+            continue  # not an image format, or a broken file, which decoding reports
         sizes.append(size)
         report.modes[mode] += 1
         report.formats[format] += 1
@@ -132,9 +137,12 @@ def _files(report: Report, images: list[Entry]) -> None:
 
 
 def _contents(report: Report, source: Source, entries: list[Entry]) -> bool:
-    """Decode everything: unreadable files, and mask values that no class stands for.
+    """Decode everything; report unreadable files, and mask values without a class.
 
-    Returns whether all files can be read.
+    Returns
+    -------
+    bool
+        Whether all files can be read.
     """
     classes, readable = source.facts.mask_classes, True
     pixels = np.zeros(256, dtype=np.int64)
@@ -177,8 +185,8 @@ def _overlaps(
     report.notes += [f"files of the same content: {', '.join(ids)}" for ids in duplicates]
     group = {entry.id: entry.group for entry in entries}
     by_design = source.divides_groups()
-    for (one, first), (other, second) in combinations(splits.items(), 2):
-        between = f"in both {one} and {other}"
+    for (name, first), (other_name, second) in combinations(splits.items(), 2):
+        between = f"in both {name} and {other_name}"
         both = sorted(set(first) & set(second))
         if both:
             report.problems.append(f"{len(both)} images are {between}: {', '.join(both)}")
@@ -190,8 +198,8 @@ def _overlaps(
         if groups:
             why = " (as this split is defined)" if by_design else ""
             names = listed(groups, _SHOWN) if by_design else ", ".join(groups)
-            found = f"{len(groups)} groups (patients) are {between}{why}: {names}"
-            (report.notes if by_design else report.problems).append(found)
+            finding = f"{len(groups)} groups (patients) are {between}{why}: {names}"
+            (report.notes if by_design else report.problems).append(finding)
 
 
 def _table(counts: dict[str, dict[str, int]]) -> list[str]:

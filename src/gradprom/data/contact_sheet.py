@@ -1,7 +1,5 @@
-"""The sample sheet: a few images of a dataset as they are decoded, with the outlines of their
-masks, so that a person sees what a run would learn from. Nothing here imports torch."""
-
-from __future__ import annotations
+"""The sample sheet: a few decoded images of a dataset with the outlines of their masks, to show
+what a run would learn from. Nothing here imports torch."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -25,13 +23,19 @@ _COLUMNS = 4
 _NO_SPLIT = "no split"
 _ID = 34  # characters of an id that fit above an image
 
-# Okabe and Ito's colours, which all kinds of colour vision tell apart, without the darkest.
+# Okabe and Ito's colours, safe for all kinds of colour vision, without the darkest.
 _COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#F0E442", "#D55E00", "#CC79A7")
 _STYLES: tuple[Style, ...] = ("solid", "dashed", "dotted")
 
 
 def draw(source: Source, entries: list[Entry], splits: dict[str, list[str]], path: Path) -> None:
-    """Write the sheet as PNG. Raises OSError or ValueError for an image that cannot be read."""
+    """Write the sheet as PNG.
+
+    Raises
+    ------
+    OSError or ValueError
+        For an image that cannot be read.
+    """
     chosen = choose(entries, splits)
     rows = -(-len(chosen) // _COLUMNS)
     figure = Figure(figsize=(2.4 * _COLUMNS, 2.75 * rows + 0.8))
@@ -50,10 +54,10 @@ def draw(source: Source, entries: list[Entry], splits: dict[str, list[str]], pat
 
 
 def choose(entries: list[Entry], splits: dict[str, list[str]]) -> list[tuple[Entry, str]]:
-    """Images and their splits: about as many of each split and class, in the index's order.
+    """Images and their splits: about equally many of each split and class, in the index's order.
 
-    Which ones follows from their ids, so that the same dataset always gives the same images.
-    What is in no split comes last.
+    The choice follows from the ids, so that the same dataset always gives the same images. Images
+    in no split come last.
     """
     part = {id: split for split, ids in splits.items() for id in ids}
     order = [*splits, _NO_SPLIT]
@@ -77,7 +81,7 @@ def choose(entries: list[Entry], splits: dict[str, list[str]]) -> list[tuple[Ent
 def _image(axis: Axes, source: Source, entry: Entry, split: str) -> None:
     sample = source.decode(entry)
     pixels = sample["target"].transpose(1, 2, 0)
-    # a grey image keeps its own scale: imshow would stretch it
+    # with fixed limits, because imshow would stretch a grey image
     axis.imshow(pixels.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     if "mask" in sample:
         _outlines(axis, sample["mask"], len(source.facts.mask_classes))
@@ -89,7 +93,7 @@ def _image(axis: Axes, source: Source, entry: Entry, split: str) -> None:
 
 
 def _outlines(axis: Axes, mask: np.ndarray, classes: int) -> None:
-    """A line around each class but the background, on a dark rim that shows on any image."""
+    """A line around each class but the background, with a dark rim to be visible on any image."""
     for number in range(1, classes):
         inside = np.pad(mask == number, 1)  # closes outlines at the border
         if inside.any():

@@ -1,6 +1,4 @@
-"""What a person wants to know of a dataset before its files are there."""
-
-from __future__ import annotations
+"""The card of a dataset: how to get it, its layout, splits and pitfalls."""
 
 import dataclasses
 import inspect
@@ -17,22 +15,22 @@ _CONFIRM = " (as its pages or files state it: confirm there)"
 
 @dataclass(frozen=True)
 class About:
-    """What neither the module's docstring nor its `Options` and `Facts` say."""
+    """What a module's docstring, `Options` and `Facts` do not say."""
 
     title: str
-    """What messages call it."""
+    """Its name in messages."""
     get: str
     """How to get it: sentences, with the address."""
     licence: str
     """As its pages or files state it."""
     folders: tuple[str, ...] = ()
-    """Names under which it may lie in `data_root`, which can also be its folder itself."""
+    """Possible names of its folder in `data_root`, which can also be its folder itself."""
     layout: str = ""
     """The files that are read, as a tree."""
     splits: Mapping[str, str] = field(default_factory=dict)
-    """What `dataset.split` can be, and what that means."""
+    """The values of `dataset.split`, with their meaning."""
     traps: tuple[str, ...] = ()
-    """What surprises in the published files, and what is done about it."""
+    """Pitfalls of the published files, and how they are handled."""
 
 
 def describe(module: ModuleType, options: Any) -> str:
@@ -42,7 +40,7 @@ def describe(module: ModuleType, options: Any) -> str:
     size = getattr(options, "size", 0)
     pixels = f"{size}×{size} pixels once decoded" if size else "each of its own size"
     made_of = "" if facts.inputs == facts.channels else f", from inputs of {facts.inputs} channels"
-    none = "none, so auxiliary={} is refused"
+    none = "none, so auxiliary={} is not allowed"
     chosen = getattr(options, "split", "")
     splits = [
         f"{name}{' (chosen)' if name == chosen else ''}: {text}"
@@ -75,7 +73,7 @@ def _places(about: About) -> str:
 
 
 def _options(options: Any) -> str:
-    """All but `name`, as they stand on a command line."""
+    """All but `name`, as overrides."""
     values = {key: value for key, value in dataclasses.asdict(options).items() if key != "name"}
     return " ".join(
         f"dataset.{key}={'[' + ','.join(v) + ']' if isinstance(v, list) else v}"

@@ -1,6 +1,4 @@
-"""What the published datasets have in common: a folder to find, options, and facts known before."""
-
-from __future__ import annotations
+"""What the published datasets share: their folder, options, and facts known without the files."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,19 +12,19 @@ from gradprom.data.locate import Part
 
 @dataclass
 class FileOptions:
-    """What can be asked of every published dataset that is read from files."""
+    """The options of every published dataset that is read from files."""
 
     name: str = ""
     root: str = field(default="data", metadata={"hashed": False})
-    """The dataset's folder, or one that holds it under its own name; no part of a run's id."""
+    """The dataset's folder, or one that contains it; not part of a run's id."""
     size: int = 256
     """Height and width of its images in pixels."""
     split: str = "paper"
     """One of `splits`."""
     split_seed: int = 0
-    """Drives the splits that are drawn."""
+    """Seed of the random splits."""
     splits: ClassVar[dict[str, str]] = {}
-    """What each split is, by name."""
+    """A description of each split, by name."""
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -37,7 +35,7 @@ class FileOptions:
 
 
 class FileSource(Source):
-    """A published dataset: every copy has the same facts and lies as its card says.
+    """A published dataset: every copy has the same facts and the layout of its card.
 
     A dataset's file ends with `build, facts = TheSource, TheSource.facts_of`.
     """
@@ -45,16 +43,22 @@ class FileSource(Source):
     about: ClassVar[About]
     known: ClassVar[Facts]
     layouts: ClassVar[tuple[tuple[Part, ...], ...]]
-    """The folders it is made of, in each layout in which it was published."""
+    """Its folders, for each layout in which it was published."""
 
     def __init__(self, options: Any) -> None:
         super().__init__(options, self.known)
 
     @classmethod
     def facts_of(cls, options: Any) -> Facts:
-        """The same ones whatever the options."""
+        """The facts, which do not depend on the options."""
         return cls.known
 
     def find(self) -> Path:
-        """The dataset's folder. Raises DataError that says where it was looked for."""
+        """The dataset's folder.
+
+        Raises
+        ------
+        DataError
+            If it is not found; the message says where it was searched for.
+        """
         return locate.find(Path(self.options.root), self.about, *self.layouts)

@@ -1,6 +1,4 @@
-"""A validation split, cut from the training split: tuning looks at it, never at the test split."""
-
-from __future__ import annotations
+"""A validation split, cut from the training split, so that tuning never uses the test split."""
 
 import hashlib
 import json
@@ -12,10 +10,10 @@ from gradprom.errors import DataError
 
 
 def hold_out(images: Images, share: float) -> Images:
-    """The same images with the splits `train` and `validation` alone: there is no test split.
+    """The same images with only the splits `train` and `validation`: there is no test split.
 
-    About `share` of the training images are held out, never more, the classes as evenly as can be
-    and no group divided. Which ones, follows from their ids and labels.
+    At most `share` of the training images are held out, with the classes as even as possible and
+    without dividing a group. The choice follows from the ids and labels.
 
     Raises
     ------
@@ -35,11 +33,11 @@ def hold_out(images: Images, share: float) -> Images:
         ) from error
     row = {images.ids[number]: number for number in images.splits["train"]}
     ids = {"train": parts["train"], "validation": parts["test"]}
-    told = json.dumps([images.fingerprint, ids])
+    content = json.dumps([images.fingerprint, ids])
     return replace(
         images,
         splits={name: [row[id] for id in part] for name, part in ids.items()},
-        fingerprint=hashlib.sha256(told.encode()).hexdigest(),
+        fingerprint=hashlib.sha256(content.encode()).hexdigest(),
     )
 
 

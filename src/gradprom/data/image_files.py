@@ -1,11 +1,9 @@
-"""Pictures as files: 8 or 16 bits, grey or colour, with or without transparency.
+"""Image files for `gradprom enhance`: 8 or 16 bits, grey or colour, with or without transparency.
 
-Pillow reads 16-bit colour as 8-bit without a word, so 16-bit PNG goes through `png` (PyPNG), and
-what else would lose bits is refused. Pictures are written as PNG, which keeps all of these.
+Pillow silently reads 16-bit colour as 8-bit, so 16-bit PNG is read with `png` (PyPNG), and other
+formats that would lose bits are rejected. Pictures are written as PNG, which keeps all of these.
 Nothing here imports torch.
 """
-
-from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -20,33 +18,33 @@ from gradprom.errors import DataError, RunError
 from gradprom.storage.files import replacing
 
 FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "BMP", "GIF", "WEBP")
-"""Formats that hold 8 bits a channel, or say how many they hold (PNG, TIFF)."""
+"""Formats with 8 bits per channel, or that declare their bit depth (PNG, TIFF)."""
 _BITS_PER_SAMPLE = 258  # TIFF tag
 
 
 @dataclass
 class Picture:
-    """What a file shows, in its own bit depth."""
+    """The content of an image file, in its own bit depth."""
 
     pixels: NDArray[Any]
     """uint8 or uint16 [H, W, C]; C is 1 (grey) or 3 (RGB)."""
     alpha: NDArray[Any] | None
-    """Transparency, [H, W] of the same type, carried along, enlarged with the picture; None where
-    there is none."""
+    """Transparency, [H, W] of the same type, unchanged but enlarged with the picture; None if there
+    is none."""
 
     def kind(self) -> str:
         """Such as `640×480, 16-bit grey, transparency kept`."""
         height, width, channels = self.pixels.shape
         bits, colour = 8 * self.pixels.itemsize, "grey" if channels == 1 else "colour"
-        kept = "" if self.alpha is None else ", transparency kept"
-        return f"{width}×{height}, {bits}-bit {colour}{kept}"
+        transparency = "" if self.alpha is None else ", transparency kept"
+        return f"{width}×{height}, {bits}-bit {colour}{transparency}"
 
     def planes(self) -> NDArray[np.float32]:
         """float32 [C, H, W] in [0, 1]; the type's largest value is 1."""
         planes = self.pixels.transpose(2, 0, 1).astype(np.float32)
         return planes / np.float32(np.iinfo(self.pixels.dtype).max)
 
-    def showing(self, planes: NDArray[np.float32]) -> Picture:
+    def showing(self, planes: NDArray[np.float32]) -> "Picture":
         """The same kind of picture with other contents, [C, H, W] in [0, 1], of any size."""
         levels = np.iinfo(self.pixels.dtype).max
         pixels = np.rint(planes.clip(0, 1) * np.float32(levels)).astype(self.pixels.dtype)
@@ -55,7 +53,7 @@ class Picture:
 
 
 def _resized(alpha: NDArray[Any], height: int, width: int) -> NDArray[Any]:
-    """Transparency at another size [H, W]; bilinear, which never leaves its range."""
+    """Transparency at another size [H, W]; bilinear, which stays in its range."""
     if alpha.shape == (height, width):
         return alpha
     from PIL import Image
@@ -68,7 +66,10 @@ def _resized(alpha: NDArray[Any], height: int, width: int) -> NDArray[Any]:
 def read(path: Path) -> Picture:
     """Read a picture; palettes become RGB, bilevel pictures grey, EXIF rotation is applied.
 
-    Raises ValueError, naming the file and why, for what is no image, damaged, or would lose bits.
+    Raises
+    ------
+    ValueError
+        For a file that is not an image, is damaged, or would lose bits; with its name and why.
     """
     from PIL import Image, ImageOps
 
@@ -86,7 +87,7 @@ def read(path: Path) -> Picture:
 
 
 def write(path: Path, picture: Picture) -> None:
-    """Write a picture as PNG in its own bit depth and channels, whole or not at all."""
+    """Write a picture as PNG in its own bit depth and channels, atomically."""
     import png
     from PIL import Image
 
@@ -105,17 +106,17 @@ def write(path: Path, picture: Picture) -> None:
 
 
 def assign(source: Path, output: Path) -> dict[Path, Path]:
-    """Which picture goes where: a file to a file or into a folder, a folder to a folder.
+    """The output of each input: a file to a file or into a folder, a folder to a folder.
 
-    Every file of a folder must be a picture, hidden ones and folders inside it apart; its output
-    takes its name with `.png`.
+    Every file of a folder must be a picture, except for hidden ones and subfolders; its output has
+    its name with `.png`.
 
     Raises
     ------
     DataError
-        If a file is no picture that can be read: all of them, one a line.
+        If files are not readable pictures; the message lists them all.
     RunError
-        If an output is no PNG, would replace an input, or is that of two inputs.
+        If an output is not PNG, would replace an input, or belongs to two inputs.
     """
     if source.is_dir():
         if output.exists() and not output.is_dir():
@@ -144,7 +145,7 @@ def _check_inputs(files: list[Path]) -> None:
     if unreadable:
         lines = "".join(f"\n  {line}" for line in unreadable)
         raise DataError(
-            f"{len(unreadable)} of {len(files)} files are no pictures that can be read:{lines}"
+            f"{len(unreadable)} of {len(files)} files are not readable pictures:{lines}"
         )
 
 
@@ -156,17 +157,17 @@ def _check_outputs(targets: dict[Path, Path]) -> None:
                 f"name it {target.with_suffix('.png').name}"
             )
     inputs = {path.resolve() for path in targets}
-    own = [target for target in targets.values() if target.resolve() in inputs]
-    if own:
-        raise RunError(f"{own[0]} is an input and would be replaced; choose another -o")
+    overwritten = [target for target in targets.values() if target.resolve() in inputs]
+    if overwritten:
+        raise RunError(f"{overwritten[0]} is an input and would be replaced; choose another -o")
     counts = Counter(targets.values())
     doubled = [str(path) for path, target in targets.items() if counts[target] > 1]
     if doubled:
-        raise RunError(f"inputs that differ in their extension alone: {', '.join(doubled)}")
+        raise RunError(f"inputs that differ only in their extension: {', '.join(doubled)}")
 
 
 def _refuse(path: Path, image: Any) -> None:
-    """What could only be read in part."""
+    """Reject files that could only be read in part."""
     if image.format not in FORMATS:
         raise ValueError(f"{path}: format {image.format}; convert it to PNG")
     # the second picture of an MPO is a phone's preview or depth
@@ -183,7 +184,7 @@ def _refuse(path: Path, image: Any) -> None:
 
 
 def _is_deep_png(path: Path) -> bool:
-    """Whether the header says PNG with 16 bits a channel."""
+    """Whether the header says PNG with 16 bits per channel."""
     with path.open("rb") as stream:
         header = stream.read(25)
     return header[:8] == b"\x89PNG\r\n\x1a\n" and header[24] == 16
@@ -201,7 +202,7 @@ def _read_deep_png(path: Path) -> Picture:
 
 
 def _split(pixels: NDArray[Any]) -> Picture:
-    """Tell transparency from colour: [H, W, 1 to 4]."""
+    """Separate transparency from colour: [H, W, 1 to 4]."""
     colours = 1 if pixels.shape[2] < 3 else 3
     return Picture(
         pixels[..., :colours], pixels[..., colours] if pixels.shape[2] > colours else None

@@ -1,4 +1,4 @@
-"""Random numbers for each image of a batch, whatever the batch and the machine."""
+"""Random numbers for each image of a batch, independent of the batch and the machine."""
 
 from collections.abc import Sequence
 
@@ -6,20 +6,20 @@ import torch
 from torch import Tensor
 
 from gradprom.randomness import stream
-from gradprom.transfer import pinned, sent
+from gradprom.transfer import pin, to_device
 
 
 class ImageNoise:
-    """Draws for some images, each from a generator of its own on the CPU.
+    """Draws for images, each from its own generator on the CPU.
 
     Parameters
     ----------
     seed
         The evaluation seed.
     ids
-        Of the images: what is drawn for one depends on the seed and its id alone.
+        The images' ids: an image's draw depends only on the seed and its id.
     device
-        Where the draws are wanted.
+        The device of the draws.
     """
 
     def __init__(self, seed: int, ids: Sequence[str], device: torch.device):
@@ -29,12 +29,16 @@ class ImageNoise:
         ]
 
     def normal(self, *shape: int) -> Tensor:
-        """Standard normal values, float32 [B, *shape]; each call goes on where the last ended."""
-        return self._sent([torch.randn(shape, generator=each) for each in self.generators])
+        """Standard normal values, float32 [B, *shape]; each call continues the random stream."""
+        return self._to_device(
+            [torch.randn(shape, generator=generator) for generator in self.generators]
+        )
 
     def uniform(self, *shape: int) -> Tensor:
         """Values in [0, 1), float32 [B, *shape]."""
-        return self._sent([torch.rand(shape, generator=each) for each in self.generators])
+        return self._to_device(
+            [torch.rand(shape, generator=generator) for generator in self.generators]
+        )
 
-    def _sent(self, draws: list[Tensor]) -> Tensor:
-        return sent(pinned(torch.stack(draws), self.device), self.device)
+    def _to_device(self, draws: list[Tensor]) -> Tensor:
+        return to_device(pin(torch.stack(draws), self.device), self.device)

@@ -13,9 +13,12 @@ from gradprom.data.ragged import Ragged
 
 
 def load(source: Source, cache: Path) -> Images:
-    """Read a dataset, decoding its files only when `cache` does not hold them yet.
+    """Load a dataset, decoding its files only if they are not in `cache`.
 
-    Raises DataError when the files are not as they should be; all unreadable ones are listed.
+    Raises
+    ------
+    DataError
+        If files are missing or wrong; the message lists all unreadable ones.
     """
     entries = source.index()
     splits = source.splits(entries)

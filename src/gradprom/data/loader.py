@@ -1,12 +1,10 @@
-"""Batches from images in memory. Everything random at a step follows from (seed, step) alone,
-so that a resumed run needs no random state and any step can be looked at again.
+"""Batches from images in memory. Everything random at a step follows only from (seed, step), so
+that a resumed run needs no random state and any step can be reproduced.
 
-What is random is drawn on the host, on which every device sees the same; the arithmetic is the
-device's. For a GPU, and where images are read from the disk, a thread makes the host's part of the
-next steps, so that neither waits for the other.
+Random numbers are drawn on the host, so that they are the same for every device; the arithmetic
+runs on the device. For a GPU, and if images are read from disk, a thread prepares the host's part
+of the next steps, so that neither waits for the other.
 """
-
-from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -17,14 +15,15 @@ from torch import Tensor
 
 from gradprom.data import augment, memory
 from gradprom.data.base import Images
+from gradprom.data.batch import Batch
 from gradprom.data.batches import Batches, labels_of
-from gradprom.data.prefetch import Ahead
+from gradprom.data.prefetch import Prefetcher
 from gradprom.data.ragged import Ragged, shapes_of
 from gradprom.degradations import Degradation
 from gradprom.degradations.observation import Observation, observe_for_evaluation
 from gradprom.errors import DataError
 from gradprom.randomness import stream
-from gradprom.transfer import pinned, sent
+from gradprom.transfer import pin, to_device
 
 log = logging.getLogger(__name__)
 
@@ -34,56 +33,41 @@ _PIXELS = ("target", "input")
 
 
 @dataclass
-class Batch:
-    """Images of one step, all on one device."""
-
-    ids: list[str]
-    input: Tensor
-    """float32 [B,C,h,w]: the degraded images; h, w are smaller where they are down-sampled, and C
-    is `Facts.inputs`."""
-    target: Tensor
-    """float32 [B,C,H,W] in [0,1]: the clean images."""
-    annotations: dict[str, Tensor]
-    """int64 by name: [B] of images, -1 where one is not labelled, or [B,H,W] of their pixels."""
-    observation: Observation | None = None
-    """The degradation with what was drawn for these images; None where they are clean."""
-
-    @property
-    def mask(self) -> Tensor | None:
-        """int64 [B,H,W], if asked for."""
-        return self.annotations.get("mask")
-
-    @property
-    def label(self) -> Tensor | None:
-        """int64 [B], -1 where an image is not labelled; if asked for."""
-        return self.annotations.get("label")
-
-
-@dataclass
 class _Drawn:
-    """The host's part of a batch, ready to be sent."""
+    """The host's part of a batch, ready for the device."""
 
     ids: list[str]
     rows: Tensor
     stored: dict[str, Tensor]
-    """What is stored of these rows; nothing where it lies on the device."""
+    """The stored arrays of these rows; empty if they are on the device."""
     affine: Tensor | None
     parameters: dict[str, Tensor] | None
-    """What the degradation drew."""
+    """The degradation's draw."""
 
 
 class Loader:
-    """Training batches of one split, with the annotations that are asked for.
+    """Training batches of one split.
 
-    `part` of `parts` gets its share of each batch: everything random is drawn for the whole batch,
-    so that the shares together are the batch of a single one, bit for bit.
+    Parameters
+    ----------
+    images
+        The dataset.
+    split
+        One of its splits.
+    batches
+        Size, degradation, augmentation, annotations and order of the batches.
+    device
+        The device of the batches.
+    part, parts
+        This rank, and how many share each batch. Everything random is drawn for the whole batch,
+        so that the shares together are bit-identical to the batch of a single rank.
 
     Raises
     ------
     ValueError
         For an empty split, or an annotation that the dataset lacks.
     DataError
-        Where images of the split differ in size: a batch is one tensor.
+        If images of the split differ in size: a batch is one tensor.
     """
 
     def __init__(
@@ -104,39 +88,41 @@ class Loader:
                 self.shape = _one_shape(stored[name], rows, split)
         self.labels = labels_of(images, split)
         self.steps_per_epoch = batches.steps_per_epoch(self.labels)
-        """Full batches in an epoch; fewer images than one batch are a batch of their own."""
+        """Full batches in an epoch; fewer images than one batch form a batch."""
         self.home = self._home(stored)
         self.stored = {
             name: part if isinstance(part, Ragged) else part.to(self.home)
             for name, part in stored.items()
         }
         ahead = self.device.type == "cuda" or images.mapped
-        self.ahead: Ahead[_Drawn] | None = Ahead(self.device) if ahead else None
+        self.ahead: Prefetcher[_Drawn] | None = Prefetcher(self.device) if ahead else None
 
     def batch(self, seed: int, step: int) -> Batch:
         """The batch of step 0, 1, …"""
         drawn = self.ahead.take(self._draw, seed, step) if self.ahead else self._draw(seed, step)
-        taken = drawn.stored or _take(self.stored, sent(drawn.rows, self.device))
-        stored = _opened(taken, self.device)
+        rows = drawn.stored or _take(self.stored, to_device(drawn.rows, self.device))
+        stored = _opened(rows, self.device)
         if drawn.affine is not None:
-            stored = _augmented(stored, sent(drawn.affine, self.device))
+            stored = _augmented(stored, to_device(drawn.affine, self.device))
         observation = None
         if self.batches.degradation is not None and drawn.parameters is not None:
-            parameters = {key: sent(value, self.device) for key, value in drawn.parameters.items()}
+            parameters = {
+                key: to_device(value, self.device) for key, value in drawn.parameters.items()
+            }
             shape = tuple(_undegraded(stored).shape)
             observation = Observation(self.batches.degradation, parameters, shape)
         return _batch(drawn.ids, stored, observation)
 
     def _home(self, stored: Stored) -> torch.device:
-        """Where the images lie: on the device, if they fit there."""
+        """Where the images are stored: on the device, if they fit there."""
         host = torch.device("cpu")
         if any(isinstance(part, Ragged) for part in stored.values()):
-            return host  # its rows are counted there
+            return host  # their rows are looked up there
         size = sum(part.nbytes for part in stored.values())
         if memory.fits_device(size, self.device):
             return self.device
-        shown = f"{size / 2**30:.1f} GiB of images do not fit on the GPU beside the networks"
-        log.info("%s: they stay on the host, from where batches are fetched ahead", shown)
+        shown = f"{size / 2**30:.1f} GiB of images do not fit on the GPU besides the networks"
+        log.info("%s: they stay on the host, and batches are prefetched", shown)
         return host
 
     def _draw(self, seed: int, step: int) -> _Drawn:
@@ -146,16 +132,16 @@ class Loader:
         affine, parameters = None, None
         if self.batches.augment:
             affine = augment.draw(len(rows), _generator(seed, "augment", step))[share]
-            affine = pinned(affine, self.device)
+            affine = pin(affine, self.device)
         if self.batches.degradation is not None:
             generator = _generator(seed, "degrade", step)
             drawn = self.batches.degradation.draw(ids, (len(rows), *self.shape), generator)
-            parameters = {key: pinned(value[share], self.device) for key, value in drawn.items()}
+            parameters = {key: pin(value[share], self.device) for key, value in drawn.items()}
         rows = rows[share]
         stored = {}
         if self.home.type == "cpu":
-            stored = _pinned(_take(self.stored, rows), self.device)
-        return _Drawn(ids[share], pinned(rows, self.device), stored, affine, parameters)
+            stored = _pin(_take(self.stored, rows), self.device)
+        return _Drawn(ids[share], pin(rows, self.device), stored, affine, parameters)
 
     def _share(self, count: int) -> slice:
         size = count // self.parts
@@ -178,19 +164,22 @@ def test_batches(
 ) -> Iterator[Batch]:
     """All images of a split, never augmented, with all their annotations.
 
-    Images of equal shape come together, `size` of them at most: shapes in the order of their first
-    image, the images of a shape in that of the split. Where all have one shape this is the split's
-    own order, and neither size, degradation nor device changes it; `Batch.ids` says which image is
-    where, so that results by id can be put into any other order.
+    Images of equal shape are batched together, at most `size`: shapes in the order of their first
+    image, the images of a shape in the split's order. If all have one shape this is the split's own
+    order, and neither size, degradation nor device changes it; `Batch.ids` has the order.
 
-    The degradation of an image depends on `seed` and its id alone. Raises ValueError for an
-    empty split.
+    The degradation of an image depends only on `seed` and its id.
+
+    Raises
+    ------
+    ValueError
+        For an empty split.
     """
     device, stored = torch.device(device), _stored(images) | images.annotations
     for group in _alike(stored, _rows(images, split)):
         for rows in torch.tensor(group).split(size):
             ids = [images.ids[row] for row in rows.tolist()]
-            opened = _opened(_pinned(_take(stored, rows), device), device)
+            opened = _opened(_pin(_take(stored, rows), device), device)
             observation = None
             if degradation is not None:
                 shape = _undegraded(opened).shape
@@ -198,7 +187,7 @@ def test_batches(
             yield _batch(ids, opened, observation)
 
 
-# pytest would take the name for a test where it is imported.
+# pytest would collect the function as a test
 test_batches.__test__ = False  # type: ignore[attr-defined]
 
 
@@ -217,37 +206,37 @@ def _annotations(images: Images, names: tuple[str, ...]) -> Stored:
 
 
 def _take(stored: Stored, rows: Tensor) -> dict[str, Tensor]:
-    """Some rows of all that is stored, where it lies."""
+    """Some rows of all stored arrays, on their device."""
     return {name: part.index_select(0, rows) for name, part in stored.items()}
 
 
-def _pinned(stored: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    return {name: pinned(part, device) for name, part in stored.items()}
+def _pin(stored: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    return {name: pin(part, device) for name, part in stored.items()}
 
 
 def _opened(stored: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
     """Images as float32 [B,C,H,W] in [0,1], annotations as they are stored, on the device."""
-    opened = {name: sent(part, device) for name, part in stored.items()}
+    opened = {name: to_device(part, device) for name, part in stored.items()}
     for name in opened.keys() & set(_PIXELS):
-        # by a tensor: CUDA would multiply by the reciprocal of a number, and round otherwise
+        # by a tensor: for a number CUDA multiplies by its reciprocal, which rounds differently
         opened[name] = opened[name] / torch.full((), 255.0, device=device)
     return opened
 
 
 def _augmented(stored: dict[str, Tensor], affine: Tensor) -> dict[str, Tensor]:
-    """Images, inputs and masks seen through the same maps; annotations of whole images stay."""
+    """Images, inputs and masks under the same maps; annotations of whole images do not change."""
     target, mask = augment.apply(stored["target"], stored.get("mask"), affine)
-    seen = {**stored, "target": target, **({} if mask is None else {"mask": mask})}
+    augmented = {**stored, "target": target, **({} if mask is None else {"mask": mask})}
     for name in stored.keys() - {"target", "mask"}:
         if name in _PIXELS:
-            seen[name], _ = augment.apply(stored[name], None, affine)
+            augmented[name], _ = augment.apply(stored[name], None, affine)
         elif stored[name].ndim > 1:
-            seen[name] = augment.apply_to_mask(stored[name], affine)
-    return seen
+            augmented[name] = augment.apply_to_mask(stored[name], affine)
+    return augmented
 
 
 def _undegraded(stored: Mapping[str, Tensor]) -> Tensor:
-    """What the degradation applies to."""
+    """The images that the degradation applies to."""
     return stored.get("input", stored["target"])
 
 
@@ -263,7 +252,7 @@ def _rows(images: Images, split: str) -> list[int]:
     rows = images.splits.get(split)
     if not rows:
         known = ", ".join(f"{name} ({len(rows)})" for name, rows in images.splits.items())
-        raise ValueError(f"split={split} has no images; there are: {known}")
+        raise ValueError(f"split={split} has no images; choose from {known}")
     return rows
 
 

@@ -1,6 +1,4 @@
-"""Where a published dataset lies on this machine, or what is missing of it and how to get it."""
-
-from __future__ import annotations
+"""The folder of a published dataset on this machine, or what is missing and how to get it."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -11,43 +9,47 @@ from gradprom.errors import DataError
 
 
 class Part(NamedTuple):
-    """A folder that a dataset is made of, as seen from the dataset's own folder."""
+    """A folder of a dataset, relative to the dataset's own folder."""
 
     folder: str
     holds: str = ""
-    """A pattern of files that must be in it; empty: the folder alone tells."""
+    """A pattern of files that must be in it; empty: the folder must exist."""
     zip: str = ""
-    """The published archive it is in, if that is not called as the folder."""
+    """The published archive it is in, if that has another name than the folder."""
 
-    def there(self, root: Path) -> bool:
-        """Whether it lies in `root`, unpacked."""
+    def exists_in(self, root: Path) -> bool:
+        """Whether it is in `root`, unpacked."""
         folder = root / self.folder
         return any(folder.glob(self.holds)) if self.holds else folder.is_dir()
 
     def packed(self, root: Path) -> Path:
-        """Where its archive would lie."""
+        """The path of its archive in `root`."""
         return root / (self.zip or f"{self.folder}.zip")
 
 
 def find(root: Path, about: About, *layouts: tuple[Part, ...]) -> Path:
     """The first folder, `root` itself or a named one in it, with all parts of one of the layouts.
 
-    Raises DataError that says how to unpack what is there, or what was looked for where.
+    Raises
+    ------
+    DataError
+        If there is none; the message says how to unpack archives that exist, or which folders are
+        missing and how to get them.
     """
-    looked = [root, *(root / name for name in about.folders)]
-    for folder in looked:
-        if any(all(part.there(folder) for part in layout) for layout in layouts):
+    searched = [root, *(root / name for name in about.folders)]
+    for folder in searched:
+        if any(all(part.exists_in(folder) for part in layout) for layout in layouts):
             return folder
-    wanted = [(folder, part) for folder in looked for layout in layouts for part in layout]
-    lacking = [(at, part) for at, part in dict.fromkeys(wanted) if not part.there(at)]
+    expected = [(folder, part) for folder in searched for layout in layouts for part in layout]
+    missing = [(at, part) for at, part in dict.fromkeys(expected) if not part.exists_in(at)]
     packed = [
         f"unzip -d '{(folder / part.folder).parent}' '{part.packed(folder)}'"
-        for folder, part in lacking
+        for folder, part in missing
         if part.packed(folder).is_file()
     ]
     if packed:
         raise DataError(f"{about.title} is still packed; unpack it with:{listed(packed)}")
     raise DataError(
         f"{about.title} was not found. {about.get} Licence: {about.licence}. Looked for:"
-        + listed(str(folder / part.folder / part.holds) for folder, part in lacking)
+        + listed(str(folder / part.folder / part.holds) for folder, part in missing)
     )

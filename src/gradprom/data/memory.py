@@ -1,4 +1,4 @@
-"""Whether a dataset's images fit where training wants them."""
+"""Whether a dataset's images fit into the memory of the host or the device."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ if TYPE_CHECKING:
     import torch
 
 SHARE = 0.5
-"""How much of the free memory images may take; the rest is for networks and other runs."""
+"""Share of the free memory for images; the rest is for networks and other runs."""
 CGROUPS = Path("/sys/fs/cgroup")
 
 
 def fits_host(size: int) -> bool:
-    """Whether so many bytes may be read into this machine's memory."""
+    """Whether `size` bytes may be read into this machine's memory."""
     return size <= SHARE * free_host()
 
 
 def fits_device(size: int, device: torch.device) -> bool:
-    """Whether so many bytes may lie on the device; one that is no GPU has the host's memory."""
+    """Whether `size` bytes may be stored on the device; always, if it is not a CUDA GPU."""
     return device.type != "cuda" or size <= SHARE * free_device(device)
 
 
 def free_host() -> int:
-    """Free bytes of this machine's memory, or what a job or a container is allowed of it."""
+    """Free bytes of this machine's memory, or the limit of the job or container."""
     return min([psutil.virtual_memory().available, *_limits()])
 
 
@@ -38,17 +38,17 @@ def free_device(device: torch.device) -> int:
 
 
 def _limits() -> list[int]:
-    """The limits of this process's cgroup (version 2) and of those that hold it."""
+    """The memory limits of this process's cgroup (version 2) and its ancestors."""
     try:
-        told = Path("/proc/self/cgroup").read_text()
+        text = Path("/proc/self/cgroup").read_text()
     except OSError:
         return []
-    own = [line.removeprefix("0::/") for line in told.splitlines() if line.startswith("0::/")]
-    found = []
-    for group in (CGROUPS / path for path in own):
+    groups = [line.removeprefix("0::/") for line in text.splitlines() if line.startswith("0::/")]
+    limits = []
+    for group in (CGROUPS / path for path in groups):
         for folder in (group, *group.parents):
             try:
-                found.append(int((folder / "memory.max").read_text()))
+                limits.append(int((folder / "memory.max").read_text()))
             except (OSError, ValueError):
-                continue  # without a limit, which is told as "max"
-    return found
+                continue  # no limit, written as "max"
+    return limits

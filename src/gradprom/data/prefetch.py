@@ -1,6 +1,4 @@
-"""What the next steps need of the host, made while the present one is trained."""
-
-from __future__ import annotations
+"""Prefetching: the host's part of the next steps is prepared during the current step."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,29 +7,29 @@ from typing import Generic, TypeVar
 import torch
 
 DEPTH = 2
-"""So many steps ahead."""
+"""Number of steps prepared in advance."""
 
-Made = TypeVar("Made")
+Item = TypeVar("Item")
 
 
-class Ahead(Generic[Made]):
-    """Calls a loader's `make(seed, step)` in a thread before it is asked for.
+class Prefetcher(Generic[Item]):
+    """Calls a loader's `make(seed, step)` in a thread before the step needs it.
 
-    Whoever takes steps in another order than one after the other gets the same, only later.
+    Taking steps in another order gives the same results, only later.
     """
 
     def __init__(self, device: torch.device) -> None:
-        self.waiting: dict[tuple[int, int], Future[Made]] = {}
+        self.waiting: dict[tuple[int, int], Future[Item]] = {}
         self.thread = ThreadPoolExecutor(1, initializer=_take, initargs=(_number(device),))
 
-    def take(self, make: Callable[[int, int], Made], seed: int, step: int) -> Made:
-        """What `make`, always the same one, gives for a step; raises what it raises."""
+    def take(self, make: Callable[[int, int], Item], seed: int, step: int) -> Item:
+        """The result of `make`, always the same function, for a step; raises what it raises."""
         steps = [(seed, step + further) for further in range(DEPTH + 1)]
         for skipped in self.waiting.keys() - set(steps):
             self.waiting.pop(skipped).cancel()
-        for wanted in steps:
-            if wanted not in self.waiting:
-                self.waiting[wanted] = self.thread.submit(make, *wanted)
+        for key in steps:
+            if key not in self.waiting:
+                self.waiting[key] = self.thread.submit(make, *key)
         return self.waiting.pop(steps[0]).result()
 
 
@@ -41,6 +39,6 @@ def _number(device: torch.device) -> int | None:
 
 
 def _take(number: int | None) -> None:
-    # a new thread would pin memory for the first GPU, and take some of that GPU's own
+    # otherwise a new thread would pin memory for the first GPU, and use some of its memory
     if number is not None:
         torch.cuda.set_device(number)

@@ -1,6 +1,4 @@
-"""Images of their own size: a list of tensors in one flat buffer."""
-
-from __future__ import annotations
+"""Images of different sizes: a list of tensors in one flat buffer."""
 
 import itertools
 import math
@@ -11,7 +9,7 @@ from torch import Tensor
 
 
 class Ragged:
-    """Tensors of one type, each of a shape of its own; a row is a view of the buffer.
+    """Tensors of one type and different shapes; a row is a view of the buffer.
 
     Parameters
     ----------
@@ -25,7 +23,7 @@ class Ragged:
         self.flat, self.shapes = flat, [tuple(int(side) for side in shape) for shape in shapes]
         self.offsets = [0, *itertools.accumulate(math.prod(shape) for shape in self.shapes)]
         if self.offsets[-1] != len(flat):
-            raise ValueError(f"{len(flat)} elements, and the shapes have {self.offsets[-1]}")
+            raise ValueError(f"{len(flat)} elements, but the shapes have {self.offsets[-1]}")
 
     def __len__(self) -> int:
         return len(self.shapes)

@@ -1,7 +1,5 @@
-"""Seeded splits. An id's place follows from the seed, the ids and their labels alone: neither
-the order in which a file system lists files nor the version of a random generator matters."""
-
-from __future__ import annotations
+"""Seeded splits. They follow only from the seed, the ids and their labels: neither the order in
+which a file system lists files nor the version of a random generator matters."""
 
 from collections import Counter, defaultdict
 
@@ -13,36 +11,43 @@ Split = dict[str, list[str]]
 
 
 def stratified(entries: list[Entry], test: int, seed: int) -> Split:
-    """`test` images, the classes in the same proportion in both parts (to one image).
+    """A split with `test` test images and equal class proportions in both parts (to one image).
 
-    Raises DataError unless both parts get an image.
+    Raises
+    ------
+    DataError
+        Unless both parts get an image.
     """
     _check(len(entries), test)
-    left = _quota(entries, test)
+    remaining = _quota(entries, test)
     chosen = set()
     for entry in sorted(entries, key=lambda entry: stream(seed, entry.id)):
-        if left[entry.label] > 0:
-            left[entry.label] -= 1
+        if remaining[entry.label] > 0:
+            remaining[entry.label] -= 1
             chosen.add(entry.id)
     return _parts(entries, chosen)
 
 
 def by_group(entries: list[Entry], test: int, seed: int) -> Split:
-    """About `test` images in whole groups, never more, the classes about evenly in both parts.
+    """A split with at most `test` test images in whole groups, and similar class proportions.
 
     Groups are taken in seeded order, each one that still fits the quota of all its classes.
-    Raises DataError unless both parts get an image.
+
+    Raises
+    ------
+    DataError
+        Unless both parts get an image.
     """
     _check(len(entries), test)
     groups: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         groups[entry.group].append(entry)
-    left = _quota(entries, test)
+    remaining = _quota(entries, test)
     chosen: set[str] = set()
     for name in sorted(groups, key=lambda name: stream(seed, name)):
         count = Counter(entry.label for entry in groups[name])
-        if all(count[label] <= left[label] for label in count):
-            left.subtract(count)
+        if all(count[label] <= remaining[label] for label in count):
+            remaining.subtract(count)
             chosen.update(entry.id for entry in groups[name])
     if not chosen:
         raise DataError(
@@ -56,8 +61,7 @@ def of_groups(entries: list[Entry], groups: Split) -> Split:
     """The entries of whole groups, in their own order."""
     part = {name: part for part, names in groups.items() for name in names}
     return {
-        wanted: [entry.id for entry in entries if part.get(entry.group) == wanted]
-        for wanted in groups
+        name: [entry.id for entry in entries if part.get(entry.group) == name] for name in groups
     }
 
 
@@ -68,7 +72,7 @@ def _quota(entries: list[Entry], test: int) -> Counter[int | None]:
         for label, count in Counter(entry.label for entry in entries).items()
     }
     quota = Counter({label: int(share) for label, share in exact.items()})
-    # Ties go by label, for the order of a dictionary follows the order of the entries.
+    # ties are broken by label, because the order of a dictionary follows that of the entries
     order = sorted(exact, key=lambda label: (int(exact[label]) - exact[label], str(label)))
     for label in order[: test - quota.total()]:
         quota[label] += 1

@@ -1,10 +1,10 @@
 """Degradations: from the clean image (the paper's Y) to the degraded one (X).
 
-A degradation is a small dataclass: its fields are its configuration, its methods the seam.
-`draw` makes what is random and `apply` is a pure function of the batch and of that draw. A mix can
-therefore draw for its parts one after the other, an evaluation can repeat a draw exactly, and an
-operator that makes smaller images says so in `output_shape`. Each file is found by its name, as
-datasets and strategies are; see docs/degradations.md. Nothing here imports torch before it has to.
+A degradation is a small dataclass: its fields are its configuration, its methods the interface.
+`draw` draws everything random and `apply` is a pure function of the batch and of that draw. A mix
+can therefore draw for its parts one after the other, and an evaluation can repeat a draw exactly.
+Each file is found by its name, as datasets and strategies are; see docs/degradations.md. Nothing
+here imports torch at import time.
 """
 
 from __future__ import annotations
@@ -40,9 +40,20 @@ __all__ = [
 def degrade_for_evaluation(
     degradation: Degradation, images: Tensor, ids: Sequence[str], seed: int
 ) -> Tensor:
-    """Degrade `images` [B, C, H, W] (float32, [0, 1]) for evaluation, on their device.
+    """Degrade images for evaluation, on their device.
 
-    As `observation.observe_for_evaluation` draws it, which also gives what was drawn.
+    With the draw of `observation.observe_for_evaluation`, which also returns that draw.
+
+    Parameters
+    ----------
+    degradation
+        The degradation.
+    images : Tensor
+        float32 [B, C, H, W] in [0, 1].
+    ids
+        The images' ids.
+    seed
+        The evaluation seed.
     """
     from gradprom.degradations.observation import observe_for_evaluation
 

@@ -1,7 +1,7 @@
-"""What a degradation is: the seam that every file of this package stands behind.
+"""The interface of a degradation, and base classes for common cases.
 
-Torch is imported inside functions throughout the package: reports ask the files for their column
-titles, and must not wait for torch.
+Torch is imported inside functions throughout the package, because reports import the files for
+their column titles and must not import torch.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class Degradation(Protocol):
-    """What every degradation offers; images are [B, C, H, W] with values in [0, 1].
+    """The interface of a degradation; images are [B, C, H, W] with values in [0, 1].
 
-    `draw` is what deepinv calls a physics generator's `step`, `apply` its `physics(x, **params)`,
-    `operator` its `A` and `adjoint` its `A_adjoint`.
+    In deepinv `draw` is a physics generator's `step`, `apply` is `physics(x, **params)`,
+    `operator` is `A` and `adjoint` is `A_adjoint`.
     """
 
     name: str
@@ -31,9 +31,9 @@ class Degradation(Protocol):
     def draw(
         self, ids: Sequence[str], shape: tuple[int, ...], generator: torch.Generator
     ) -> dict[str, Tensor]:
-        """Draw what is random for clean images of `shape` [B, C, H, W].
+        """Draw everything random for clean images of `shape` [B, C, H, W].
 
-        The tensors have the first dimension B and lie on the generator's device.
+        The tensors have the first dimension B and are on the generator's device.
         """
         ...
 
@@ -42,16 +42,16 @@ class Degradation(Protocol):
         ...
 
     def operator(self, batch: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
-        """A x: the linear part of `apply`, without noise and without a cut to [0, 1].
+        """A x: the linear part of `apply`, without noise and without clamping to [0, 1].
 
-        [B, C, H, W] -> `output_shape`; differentiable, values of any size.
+        [B, C, H, W] -> `output_shape`; differentiable, for values of any size.
         """
         ...
 
     def adjoint(
         self, batch: Tensor, parameters: Mapping[str, Tensor], shape: tuple[int, ...]
     ) -> Tensor:
-        """Aᵀ y, from degraded images to `shape` [B, C, H, W], that of the clean ones.
+        """Aᵀ y, from degraded images to the shape of the clean ones, `shape` [B, C, H, W].
 
         ⟨A x, y⟩ = ⟨x, Aᵀ y⟩ for all x and y, image by image.
         """
@@ -60,7 +60,7 @@ class Degradation(Protocol):
     def noise_level(self, parameters: Mapping[str, Tensor], batch_size: int) -> Tensor:
         """[B] float32 >= 0: the standard deviation of each image's noise, in image units.
 
-        Zero where there is no noise; where it depends on the pixel, that of a white one.
+        Zero without noise; if it depends on the pixel, the level of a white pixel.
         """
         ...
 
@@ -89,25 +89,25 @@ class Deterministic(Noiseless):
     def draw(
         self, ids: Sequence[str], shape: tuple[int, ...], generator: torch.Generator
     ) -> dict[str, Tensor]:
-        """Nothing is random here."""
+        """An empty draw."""
         return {}
 
 
 class SameShape:
-    """A degradation that leaves the shape as it is."""
+    """A degradation that does not change the shape."""
 
     @property
     def scale(self) -> int:
-        """Degraded images are as large as clean ones."""
+        """1: degraded images have the size of clean ones."""
         return 1
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The clean images' own shape."""
+        """The clean images' shape."""
         return shape
 
 
 class Noise(SameShape):
-    """A degradation that is noise and nothing else: its linear part is the identity."""
+    """A degradation that only adds noise: its linear part is the identity."""
 
     def operator(self, batch: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
         """The images themselves."""
@@ -121,7 +121,7 @@ class Noise(SameShape):
 
 
 def constant_level(value: float, parameters: Mapping[str, Tensor], batch_size: int) -> Tensor:
-    """One noise level for all images, [B], where the draw lies; on the CPU if nothing was drawn."""
+    """One noise level for all images, [B], on the draw's device; on the CPU if it is empty."""
     import torch
 
     device = next((drawn.device for drawn in parameters.values()), torch.device("cpu"))
@@ -134,9 +134,9 @@ def scale_of(degradation: Degradation) -> int:
 
 
 def doubled(values: Tensor) -> Tensor:
-    """The values in float64, in which every device finds the same float32 in the end.
+    """The values in float64, so that rounded to float32 the results agree on every device.
 
-    They are on the CPU where their own device has no float64 (MPS).
+    They are on the CPU if their device has no float64 (MPS).
     """
     return (values.cpu() if values.device.type == "mps" else values).double()
 
@@ -144,7 +144,7 @@ def doubled(values: Tensor) -> Tensor:
 def in_words(
     form: str, options: Mapping[str, Any], shown: Sequence[str], usual: Mapping[str, Any]
 ) -> str:
-    """A column title: `form` filled with the options, then whatever it does not show.
+    """A column title: `form` filled with the options, then the options that it does not show.
 
     Parameters
     ----------
@@ -155,8 +155,8 @@ def in_words(
     shown
         The options that the form shows.
     usual
-        Values that are not worth a word. All else stands behind as `key=value`, so that two
-        degradations that differ have different titles.
+        Values that are left out. All others are appended as `key=value`, so that different
+        degradations have different titles.
     """
     hidden = ("name", *shown)
     rest = {k: v for k, v in options.items() if k not in hidden and (k, v) not in usual.items()}

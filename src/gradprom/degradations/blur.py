@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass
 class Blur(Deterministic, SameShape):
-    """Convolution with a Gaussian kernel, each channel alone, borders reflected."""
+    """Convolution of each channel with a Gaussian kernel, borders reflected."""
 
     name: str = "blur"
     """Which degradation this is."""
     kernel: int = 3
     """Height and width of the kernel in pixels; odd, >= 3."""
     sigma: float = 2.0
-    """Standard deviation of the Gaussian in pixels, before the kernel cuts it; > 0."""
+    """Standard deviation of the Gaussian in pixels, before it is cut to the kernel; > 0."""
 
     def __post_init__(self) -> None:
         if self.kernel < 3 or self.kernel % 2 == 0:
@@ -47,18 +47,24 @@ class Blur(Deterministic, SameShape):
     def adjoint(
         self, batch: Tensor, parameters: Mapping[str, Tensor], shape: tuple[int, ...]
     ) -> Tensor:
-        """Blurred beyond the border, and what lies there reflected back onto the image."""
+        """The blur of the image and its surroundings, with the surroundings folded back."""
         from torch.nn import functional as F
 
         radius = self.kernel // 2
-        # the kernel is symmetric: the transposed filter differs in its borders alone
+        # the kernel is symmetric: the transposed filter differs only at the borders
         spread = F.pad(doubled(batch), (2 * radius,) * 4)
         for dim in (3, 2):
             spread = _folded(self._filtered(spread, dim), dim, radius)
         return spread.to(batch)
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The clean images' own shape; ValueError where it is too small to be reflected."""
+        """The clean images' shape.
+
+        Raises
+        ------
+        ValueError
+            If it is too small to be reflected.
+        """
         if min(shape[-2:]) <= self.kernel // 2:
             height, width = shape[-2:]
             raise ValueError(
@@ -69,7 +75,7 @@ class Blur(Deterministic, SameShape):
 
     def _filtered(self, images: Tensor, dim: int) -> Tensor:
         """The kernel along one axis, which loses its border."""
-        # a sum of shifts: a convolution may round otherwise on another device
+        # a sum of shifts, because a convolution may round differently on another device
         length = images.shape[dim] - self.kernel + 1
         return sum(
             (w * images.narrow(dim, k, length) for k, w in enumerate(self._weights())),
@@ -77,7 +83,7 @@ class Blur(Deterministic, SameShape):
         )
 
     def _weights(self) -> list[float]:
-        """One axis of the kernel; they add up to 1."""
+        """The kernel along one axis; the weights sum to 1."""
         radius = self.kernel // 2
         values = [math.exp(-((k / self.sigma) ** 2) / 2) for k in range(-radius, radius + 1)]
         return [value / math.fsum(values) for value in values]
@@ -87,7 +93,7 @@ Options = Blur
 
 
 def _folded(images: Tensor, dim: int, radius: int) -> Tensor:
-    """What is beyond a border added where a reflection took it from: the transpose of padding."""
+    """The transpose of reflection padding: values beyond a border are added at their mirror."""
     length = images.shape[dim] - 2 * radius
     inner = images.narrow(dim, radius, length).clone()
     inner.narrow(dim, 1, radius).add_(images.narrow(dim, 0, radius).flip(dim))

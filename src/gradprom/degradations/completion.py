@@ -17,7 +17,7 @@ LARGEST_DROP = 0.99
 
 @dataclass
 class Completion(Noiseless, SameShape):
-    """y = M x: each pixel, all its channels together, is dropped by chance and becomes zero."""
+    """y = M x: each pixel, with all its channels, is set to zero with probability `drop`."""
 
     name: str = "completion"
     """Which degradation this is."""
@@ -33,7 +33,7 @@ class Completion(Noiseless, SameShape):
     ) -> dict[str, Tensor]:
         """`mask` [B, 1, H, W], True where a pixel stays.
 
-        From a uniform field: a larger `drop` takes the same pixels and more.
+        From a uniform field: a larger `drop` drops the same pixels and more.
         """
         import torch
 
@@ -41,7 +41,7 @@ class Completion(Noiseless, SameShape):
         return {"mask": torch.rand(size, generator=generator, device=generator.device) >= self.drop}
 
     def apply(self, batch: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
-        """The pixels that stay, and zeros; [B, C, H, W] -> [B, C, H, W]."""
+        """The pixels that are kept, and zeros; [B, C, H, W] -> [B, C, H, W]."""
         return batch * parameters["mask"].to(batch)
 
     def operator(self, batch: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:

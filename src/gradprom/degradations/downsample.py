@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class Downsample(Deterministic):
-    """Bicubic down-sampling with antialiasing (a = −0.5, as Pillow does it), cut to [0, 1]."""
+    """Bicubic down-sampling with antialiasing (a = −0.5, as in Pillow), clamped to [0, 1]."""
 
     name: str = "downsample"
     """Which degradation this is."""
     scale: int = 2
-    """How many times smaller height and width become; any whole number, 1 for as they are."""
+    """How many times smaller height and width become; any whole number >= 1."""
 
     def __post_init__(self) -> None:
         if self.scale < 1:
@@ -31,7 +31,7 @@ class Downsample(Deterministic):
         return self._smaller(batch).clamp(0, 1).to(batch)
 
     def operator(self, batch: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
-        """[B, C, H, W] -> [B, C, H/scale, W/scale], not cut to [0, 1]."""
+        """[B, C, H, W] -> [B, C, H/scale, W/scale], not clamped to [0, 1]."""
         return self._smaller(batch).to(batch)
 
     def adjoint(
@@ -43,14 +43,20 @@ class Downsample(Deterministic):
         return (rows.mT @ wide @ columns).to(batch)
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """[B, C, H/scale, W/scale]; ValueError where `scale` does not divide H and W."""
+        """[B, C, H/scale, W/scale].
+
+        Raises
+        ------
+        ValueError
+            If `scale` does not divide H and W.
+        """
         *rest, height, width = shape
         if height % self.scale or width % self.scale:
             raise ValueError(f"{height}×{width} pixels cannot be divided by scale={self.scale}")
         return (*rest, height // self.scale, width // self.scale)
 
     def _smaller(self, batch: Tensor) -> Tensor:
-        """In float64."""
+        """The down-sampled images in float64."""
         from torch.nn import functional as F
 
         size = self.output_shape(tuple(batch.shape))[-2:]
@@ -81,9 +87,9 @@ def sort_key(options: Mapping[str, Any]) -> tuple[float, ...]:
 
 
 def enlarge(images: Tensor, size: Sequence[int]) -> Tensor:
-    """[B, C, h, w] -> [B, C, *size], bicubic (a = −0.5) and cut to [0, 1].
+    """[B, C, h, w] -> [B, C, *size], bicubic (a = −0.5) and clamped to [0, 1].
 
-    Images of that size already are given back untouched.
+    Images that already have the size are returned unchanged.
     """
     from torch.nn import functional as F
 

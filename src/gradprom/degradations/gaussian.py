@@ -24,9 +24,9 @@ class Gaussian(Noise):
     sigma: float = 0.1
     """Standard deviation of the noise in image units, where the image's range is [0, 1]; >= 0."""
     clamp: bool = True
-    """Whether the noisy image is cut to [0, 1], as ESTR does it."""
+    """Whether the noisy image is clamped to [0, 1], as in ESTR."""
     sigma_low: float | None = added(None)
-    """Each image draws its own σ uniformly from [sigma_low, sigma]; None: all have `sigma`."""
+    """Each image draws its own σ uniformly from [sigma_low, sigma]; None: σ is `sigma`."""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.sigma) and self.sigma >= 0):
@@ -62,7 +62,7 @@ class Gaussian(Noise):
         return noisy.clamp_(0, 1) if self.clamp else noisy
 
     def noise_level(self, parameters: Mapping[str, Tensor], batch_size: int) -> Tensor:
-        """σ of each image, [B]: the drawn ones where `sigma_low` is set."""
+        """σ of each image, [B]: the drawn values if `sigma_low` is set."""
         if self.sigma_low is not None:
             return parameters["sigma"]
         return constant_level(self.sigma, parameters, batch_size)

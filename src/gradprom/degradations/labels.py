@@ -1,6 +1,6 @@
-"""What a table calls a degradation, and where its column stands; asked of the degradation's file.
+"""A degradation's title in tables and the order of its column, both from the degradation's file.
 
-Nothing here needs torch.
+Nothing here imports torch.
 """
 
 from collections.abc import Mapping
@@ -10,22 +10,22 @@ from gradprom.degradations.base import in_words
 from gradprom.errors import ConfigError
 
 UNKNOWN = 99
-"""The place of a degradation without a `sort_key`, behind all that have one."""
+"""The position of a degradation without a `sort_key`, after all that have one."""
 
 
 def label(options: Mapping[str, Any]) -> str:
-    """A degradation in words, such as `σ=0.1`, from its options as they are in a record.
+    """A degradation's title, such as `σ=0.1`, from its options as they are in a record.
 
-    One that this version does not know, or that has no `label`, is its name and its options.
+    For a degradation that this version does not have, or without a `label`: name and options.
     """
-    own = getattr(_module(options), "label", None)
-    return own(options) if own else in_words("{name}", options, (), {})
+    function = getattr(_module(options), "label", None)
+    return function(options) if function else in_words("{name}", options, (), {})
 
 
 def sort_key(options: Mapping[str, Any]) -> tuple[float, ...]:
-    """What columns are sorted by: the place of the kind, then values in rising order."""
-    own = getattr(_module(options), "sort_key", None)
-    return tuple(own(options)) if own else (UNKNOWN,)
+    """The sort key of columns: the position of the kind, then rising values."""
+    function = getattr(_module(options), "sort_key", None)
+    return tuple(function(options)) if function else (UNKNOWN,)
 
 
 def _module(options: Mapping[str, Any]) -> Any:
@@ -34,4 +34,4 @@ def _module(options: Mapping[str, Any]) -> Any:
     try:
         return component("degradation", options["name"])
     except ConfigError:
-        return None  # a record may come from a version, or a plug-in, that is not here
+        return None  # a record may come from another version, or from a plug-in

@@ -27,14 +27,14 @@ OWN_FIELDS: dict[str, type] = {
     "poisson": Poisson,
     "gaussian": Gaussian,
 }
-"""Parts whose options have a field of the mix; those of all others are in `parts`."""
+"""Parts whose options are a field of the mix; those of all others are in `parts`."""
 
 
 @dataclass
 class Mix:
-    """Degradations in a row, each on what the one before it leaves (Section 4.4, A-5).
+    """Several degradations, each applied to the result of the one before (Section 4.4, A-5).
 
-    A part that is not in `order` is None or left out, and so no part of an id.
+    A part that is not in `order` is None or left out, and therefore not part of an id.
     """
 
     name: str = "mix"
@@ -46,8 +46,8 @@ class Mix:
     poisson: Poisson | None = added(None)
     gaussian: Gaussian | None = added(None)
     parts: dict[str, Any] | None = added(None)
-    """Options of the other parts by name, such as `{completion: {drop: 0.2}}`; a part of which
-    nothing is said here has its defaults."""
+    """Options of the other parts by name, such as `{completion: {drop: 0.2}}`; a part that is
+    missing here has its defaults."""
 
     def __post_init__(self) -> None:
         order = f"order=[{','.join(self.order)}]"
@@ -56,15 +56,15 @@ class Mix:
         if "mix" in self.order:
             raise ValueError(f"{order}: allowed are all degradations but a mix")
         if len(set(self.order)) < len(self.order):
-            raise ValueError(f"{order}: each part may stand there once")
+            raise ValueError(f"{order}: each part may occur only once")
         for part, options in OWN_FIELDS.items():
             used = part in self.order
             setattr(self, part, (getattr(self, part) or options()) if used else None)
         others = [part for part in self.order if part not in OWN_FIELDS]
-        given = self.parts or {}
-        for part in {**given, **dict.fromkeys(others)}:
-            _require_known(part, "parts" if part in given else order)
-        self.parts = {part: _typed(part, given.get(part, {})) for part in others} or None
+        options_of = self.parts or {}
+        for part in {**options_of, **dict.fromkeys(others)}:
+            _require_known(part, "parts" if part in options_of else order)
+        self.parts = {part: _typed(part, options_of.get(part, {})) for part in others} or None
 
     @property
     def scale(self) -> int:
@@ -74,11 +74,11 @@ class Mix:
     def draw(
         self, ids: Sequence[str], shape: tuple[int, ...], generator: torch.Generator
     ) -> dict[str, Tensor]:
-        """The draws of the parts, as `part.key`, each for the shape that it will see."""
+        """The draws of the parts, as `part.key`, each for the shape of its input."""
         drawn: dict[str, Tensor] = {}
         for name, part in self._parts():
-            own = part.draw(ids, shape, generator)
-            drawn |= {f"{name}.{key}": value for key, value in own.items()}
+            draws = part.draw(ids, shape, generator)
+            drawn |= {f"{name}.{key}": value for key, value in draws.items()}
             shape = part.output_shape(shape)
         return drawn
 
@@ -98,15 +98,15 @@ class Mix:
         self, batch: Tensor, parameters: Mapping[str, Tensor], shape: tuple[int, ...]
     ) -> Tensor:
         """A_1ᵀ … A_nᵀ y."""
-        seen = list(self._seen(shape))
-        for name, part, own_shape in reversed(seen):
-            batch = part.adjoint(batch, _of(name, parameters), own_shape)
+        shapes = list(self._seen(shape))
+        for name, part, part_shape in reversed(shapes):
+            batch = part.adjoint(batch, _of(name, parameters), part_shape)
         return batch
 
     def noise_level(self, parameters: Mapping[str, Tensor], batch_size: int) -> Tensor:
-        """The parts' levels together, as of independent noises: √(σ_1² + … + σ_n²), [B].
+        """The parts' levels combined as independent noise: √(σ_1² + … + σ_n²), [B].
 
-        What a later part does to the noise of an earlier one, such as a blur, is not in it.
+        The effect of a later part, such as a blur, on earlier noise is not included.
         """
         import torch
 
@@ -115,13 +115,13 @@ class Mix:
         return functools.reduce(torch.hypot, [level.to(device) for level in levels])
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """What the last part leaves."""
+        """The shape after the last part."""
         for _, part in self._parts():
             shape = part.output_shape(shape)
         return shape
 
     def _seen(self, shape: tuple[int, ...]) -> Iterator[tuple[str, Degradation, tuple[int, ...]]]:
-        """The parts, each with the shape of what it is applied to."""
+        """The parts, each with the shape of its input."""
         for name, part in self._parts():
             yield name, part, shape
             shape = part.output_shape(shape)
@@ -145,17 +145,17 @@ def _require_known(part: str, where: str) -> None:
 
 
 def _typed(part: str, options: Any) -> Any:
-    """A part's options, typed and checked by its own file; ConfigError for what is not allowed."""
+    """A part's options, type-checked by its own file; ConfigError if they are not allowed."""
     from omegaconf import OmegaConf
 
     from gradprom.config.components import component, typed
 
-    own = component("degradation", part).Options
-    if isinstance(options, own):
+    schema = component("degradation", part).Options
+    if isinstance(options, schema):
         return options
     if not isinstance(options, Mapping):
         raise ValueError(f"parts.{part}={options}: allowed are its options, such as {{key: value}}")
-    return typed("degradation", own, OmegaConf.create({**options, "name": part}))
+    return typed("degradation", schema, OmegaConf.create({**options, "name": part}))
 
 
 def _of(name: str, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -166,8 +166,8 @@ def _of(name: str, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def label(options: Mapping[str, Any]) -> str:
     """Such as `blur 3×3 σ=2 + Poisson 0.1 + σ=0.3`, or `mix of σ=0.3`."""
-    words = " + ".join(labels.label(part) for part in _options_of_parts(options))
-    return f"mix of {words}" if len(options["order"]) == 1 else words
+    text = " + ".join(labels.label(part) for part in _options_of_parts(options))
+    return f"mix of {text}" if len(options["order"]) == 1 else text
 
 
 def sort_key(options: Mapping[str, Any]) -> tuple[float, ...]:

@@ -1,10 +1,8 @@
-"""What is known of how degraded images came about: the degradation with what was drawn for them.
+"""The observation model of a batch: its degradation and the draw for its images.
 
-Named beside deepinv's physics: `operator` is its `A`, `adjoint` its `A_adjoint`, and `forward` its
+Compared with deepinv's physics, `operator` is `A`, `adjoint` is `A_adjoint`, and `forward` is the
 call.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +13,12 @@ from torch import Tensor
 from gradprom.degradations.base import Degradation
 from gradprom.degradations.downsample import enlarge
 from gradprom.randomness import stream
-from gradprom.transfer import pinned, sent
+from gradprom.transfer import pin, to_device
 
 
 @dataclass
 class Observation:
-    """What was drawn for the images of a batch; each call with equal arguments gives equal bits."""
+    """A degradation with its draw for a batch; equal arguments give bit-identical results."""
 
     degradation: Degradation
     parameters: Mapping[str, Tensor]
@@ -56,10 +54,23 @@ def observe_for_evaluation(
     seed: int,
     device: torch.device,
 ) -> Observation:
-    """Draw for the evaluation of images of `shape` [B, C, H, W], which are to lie on `device`.
+    """Draw for the evaluation of a batch of images.
 
-    Each image's draw depends on the seed and its id alone and happens on the CPU, so that every
+    Each image's draw depends only on the seed and its id and is made on the CPU, so that every
     strategy, machine, batch size and order sees the same degraded test set.
+
+    Parameters
+    ----------
+    degradation
+        The degradation.
+    shape
+        [B, C, H, W] of the images.
+    ids
+        Their ids.
+    seed
+        The evaluation seed.
+    device
+        The device of the images.
     """
     alone = (1, *shape[1:])
     draws = []
@@ -67,7 +78,7 @@ def observe_for_evaluation(
         generator = torch.Generator().manual_seed(stream("evaluation degradation", seed, id))
         draws.append(degradation.draw([id], alone, generator))
     parameters = {
-        key: sent(pinned(torch.cat([draw[key] for draw in draws]), device), device)
+        key: to_device(pin(torch.cat([draw[key] for draw in draws]), device), device)
         for key in draws[0]
     }
     return Observation(degradation, parameters, tuple(shape))

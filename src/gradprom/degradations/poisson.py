@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LEAST_RATE = 0.002
-"""Below it, the chance of no count at all in a white pixel leaves the range of float64."""
+"""Below it, the probability of a zero count in a white pixel underflows float64."""
 
 
 @dataclass
 class Poisson(Noise):
-    """Shot noise: a pixel y becomes Poisson(y / rate) · rate, cut to [0, 1] (Section 4.4, A-5)."""
+    """Shot noise: a pixel y becomes Poisson(y / rate) · rate in [0, 1] (Section 4.4, A-5)."""
 
     name: str = "poisson"
     """Which degradation this is."""
     rate: float = 0.1
-    """What one count adds to a pixel, in units of the image's range [0, 1]; >= 0.002. The noise
-    has the standard deviation sqrt(rate · y)."""
+    """The value of one count, in units of the image's range [0, 1]; >= 0.002. The noise has the
+    standard deviation sqrt(rate · y)."""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.rate) and self.rate >= LEAST_RATE):
@@ -34,7 +34,7 @@ class Poisson(Noise):
     def draw(
         self, ids: Sequence[str], shape: tuple[int, ...], generator: torch.Generator
     ) -> dict[str, Tensor]:
-        """A uniform field, from which `apply` finds the counts, whatever the image holds."""
+        """A uniform field, from which `apply` computes the counts of any image."""
         import torch
 
         return {"uniform": torch.rand(shape, generator=generator, device=generator.device)}
@@ -43,7 +43,7 @@ class Poisson(Noise):
         """The quantile of each pixel's own distribution; [B, C, H, W] -> [B, C, H, W]."""
         mean = doubled(batch).clamp(0, 1) / self.rate
         uniform = doubled(parameters["uniform"]).to(mean.device)
-        # further counts would leave the range and be cut
+        # larger counts would be clamped
         counts = quantile(uniform, mean, math.ceil(1 / self.rate))
         return (counts * self.rate).clamp(0, 1).to(batch)
 
@@ -65,7 +65,7 @@ def quantile(uniform: Tensor, mean: Tensor, largest: int) -> Tensor:
     counts = torch.zeros_like(mean)
     probability = torch.exp(-mean)  # of N = k
     cumulated = probability.clone()
-    spare = torch.empty_like(mean)  # memory anew for each k would take longer than the arithmetic
+    spare = torch.empty_like(mean)  # allocating for each k would take longer than the arithmetic
     for k in range(largest):
         counts += torch.gt(uniform, cumulated, out=spare)
         probability *= torch.div(mean, k + 1, out=spare)

@@ -1,7 +1,5 @@
 """Class activation maps (Zhou et al. 2016) of classifiers that end in a mean and a linear layer."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,10 +13,13 @@ def class_activation(recognizer: nn.Module, images: Tensor) -> tuple[Tensor, Ten
 
     A map's mean over space is its class's logit without the bias.
 
-    Raises TypeError for a network of another kind.
+    Raises
+    ------
+    TypeError
+        For a network without a linear head.
     """
     if not isinstance(recognizer, LinearHead):
-        raise TypeError(f"{type(recognizer).__name__} is no classifier with a linear head")
+        raise TypeError(f"{type(recognizer).__name__} is not a classifier with a linear head")
     features, head = recognizer.eval().features_and_head(images)
     maps = torch.einsum("bkhw,ck->bchw", features, head.weight)
     return maps, maps.mean(dim=(2, 3)) + head.bias
@@ -30,5 +31,5 @@ def evidence(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def share_inside(evidence: Tensor, mask: Tensor) -> float:
-    """How much of a map [H, W] >= 0 lies where the mask [H, W] is true; NaN for an empty map."""
+    """The share of a map [H, W] >= 0 inside the mask [H, W] of booleans; NaN for an empty map."""
     return float((evidence * mask).sum() / evidence.sum())

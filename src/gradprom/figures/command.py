@@ -1,7 +1,5 @@
 """`gradprom figure`: the paper's figures from a study's runs."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from gradprom.errors import ConfigError, RunError
@@ -14,18 +12,32 @@ from gradprom.storage.files import write_text
 from gradprom.sweeps import run_ids
 
 
-def draw_all(study: Study, names: list[str], words: OverrideList) -> list[Path]:
+def draw_all(study: Study, names: list[str], overrides: OverrideList) -> list[Path]:
     """Draw figures into `results/<study>/report/figures`, each with its caption as text.
 
-    Without names every figure of which a run has finished. Without words each table is taken as
-    the study's sweeps narrowed it, where most of its runs have finished.
+    Without names every figure that has a finished run. Without overrides each table is taken as
+    that sweep of the study narrowed it of which most runs have finished.
+
+    Parameters
+    ----------
+    study
+        Whose runs are shown.
+    names
+        Figures, such as `fig4`.
+    overrides
+        Narrow the figures' tables.
+
+    Returns
+    -------
+    list
+        The PNG files.
 
     Raises
     ------
     ConfigError
-        For a figure that there is not, or words that do not fit its tables.
+        For an unknown figure, or overrides that do not fit its tables.
     RunError
-        If none of a named figure's runs has finished, or weights are gone.
+        If none of a named figure's runs has finished, or weights are missing.
     """
     from gradprom.training.engine import choose_device
 
@@ -36,7 +48,7 @@ def draw_all(study: Study, names: list[str], words: OverrideList) -> list[Path]:
     folder, device = study.folder / "report" / "figures", choose_device("auto")
     drawn = []
     for name in names or FIGURES:
-        expansions = {t: _best(study, t, words, records) for t in tables(name)}
+        expansions = {t: _best(study, t, overrides, records) for t in tables(name)}
         try:
             picture = draw(name, expansions, records, study, folder, device)
         except RunError as error:
@@ -50,19 +62,29 @@ def draw_all(study: Study, names: list[str], words: OverrideList) -> list[Path]:
     return drawn
 
 
-def _best(study: Study, table: str, words: OverrideList, records: dict[str, Record]) -> Expansion:
-    """A table as it is asked for; where words leave it open, with the most finished runs."""
+def _best(
+    study: Study, table: str, overrides: OverrideList, records: dict[str, Record]
+) -> Expansion:
+    """A table narrowed by the overrides or, without any, by the sweep with most finished runs."""
 
-    def identify(asked: list[OverrideList]) -> list[Identity]:
-        return run_ids.known(asked, study.results)
+    def identify(runs: list[OverrideList]) -> list[Identity]:
+        return run_ids.identities(runs, study.results)
 
-    asked = [words] if words else [*_swept(study, table), []]
-    found = [one for each in asked for one in expanded([table], each, identify, study)]
-    return max(found, key=lambda expansion: expansion.finished(records))
+    narrowings = [overrides] if overrides else [*_swept(study, table), []]
+    expansions = [
+        expansion
+        for narrowing in narrowings
+        for expansion in expanded([table], narrowing, identify, study)
+    ]
+    return max(expansions, key=lambda expansion: expansion.finished(records))
 
 
 def _swept(study: Study, table: str) -> list[OverrideList]:
-    """The words with which sweeps of the study asked for a table, without repetition."""
+    """The overrides with which the study's sweeps narrowed a table, without repetition."""
     plans = study.plans()
-    words = [plan.asked for plan in plans if table in plan.experiments]
-    return [one for number, one in enumerate(words) if one not in words[:number]]
+    narrowings = [plan.asked for plan in plans if table in plan.experiments]
+    return [
+        narrowing
+        for number, narrowing in enumerate(narrowings)
+        if narrowing not in narrowings[:number]
+    ]

@@ -1,7 +1,5 @@
 """Figures 4 and 6: degraded, each method's result, clean; below, where each is wrong."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -21,25 +19,24 @@ def compare(
 ) -> tuple[list[Strip], str]:
     """Two strips for each of `count` test images of each panel, and the caption."""
     strips: list[Strip] = []
-    told = []
+    captions = []
     for number, choice in enumerate(choices):
         letter = f"({chr(ord('a') + number)}) " if len(choices) > 1 else ""
         if choice.finished:
             panel, caption = _panel(choice, study, device, count, letter)
             strips += panel
-            told.append(letter + caption)
+            captions.append(letter + caption)
         else:
             strips.append(_empty(choice, letter))
-            told.append(f"{letter}{choice.panel.table}: not run.")
+            captions.append(f"{letter}{choice.panel.table}: not run.")
     columns = max(len(strip.tiles) for strip in strips)
-    return [_padded(strip, columns) for strip in strips], " ".join([*told, _HOW])
+    return [_padded(strip, columns) for strip in strips], " ".join([*captions, _HOW])
 
 
 _HOW = (
-    "Numbers: PSNR and SSIM of the very image that is shown. Boxes are zoomed; they lie where the "
-    "clean image has most detail. Lower rows: |image − clean|, mean over the channels, one "
-    "brightness for a row, set by the results. The images are taken at equal distances in the "
-    "test split."
+    "Numbers: PSNR and SSIM of the image shown. Boxes are zoomed; they mark where the clean image "
+    "has most detail. Lower rows: |image − clean|, mean over the channels, one brightness scale "
+    "per row, set by the results. The images are taken at equal distances in the test split."
 )
 
 
@@ -51,26 +48,26 @@ def _panel(
     results: list[tuple[str, Tensor | str]] = []
     runs = []
     for entrant in choice.entrants:
-        found = result(entrant, reference, batch, study, device)
-        results.append((entrant.title, found[0]))
-        runs += found[1]
+        outcome = result(entrant, reference, batch, study, device)
+        results.append((entrant.title, outcome[0]))
+        runs += outcome[1]
     dataset = reference.run.config.dataset.name
-    told = f"{dataset}, {choice.column}; test images {', '.join(batch.ids)}; {'; '.join(runs)}."
+    caption = f"{dataset}, {choice.column}; test images {', '.join(batch.ids)}; {'; '.join(runs)}."
     label = f"{letter}{dataset}\n{choice.column}"
-    return [s for n in range(len(batch.ids)) for s in _example(batch, results, n, label)], told
+    return [s for n in range(len(batch.ids)) for s in _example(batch, results, n, label)], caption
 
 
 def result(
     entrant: Entrant, reference: Trained, batch: Batch, study: Study, device: torch.device
 ) -> tuple[Tensor | str, list[str]]:
-    """What a method makes of the images, or why there is nothing; and its run in words."""
+    """A method's images, or the reason why there are none; and the caption of its run."""
     if entrant.record is None:
         return entrant.reason, []
     same = reference.record.dataset.fingerprint
     if entrant.record.dataset.fingerprint != same:
         return "other data", []
     trained = load(entrant, study, device)
-    return trained.method.enhance(batch.input), [trained.told]
+    return trained.method.enhance(batch.input), [trained.caption]
 
 
 def _example(
@@ -82,7 +79,7 @@ def _example(
     degraded = enlarge(batch.input, batch.target.shape[-2:])
     shown = [("degraded", degraded), *results]
     errors = [_error(image[number], clean) for _, image in shown if isinstance(image, Tensor)]
-    # the degraded input is so far off that it would leave the results dark
+    # the degraded input's error is so large that it would make the results' errors dark
     top = max(float(np.quantile(error, 0.995)) for error in errors[1:])
     images, below = [], []
     for title, image in shown:
@@ -97,7 +94,7 @@ def _example(
 
 
 def scored(image: Tensor, clean: Tensor, title: str, box: Box) -> Tile:
-    """An image under its title and the usual measures."""
+    """An image under its title and the usual metrics."""
     measured = metrics.measure(image[None].clamp(0, 1), clean[None])
     numbers = [METRICS[name].text(value.item()) for name, value in measured.items()]
     return Tile(picture(image), f"{title}\n{', '.join(numbers)}", box=box)
@@ -116,6 +113,6 @@ def _empty(choice: Choice, letter: str) -> Strip:
 
 
 def _padded(strip: Strip, columns: int) -> Strip:
-    """With empty places before the last, so that all clean images stand below each other."""
+    """With empty tiles before the last, so that all clean images are in one column."""
     missing = columns - len(strip.tiles)
     return Strip([*strip.tiles[:-1], *[Tile()] * missing, strip.tiles[-1]], strip.label, strip.bar)

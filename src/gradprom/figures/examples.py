@@ -1,7 +1,5 @@
 """What a figure shows of a trained run: its networks, and a few images of its test split."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,8 +32,8 @@ class Trained:
     method: Any
 
     @property
-    def told(self) -> str:
-        """The run as a caption names it."""
+    def caption(self) -> str:
+        """The run as captions name it."""
         return f"{self.title}: run {self.record.id} (seed {self.record.seed})"
 
 
@@ -45,7 +43,7 @@ def load(entrant: Entrant, study: Study, device: torch.device) -> Trained:
     Raises
     ------
     RunError
-        If its weights are gone, or its configuration does not fit this version.
+        If its weights are missing, or its configuration does not fit this version.
     """
     assert entrant.record is not None
     run = load_run(study, entrant.record.id)
@@ -56,7 +54,7 @@ def load(entrant: Entrant, study: Study, device: torch.device) -> Trained:
 def examples(trained: Trained, count: int, device: torch.device, clean: bool = False) -> Batch:
     """`count` test images at equal distances in the test split, degraded as in evaluation.
 
-    Their place alone chooses them. With `clean` they are not degraded.
+    They are chosen only by their position. With `clean` they are not degraded.
     """
     images = trained.run.images()
     rows = images.splits[trained.run.split]
@@ -76,8 +74,8 @@ def at(
     )
     if len(batches) > 1:
         raise RunError(
-            f"figures show images of one size, and those chosen of dataset={config.dataset.name} "
-            f"have {len(batches)}; choose fewer images"
+            f"figures show images of one size, and the chosen images of "
+            f"dataset={config.dataset.name} have {len(batches)} sizes; choose fewer images"
         )
     return batches[0]
 
@@ -91,12 +89,12 @@ def picture(image: Tensor) -> Array:
 def detail(clean: Array, mask: Array | None) -> tuple[float, float, float, float]:
     """The box with the most detail: left, top, width and height as shares of the image.
 
-    Where there is a mask that marks anything, its centre lies within the mask.
+    If there is a mask that is not empty, the box's centre lies within it.
     """
     from scipy.ndimage import gaussian_filter, uniform_filter
 
     grey = clean if clean.ndim == 2 else clean.mean(axis=2)
-    # without noise and speckle, whose gradients are no detail
+    # smoothed, because the gradients of noise and speckle are not detail
     strength = np.hypot(*np.gradient(gaussian_filter(grey, max(grey.shape) / 64)))
     sides = [max(side // BOX, 1) for side in grey.shape]
     # where a box's centre can lie
@@ -110,7 +108,7 @@ def detail(clean: Array, mask: Array | None) -> tuple[float, float, float, float
 
 
 def foreground(batch: Batch, number: int) -> Array | None:
-    """The mask of one image as booleans [H, W]; None where it has none or marks nothing."""
+    """The mask of one image as booleans [H, W]; None if it has none or it is empty."""
     if batch.mask is None:
         return None
     mask = (batch.mask[number] > 0).cpu().numpy()

@@ -1,6 +1,4 @@
-"""Rows of pictures on a page: images with a zoomed box, heat maps, frames for what is missing."""
-
-from __future__ import annotations
+"""Rows of images on a page: with a zoomed box, as heat maps, or as frames for missing images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,14 +22,14 @@ INSET = 0.44
 LABEL, LINE, SPACE = 0.38, 0.15, 0.04
 """Inches: beside a row for its label, above it for each line of a title, and between tiles."""
 LARGEST, TALLEST = 1.75, 9.6
-"""Inches a tile is wide, and the whole is high, at most."""
+"""Maximum width of a tile and maximum height of the page, in inches."""
 
 
 @dataclass
 class Tile:
-    """One place of a row: an image, an image under a heat map, a heat map, or a frame with a word.
+    """A cell of a row: an image, an image under a heat map, a heat map, or a frame with a text.
 
-    Without pixels and a reason the place stays empty.
+    Without pixels and a reason it is empty.
     """
 
     pixels: Array | None = None
@@ -42,7 +40,7 @@ class Tile:
     box: Box | None = None
     """Marked, and zoomed into a corner."""
     top: float | None = None
-    """Of a heat map: the value that is brightest."""
+    """Of a heat map: the value with the brightest colour."""
     over: Array | None = None
     """A heat map in [0, 1] to lay over the image."""
     outline: Array | None = None
@@ -56,7 +54,7 @@ class Strip:
     tiles: list[Tile]
     label: str = ""
     bar: tuple[float, str] | None = None
-    """A colour bar in the last place: the value at its top, and what it says."""
+    """A colour bar in the last place: the value at its top, and its label."""
 
 
 def page(strips: Sequence[Strip]) -> Figure:
@@ -83,7 +81,7 @@ def _lines(title: str) -> int:
 
 
 def _strip(figure: Figure, strip: Strip, left: float, bottom: float, side: float) -> None:
-    """A row whose lower left corner is there, in inches."""
+    """A row with its lower left corner at `left` and `bottom`, in inches."""
     width, height = figure.get_size_inches()
     places = [left + number * (side + SPACE) for number in range(len(strip.tiles))]
     for place, tile in zip(places, strip.tiles, strict=True):
@@ -141,7 +139,7 @@ def _zoom(axis: Axes, tile: Tile, box: Box) -> None:
     assert tile.pixels is not None
     height, width = tile.pixels.shape[:2]
     left, top, across, down = (round(s * n) for s, n in zip(box, (width, height) * 2, strict=True))
-    for colour, line in (("white", 2.2), (VERMILLION, 1.1)):  # seen on noise, too
+    for colour, line in (("white", 2.2), (VERMILLION, 1.1)):  # visible on noise, too
         place = (left - 0.5, top - 0.5)
         axis.add_patch(Rectangle(place, across, down, fill=False, ec=colour, lw=line))
     corner = (

@@ -1,6 +1,4 @@
-"""Guided backpropagation (Springenberg et al. 2015): which pixels speak for an output."""
-
-from __future__ import annotations
+"""Guided backpropagation (Springenberg et al. 2015): which pixels contribute to an output."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -11,7 +9,7 @@ from torch import Tensor, nn
 
 
 class _Guided(torch.autograd.Function):
-    """A rectifier's output as it is; its gradient passes where it and the input are positive."""
+    """The identity, whose gradient passes where it and the rectifier's input are positive."""
 
     @staticmethod
     def forward(context: Any, inputs: Tensor, outputs: Tensor) -> Tensor:
@@ -27,9 +25,9 @@ class _Guided(torch.autograd.Function):
 
 @contextlib.contextmanager
 def rectified(network: nn.Module) -> Iterator[None]:
-    """Inside, the gradients of all ReLU and PReLU modules of a network follow the guided rule."""
+    """Apply the guided rule to all ReLU and PReLU modules of a network in the block."""
 
-    # A ReLU that works in place has overwritten its input, but it is positive where it was.
+    # an in-place ReLU has overwritten its input, but the output is positive where the input was
     def guide(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         return _Guided.apply(inputs[0], output)
 
@@ -56,12 +54,12 @@ def guided_gradient(
 
 
 def enhanced(output: Tensor) -> Tensor:
-    """All that an enhancer puts out, [B, C, H, W]."""
+    """The sum of an enhancer's output [B, C, H, W]."""
     return output.sum()
 
 
 def predicted(logits: Tensor) -> Tensor:
-    """The logit of the class that a classifier decides for; logits [B, classes]."""
+    """The sum of the largest logits of each image; logits [B, classes]."""
     return logits.max(dim=1).values.sum()
 
 

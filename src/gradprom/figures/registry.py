@@ -1,4 +1,4 @@
-"""From the name of a figure to its files."""
+"""The figures by name, and how each is drawn."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ def draw(
     name
         One of `FIGURES`.
     expansions
-        By experiment, those of `tables(name)`; what is not there counts as not run.
+        By experiment, those of `tables(name)`; a missing one counts as not run.
     records
         By run id.
     study
         Whose weights are loaded; its runs' datasets are read.
     folder
-        Where the files go.
+        The folder of the files.
     device
-        What the networks run on.
+        Where the networks run.
 
     Raises
     ------
     RunError
-        If none of the figure's runs has finished, or the weights of one are gone.
+        If none of the figure's runs has finished, or the weights of one are missing.
     """
     from gradprom.figures import comparison, saliency, undegraded
     from gradprom.figures.grid import page

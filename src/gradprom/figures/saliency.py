@@ -1,6 +1,4 @@
-"""Figures 2 and 5: what in an image the trained networks look at."""
-
-from __future__ import annotations
+"""Figures 2 and 5: which parts of an image the trained networks use."""
 
 from collections.abc import Callable
 
@@ -29,15 +27,15 @@ _NETWORKS: dict[str, tuple[str, Score]] = {
     "Segmentation": ("segmentation", guided_backprop.segmented),
     "Diagnosis": ("diagnosis", guided_backprop.predicted),
 }
-"""By a method's title in figures.yaml: which network, and which of its outputs is explained."""
+"""The network and the explained output, by a method's title in figures.yaml."""
 
 
 def guided_maps(
     choices: list[Choice], study: Study, device: torch.device
 ) -> tuple[list[Strip], str]:
     """Figure 2: the image, then the guided gradients of enhancer, U-Net and classifier."""
-    found = {e.title: (e, choice) for choice in choices for e in choice.entrants}
-    ordered = [found[title] for title in _NETWORKS]
+    by_title = {e.title: (e, choice) for choice in choices for e in choice.entrants}
+    ordered = [by_title[title] for title in _NETWORKS]
     first = next(entrant for entrant, _ in ordered if entrant.record)
     reference = load(first, study, device)
     batch = examples(reference, EXAMPLES, device)
@@ -68,7 +66,7 @@ def guided_maps(
 def _guided(
     entrant: Entrant, reference: Trained, batch: Batch, study: Study, device: torch.device
 ) -> tuple[np.ndarray | str, list[str]]:
-    """Magnitudes [B, H, W], or why there are none; and the run in words."""
+    """Magnitudes [B, H, W], or the reason why there are none; and the caption of the run."""
     if entrant.record is None:
         return entrant.reason, []
     if entrant.record.dataset.fingerprint != reference.record.dataset.fingerprint:
@@ -81,7 +79,7 @@ def _guided(
     if name != "enhancer":
         images = trained.method.enhance(batch.input)
     gradient = guided_backprop.guided_gradient(network, images, score)
-    return gradient.abs().mean(1).cpu().numpy(), [trained.told]
+    return gradient.abs().mean(1).cpu().numpy(), [trained.caption]
 
 
 def _network(trained: Trained, name: str) -> nn.Module | None:
@@ -98,10 +96,12 @@ def _degraded(batch: Batch, number: int) -> Tile:
 def _map(maps: np.ndarray | str, title: str, batch: Batch, number: int) -> Tile:
     if isinstance(maps, str):
         return Tile(title=title, reason=maps)
-    one, mask = maps[number], foreground(batch, number)
-    if mask is not None and mask.shape == one.shape:
-        title += f"\n{share_inside(torch.from_numpy(one), torch.from_numpy(mask)):.0%} in the mask"
-    return Tile(one, title, top=float(np.quantile(one, 0.995)) or 1.0)
+    saliency, mask = maps[number], foreground(batch, number)
+    if mask is not None and mask.shape == saliency.shape:
+        title += (
+            f"\n{share_inside(torch.from_numpy(saliency), torch.from_numpy(mask)):.0%} in the mask"
+        )
+    return Tile(saliency, title, top=float(np.quantile(saliency, 0.995)) or 1.0)
 
 
 def activation_maps(
@@ -112,18 +112,18 @@ def activation_maps(
     reference = load(choice.finished[0], study, device)
     batch, sample = (examples(reference, count, device) for count in (EXAMPLES, SAMPLE))
     columns: list[list[Tile]] = []
-    told = []
+    runs = []
     for entrant in choice.entrants:
-        tiles, words = _activation(entrant, reference, batch, sample, study, device)
+        tiles, texts = _activation(entrant, reference, batch, sample, study, device)
         columns.append(tiles)
-        told += words
+        runs += texts
     strips = [
         Strip([_degraded(batch, number), *(tiles[number] for tiles in columns)])
         for number in range(len(batch.ids))
     ]
     return strips, (
         f"Class activation maps on {reference.run.config.dataset.name}, {choice.column}; test "
-        f"images {', '.join(batch.ids)}; {'; '.join(told)}. The map's positive part, over the "
+        f"images {', '.join(batch.ids)}; {'; '.join(runs)}. The map's positive part, over the "
         f"enhanced image in grey, for the image's class (for the predicted one where it has no "
         f"label); the line is the border of the mask, the percentage the share of the map inside."
     )
@@ -137,7 +137,7 @@ def _activation(
     study: Study,
     device: torch.device,
 ) -> tuple[list[Tile], list[str]]:
-    """A tile for each image, and the run in words."""
+    """A tile for each image, and the caption of the run."""
     reason = entrant.reason
     if entrant.record is not None:
         trained = load(entrant, study, device)
@@ -149,7 +149,7 @@ def _activation(
                 f", {np.mean(shares):.0%} in the mask over {len(shares)} images" if shares else ""
             )
             tiles = _overlaid(trained, recognizer, batch)
-            return tiles, [trained.told + mean]
+            return tiles, [trained.caption + mean]
         reason = "no classifier" if same else "other data"
     return [Tile(title=entrant.title, reason=reason) for _ in batch.ids], []
 
@@ -161,18 +161,18 @@ def _maps(trained: Trained, recognizer: nn.Module, batch: Batch) -> tuple[Tensor
     chosen = logits.argmax(1)
     if batch.label is not None:
         chosen = torch.where(batch.label >= 0, batch.label, chosen)
-    own = maps[torch.arange(len(maps), device=maps.device), chosen]
-    return images, evidence(own, tuple(images.shape[-2:])), logits.softmax(1)
+    class_maps = maps[torch.arange(len(maps), device=maps.device), chosen]
+    return images, evidence(class_maps, tuple(images.shape[-2:])), logits.softmax(1)
 
 
 def _shares(trained: Trained, recognizer: nn.Module, sample: Batch) -> list[float]:
-    """Of each image with a mask: how much of its map lies inside; maps that are 0 left out."""
+    """The share of each image's map inside its mask; maps that are 0 are left out."""
     _, maps, _ = _maps(trained, recognizer, sample)
     masks = [foreground(sample, number) for number in range(len(maps))]
     return [
-        share_inside(own.cpu(), torch.from_numpy(mask))
-        for own, mask in zip(maps, masks, strict=True)
-        if mask is not None and own.any()
+        share_inside(activation.cpu(), torch.from_numpy(mask))
+        for activation, mask in zip(maps, masks, strict=True)
+        if mask is not None and activation.any()
     ]
 
 
@@ -182,14 +182,16 @@ def _overlaid(trained: Trained, recognizer: nn.Module, batch: Batch) -> list[Til
     scores = metrics.measure(images, batch.target, [measure])[measure]
     names = trained.run.config.facts.classes
     tiles = []
-    for number, own in enumerate(maps.cpu()):
+    for number, activation in enumerate(maps.cpu()):
         probability, best = probabilities[number].max(0)
         score = METRICS[measure].text(float(scores[number]))
-        told = f"{trained.title}, {score}\n{names[int(best)]} {probability:.0%}"
+        caption = f"{trained.title}, {score}\n{names[int(best)]} {probability:.0%}"
         mask = foreground(batch, number)
-        if mask is not None and own.any():
-            told += f"; {share_inside(own, torch.from_numpy(mask)):.0%} in the mask"
-        over = (own / own.max().clamp(min=1e-12)).numpy()
-        grey = picture(images[number].mean(0, keepdim=True))  # all colour is the map's
-        tiles.append(Tile(grey, told, over=over, outline=mask))
+        if mask is not None and activation.any():
+            caption += f"; {share_inside(activation, torch.from_numpy(mask)):.0%} in the mask"
+        over = (activation / activation.max().clamp(min=1e-12)).numpy()
+        grey = picture(
+            images[number].mean(0, keepdim=True)
+        )  # in grey, so that all colour is the map's
+        tiles.append(Tile(grey, caption, over=over, outline=mask))
     return tiles

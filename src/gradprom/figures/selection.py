@@ -1,6 +1,4 @@
-"""Which runs a figure is drawn from: a paper's `figures.yaml`, and what of it has finished."""
-
-from __future__ import annotations
+"""The runs that a figure shows: a paper's `figures.yaml`, and which of its runs have finished."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,7 @@ from gradprom.runs.record import Record
 
 
 @dataclass(frozen=True)
-class Wanted:
+class MethodRows:
     """One method of a panel: its title, and the rows that it may be taken from, best first."""
 
     title: str
@@ -22,21 +20,21 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Panel:
-    """The methods that stand beside each other, all in one column of one table."""
+    """The methods of one comparison, all from one column of one table."""
 
     table: str
     columns: tuple[str, ...]
-    methods: tuple[Wanted, ...]
+    methods: tuple[MethodRows, ...]
 
 
 @dataclass(frozen=True)
 class Declared:
-    """A figure as `figures.yaml` has it."""
+    """A figure as `figures.yaml` declares it."""
 
     title: str
     panels: tuple[Panel, ...]
     either: bool = False
-    """Whether the first panel with a finished run is all that is drawn."""
+    """Whether only the first panel with a finished run is drawn."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class Entrant:
     record: Record | None
     """The finished run of the lowest seed."""
     reason: str = "not run"
-    """What its frame says where there is no record."""
+    """The text of its frame if there is no record."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class Choice:
 
     panel: Panel
     column: str
-    """Title of the table's column, such as `σ = 0.3`; empty where there is no such table."""
+    """Title of the table's column, such as `σ = 0.3`; empty if the table was not run."""
     entrants: tuple[Entrant, ...]
 
     @property
@@ -66,12 +64,12 @@ class Choice:
 
 
 def declared(path: Path | None = None) -> dict[str, Declared]:
-    """Every figure of a file, by name; without a file of the first paper's `figures.yaml`.
+    """Every figure of a file, by name; by default of the first paper's `figures.yaml`.
 
     Raises
     ------
     ConfigError
-        If a key is missing or unknown, or no list where one is due; with the file and the line.
+        If a key is missing or unknown, or a value should be a list; with the file and line.
     """
     path = path or papers.paper_folders()[0] / "figures.yaml"
     return {name: _figure(reader) for name, reader in document(path).mapping().items()}
@@ -96,9 +94,9 @@ def _panel(reader: Reader) -> Panel:
     )
 
 
-def _method(reader: Reader) -> Wanted:
+def _method(reader: Reader) -> MethodRows:
     values = reader.known(("title", "rows"), ("title", "rows"))
-    return Wanted(values["title"].value(), values["rows"].texts())
+    return MethodRows(values["title"].value(), values["rows"].texts())
 
 
 def choose(name: str, expansions: dict[str, Expansion], records: dict[str, Record]) -> list[Choice]:
@@ -107,15 +105,15 @@ def choose(name: str, expansions: dict[str, Expansion], records: dict[str, Recor
     Raises
     ------
     RunError
-        If none of the runs that it is drawn from has finished; they are named.
+        If none of its runs has finished; the message names them.
     """
     figure = declared()[name]
     choices = [_choice(panel, expansions.get(panel.table), records) for panel in figure.panels]
     with_runs = [choice for choice in choices if choice.finished]
     if not with_runs:
         rows = [f"{p.table} {' or '.join(m.rows)}" for p in figure.panels for m in p.methods]
-        told = "; ".join(dict.fromkeys(rows))
-        raise RunError(f"{name} has nothing to show, as none of its runs has finished: {told}")
+        names = "; ".join(dict.fromkeys(rows))
+        raise RunError(f"{name} cannot be drawn, because none of its runs has finished: {names}")
     return with_runs[:1] if figure.either else choices
 
 
@@ -123,8 +121,8 @@ def _choice(panel: Panel, expansion: Expansion | None, records: dict[str, Record
     """The column and the rows for which most methods have finished, in the declared order."""
     if expansion is None:
         return Choice(panel, "", tuple(Entrant(method.title, None) for method in panel.methods))
-    there = [column.title for column in expansion.experiment.columns]
-    columns = [*(c for c in panel.columns if c in there), *reversed(there)]
+    titles = [column.title for column in expansion.experiment.columns]
+    columns = [*(c for c in panel.columns if c in titles), *reversed(titles)]
     depth = max(len(method.rows) for method in panel.methods)
     candidates = [
         Choice(
@@ -137,7 +135,7 @@ def _choice(panel: Panel, expansion: Expansion | None, records: dict[str, Record
 
 
 def _entrant(
-    method: Wanted, number: int, column: str, expansion: Expansion, records: dict[str, Record]
+    method: MethodRows, number: int, column: str, expansion: Expansion, records: dict[str, Record]
 ) -> Entrant:
     row = method.rows[min(number, len(method.rows) - 1)]
     cells = [
@@ -145,13 +143,13 @@ def _entrant(
         for cell in expansion.cells
         if cell.column.title == column and cell.row.label.startswith(row)
     ]
-    found = [record for cell in cells for record in _finished(cell, records)]
-    if found:
-        return Entrant(method.title, found[0])
+    finished = [record for cell in cells for record in _finished(cell, records)]
+    if finished:
+        return Entrant(method.title, finished[0])
     return Entrant(method.title, None)
 
 
 def _finished(cell: Cell, records: dict[str, Record]) -> list[Record]:
     """By seed, the lowest first."""
-    there = [records[run] for _, run in sorted(cell.runs.items()) if run in records]
-    return [record for record in there if record.finished]
+    existing = [records[run] for _, run in sorted(cell.runs.items()) if run in records]
+    return [record for record in existing if record.finished]

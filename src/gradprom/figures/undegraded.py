@@ -1,6 +1,4 @@
-"""Figure 7: images as they were acquired, with the noise that they have by nature."""
-
-from __future__ import annotations
+"""Figure 7: images as they were acquired, with their own noise."""
 
 import torch
 from torch import Tensor
@@ -17,7 +15,7 @@ EXAMPLES = 3
 def undegraded(
     choices: list[Choice], study: Study, device: torch.device
 ) -> tuple[list[Strip], str]:
-    """The images that nothing was added to, and what each method makes of them."""
+    """The images without any degradation, and each method's result."""
     [choice] = choices
     reference = load(choice.finished[0], study, device)
     batch = examples(reference, EXAMPLES, device, clean=True)
@@ -26,9 +24,9 @@ def undegraded(
     columns: list[tuple[str, Tensor | str]] = [(title, batch.input)]
     runs: list[str] = []
     for entrant in choice.entrants:
-        found, words = result(entrant, reference, batch, study, device)
-        columns.append((entrant.title, found))
-        runs += words
+        images, texts = result(entrant, reference, batch, study, device)
+        columns.append((entrant.title, images))
+        runs += texts
     strips = []
     for number in range(len(batch.ids)):
         box = detail(picture(batch.target[number]), foreground(batch, number))

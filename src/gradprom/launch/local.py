@@ -1,7 +1,7 @@
 """Several runs of a sweep at a time on this machine, each in a process of its own.
 
-One process imports everything and forks the others. It is started anew: one forked from a process
-that has looked for a GPU could not use it.
+One process imports everything and forks the others. It is spawned rather than forked, because a
+process forked from one that has initialized CUDA cannot use the GPU.
 """
 
 import multiprocessing
@@ -19,7 +19,7 @@ from gradprom.runs.records import Study
 from gradprom.storage.files import writing
 
 GRACE = 60
-"""Seconds that runs are given to leave a checkpoint in after Ctrl-C."""
+"""Seconds that runs have to leave a checkpoint after Ctrl-C."""
 
 
 def run(
@@ -30,10 +30,22 @@ def run(
     first: int,
     log: Path,
 ) -> None:
-    """Run all, `at_once` at a time; what they print goes to `log`.
+    """Run a sweep's runs `at_once` at a time; on Ctrl-C each leaves a checkpoint.
 
-    launcher: Hydra's own. overrides: those of each run, by its id. first: the number of the first
-    run in its sweep. On Ctrl-C the runs leave a checkpoint.
+    Parameters
+    ----------
+    launcher
+        Hydra's launcher.
+    overrides
+        The overrides of each run, by its id.
+    study
+        Where the runs leave their records.
+    at_once
+        How many run at the same time.
+    first
+        The number of the first run in its sweep.
+    log
+        The file that receives the runs' output.
     """
     parameters = [
         (launcher, overrides[run_id], number) for number, run_id in enumerate(overrides, first)
@@ -42,9 +54,9 @@ def run(
     with writing(log):
         log.parent.mkdir(parents=True, exist_ok=True)
         log.touch()
-    # the task is a function of the main module, which only this kind of pickle takes along
-    given = cloudpickle.dumps((Singleton.get_state(), pack))
-    process = multiprocessing.get_context("spawn").Process(target=_work, args=(given, log))
+    # the task is a function of the main module, which only cloudpickle serializes by value
+    payload = cloudpickle.dumps((Singleton.get_state(), pack))
+    process = multiprocessing.get_context("spawn").Process(target=_work, args=(payload, log))
     process.start()
     try:
         process.join()
@@ -55,15 +67,15 @@ def run(
 
 def _launch(launcher: Any, overrides: list[str], number: int) -> None:
     [done] = launcher.launch([overrides], number)
-    done.return_value  # noqa: B018  which raises what stopped the run
+    done.return_value  # noqa: B018  raises the exception that stopped the run
 
 
-def _work(given: bytes, log: Path) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent has it, too, and asks us to stop
+def _work(payload: bytes, log: Path) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent receives it too and terminates us
     with log.open("ab") as stream:
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
-    state, pack = cloudpickle.loads(given)
+    state, pack = cloudpickle.loads(payload)
     Singleton.set_state(state)
     setup_globals()
     pack()

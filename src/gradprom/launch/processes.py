@@ -1,7 +1,7 @@
 """The runs of one Slurm job, or of a sweep on this machine, each in a process of its own.
 
-A process of its own for each: one that is out of memory or crashes takes no other with it, and is
-noted as failed; and several can share one GPU, side by side.
+A run that crashes or runs out of memory is recorded as failed and does not affect the others, and
+several runs can share one GPU.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from gradprom.storage import preemption
 from gradprom.storage.preemption import SIGNALS
 
 SHARE = 0.75
-"""Of the time that a signal leaves, for the runs; the rest is for the requeue."""
+"""Share of the time after a signal that is left to the runs; the rest is for the requeue."""
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Pack:
     """Some runs as submitit's callable: called in the job, and again when the job is requeued."""
 
     launch: Callable[..., Any]
-    """Hydra's launcher, or what else runs one set of overrides."""
+    """Hydra's launcher, or another callable that runs one set of overrides."""
     parameters: list[tuple[Any, ...]]
     """What `launch` takes, for each run."""
     runs: list[str]
@@ -37,11 +37,11 @@ class Pack:
     at_once: int
     """How many at the same time."""
     grace: int
-    """Seconds between the signal to stop and the last word."""
+    """Seconds between the signal to stop and the kill."""
 
     def __call__(self) -> None:
-        """Run all; those that are done already end at once."""
-        import gradprom.runs.execution  # noqa: F401  once, for all that are forked from here
+        """Run all; finished runs return at once."""
+        import gradprom.runs.execution  # noqa: F401  imported once, before the forks
 
         children: dict[int, str] = {}
         _hand_on(children, self.grace)
@@ -53,20 +53,20 @@ class Pack:
             self._wait(children)
 
     def checkpoint(self) -> Any:
-        """Asked by submitit before it requeues the job: the same again."""
+        """Called by submitit before it requeues the job: submit the same pack again."""
         import submitit
 
         return submitit.helpers.DelayedSubmission(self)
 
     def _wait(self, children: dict[int, str]) -> None:
-        """Until one ends; one that could not tell of its end is told of."""
+        """Wait for one process to end; record a run that was killed, which cannot do so itself."""
         process, status = os.wait()
         run_id = children.pop(process)
         code = os.waitstatus_to_exitcode(status)
         if code >= 0:
             return
         name = signal.Signals(-code).name
-        hint = "; most likely there was not enough memory" if code == -signal.SIGKILL else ""
+        hint = "; it probably ran out of memory" if code == -signal.SIGKILL else ""
         self.study.fail(run_id, "Killed", f"the process of the run ended with {name}{hint}")
 
 
@@ -82,7 +82,7 @@ def _fork(run: Callable[[], Any]) -> int:
         run()
         code = 0
     except preemption.Interrupted:
-        print("interrupted; a checkpoint is there")
+        print("interrupted; a checkpoint was saved")
         code = 0
     except BaseException:
         traceback.print_exc()
@@ -93,28 +93,28 @@ def _fork(run: Callable[[], Any]) -> int:
 
 
 def _hand_on(children: dict[int, str], grace: int) -> None:
-    """Hand the cluster's signals on to the runs, and obey them when all have left a checkpoint.
+    """Forward the cluster's signals to the runs, and act on them once all have checkpointed.
 
-    USR2 comes before the time is over; what handled it before, submitit, requeues the job. TERM
-    means that Slurm takes the job away itself.
+    USR2 arrives before the time limit; the handler that was installed before, submitit's, then
+    requeues the job. TERM means that Slurm itself preempts or ends the job.
     """
     requeue = signal.getsignal(signal.SIGUSR2)
 
     def stop(number: int, frame: FrameType | None) -> None:
-        for each in SIGNALS:
-            signal.signal(each, signal.SIG_IGN)  # others follow, and one is enough
+        for listened in SIGNALS:
+            signal.signal(listened, signal.SIG_IGN)  # more may follow; one is enough
         for process in children:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, number)
         _until_ended(list(children), time.monotonic() + SHARE * grace)
         if number == signal.SIGUSR2 and callable(requeue):
             requeue(number, frame)
-            # only the first of several tasks requeues, and one that ends before it would end it
+            # only the first of several tasks requeues; a task that exits earlier would end the job
             time.sleep(grace)
         sys.exit(128 + number)
 
-    for each in SIGNALS:
-        signal.signal(each, stop)
+    for listened in SIGNALS:
+        signal.signal(listened, stop)
 
 
 def _until_ended(processes: list[int], deadline: float) -> None:

@@ -1,8 +1,8 @@
-"""What is scored: one definition of each metric, for records, tables, claims, tuning and the page.
+"""Metrics: one definition of each, for records, tables, claims, tuning and the page.
 
 `registry` finds the families: the modules of this package (and of `gradprom_plugins.metrics`)
-that have a tuple `METRICS`. The functions on tensors that methods measure images with stand here
-too. Importing any of this imports no torch.
+that have a tuple `METRICS`. The functions with which methods measure images are here too.
+Importing any of this does not import torch.
 """
 
 from gradprom.metrics.image import (

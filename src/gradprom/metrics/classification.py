@@ -1,10 +1,8 @@
-"""How well labels are recognized, from the class numbers of each image.
+"""Classification metrics, from the class numbers of each image.
 
 A method's columns: `label` (negative: not labelled, and not counted), `prediction` on the image
 as the method left it, and `clean_prediction` on the clean one.
 """
-
-from __future__ import annotations
 
 import numpy as np
 
@@ -13,13 +11,13 @@ from gradprom.metrics.registry import Metric, Score, Table
 
 
 def _accuracy(prediction: str) -> Score:
-    """Share of labelled images whose class was found, in [0, 1]."""
+    """Share of labelled images whose class is right, in [0, 1]."""
 
     def score(table: Table, weights: Array) -> Array:
         label = column(table, "label")
-        known = label >= 0
-        hits = (column(table, prediction) == label) & known
-        return ratio(hits[:, None].astype(float), known[:, None].astype(float), weights)
+        labelled = label >= 0
+        hits = (column(table, prediction) == label) & labelled
+        return ratio(hits[:, None].astype(float), labelled[:, None].astype(float), weights)
 
     return score
 
@@ -30,7 +28,7 @@ def _members(label: Array) -> Array:
 
 
 def _balanced_accuracy(table: Table, weights: Array) -> Array:
-    """Mean over classes of the share of their images that were found, in [0, 1]."""
+    """Mean over classes of the share of their images whose class is right, in [0, 1]."""
     label = column(table, "label")
     members = _members(label)
     hits = (column(table, "prediction") == label)[:, None] * members
@@ -38,7 +36,7 @@ def _balanced_accuracy(table: Table, weights: Array) -> Array:
 
 
 def _majority_share(table: Table, weights: Array) -> Array:
-    """The accuracy of always saying the most frequent class, in [0, 1]."""
+    """The accuracy of always predicting the most frequent class, in [0, 1]."""
     counts = weights @ _members(column(table, "label"))
     largest = counts.max(axis=-1, initial=0.0)
     with np.errstate(invalid="ignore"):

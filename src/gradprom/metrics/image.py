@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ORDER = 0
-"""These come first in tables."""
+"""Image metrics come first in tables."""
 WINDOW = 11
 """Side of SSIM's Gaussian window in pixels."""
 SIGMA = 1.5
@@ -31,10 +31,23 @@ K1, K2 = 0.01, 0.03
 def psnr(image: Tensor, target: Tensor) -> Tensor:
     """Peak signal-to-noise ratio of each image in dB, data range 1.
 
-    [B, C, H, W] twice -> float64 [B]; +inf where the two are equal. The squared error is averaged
-    over one image, not over the batch: a pooled value is lower and depends on the batch size.
+    The squared error is averaged over one image, not over the batch: a pooled value is lower and
+    depends on the batch size.
 
-    Raises ValueError when the shapes differ.
+    Parameters
+    ----------
+    image, target : Tensor
+        [B, C, H, W].
+
+    Returns
+    -------
+    Tensor
+        float64 [B]; +inf where the two are equal.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
     """
     _check_shapes(image, target)
     error = (_doubled(image) - _doubled(target)).square().mean(dim=(1, 2, 3))
@@ -44,9 +57,20 @@ def psnr(image: Tensor, target: Tensor) -> Tensor:
 def rmse(image: Tensor, target: Tensor) -> Tensor:
     """Root of the mean squared error of each image, on the range [0, 1].
 
-    [B, C, H, W] twice -> float64 [B].
+    Parameters
+    ----------
+    image, target : Tensor
+        [B, C, H, W].
 
-    Raises ValueError when the shapes differ.
+    Returns
+    -------
+    Tensor
+        float64 [B].
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
     """
     _check_shapes(image, target)
     return (_doubled(image) - _doubled(target)).square().mean(dim=(1, 2, 3)).sqrt()
@@ -55,9 +79,20 @@ def rmse(image: Tensor, target: Tensor) -> Tensor:
 def mae(image: Tensor, target: Tensor) -> Tensor:
     """Mean absolute error of each image, on the range [0, 1].
 
-    [B, C, H, W] twice -> float64 [B].
+    Parameters
+    ----------
+    image, target : Tensor
+        [B, C, H, W].
 
-    Raises ValueError when the shapes differ.
+    Returns
+    -------
+    Tensor
+        float64 [B].
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
     """
     _check_shapes(image, target)
     return (_doubled(image) - _doubled(target)).abs().mean(dim=(1, 2, 3))
@@ -66,11 +101,23 @@ def mae(image: Tensor, target: Tensor) -> Tensor:
 def ssim(image: Tensor, target: Tensor) -> Tensor:
     """Structural similarity of each image (Wang et al. 2004), data range 1.
 
-    [B, C, H, W] twice -> float64 [B]. Gaussian window of 11×11 pixels, σ 1.5, population
-    covariance, mean over all channels and over the window positions that lie wholly inside the
-    image.
+    Gaussian window of 11×11 pixels, σ 1.5, population covariance, mean over all channels and over
+    the window positions that lie completely inside the image.
 
-    Raises ValueError when the shapes differ or a side is shorter than 11 pixels.
+    Parameters
+    ----------
+    image, target : Tensor
+        [B, C, H, W].
+
+    Returns
+    -------
+    Tensor
+        float64 [B].
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ or a side is shorter than 11 pixels.
     """
     import torch
 
@@ -78,7 +125,7 @@ def ssim(image: Tensor, target: Tensor) -> Tensor:
     if min(image.shape[-2:]) < WINDOW:
         height, width = image.shape[-2:]
         raise ValueError(f"image of {height}×{width} pixels: SSIM needs at least 11×11")
-    # a CPU's cache holds the maps of one image; a GPU takes them all at once
+    # a CPU's cache holds the maps of one image; a GPU processes them all at once
     size = 1 if image.device.type == "cpu" else max(1, len(image))
     pairs = zip(image.split(size), target.split(size), strict=True)
     return torch.cat([_similarity(_doubled(x), _doubled(y)) for x, y in pairs])
@@ -88,7 +135,7 @@ def _similarity(x: Tensor, y: Tensor) -> Tensor:
     mean_x, mean_y = _smooth(x), _smooth(y)
     product, squares = mean_x * mean_y, mean_x.square() + mean_y.square()
     covariance = _smooth(x * y) - product
-    # the two variances enter as their sum alone, and so does what is smoothed for them
+    # only the sum of the two variances is needed, so one smoothing serves both
     variances = _smooth(x.square() + y.square()) - squares
     luminance = (2 * product + K1**2) / (squares + K1**2)
     structure = (2 * covariance + K2**2) / (variances + K2**2)
@@ -96,9 +143,9 @@ def _similarity(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _smooth(images: Tensor) -> Tensor:
-    """Gaussian-weighted means over the windows inside the image: [B, C, H, W] -> 10 less a side.
+    """Gaussian-weighted means over the windows inside the image: 10 pixels fewer per side.
 
-    A sum of shifted images: float64 has no quick convolution.
+    As a sum of shifted images, because convolution is slow in float64.
     """
     weights = [math.exp(-((i - WINDOW // 2) ** 2) / (2 * SIGMA**2)) for i in range(WINDOW)]
     weights = [weight / sum(weights) for weight in weights]
@@ -126,18 +173,18 @@ MEASURES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "rmse": rmse,
     "mae": mae,
 }
-"""What compares an image with the clean one, [B, C, H, W] twice -> [B], by metric."""
+"""The function of each metric, from an image and the clean one, [B, C, H, W] each, to [B]."""
 USUAL = ("psnr", "ssim")
-"""The measures that every run has of its degraded inputs, and an enhancer of its images."""
+"""The measures of every run's degraded inputs, and of every enhancer's images."""
 
 
 def measure(image: Tensor, target: Tensor, names: Iterable[str] = USUAL) -> dict[str, Tensor]:
-    """Some measures of each image, [B, C, H, W] twice -> float64 [B] by name."""
+    """Measures of each image, from [B, C, H, W] twice to float64 [B] by name."""
     return {name: MEASURES[name](image, target) for name in names}
 
 
 def measures_of(scored: Iterable[str]) -> tuple[str, ...]:
-    """The measures that degraded inputs get beside a method's scores: the usual ones and its."""
+    """The measures of degraded inputs: the usual ones, and those among a method's scores."""
     names = {*USUAL, *scored}
     return tuple(name for name in MEASURES if name in names)
 

@@ -1,7 +1,5 @@
 """How values of images pool into a score, with a weight for each image."""
 
-from __future__ import annotations
-
 import re
 
 import numpy as np
@@ -20,11 +18,12 @@ def ratio(part: Array, whole: Array, weights: Array) -> Array:
     part, whole
         [images, columns]
     weights
-        [..., images], how often each image counts
+        [..., images]: how often each image counts
 
     Returns
     -------
-    [...]; columns without a sum are left out, NaN where that leaves none.
+    Array
+        [...]; columns whose sum is 0 are left out, NaN if none is left.
     """
     parts, wholes = weights @ part, weights @ whole
     nonempty = wholes > 0
@@ -41,7 +40,7 @@ def mean(name: str) -> Score:
         present, infinite = ~np.isnan(values), np.isinf(values)
         finite = np.where(present & ~infinite, values, 0.0)
         average = ratio(finite[:, None], present.astype(float)[:, None], weights)
-        if infinite.any():  # no product with them: an infinite value that is not drawn is 0 · ∞
+        if infinite.any():  # not by a product: an infinite value that is not drawn gives 0 · ∞
             drawn = weights @ np.stack([values == np.inf, values == -np.inf], 1).astype(float) > 0
             with np.errstate(invalid="ignore"):
                 average = average + np.where(drawn, [np.inf, -np.inf], 0.0).sum(axis=-1)
@@ -56,7 +55,7 @@ def column(table: Table, name: str) -> Array:
 
 
 def numbered(table: Table, name: str) -> Array:
-    """The columns `name_0`, `name_1`, … side by side, [images, columns]."""
+    """The columns `name_0`, `name_1`, … as an array, [images, columns]."""
     names = [c for c in map(str, table) if re.fullmatch(rf"{name}_\d+", c)]
     ordered = sorted(names, key=lambda c: int(c.rpartition("_")[2]))
     return np.stack([column(table, c) for c in ordered], axis=1)

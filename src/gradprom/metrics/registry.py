@@ -1,11 +1,9 @@
 """The registry of metrics: what each is called, how it is printed, ranked and pooled.
 
 A *family* is a module of `gradprom.metrics`, or of `gradprom_plugins.metrics` wherever that is on
-`sys.path`, that has a tuple `METRICS`. Nothing else spells out a metric's title, unit, digits,
-direction or pooling rule. Nothing here imports torch.
+`sys.path`, that has a tuple `METRICS`: the only place of a metric's title, unit, digits, direction
+and pooling rule. Nothing here imports torch.
 """
-
-from __future__ import annotations
 
 import functools
 import importlib
@@ -27,13 +25,13 @@ Score = Callable[[Table, Array], Array]
 """From a table and weights [..., images] to scores [...]."""
 
 PACKAGES = ("gradprom.metrics", "gradprom_plugins.metrics")
-"""Where families are looked for; a package that does not exist has none."""
+"""The packages of families; one that does not exist has none."""
 DEGRADED = "degraded_"
-"""Begins the columns and scores of the degraded input itself."""
+"""Prefix of the columns and scores of the degraded input itself."""
 
 
 def _of_no_image(table: Table, weights: Array) -> Array:
-    raise TypeError("this metric is one of training: it has no table of images")
+    raise TypeError("this is a metric of training: it has no table of images")
 
 
 @dataclass(frozen=True)
@@ -41,40 +39,40 @@ class Metric:
     """One score: what it is called, how it is printed and ranked, and how images pool into it."""
 
     name: str
-    """As in columns, records and experiments, such as `psnr`."""
+    """Its name in columns, records and experiments, such as `psnr`."""
     title: str
-    """Above its numbers, such as `PSNR`; published numbers name it so too."""
+    """Its title in tables and in published numbers, such as `PSNR`."""
     unit: str = ""
     """Such as `dB`; empty for shares and counts."""
     digits: int = 3
     """Decimals of a mean in tables; ranks are those of the printed numbers."""
     better: Literal["higher", "lower", ""] = "higher"
-    """Which way is better; empty: neither, and the metric is not ranked, tuned or claimed."""
+    """Which direction is better; empty: neither, and the metric is not ranked, tuned or claimed."""
     score: Score = _of_no_image
-    """Where image i counts `weights[..., i]` times: the one rule for means and the bootstrap.
-    NaN where the weights leave nothing to score."""
+    """The score if image i counts `weights[..., i]` times, for means and the bootstrap alike; NaN
+    if the weights leave nothing to score."""
     columns: tuple[str, ...] = ()
-    """Columns that a table of images must have; of numbered ones the first, such as `union_0`."""
+    """Columns that a table of images must have; the first of numbered ones, such as `union_0`."""
     source: Literal["images", "training"] = "images"
-    """Whether it is a score of images, or the mean over tasks of what training logged."""
+    """Whether it is a score of images, or the mean over tasks of values logged in training."""
     main: bool = True
-    """Whether it is shown where nobody chose metrics: tables of sweeps, the page, tuning."""
+    """Whether it is shown by default: in tables of sweeps, on the page, in tuning."""
     label: str = ""
-    """Written out, where the title abbreviates, such as `accuracy`; empty: the title."""
+    """The full name, such as `accuracy`, if the title abbreviates it; empty: the title."""
     protocol: str = ""
     """A sentence for the card of an exported run: how it is measured."""
     std_digits: int | None = None
-    """Decimals of a published ± where they are not those of the mean."""
+    """Decimals of a published ± if they differ from those of the mean."""
     log: bool = False
-    """Whether plots have a logarithmic axis for it."""
+    """Whether plots use a logarithmic axis for it."""
     brief: str = "{:.3g}"
-    """Its format where room is short, such as `{:.0%}`."""
+    """Its short format, such as `{:.0%}`."""
     logged: bool = False
-    """Whether lines of progress and training curves show what training logs under its name."""
+    """Whether progress lines and training curves show values logged under its name."""
 
     @property
     def full_title(self) -> str:
-        """Its name written out, such as `accuracy`."""
+        """Its full name, such as `accuracy`."""
         return self.label or self.title
 
     @property
@@ -84,7 +82,7 @@ class Metric:
 
     @property
     def sign(self) -> int:
-        """1, or -1 where lower is better: what turns a difference into a gain."""
+        """1, or -1 if lower is better: turns a difference into a gain."""
         return -1 if self.better == "lower" else 1
 
     def number(self, value: float) -> str:
@@ -96,7 +94,7 @@ class Metric:
         return f"{self.number(value)} {self.unit}".strip()
 
     def fits(self, table: Table) -> bool:
-        """Whether a table of images has what it takes."""
+        """Whether a table of images has its columns."""
         return self.source == "images" and all(column in table for column in self.columns)
 
     def logs(self, column: str) -> bool:
@@ -104,13 +102,13 @@ class Metric:
         return column == self.name or column.startswith(f"{self.name}_")
 
     def of_training(self, training: Mapping[str, float]) -> float | None:
-        """The mean over tasks of a record's `training`; None where nothing was logged of it."""
+        """The mean over tasks of a record's `training`; None if it was not logged."""
         values = [v for k, v in training.items() if k.startswith(f"{self.name}_")]
         return sum(values) / len(values) if values else None
 
 
 def discover(packages: Sequence[str] = PACKAGES) -> dict[str, Metric]:
-    """The metrics of all families of some packages, in the order in which they are shown.
+    """The metrics of all families of these packages, in the order in which they are shown.
 
     Raises
     ------
@@ -121,10 +119,10 @@ def discover(packages: Sequence[str] = PACKAGES) -> dict[str, Metric]:
     families.sort(key=lambda module: (getattr(module, "ORDER", 100), module.__name__))
     metrics: dict[str, Metric] = {}
     for family in families:
-        for one in family.METRICS:
-            if one.name in metrics:
-                raise ConfigError(f"{family.__name__}: there already is a metric {one.name}")
-            metrics[one.name] = one
+        for metric in family.METRICS:
+            if metric.name in metrics:
+                raise ConfigError(f"{family.__name__}: metric {metric.name} is defined twice")
+            metrics[metric.name] = metric
     return metrics
 
 
@@ -140,7 +138,7 @@ def _families(package: str) -> list[ModuleType]:
 
 
 class _Metrics(Mapping[str, Metric]):
-    """The metrics by name, looked for when they are first asked for."""
+    """The metrics by name, discovered at the first access."""
 
     @functools.cached_property
     def _by_name(self) -> dict[str, Metric]:
@@ -174,30 +172,30 @@ def metric(name: str) -> Metric:
 
 
 def main_metrics(source: str = "images") -> list[Metric]:
-    """The metrics of images (or of `training`) that are shown where nobody chose any."""
-    return [one for one in METRICS.values() if one.main and one.source == source]
+    """The metrics of images (or of `training`) that are shown by default."""
+    return [metric for metric in METRICS.values() if metric.main and metric.source == source]
 
 
 def ranked() -> tuple[str, ...]:
-    """Names of the metrics of which one value is better than another."""
-    return tuple(one.name for one in METRICS.values() if one.better)
+    """Names of the metrics that have a better direction."""
+    return tuple(metric.name for metric in METRICS.values() if metric.better)
 
 
 def tunable() -> tuple[str, ...]:
-    """Names of the metrics that a tuning can search by; validation logs these."""
-    return tuple(one.name for one in main_metrics() if one.better)
+    """Names of the metrics that a tuning can optimize; validation logs these."""
+    return tuple(metric.name for metric in main_metrics() if metric.better)
 
 
 def scores(table: Table) -> dict[str, float]:
-    """Every score that a table of images has the columns of, the degraded input's first.
+    """Every score whose columns a table of images has, the degraded input's first.
 
-    Those of the degraded input are the same metrics, of the columns that begin with `degraded_`.
+    Those of the degraded input are the same metrics, of the columns with the prefix `degraded_`.
     """
     degraded = {c.removeprefix(DEGRADED): table[c] for c in table if c.startswith(DEGRADED)}
     means: dict[str, float] = {}
     for prefix, part in ((DEGRADED, degraded), ("", table)):
-        for name, one in METRICS.items():
-            if one.fits(part):
-                ones = np.ones(len(part[one.columns[0]]))
-                means[f"{prefix}{name}"] = float(one.score(part, ones))
+        for name, metric in METRICS.items():
+            if metric.fits(part):
+                ones = np.ones(len(part[metric.columns[0]]))
+                means[f"{prefix}{name}"] = float(metric.score(part, ones))
     return means

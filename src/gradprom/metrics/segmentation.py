@@ -1,4 +1,4 @@
-"""How well masks are recognized, from pixels counted in each image.
+"""Segmentation metrics, from pixel counts of each image.
 
 A method's columns: `intersection_<class>` and `union_<class>`, in pixels.
 """
@@ -17,11 +17,24 @@ if TYPE_CHECKING:
 def intersection_and_union(
     prediction: Tensor, target: Tensor, classes: int
 ) -> tuple[Tensor, Tensor]:
-    """Pixels of each image in both masks and in either, for each class: two int64 [B, classes].
+    """Pixels of each image in both masks and in either, for each class.
 
-    `prediction` and `target` are class numbers [B, H, W].
+    Parameters
+    ----------
+    prediction, target : Tensor
+        Class numbers [B, H, W].
+    classes
+        Number of classes.
 
-    Raises ValueError when the shapes differ.
+    Returns
+    -------
+    tuple
+        Two int64 [B, classes].
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
     """
     import torch
 
@@ -37,9 +50,9 @@ def intersection_and_union(
 def _mean_iou(table: Table, weights: Array) -> Array:
     """Intersection over union in [0, 1], pooled over images, then the mean over classes.
 
-    The background is a class like any other. A class that no mask of either side holds has no
-    union and is left out, where counting it as 0 or 1 would make the score depend on how many
-    classes were declared; a class predicted where there is none counts 0.
+    The background is a class like any other. A class that occurs in no mask has no union and is
+    left out: counting it as 0 or 1 would make the score depend on the number of declared classes.
+    A class that is predicted but never occurs counts 0.
     """
     return ratio(numbered(table, "intersection"), numbered(table, "union"), weights)
 

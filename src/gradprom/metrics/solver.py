@@ -1,4 +1,4 @@
-"""What an iterative solver at test time came to, image by image.
+"""Metrics of an iterative solver at test time, image by image.
 
 A method's columns: `iterations`, and `converged` (1 where the solver met its tolerance, else 0).
 """

@@ -1,6 +1,6 @@
-"""What a gradient strategy saw and did in coupled training: of training, not of images.
+"""Metrics of a gradient strategy in coupled training: of training, not of images.
 
-A record's `training` holds them for each task, such as `gate_diagnosis`; shown is their mean.
+A record's `training` has them for each task, such as `gate_diagnosis`; their mean is shown.
 """
 
 from gradprom.metrics.registry import Metric

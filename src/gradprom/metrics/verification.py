@@ -1,12 +1,10 @@
 """Whether images of one person are closer to each other than to those of others.
 
-A method's columns: `identity` (a number for each person; negative: not known, and not counted)
-and `embedding_0`, `embedding_1`, … (one alone is a score). Two images are the more alike the
-smaller the Euclidean distance of their embeddings; a method that compares by the cosine leaves
+A method's columns: `identity` (a number for each person; negative: unknown, and not counted) and
+`embedding_0`, `embedding_1`, … (a single one is a score). Two images are the more similar the
+smaller the Euclidean distance of their embeddings; a method that compares by the cosine returns
 embeddings of length 1, whose distances rank as their cosines do.
 """
-
-from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +13,7 @@ from gradprom.metrics.pooling import Array, column, numbered
 from gradprom.metrics.registry import Metric, Table
 
 CELLS = 4_000_000
-"""Weights of pairs that are held at a time."""
+"""Weights of pairs in memory at a time."""
 
 
 def _pair_auc(table: Table, weights: Array) -> Array:
@@ -23,12 +21,12 @@ def _pair_auc(table: Table, weights: Array) -> Array:
 
     The share of (pair of one identity, pair of two) in which the first is closer; equal distances
     count half. A pair is two images of the table, and counts w_i · w_j times: an image that is
-    drawn twice makes no pair with itself. NaN where either kind of pair is missing.
+    drawn twice does not form a pair with itself. NaN if either kind of pair is missing.
     """
-    known = column(table, "identity") >= 0
-    identity = column(table, "identity")[known]
+    identified = column(table, "identity") >= 0
+    identity = column(table, "identity")[identified]
     first, second = np.triu_indices(len(identity), k=1)
-    distance = _distances(numbered(table, "embedding")[known])[first, second]
+    distance = _distances(numbered(table, "embedding")[identified])[first, second]
     order = np.argsort(distance, kind="stable")
     first, second, distance = first[order], second[order], distance[order]
     same = identity[first] == identity[second]
@@ -38,7 +36,7 @@ def _pair_auc(table: Table, weights: Array) -> Array:
     begin = np.searchsorted(distance, distance[same], side="left")
     end = np.searchsorted(distance, distance[same], side="right")
     # images by draws: taking whole rows for pairs is far faster than single weights
-    drawn = np.ascontiguousarray(weights[..., known].reshape(-1, len(identity)).T)
+    drawn = np.ascontiguousarray(weights[..., identified].reshape(-1, len(identity)).T)
     size = max(1, CELLS // len(first))
     parts = [
         _area(drawn[first, i : i + size] * drawn[second, i : i + size], same, begin, end)

@@ -1,4 +1,4 @@
-"""What every network on a timm ResNet shares: its weights, their normalisation, sizes of images."""
+"""What all networks with a timm ResNet share: weights, normalization, sizes of images."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -22,22 +22,25 @@ STD = (0.229, 0.224, 0.225)
 def weights_name(resnet: str) -> str:
     """The timm name of a ResNet with torchvision's first ImageNet weights.
 
-    Those are what `pretrained=True` meant when the paper was written. timm's own default for a
-    bare name is a later recipe, and another one from release to release.
+    These were the weights of `pretrained=True` when the paper was written. timm's default for a
+    bare name is a later recipe, which changes between releases.
     """
     return f"{resnet}.tv_in1k"
 
 
 def with_weights(build: Callable[[bool], Network], resnet: str, pretrained: bool) -> Network:
-    """`build(pretrained)`, where weights that cannot be had are an error a person understands.
+    """`build(pretrained)`; never a network with random weights instead of pre-trained ones.
 
-    Raises ConfigError; a network is never handed out with random weights instead.
+    Raises
+    ------
+    ConfigError
+        If the weights cannot be loaded.
     """
     if not pretrained:
         return build(False)
     try:
         return build(True)
-    # Offline, a missing host and a broken download or file each raise another library's error.
+    # offline, an unknown host and a broken download or file raise errors of different libraries
     except Exception as error:
         reason = first_line(error)
         raise ConfigError(
@@ -47,11 +50,11 @@ def with_weights(build: Callable[[bool], Network], resnet: str, pretrained: bool
 
 
 class Normalization(nn.Module):
-    """(x − mean) / std with ImageNet's statistics if `pretrained`, else x as it is.
+    """(x − mean) / std with ImageNet's statistics if `pretrained`, otherwise the identity.
 
-    Images that are not RGB take the mean over the colours, in step with timm, which sums the
-    first convolution's weights over them. The statistics are part of the state dict, so that a
-    checkpoint loads into a network built without fetching the ImageNet weights again.
+    Images that are not RGB use the mean over the colours, like timm, which sums the first
+    convolution's weights over them. The statistics are part of the state dict, so that a
+    checkpoint can be loaded without downloading the ImageNet weights again.
     """
 
     mean: Tensor
@@ -73,7 +76,7 @@ class Normalization(nn.Module):
 def pad(x: Tensor) -> Tensor:
     """Repeat the right and bottom border until height and width are multiples of 32.
 
-    Repeated, not reflected, because a reflection needs an image larger than the padding.
+    By repetition, because a reflection needs an image larger than the padding.
     """
     height, width = x.shape[-2:]
     return F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")

@@ -111,7 +111,7 @@ def _wanted(study: Study, names: list[str], narrowing: OverrideList) -> list[Wan
 
 def _fill(study: Study, records: dict[str, Record], wanted: list[Wanted]) -> list[PaperTable]:
     def identify(runs: list[OverrideList]) -> list[Identity]:
-        return run_ids.known(runs, study.results)
+        return run_ids.identities(runs, study.results)
 
     identify(_all_runs(study, wanted))  # at once, for each question that is new costs seconds
     filled = []

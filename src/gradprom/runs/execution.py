@@ -21,10 +21,10 @@ from gradprom.runs.run import Run
 from gradprom.runs.run_progress import RunProgress
 from gradprom.runs.scoring import describe, score
 from gradprom.storage.files import read_json, write_json, write_text
-from gradprom.storage.lease import alone
+from gradprom.storage.lease import exclusive
 from gradprom.training import engine, precision
 from gradprom.training.artefact import all_rows, joined
-from gradprom.training.malloc import keep_freed
+from gradprom.training.malloc import keep_freed_memory
 from gradprom.training.parallel.distributed import RankLost
 from gradprom.training.parallel.placement import Place, find_place, take_device
 from gradprom.training.stage import Stage
@@ -56,15 +56,15 @@ def execute(run: Run, watch: Watch | None = None) -> Record | None:
     """
     options = run.config.trainer
     torch.set_num_threads(options.threads)
-    keep_freed()
+    keep_freed_memory()
     device, place = engine.choose_device(options.device), find_place(options.devices)
     take_device(place, device)
-    precision.require(options, device)
+    precision.require_supported(options, device)
     ranks.require_shares(run)
     if place.rank > 0:
         ranks.follow_leader(run, place, device)
         return run.study.record(run.id)
-    with alone(run.study.leases(run.id)):
+    with exclusive(run.study.leases(run.id)):
         return _execute(run, place, device, watch)
 
 

@@ -36,7 +36,7 @@ def forget(study: Study, prefixes: list[str], stages: bool) -> list[tuple[Path, 
             if lease is None:
                 kind = "run" if folder in runs else "stage"
                 raise RunError(f"{kind} {folder.name} is being trained; wait, or stop it")
-            stack.enter_context(lease.kept())
+            stack.enter_context(lease.heartbeat())
         return [(path, study.set_aside(path)) for path in paths]
 
 

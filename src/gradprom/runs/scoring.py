@@ -90,7 +90,7 @@ def _score(
         fresh = [row for row in part.rows if row["id"] not in done]
         partial_scores.append(partial, mark, fresh)
         rows += fresh
-        preemption.obey()
+        preemption.raise_if_requested()
     rows.sort(key=lambda row: numbers[row["id"]])
     table = pd.DataFrame(rows)
     write_text(folder / f"scores{suffix}.csv", table.to_csv(index=False))

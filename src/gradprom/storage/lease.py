@@ -1,10 +1,10 @@
 """The right to train a stage, or a run, held by one process at a time on any shared file system.
 
 Leases are numbered files, `lease-0001`, `lease-0002`, …, each made by `os.link`, which is atomic
-on NFS too. The highest number holds. Taking over from a dead process, or from one that has let go,
-means making the next number, which only one can; the old holder, should it still live, sees it and
-stops. The highest number is never removed, so that no number is given out a second time: an
-applicant that was stopped between its look and its claim finds that it came too late.
+on NFS too. The highest number holds. To take over from a dead process, or from one that has
+released its lease, a process creates the next number, which only one can; the old holder, if it
+still lives, sees it and stops. The highest number is never removed, so that no number is given out
+twice: an applicant that was suspended between its check and its claim finds that it came too late.
 """
 
 import contextlib
@@ -29,15 +29,15 @@ STALE = 120.0
 """Seconds without a heartbeat after which a holder on another machine counts as dead: longer than
 NFS keeps a file's attributes (60 s by default)."""
 FREE = {"holder": None}
-"""What a lease says once its holder has let go."""
+"""Content of a lease that its holder has released."""
 POLL = 0.5
-"""Seconds between two looks while another process holds a lease."""
-_LET_GO: set[str] = set()
-"""Tokens of leases that this process has let go of, but had no room to say so."""
+"""Seconds between two attempts while another process holds a lease."""
+_RELEASED: set[str] = set()
+"""Tokens of leases that this process has released but, on a full disk, could not mark as free."""
 
 
 class Lease:
-    """Held while its file is there and says so; whoever takes over removes it."""
+    """A lease that is held while its file names this holder; whoever takes over removes it."""
 
     def __init__(self, path: Path, holder: dict[str, Any]):
         self.path = path
@@ -48,8 +48,8 @@ class Lease:
         return read_json(self.path) == self.holder
 
     @contextlib.contextmanager
-    def kept(self) -> Iterator[None]:
-        """Beat until the block ends, then let go."""
+    def heartbeat(self) -> Iterator[None]:
+        """Touch the file every `BEAT` seconds until the block ends, then release the lease."""
         stop = threading.Event()
 
         def beat() -> None:
@@ -65,18 +65,18 @@ class Lease:
             stop.set()
             thread.join()
             if self.held():
-                self._let_go()
+                self._release()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         try:
             write_json(self.path, FREE)
         except NotWritable:
-            # others see this process end, it itself must not wait for that
-            _LET_GO.add(self.holder["token"])
+            # other processes see this one end; this one must not wait for its own lease
+            _RELEASED.add(self.holder["token"])
 
 
 class Applicant:
-    """Asks for a folder's lease, again and again, and remembers when it last saw a heartbeat.
+    """Tries to acquire a folder's lease, and remembers when it last saw a new heartbeat.
 
     Ages are measured on the applicant's own monotonic clock, from the moment a heartbeat was seen
     to change: clocks of two machines need not agree, and may go backwards.
@@ -84,60 +84,65 @@ class Applicant:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._seen: tuple[str, float] | None = None
-        self._since = 0.0
+        self._last_beat: tuple[str, float] | None = None
+        self._beat_changed = 0.0
 
     def try_acquire(self) -> Lease | None:
         """The lease, or None while a living process holds it."""
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         newest = _newest(self.folder)
-        if newest is not None and not self._to_be_had(newest):
+        if newest is not None and not self._is_free(newest):
             return None
         path = self.folder / f"lease-{_number(newest) + 1:04d}"
         lease = _create(path)
         if lease is None:
             return None  # another applicant was faster
         if _newest(self.folder) != path:
-            path.unlink(missing_ok=True)  # others were faster twice: this number had been removed
+            path.unlink(missing_ok=True)  # this number had been taken and removed before
             return None
         for older in _leases(self.folder):
             if _number(older) < _number(path):
                 older.unlink(missing_ok=True)
         return lease
 
-    def _to_be_had(self, path: Path) -> bool:
-        """Whether its holder has let go, or is dead as far as can be told by now."""
+    def _is_free(self, path: Path) -> bool:
+        """Whether its holder has released it or, as far as is known by now, is dead."""
         try:
             holder, beat = read_json(path), path.stat().st_mtime
         except FileNotFoundError:
-            return False  # taken over just now: ask again
-        if holder == FREE or (holder and holder.get("token") in _LET_GO):
+            return False  # taken over just now: try again
+        if holder == FREE or (holder and holder.get("token") in _RELEASED):
             return True
         if holder and holder.get("host") == _host():
             born = process_start(holder.get("pid", 0))
             if born is None or born == holder.get("born"):
                 return born is None
-            # either the number has gone to another process or the clock was set: let beats tell
-        if self._seen != (path.name, beat):
-            self._seen, self._since = (path.name, beat), time.monotonic()
-        return time.monotonic() - self._since > STALE
+            # the pid was reused or the clock was set: only the heartbeat can decide
+        if self._last_beat != (path.name, beat):
+            self._last_beat, self._beat_changed = (path.name, beat), time.monotonic()
+        return time.monotonic() - self._beat_changed > STALE
 
 
 @contextlib.contextmanager
-def alone(folder: Path, waiting: str = "") -> Iterator[None]:
-    """Hold a folder's lease until the block ends, once others have let go of it.
+def exclusive(folder: Path, waiting: str = "") -> Iterator[None]:
+    """Hold a folder's lease until the block ends; wait while another process holds it.
 
-    `waiting` is printed if that takes a while.
+    Parameters
+    ----------
+    folder
+        The folder of the lease's files.
+    waiting
+        A message that is printed once if the lease is not free at once.
     """
     applicant = Applicant(folder)
     while (lease := applicant.try_acquire()) is None:
         if waiting:
             print(waiting, flush=True)
             waiting = ""
-        preemption.obey()
+        preemption.raise_if_requested()
         time.sleep(POLL)
-    with lease.kept():
+    with lease.heartbeat():
         yield
 
 
@@ -172,7 +177,7 @@ def _create(path: Path) -> Lease | None:
 
 
 def _host() -> str:
-    """Where a process number means the same process: the machine, and the container on it."""
+    """Where a pid is unique: the machine, and the pid namespace (container) on it."""
     try:
         return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
@@ -180,10 +185,10 @@ def _host() -> str:
 
 
 def process_start(pid: int) -> float | None:
-    """When a process of this machine began, in seconds since 1970; None for one that has ended."""
+    """Start time of a process of this machine, in seconds since 1970; None if it has ended."""
     try:
         process = psutil.Process(pid)
-        # a killed process whose parent does not ask for it stays as a zombie
+        # a killed process whose parent does not wait for it remains as a zombie
         return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
     except psutil.NoSuchProcess:
         return None

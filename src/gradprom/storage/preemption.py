@@ -1,39 +1,45 @@
-"""A cluster's word that a run has to make room: it leaves a checkpoint and goes on elsewhere.
+"""Preemption signals: a run that receives one leaves a checkpoint and continues elsewhere.
 
-Slurm sends USR2 before a job's time is over (`signal_delay_s`) and TERM when it takes the job away.
+Slurm sends USR2 before a job's time limit (`signal_delay_s`) and TERM when it preempts the job.
 """
 
 import signal
 
 SIGNALS = (signal.SIGUSR2, signal.SIGTERM)
 
-_asked = False
+_requested = False
 
 
 class Interrupted(BaseException):
-    """The run was asked to stop, and has left a checkpoint.
+    """The run was asked to stop and has left a checkpoint.
 
-    No `Exception`: nothing of the run has failed, and nothing should note it as a failure.
+    Not an `Exception`: the run has not failed, and must not be recorded as failed.
     """
 
 
 def listen() -> None:
-    """From now on a signal is noted, and obeyed where a run can stop without losing much."""
+    """Note signals from now on; a run stops where it loses little (`raise_if_requested`)."""
     for number in SIGNALS:
         signal.signal(number, _note)
 
 
-def asked() -> bool:
-    """Whether a signal has come."""
-    return _asked
+def requested() -> bool:
+    """Whether a preemption signal has arrived."""
+    return _requested
 
 
-def obey() -> None:
-    """Raises Interrupted if a signal has come; for places where nothing is left to be saved."""
-    if _asked:
+def raise_if_requested() -> None:
+    """Stop the run where there is nothing left to save.
+
+    Raises
+    ------
+    Interrupted
+        If a preemption signal has arrived.
+    """
+    if _requested:
         raise Interrupted
 
 
 def _note(*_: object) -> None:
-    global _asked
-    _asked = True
+    global _requested
+    _requested = True

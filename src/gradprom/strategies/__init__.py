@@ -1,7 +1,7 @@
 """Gradient strategies, for this package's methods or for a training loop of your own.
 
-`backward` takes the losses of one forward pass and fills the gradients; the strategy says how the
-losses' gradients over the enhancer join. See docs/strategies.md.
+`backward` takes the losses of one forward pass and fills the gradients; the strategy decides how
+the losses' gradients over the enhancer are combined. See docs/strategies.md.
 """
 
 from gradprom.strategies.backward import backward

@@ -1,6 +1,4 @@
-"""The one backward that serves every strategy: all losses' gradients from one forward pass."""
-
-from __future__ import annotations
+"""The backward pass of every strategy: all losses' gradients from one forward pass."""
 
 import copy
 import math
@@ -36,7 +34,7 @@ def backward(
     reduce: Reduce | None = None,
     measure: bool = False,
 ) -> Decision:
-    """Stands in for `loss.backward()`: adds to `.grad` what the strategy decides (Section 3.2).
+    """Replaces `loss.backward()`: adds the strategy's gradients to `.grad` (Section 3.2).
 
     θ (`shared`) gets Σ w_k ∇θ L_k with the strategy's weights w. Every other leaf that a loss
     depends on (φ, the recognizer's parameters) gets that loss's own gradient, never scaled by λ
@@ -54,13 +52,13 @@ def backward(
         θ, a flat list or one list for each layer (see `layers`); those of its parameters that do
         not require gradients are left out.
     strategy
-        Weighs the losses' gradients; its own state, if it has one, goes on by a step.
+        Weights the losses' gradients; its own state, if it has one, advances by a step.
     features
-        The enhanced image, or what else the network of θ gives to all losses: a non-leaf tensor
-        that all paths from the losses to θ go through. With it, each loss is taken back to it
-        once, and from there through the enhancer once if the strategy compares; otherwise one
-        pass through the enhancer serves all. Parameters before it that are not in `shared` get
-        nothing. Without it, each loss goes all the way.
+        The enhanced image, or whatever output of the network of θ all losses share: a non-leaf
+        tensor on all paths from the losses to θ. With it, each loss is differentiated to it once,
+        and from there through the enhancer once if the strategy compares; otherwise one pass
+        through the enhancer serves all losses. Parameters before it that are not in `shared` get
+        no gradient. Without it, each loss is differentiated all the way to θ.
     decision_params
         The part of θ whose gradients decide (the last layers, say); None: all of θ.
     reduce
@@ -68,14 +66,14 @@ def backward(
         data-parallel ranks. Called on θ's before the decision, so that all ranks decide alike,
         and on φ's. All ranks must build the same graph.
     measure
-        Take the inner products, for the log, even if the strategy does not compare; and where it
-        compares by `decision_params`, what all of θ would decide. The training gradient stays
-        the same in every bit.
+        Compute the inner products for the log even if the strategy does not compare; and if it
+        compares by `decision_params`, also what all of θ would decide. The training gradient
+        does not change in any bit.
 
     Returns
     -------
     Decision
-        The weights and what they rest on, tensors on the device.
+        The weights and the inner products they are based on, tensors on the device.
 
     Raises
     ------
@@ -88,23 +86,23 @@ def backward(
     if decision_params is not None:
         deciding = flat_decision_params(decision_params, theta, strategy.granularity)
     step = _Step(strategy, theta, deciding, reduce, measure)
-    taken = losses if strategy.has_auxiliary or measure else losses[:1]
-    gradients, own = back_from_losses(taken, theta, features, strategy.learns)
-    gradients += [[None] * len(gradients[0])] * (len(losses) - len(taken))
+    used_losses = losses if strategy.has_auxiliary or measure else losses[:1]
+    gradients, phi = back_from_losses(used_losses, theta, features, strategy.learns)
+    gradients += [[None] * len(gradients[0])] * (len(losses) - len(used_losses))
     if features is None:
         row, decision = _without_features(step, gradients)
     else:
-        row, decision = _through_features(step, features, [each[0] for each in gradients])
-    own = _own_averaged(own, reduce)
+        row, decision = _through_features(step, features, [row[0] for row in gradients])
+    phi = _average_phi(phi, reduce)
     theta.add_to_grad(row, every=reduce is not None)
-    for leaf in list(own):
-        add_to_grad(leaf, own.pop(leaf))
+    for leaf in list(phi):
+        add_to_grad(leaf, phi.pop(leaf))
     return decision
 
 
 @dataclass(frozen=True)
 class _Step:
-    """What both ways, with features and without, need to decide."""
+    """What the decision needs, with features and without."""
 
     strategy: Strategy
     theta: Flat
@@ -118,7 +116,7 @@ class _Step:
 
     @property
     def also_overall(self) -> bool:
-        """Are the gradients over all of θ looked at beside those that decide?"""
+        """Whether the decision of all of θ is measured in addition to the one that is used."""
         return self.measure and self.strategy.compares and self.deciding is not self.theta
 
     def averaged(self, rows: list[FlatGradient], onto: Flat) -> list[FlatGradient]:
@@ -127,29 +125,31 @@ class _Step:
 
     def decision(self, rows: list[FlatGradient], onto: Flat, count: int) -> Decision:
         """The weights of `count` losses, by their gradients over `onto`, θ or a part of it."""
-        seen = rows
+        deciding_rows = rows
         if onto is not self.deciding:
             every = [onto.gradients(row) for row in rows]
-            seen = [self.deciding.row([g[p] for p in self.deciding.parameters]) for g in every]
-        gram = _inner_products(seen, self.deciding.layers) if self.takes_products else None
+            deciding_rows = [
+                self.deciding.row([g[p] for p in self.deciding.parameters]) for g in every
+            ]
+        gram = _inner_products(deciding_rows, self.deciding.layers) if self.takes_products else None
         if self.strategy.compares and gram is not None:
-            given = gram
+            visible_gram = gram
         else:
-            # What is measured must not reach the weights; NaN betrays a strategy that reads it.
+            # measurements must not reach the weights: NaN exposes a strategy that reads them
             kind, place = _accumulator(self.theta.dtype), self.theta.parameters[0].device
-            given = torch.full((count, count), math.nan, dtype=kind, device=place)
+            visible_gram = torch.full((count, count), math.nan, dtype=kind, device=place)
         overall = self._overall(rows) if self.also_overall else None
-        return Decision(self.strategy.weights(given), gram, self.strategy.lam, overall)
+        return Decision(self.strategy.weights(visible_gram), gram, self.strategy.lam, overall)
 
     def _overall(self, rows: list[FlatGradient]) -> Decision:
-        """What the gradients over all of θ would decide, by a strategy that forgets it again."""
+        """What the gradients over all of θ would decide, by a copy of the strategy."""
         gram = _inner_products(rows, self.theta.layers)
         return Decision(copy.deepcopy(self.strategy).weights(gram), gram, self.strategy.lam)
 
 
 def _without_features(step: _Step, gradients: list[Gradients]) -> tuple[FlatGradient, Decision]:
     """θ's gradient from each loss's gradients over θ."""
-    rows = step.averaged([step.theta.row(each) for each in gradients], step.theta)
+    rows = step.averaged([step.theta.row(row) for row in gradients], step.theta)
     decision = step.decision(rows, step.theta, len(rows))
     return _weighted_by_layer(rows, decision.weights, step.theta.layers), decision
 
@@ -159,7 +159,8 @@ def _through_features(
 ) -> tuple[FlatGradient, Decision]:
     """θ's gradient from each loss's gradient at the features.
 
-    Weights first and one pass, unless all gradients over θ are there for the comparison anyway.
+    The weights come first and then one pass, unless the comparison has computed all gradients
+    over θ anyway.
     """
     rows_serve = step.strategy.compares and step.deciding is step.theta
     onto = step.theta if step.also_overall else step.deciding
@@ -169,8 +170,8 @@ def _through_features(
     decision = step.decision(rows, onto, len(cotangents))
     if rows_serve:
         return _weighted_by_layer(rows, decision.weights, step.theta.layers), decision
-    there = [torch.zeros_like(features) if c is None else c for c in cotangents]
-    merged = _weighted(there, decision.weights)
+    filled = [torch.zeros_like(features) if c is None else c for c in cotangents]
+    merged = _weighted(filled, decision.weights)
     rows = _pulled_back(features, [merged], step.theta, keep=False)
     return step.averaged(rows, step.theta)[0], decision
 
@@ -180,36 +181,36 @@ def _pulled_back(
 ) -> list[FlatGradient]:
     """One vector-Jacobian product through the enhancer for each cotangent; None gives zeros.
 
-    The last one frees the enhancer's graph unless it is to be kept.
+    The last one frees the enhancer's graph unless `keep`.
     """
     last = max((k for k, c in enumerate(cotangents) if c is not None), default=-1)
 
     def pulled(k: int, cotangent: Tensor | None) -> Gradients:
         if cotangent is None:
             return [None] * len(onto.parameters)
-        kept = keep or k < last
-        return grad(features, onto.parameters, cotangent, retain_graph=kept, allow_unused=True)
+        retain = keep or k < last
+        return grad(features, onto.parameters, cotangent, retain_graph=retain, allow_unused=True)
 
     return [onto.row(pulled(k, cotangent)) for k, cotangent in enumerate(cotangents)]
 
 
 def _accumulator(dtype: torch.dtype) -> torch.dtype:
-    """Inner products are summed in float32 at least."""
+    """The dtype of sums of inner products: at least float32."""
     return torch.promote_types(dtype, torch.float32)
 
 
 def _inner_products(rows: list[FlatGradient], layers: list[int]) -> Tensor:
-    """[K, K], or [layers, K, K] where there are several, of rows with so many pieces a layer.
+    """Inner products [K, K], or [layers, K, K] for several layers of so many pieces each.
 
-    Products and sums rather than matmul: that may round its factors to TF32.
+    By products and sums rather than matmul, which may round its factors to TF32.
     """
     size = range(len(rows))
     pairs = [(i, j) for i in size for j in size if i <= j]
-    found = []
+    products = []
     for piece in zip(*rows, strict=True):
-        wide = [own.to(_accumulator(own.dtype)) for own in piece]
-        found.append(torch.stack([(wide[i] * wide[j]).sum() for i, j in pairs]))
-    sums = torch.stack([own.sum(0) for own in torch.stack(found).split(layers)])
+        wide = [part.to(_accumulator(part.dtype)) for part in piece]
+        products.append(torch.stack([(wide[i] * wide[j]).sum() for i, j in pairs]))
+    sums = torch.stack([part.sum(0) for part in torch.stack(products).split(layers)])
     places = [pairs.index((min(i, j), max(i, j))) for i in size for j in size]
     gram = torch.stack([sums[:, place] for place in places], -1).unflatten(-1, (len(rows), -1))
     return gram[0] if len(layers) == 1 else gram
@@ -218,11 +219,13 @@ def _inner_products(rows: list[FlatGradient], layers: list[int]) -> Tensor:
 def _weighted_by_layer(
     rows: list[FlatGradient], weights: Tensor, layers: list[int]
 ) -> FlatGradient:
-    """The weighted sum of rows, with weights [K] or [layers, K]; takes the rows apart."""
-    own = [weights] * len(layers) if weights.dim() == 1 else weights.unbind()
-    each = [ours for ours, pieces in zip(own, layers, strict=True) for _ in range(pieces)]
-    # no longer held, a piece leaves its room to the sum's
-    return [_weighted([row.pop(0) for row in rows], ours) for ours in each]
+    """The weighted sum of rows, with weights [K] or [layers, K]; empties the rows."""
+    by_layer = [weights] * len(layers) if weights.dim() == 1 else weights.unbind()
+    by_piece = [
+        weight for weight, pieces in zip(by_layer, layers, strict=True) for _ in range(pieces)
+    ]
+    # a popped piece is freed, and its memory can be reused by the sum
+    return [_weighted([row.pop(0) for row in rows], weight) for weight in by_piece]
 
 
 def _weighted(vectors: Sequence[Tensor], weights: Tensor) -> Tensor:
@@ -238,9 +241,9 @@ def _weighted(vectors: Sequence[Tensor], weights: Tensor) -> Tensor:
     return total
 
 
-def _own_averaged(own: dict[Tensor, Tensor], reduce: Reduce | None) -> dict[Tensor, Tensor]:
+def _average_phi(phi: dict[Tensor, Tensor], reduce: Reduce | None) -> dict[Tensor, Tensor]:
     """The recognizer's gradients, averaged over the ranks in one call."""
-    if reduce is None or not own:
-        return own
-    flat = Flat([list(own)])
-    return flat.gradients(flat.averaged([flat.row(list(own.values()))], reduce)[0])
+    if reduce is None or not phi:
+        return phi
+    flat = Flat([list(phi)])
+    return flat.gradients(flat.averaged([flat.row(list(phi.values()))], reduce)[0])

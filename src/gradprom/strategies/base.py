@@ -11,8 +11,8 @@ from torch import Tensor
 class Strategy(ABC):
     """How the gradients of K losses over the enhancer's parameters θ become one.
 
-    A strategy is a dataclass in a file of its own: its fields are its options, `weights` is all
-    that it does. Index 0 is the main loss, the others are auxiliary losses.
+    A strategy is a dataclass in a file of its own: its fields are its options, `weights` is its
+    rule. Index 0 is the main loss, the others are auxiliary losses.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
@@ -21,7 +21,7 @@ class Strategy(ABC):
     learns: ClassVar[bool] = True
     """Does the recognizer learn from its own loss (∇φ L_VR, never scaled by λ; Eq. 6)?"""
     has_auxiliary: ClassVar[bool] = True
-    """Do the auxiliary losses matter at all? If not, nothing is computed for them."""
+    """Does it use the auxiliary losses? If not, nothing is computed for them."""
 
     name: str
     lam: float = 0.0
@@ -53,11 +53,11 @@ class Strategy(ABC):
         """
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What a resumed run needs to decide on as if it had never stopped; empty for most."""
+        """The state that a resumed run needs to decide as if it had not stopped; often empty."""
         return {}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Takes what `state_dict` gave.
+        """Continue from a `state_dict`.
 
         Raises
         ------
@@ -90,18 +90,36 @@ def cosines(gram: Tensor) -> Tensor:
 
 
 def check_lambda(lam: float) -> None:
-    """ValueError unless λ is finite and not negative."""
+    """Require a λ that is finite and not negative.
+
+    Raises
+    ------
+    ValueError
+        For any other value.
+    """
     if not 0 <= lam < math.inf:
         raise ValueError(f"lam must be a finite number >= 0, got {lam}")
 
 
 def check_share(field: str, value: float) -> None:
-    """ValueError unless the field's value is in [0, 1]."""
+    """Require a value in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        For any other value.
+    """
     if not 0 <= value <= 1:
         raise ValueError(f"{field} must be between 0 and 1, got {value}")
 
 
 def check_choice(field: str, value: str, allowed: tuple[str, ...]) -> None:
-    """ValueError unless the field's value is one of those allowed."""
+    """Require one of the allowed values.
+
+    Raises
+    ------
+    ValueError
+        For any other value.
+    """
     if value not in allowed:
         raise ValueError(f"{field} must be one of {', '.join(allowed)}, got {value!r}")

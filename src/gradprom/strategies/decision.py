@@ -1,7 +1,5 @@
 """What a strategy decided at one step, for the log."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -13,20 +11,20 @@ from gradprom.strategies.base import cosines
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """The decision and what it rests on; tensors on the device, none waited for."""
+    """A decision and its basis; tensors on the device, without waiting for it."""
 
     weights: Tensor
     """[K], or [layers, K] for a decision per layer: what each loss's gradient was weighted with."""
     gram: Tensor | None
-    """[K, K] or [layers, K, K]: inner products of the gradients; None where none were taken."""
+    """[K, K] or [layers, K, K]: inner products of the gradients; None if not computed."""
     lam: float
     """The strategy's λ."""
-    overall: Decision | None = None
-    """Where a part of θ decided: what all of θ would have decided, if that was to be measured."""
+    overall: "Decision | None" = None
+    """If a part of θ decided and it was measured: what all of θ would have decided."""
 
     @property
     def _whole(self) -> Tensor:
-        """[K, K] over all layers; NaN where no inner products were taken."""
+        """[K, K] over all layers; NaN if no inner products were computed."""
         if self.gram is None:
             size = self.weights.shape[-1]
             return self.weights.new_full((size, size), math.nan)
@@ -50,7 +48,7 @@ class Decision:
 
     @property
     def ratio(self) -> Tensor:
-        """[K-1] >= 0: λ‖g_k‖/‖g_0‖, an auxiliary gradient's size beside the main one's if it joins
-        with all of λ; NaN if unknown or if the main gradient is zero."""
+        """[K-1] >= 0: λ‖g_k‖/‖g_0‖, an auxiliary gradient's size relative to the main one's if it
+        joins with all of λ; NaN if unknown or if the main gradient is zero."""
         norms = self.norms
         return torch.where(norms[0] == 0, math.nan, self.lam * norms[1:] / norms[0])

@@ -1,6 +1,4 @@
-"""Parameters in groups, and their gradients one behind the other in rows."""
-
-from __future__ import annotations
+"""Groups of parameters, and their gradients flattened into rows."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
@@ -10,15 +8,15 @@ from torch import Tensor, nn
 
 Gradients = Sequence[Tensor | None]
 FlatGradient = list[Tensor]
-"""The gradients over some parameters one behind the other, in pieces [n] of one dtype."""
+"""The concatenated gradients over some parameters, in pieces [n] of one dtype."""
 
 PIECE = 2**18
-"""Elements of a piece at most, unless it is one parameter: many small parameters are few pieces to
-compute with, and large ones need not be copied into one."""
+"""Maximum elements of a piece of several parameters: small parameters share few pieces, and large
+ones need not be copied."""
 
 
 def layers(module: nn.Module) -> list[list[Tensor]]:
-    """The parameters that require gradients, one list for each submodule that owns some itself.
+    """The parameters that require gradients, one list for each submodule that owns some.
 
     A convolution's weight and bias are one layer. A parameter that several submodules share
     belongs to the first of them.
@@ -33,13 +31,15 @@ def layers(module: nn.Module) -> list[list[Tensor]]:
     list[list[Tensor]]
         In the order of `module.modules()`: what `backward` takes as `shared` to decide by layer.
     """
-    seen: set[Tensor] = set()
+    assigned: set[Tensor] = set()
     groups: list[list[Tensor]] = []
     for owner in module.modules():
-        own = [p for p in owner.parameters(recurse=False) if p.requires_grad and p not in seen]
-        seen.update(own)
-        if own:
-            groups.append([*own])
+        parameters = [
+            p for p in owner.parameters(recurse=False) if p.requires_grad and p not in assigned
+        ]
+        assigned.update(parameters)
+        if parameters:
+            groups.append([*parameters])
     return groups
 
 
@@ -56,45 +56,45 @@ class Flat:
         self._reached: set[Tensor] = set()
 
     def row(self, gradients: Gradients) -> FlatGradient:
-        """The gradients as a row, zero where a parameter has none."""
-        found = dict(zip(self.parameters, gradients, strict=True))
-        self._reached.update(p for p, gradient in found.items() if gradient is not None)
+        """The gradients as a row, with zeros for a parameter without one."""
+        by_parameter = dict(zip(self.parameters, gradients, strict=True))
+        self._reached.update(p for p, gradient in by_parameter.items() if gradient is not None)
         return [
-            _joined([_flattened(p, found[p]) for p in piece]).to(self.dtype)
+            _joined([_flattened(p, by_parameter[p]) for p in piece]).to(self.dtype)
             for piece in self._pieces
         ]
 
     def averaged(
         self, rows: list[FlatGradient], reduce: Callable[[Tensor], Tensor]
     ) -> list[FlatGradient]:
-        """The rows as `reduce` averages them, [rows, P] to [rows, P]."""
+        """The rows, averaged over the ranks by `reduce`, [rows, P] to [rows, P]."""
         sizes = [sum(p.numel() for p in piece) for piece in self._pieces]
         stack = reduce(torch.stack([torch.cat(row) for row in rows]))
         return [[*row.split(sizes)] for row in stack]
 
     def gradients(self, row: FlatGradient) -> dict[Tensor, Tensor]:
-        """By parameter, in its shape."""
+        """The gradient of each parameter, in its shape."""
         return {
-            p: own.view_as(p)
+            p: gradient.view_as(p)
             for piece, part in zip(self._pieces, row, strict=True)
-            for p, own in zip(piece, part.split([p.numel() for p in piece]), strict=True)
+            for p, gradient in zip(piece, part.split([p.numel() for p in piece]), strict=True)
         }
 
     def add_to_grad(self, row: FlatGradient, every: bool) -> None:
-        """Adds a row to the parameters' `.grad`; takes it apart.
+        """Add a row to the parameters' `.grad`; empties the row.
 
-        Like torch it leaves alone parameters that no loss reached, because an optimizer treats
-        None and zero differently; not if `every`: other ranks' losses may have reached them.
+        As in torch, parameters that no loss reached are left alone, because an optimizer treats
+        None and zero differently; not with `every`: other ranks' losses may have reached them.
         """
         for piece in self._pieces:
             part = row.pop(0)
-            for p, own in zip(piece, part.split([p.numel() for p in piece]), strict=True):
+            for p, gradient in zip(piece, part.split([p.numel() for p in piece]), strict=True):
                 if every or p in self._reached:
-                    add_to_grad(p, own.view_as(p))
+                    add_to_grad(p, gradient.view_as(p))
 
 
 def _pieces(parameters: list[Tensor]) -> list[list[Tensor]]:
-    """In order; small ones are together."""
+    """The parameters in order, in groups of at most `PIECE` elements."""
     pieces: list[list[Tensor]] = []
     room = 0
     for p in parameters:
@@ -115,8 +115,11 @@ def _joined(flat: list[Tensor]) -> Tensor:
 
 
 def add_to_grad(leaf: Tensor, gradient: Tensor) -> None:
-    """Accumulates into `.grad`; a first gradient is copied into the leaf's own memory layout, as
-    what autograd returns may be a view or belong to another leaf as well."""
+    """Accumulate into `.grad`.
+
+    A first gradient is copied into the leaf's memory layout, because autograd may return a view
+    or a tensor that belongs to another leaf as well.
+    """
     if leaf.grad is None:
         leaf.grad = torch.empty_like(leaf).copy_(gradient)
     else:
@@ -129,7 +132,7 @@ def flat_theta(shared: Iterable[Tensor] | Iterable[Iterable[Tensor]], granularit
     Raises
     ------
     ValueError
-        If there are none, if one is there twice, or if there are no layers to decide on.
+        If there are none, if one occurs twice, or if there are no layers to decide on.
     """
     listed = list(shared)
     grouped = [[*entry] for entry in listed if not isinstance(entry, Tensor)]
@@ -155,7 +158,7 @@ def flat_decision_params(decision_params: Iterable[Tensor], theta: Flat, granula
     Raises
     ------
     ValueError
-        Unless they are a part of θ, and θ is decided as one.
+        Unless they are a part of θ and there is one decision for all of θ.
     """
     parameters = [p for p in decision_params if p.requires_grad]
     if granularity == "layer":

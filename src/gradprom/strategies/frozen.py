@@ -1,4 +1,4 @@
-"""Frozen recognizer: its loss may teach the enhancer, it learns nothing itself."""
+"""Frozen recognizer: its loss may train the enhancer, but it does not learn itself."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,8 +10,10 @@ from gradprom.strategies.base import Strategy, check_lambda, with_main
 
 @dataclass(kw_only=True)
 class Frozen(Strategy):
-    """θ gets ∇θ(L_IP + λ L_VR), φ nothing. Put the recognizer in eval mode, too: this keeps its
-    parameters, not its BatchNorm statistics.
+    """θ gets ∇θ(L_IP + λ L_VR), φ nothing.
+
+    Put the recognizer in eval mode, too: this strategy freezes its parameters, not its BatchNorm
+    statistics.
     """
 
     compares: ClassVar[bool] = False
@@ -28,7 +30,7 @@ class Frozen(Strategy):
         check_lambda(self.lam)
 
     def weights(self, gram: Tensor) -> Tensor:
-        """(1, λ, …), or (1, 0, …) where no gradient is to pass."""
+        """(1, λ, …), or (1, 0, …) without `pass_gradient`."""
         return with_main(gram, self.lam if self.pass_gradient else 0.0)
 
 

@@ -24,8 +24,8 @@ class GradProm(Strategy):
     granularity: str = "whole"
     """"whole": one gate for θ; "layer": one for each layer (a reading of Fig. 3b)."""
     gate_on: str = field(default="all", metadata={"before": "all"})  # younger than stored ids
-    """"all": the gradients over θ decide; "last": those of its last layer alone, the convolution
-    that the enhanced image comes from. Cheaper, and not in the paper. Both join over all of θ."""
+    """"all": the gradients over θ decide; "last": only those of its last layer, the convolution
+    that produces the enhanced image. Cheaper, not in the paper; both are added over all of θ."""
 
     def __post_init__(self) -> None:
         check_lambda(self.lam)
@@ -36,7 +36,7 @@ class GradProm(Strategy):
             raise ValueError("gate_on 'last' needs granularity 'whole', got 'layer'")
 
     def weights(self, gram: Tensor) -> Tensor:
-        """(1, λ·gate, …); a gradient that is not finite finds the gate closed."""
+        """(1, λ·gate, …); the gate is closed for a gradient that is not finite."""
         if self.gate == "hard":
             agreement = gram[..., 0, 1:]
             is_open = (agreement >= 0) & agreement.isfinite()

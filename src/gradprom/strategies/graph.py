@@ -1,6 +1,4 @@
-"""From the losses back to where they meet, and to the parameters that only they have."""
-
-from __future__ import annotations
+"""Backward from the losses to where their graphs meet, and to the parameters outside θ."""
 
 from collections.abc import Sequence
 
@@ -14,26 +12,26 @@ from gradprom.strategies.flat import Flat, Gradients
 def back_from_losses(
     losses: Sequence[Tensor], theta: Flat, features: Tensor | None, learns: bool
 ) -> tuple[list[Gradients], dict[Tensor, Tensor]]:
-    """One backward a loss: its gradients at the features (or over θ), and all sums over φ.
+    """One backward per loss: its gradients at the features (or over θ), and the sum over φ.
 
-    A graph that no later loss needs is freed at once: the recognizer's before the enhancer's turn.
+    A graph that no later loss needs is freed at once: the recognizer's before the enhancer's pass.
     """
     meeting = theta.parameters if features is None else [features]
     graphs = [_walk(loss, theta, features) for loss in losses]
-    found: list[Gradients] = []
-    own: dict[Tensor, Tensor] = {}
+    at_meeting: list[Gradients] = []
+    phi: dict[Tensor, Tensor] = {}
     for k, (loss, (nodes, leaves)) in enumerate(zip(losses, graphs, strict=True)):
-        mine = leaves if learns or k == 0 else []
+        learning = leaves if learns or k == 0 else []
         needed_later = any(nodes & later for later, _ in graphs[k + 1 :])
         gradients: Gradients = [None] * len(meeting)
         if loss.requires_grad:
-            inputs = [*meeting, *mine]
+            inputs = [*meeting, *learning]
             gradients = grad(loss, inputs, retain_graph=needed_later, allow_unused=True)
-        found.append(gradients[: len(meeting)])
-        for leaf, gradient in zip(mine, gradients[len(meeting) :], strict=True):
+        at_meeting.append(gradients[: len(meeting)])
+        for leaf, gradient in zip(learning, gradients[len(meeting) :], strict=True):
             if gradient is not None:
-                own[leaf] = own[leaf] + gradient if leaf in own else gradient
-    return found, own
+                phi[leaf] = phi[leaf] + gradient if leaf in phi else gradient
+    return at_meeting, phi
 
 
 def _walk(loss: Tensor, theta: Flat, features: Tensor | None) -> tuple[set[Node], list[Tensor]]:
@@ -58,6 +56,6 @@ def _walk(loss: Tensor, theta: Flat, features: Tensor | None) -> tuple[set[Node]
             pending.extend(before for before, _ in node.next_functions)
     if features is not None and shared & leaves.keys():
         raise ValueError(
-            "features must lie on all paths from the losses to shared, got a way around it"
+            "features must lie on all paths from the losses to shared, got a path around it"
         )
     return nodes, [leaf for leaf in leaves if leaf not in shared]

@@ -18,8 +18,8 @@ class Joint(Strategy):
     lam: float = 1e-4
     """λ of Eq. 1, >= 0."""
     open_share: float = 1.0
-    """Scales λ, in [0, 1]. Set to the share of open gates that a gated run had, it is the control
-    that tells a good choice of moments from a smaller λ."""
+    """Scales λ, in [0, 1]. Set to a gated run's share of open gates, it is the control that
+    distinguishes well-chosen steps from a smaller λ."""
 
     def __post_init__(self) -> None:
         check_lambda(self.lam)

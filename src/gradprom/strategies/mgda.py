@@ -26,7 +26,10 @@ class MGDA(Strategy):
     def weights(self, gram: Tensor) -> Tensor:
         """(γ, (1 - γ)λ), γ = clamp(⟨v_1, v_1 - v_0⟩ / ‖v_1 - v_0‖², 0, 1), v = (g_0, λ g_1).
 
-        ValueError unless K = 2, for which alone there is a closed form.
+        Raises
+        ------
+        ValueError
+            Unless K = 2, the only case with a closed form.
         """
         if gram.shape[-1] != 2:
             raise ValueError(f"mgda weighs one main and one auxiliary loss, got {gram.shape[-1]}")
@@ -34,7 +37,7 @@ class MGDA(Strategy):
         main, both, auxiliary = gram[..., 0, 0], gram[..., 0, 1], gram[..., 1, 1]
         distance = main - 2 * both + auxiliary
         share = ((auxiliary - both) / distance).clamp(0, 1)
-        # Equal gradients: every share gives the same, and 0/0 must not.
+        # with equal gradients every share gives the same result, but 0/0 would not
         share = torch.where(distance == 0, 1.0, share)
         return torch.stack([share, 1 - share], -1) * factors
 

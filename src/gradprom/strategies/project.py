@@ -1,4 +1,4 @@
-"""One-sided projection: what an auxiliary gradient has against the main one is taken out of it."""
+"""One-sided projection: an auxiliary gradient loses its component against the main one."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,9 @@ from gradprom.strategies.base import Strategy, check_lambda, with_main
 
 @dataclass(kw_only=True)
 class Project(Strategy):
-    """Where ⟨g_0, g_k⟩ < 0, g_k loses its component along g_0, so that it is orthogonal to it; the
-    main gradient is never changed. θ gets g_0 + λ Σ g_k.
+    """If ⟨g_0, g_k⟩ < 0, g_k loses its component along g_0, so that it is orthogonal to it.
+
+    The main gradient is never changed. θ gets g_0 + λ Σ g_k.
     """
 
     name: str = "project"
@@ -24,7 +25,7 @@ class Project(Strategy):
     def weights(self, gram: Tensor) -> Tensor:
         """(1 + λ Σ [s_k < 0]·|s_k|/‖g_0‖², λ, …) with s_k = ⟨g_0, g_k⟩.
 
-        The components taken out lie along g_0, so in terms of the gradients they are g_0's weight.
+        The removed components lie along g_0, so they are expressed in g_0's weight.
         """
         main, agreement = gram[..., :1, 0], gram[..., 0, 1:]
         against = torch.where((agreement < 0) & (main > 0), agreement / main, 0.0)

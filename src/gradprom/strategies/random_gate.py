@@ -1,4 +1,4 @@
-"""A gate that opens by chance: the control for whether GradProm's choice of moments matters."""
+"""A random gate: the control for whether GradProm's choice of steps matters."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,7 +13,7 @@ from gradprom.strategies.base import Strategy, check_lambda, check_share, with_m
 class RandomGate(Strategy):
     """θ gets ∇θ L_IP, and λ∇θ L_VR as well with probability `rate`; φ gets ∇φ L_VR either way.
 
-    Each auxiliary loss has a draw of its own. All data-parallel ranks draw alike.
+    Each auxiliary loss has its own draw. All data-parallel ranks draw the same.
     """
 
     compares: ClassVar[bool] = False
@@ -22,9 +22,9 @@ class RandomGate(Strategy):
     lam: float = 1e-4
     """λ of Eq. 1, >= 0."""
     rate: float = 0.5
-    """Probability that a gate is open, in [0, 1]; a gated run's share of open gates, say."""
+    """Probability that a gate is open, in [0, 1], such as a gated run's share of open gates."""
     seed: int = 0
-    """Starts the gate's own random numbers, >= 0; no others are used or changed."""
+    """Seed of the gate's own random numbers, >= 0; no others are used or changed."""
 
     def __post_init__(self) -> None:
         check_lambda(self.lam)
@@ -35,7 +35,7 @@ class RandomGate(Strategy):
 
     def weights(self, gram: Tensor) -> Tensor:
         """(1, λ with probability `rate` else 0, …)."""
-        # Drawn on the CPU: the same decisions on every device, and nothing to wait for.
+        # drawn on the CPU: the same decisions on every device, without waiting for it
         draws = torch.rand(gram.shape[-1] - 1, generator=self._generator)
         is_open = (draws < self.rate).to(gram.device, gram.dtype, non_blocking=True)
         return with_main(gram, is_open * self.lam)
@@ -45,7 +45,7 @@ class RandomGate(Strategy):
         return {"generator": self._generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Takes what `state_dict` gave, from whatever device it was loaded to."""
+        """Continue from a `state_dict`, on whichever device it was loaded."""
         self._generator.set_state(state["generator"].cpu())
 
 

@@ -1,6 +1,6 @@
-"""`python -m gradprom.sweeps.identify`: the other process that `identities` asks.
+"""`python -m gradprom.sweeps.identify`: the process in which `run_ids` computes ids.
 
-It reads a JSON list of runs, each a list of words, and writes the id and the problem of each.
+It reads a JSON list of runs, each a list of overrides, and writes the id and problem of each.
 """
 
 import json
@@ -16,14 +16,14 @@ from gradprom.sweeps.run_ids import REFUSED
 
 
 def main() -> None:
-    """Answer once; words that are not allowed are one sentence on stderr and exit code REFUSED."""
+    """Answer once; for invalid overrides, one sentence on stderr and exit code REFUSED."""
     identify = identify_with(shell_composer(), {}, [])
     try:
-        found = identify(json.load(sys.stdin))
+        identities = identify(json.load(sys.stdin))
     except (GradpromError, HydraException, OmegaConfBaseException) as error:
         print(sentence(error), file=sys.stderr)
         sys.exit(REFUSED)
-    json.dump([[identity.id, identity.problem] for identity in found], sys.stdout)
+    json.dump([[identity.id, identity.problem] for identity in identities], sys.stdout)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a sweep will do, before it does anything: its runs, their stages, what is there already."""
+"""What a sweep will do, before it starts: its runs, their stages, and which of them are done."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -19,14 +19,14 @@ from gradprom.training.store import StageStore
 
 @dataclass
 class Job:
-    """One run of a sweep and where it stood when the plan was made."""
+    """One run of a sweep, with its state when the plan was made."""
 
     run: Run
     state: str
     steps: dict[str, int]
-    """Steps of each stage it is made of, by stage id."""
+    """Steps of each stage of the run, by stage id."""
     on_cluster: bool = False
-    """Whether a job of a cluster has it: it waits there, or is at work."""
+    """Whether a cluster job has the run: it is queued or running."""
 
 
 @dataclass
@@ -41,18 +41,18 @@ class Plan:
     """Epochs of every stage of a pending job, by id."""
     expansions: list[Expansion] = field(default_factory=list)
     """The experiments whose cells the runs are."""
-    asked: list[str] = field(default_factory=list)
-    """The words that narrowed them."""
+    narrowing: list[str] = field(default_factory=list)
+    """The overrides that narrowed the experiments."""
     swept: Expansion | None = None
     """The experiment that a sweep without a declared one is."""
     notes: list[str] = field(default_factory=list)
-    """What a person should know of the datasets, such as that few patients are on disk."""
+    """Remarks on the datasets, such as that only some of the patients are on disk."""
     queued: int = 0
-    """Runs that wait on a cluster, when it was last asked."""
+    """Runs that were queued on the cluster at the last query."""
 
     @property
     def pending(self) -> list[Job]:
-        """Jobs to launch: none that is done, given up, failed for good, or in a cluster's hands."""
+        """Jobs to launch: those not done, pruned, failed (unless retried) or on a cluster."""
         return [job for job in self.jobs if self.launches(job)]
 
     def launches(self, job: Job) -> bool:
@@ -62,16 +62,16 @@ class Plan:
 
     @property
     def id(self) -> str:
-        """The same for the same set of runs, whenever it is asked for."""
+        """An id of the set of runs: equal sets have equal ids."""
         return digest(sorted(job.run.id for job in self.jobs))
 
     @property
     def folder(self) -> Path:
-        """Where the sweep's plan, table and picture are: `results/<study>/sweeps/<id>`."""
+        """The folder of the sweep's plan, table and picture: `results/<study>/sweeps/<id>`."""
         return self.jobs[0].run.study.folder / "sweeps" / self.id
 
     def keep(self) -> None:
-        """Note which runs are expected, for `gradprom status` and `gradprom report`."""
+        """Write which runs are planned, for `gradprom status` and `gradprom report`."""
         runs = [PlannedRun(id=job.run.id, label=job.run.label) for job in self.jobs]
         names = [expansion.experiment.name for expansion in self.expansions]
         tables = {each.experiment.title: sorted(each.runs) for each in self.expansions}
@@ -79,40 +79,46 @@ class Plan:
             runs=runs,
             tables=tables,
             experiments=names,
-            asked=self.asked,
+            asked=self.narrowing,
             swept=on_the_fly.as_plan(self.swept) if self.swept else None,
         )
         write_checked(self.folder / "plan.json", note.to_json())
 
     def summary(self) -> str:
-        """Such as `6 runs: 6 new, 0 done`, with the rarer states where there are any."""
+        """Counts such as `6 runs: 6 new, 0 done`, with the rarer states if there are any."""
         counts = Counter(job.state for job in self.jobs)
-        told = [f"{counts.pop('new', 0)} new", f"{counts.pop('done', 0)} done"]
-        told += [f"{count} {state}" for state, count in sorted(counts.items())]
-        return f"{len(self.jobs)} run{'s' * (len(self.jobs) != 1)}: {', '.join(told)}"
+        parts = [f"{counts.pop('new', 0)} new", f"{counts.pop('done', 0)} done"]
+        parts += [f"{count} {state}" for state, count in sorted(counts.items())]
+        return f"{len(self.jobs)} run{'s' * (len(self.jobs) != 1)}: {', '.join(parts)}"
 
 
 def make(runs: list[Run], retry_failed: bool) -> Plan:
     """Look up every distinct run and every stage it needs; decodes datasets that are not cached.
 
+    Parameters
+    ----------
+    runs
+        The runs that were requested.
+    retry_failed
+        Whether failed runs are trained again.
+
     Raises
     ------
     DataError
-        If a dataset is not there, not as it should be, or not as it was when a run began that
-        is to be taken up again.
+        If a dataset is missing or invalid, or has changed since an unfinished run started.
     """
     plan = Plan([], retry_failed)
-    found = queue.jobs(runs[0].study)
+    on_cluster_jobs = queue.jobs(runs[0].study)
     for run in {run.id: run for run in runs}.values():
         images, fingerprints = run.images(), run.fingerprints()
-        told = [f"{run.config.dataset.name}: {note}" for note in images.notes]
-        plan.notes += [note for note in told if note not in plan.notes]
+        notes = [f"{run.config.dataset.name}: {note}" for note in images.notes]
+        plan.notes += [note for note in notes if note not in plan.notes]
         lineage, labels = run.method.stage().lineage(), labels_of(images, "train")
         steps = {
             stage.id: stage.epochs * stage.batches.steps_per_epoch(labels) for stage in lineage
         }
-        state = queue.state(run.study, run.id, found, fingerprints)
-        on_cluster = state in ("queued", "running") and run.id in (found or {})
+        state = queue.state(run.study, run.id, on_cluster_jobs, fingerprints)
+        on_cluster = state in ("queued", "running") and run.id in (on_cluster_jobs or {})
         job = Job(run, state, steps, on_cluster)
         dataset_changes.require_same_data(run, state)
         plan.jobs.append(job)
@@ -125,19 +131,19 @@ def make(runs: list[Run], retry_failed: bool) -> Plan:
 
 
 def _missing(lineage: list[Stage], store: StageStore) -> list[Stage]:
-    """Stages of a lineage still to be trained: none of the ancestors of one that is there."""
+    """Stages of a lineage still to be trained; ancestors of a stored stage are not needed."""
     needed: list[Stage] = []
-    wanted = [lineage[-1]]
-    while wanted:
-        stage = wanted.pop()
+    unchecked = [lineage[-1]]
+    while unchecked:
+        stage = unchecked.pop()
         if not store.has(stage):
             needed.append(stage)
-            wanted.extend(stage.parents)
+            unchecked.extend(stage.parents)
     return needed
 
 
 def describe(plan: Plan) -> str:
-    """The plan as a person reads it: counts, data, networks, sizes, epochs, what sharing saves."""
+    """The plan as text: counts, data, networks, sizes, epochs, and what shared stages save."""
     lines = [*tables(plan), plan.summary(), *aspects([job.run for job in plan.jobs])]
     lines += [f"  {'note':<11}{note}" for note in plan.notes]
     if plan.pending:
@@ -146,7 +152,7 @@ def describe(plan: Plan) -> str:
 
 
 def aspects(runs: list[Run]) -> list[str]:
-    """Data, networks and sizes of some runs as their methods describe them, each value once."""
+    """Data, networks and sizes of runs as their methods describe them, each value once."""
     values: dict[str, dict[str, None]] = {}
     for run in runs:
         for title, text in {"dataset": run.dataset_label, **run.method.describe().parts}.items():
@@ -155,13 +161,13 @@ def aspects(runs: list[Run]) -> list[str]:
 
 
 def tables(plan: Plan) -> list[str]:
-    """A line for each experiment, and one for each reason why cells of it are left out."""
+    """A line for each experiment, and one for each reason why some of its cells are left out."""
     lines = []
     for expansion in plan.expansions:
         name, cells = expansion.experiment.title, expansion.cells
-        there = [cell for cell in cells if cell.runs]
+        available = [cell for cell in cells if cell.runs]
         lines.append(
-            f"{name}: {len(there)} of {len(cells)} cells, {len(expansion.runs)} distinct runs"
+            f"{name}: {len(available)} of {len(cells)} cells, {len(expansion.runs)} distinct runs"
         )
         problems: dict[str, dict[str, None]] = {}
         for cell in cells:
@@ -177,12 +183,14 @@ def tables(plan: Plan) -> list[str]:
 
 def _stages(plan: Plan) -> str:
     counts = Counter(name for name, _ in plan.stages.values())
-    told = ", ".join(f"{count} × {name}" for name, count in counts.items())
+    names = ", ".join(f"{count} × {name}" for name, count in counts.items())
     shared = sum(steps for _, steps in plan.stages.values())
     epochs = sum(plan.epochs[stage_id] for stage_id in plan.stages)
-    alone = sum(sum(job.steps.values()) for job in plan.pending)
-    epochs_alone = sum(plan.epochs[stage_id] for job in plan.pending for stage_id in job.steps)
-    saved = f" ({1 - shared / alone:.0%} fewer than each run alone)" if shared < alone else ""
-    if shared < alone:
-        saved += f", {epochs} epochs instead of {epochs_alone}"
-    return f"{told or 'nothing, only evaluation'}: {shared} steps{saved}"
+    separate = sum(sum(job.steps.values()) for job in plan.pending)
+    separate_epochs = sum(plan.epochs[stage_id] for job in plan.pending for stage_id in job.steps)
+    saving = (
+        f" ({1 - shared / separate:.0%} fewer than each run alone)" if shared < separate else ""
+    )
+    if shared < separate:
+        saving += f", {epochs} epochs instead of {separate_epochs}"
+    return f"{names or 'nothing, only evaluation'}: {shared} steps{saving}"

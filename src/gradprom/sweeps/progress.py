@@ -1,8 +1,8 @@
 """Live progress of a sweep: run i of n, stage, epoch, loss, metrics, time left.
 
-A thread reads what the runs leave in their folders, so that it serves every launcher: runs in
-this process, beside it, or on a cluster. In a terminal the lines are redrawn; elsewhere a plain
-line is printed now and then.
+A thread reads what the runs write into their folders, so that it works with every launcher: runs
+in this process, in others, or on a cluster. In a terminal the lines are redrawn; elsewhere plain
+lines are printed every `PLAIN` seconds if they have changed.
 """
 
 import threading
@@ -13,12 +13,12 @@ from rich.text import Text
 
 from gradprom.metrics.registry import METRICS
 from gradprom.runs.run_progress import RunProgress
-from gradprom.sweeps.duration import duration
 from gradprom.sweeps.plan import Job, Plan
+from gradprom.sweeps.text import duration
 
 REDRAW = 0.5
 PLAIN = 10.0
-"""Seconds between two looks, in a terminal and elsewhere."""
+"""Seconds between two updates, in a terminal and elsewhere."""
 
 
 class Display:
@@ -59,35 +59,35 @@ class Display:
             study, run_id = job.run.study, job.run.id
             if study.state(run_id) != "running":
                 continue
-            told = "starts, or waits for a stage that another run trains"
+            state = "starting, or waiting for a stage that another run trains"
             if (progress := study.progress(run_id)) is not None:
                 self.forecast.learn(progress)
-                told = tell(progress)
-            lines.append(f"run {number}/{len(self.jobs)}  {job.run.label}  {told}")
-        left = self.forecast.left(self.jobs)
-        if lines and left is not None:
-            lines[-1] += f"  {duration(left)} left"
+                state = progress_line(progress)
+            lines.append(f"run {number}/{len(self.jobs)}  {job.run.label}  {state}")
+        seconds = self.forecast.left(self.jobs)
+        if lines and seconds is not None:
+            lines[-1] += f"  {duration(seconds)} left"
         if self.plan.queued:
             lines.append(f"{self.plan.queued} queued")
         return lines
 
 
-def tell(progress: RunProgress) -> str:
-    """Where a run stands, in one line."""
+def progress_line(progress: RunProgress) -> str:
+    """The progress of a run in one line."""
     row = progress.row
-    told = [f"{progress.stage} {progress.epoch}/{progress.epochs}"]
+    parts = [f"{progress.stage} {progress.epoch}/{progress.epochs}"]
     losses = [value for key, value in row.items() if key.startswith("loss")]
-    told += [f"loss {value:.4g}" for value in losses[:1]]
-    for metric in (one for one in METRICS.values() if one.logged):
+    parts += [f"loss {value:.4g}" for value in losses[:1]]
+    for metric in (logged for logged in METRICS.values() if logged.logged):
         values = [value for key, value in row.items() if metric.logs(key)]
         if values:
             number = metric.brief.format(sum(values) / len(values))
-            told.append(f"{metric.full_title} {number} {metric.unit}".strip())
-    return "  ".join(told)
+            parts.append(f"{metric.full_title} {number} {metric.unit}".strip())
+    return "  ".join(parts)
 
 
 class Forecast:
-    """Time left, from the steps left of each kind of stage and the pace that was seen of it."""
+    """Time left, from the remaining steps of each kind of stage and its measured speed."""
 
     def __init__(self, plan: Plan):
         self.stages = plan.stages
@@ -95,14 +95,14 @@ class Forecast:
         self.at: dict[str, int] = {}
 
     def learn(self, progress: RunProgress) -> None:
-        """Take in how far a stage is and how fast it goes."""
+        """Take in the progress and the speed of a stage."""
         name = progress.stage
         self.at[progress.stage_id] = progress.step
         old = self.pace.get(name, progress.seconds_per_step)
         self.pace[name] = 0.8 * old + 0.2 * progress.seconds_per_step
 
     def left(self, jobs: list[Job]) -> float | None:
-        """Seconds of training left, or None while some kind of stage has not been seen yet."""
+        """Seconds of training left; None while the speed of some kind of stage is unknown."""
         done = {
             stage_id
             for job in jobs
@@ -120,7 +120,7 @@ class Forecast:
 
 
 def _known_pace(plan: Plan) -> dict[str, float]:
-    """Seconds a step of each kind of stage, from records of the very same networks and sizes."""
+    """Seconds per step of each kind of stage, from the records of the plan's finished runs."""
     pace: dict[str, float] = {}
     for job in plan.jobs:
         record = job.run.study.record(job.run.id) if job.state == "done" else None
@@ -131,10 +131,10 @@ def _known_pace(plan: Plan) -> dict[str, float]:
 
 
 def estimate(plan: Plan) -> str:
-    """The time a plan will take, as far as finished runs of the sweep tell."""
-    left = Forecast(plan).left(plan.jobs)
+    """The time a plan will take, estimated from the finished runs of the sweep."""
+    seconds = Forecast(plan).left(plan.jobs)
     if not plan.pending:
         return ""
-    if left is None:
-        return "  time       told once the first run has shown its speed"
-    return f"  time       about {duration(left)}, one run after another"
+    if seconds is None:
+        return "  time       known once the first run has trained for a while"
+    return f"  time       about {duration(seconds)}, one run after another"

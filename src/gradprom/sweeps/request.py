@@ -109,7 +109,7 @@ def _of_experiments(names: list[str], overrides: OverrideList, composer: Compose
 
     def identify(runs: list[OverrideList]) -> list[Identity]:
         identities = work_out(runs)
-        run_ids.keep(list(zip(runs, identities, strict=True)), study.results)
+        run_ids.save(list(zip(runs, identities, strict=True)), study.results)
         return identities
 
     expansions = expanded(names, narrowing, identify, study)

@@ -1,7 +1,7 @@
-"""Which run some words of the command line lead to.
+"""The run ids that overrides of the command line lead to.
 
-The answer needs every component's code, and so torch. It is kept in the cache under a digest of
-that code and of the configuration files, so that a report asks for it once.
+Computing them needs every component's code, and so torch. They are cached under a digest of that
+code and of the configuration files, so that a report computes them once.
 """
 
 import functools
@@ -19,55 +19,63 @@ from gradprom.identity import digest
 from gradprom.storage.files import read_checked, write_checked
 
 PLACES = ("study", "results", "data_root", "logger")
-"""Keys that say where a run's files are and cannot change what it is."""
+"""Keys that say where a run's files are; they are not part of its identity."""
 REFUSED = 3
-"""Exit code of the other process for words that are not allowed; it prints the sentence."""
+"""Exit code of the other process for invalid overrides; it prints the message."""
 
 
-def is_place(word: str) -> bool:
-    """Whether a word has no part in a run's identity."""
-    key = word.split("=")[0]
+def is_place(override: str) -> bool:
+    """Whether an override is no part of a run's identity."""
+    key = override.split("=")[0]
     return key in PLACES or key.startswith("sweep.")
 
 
-def known(asked: list[OverrideList], results: Path) -> list[Identity]:
-    """The identities of some runs; those that are not in the cache are worked out beside it.
+def identities(runs: list[OverrideList], results: Path) -> list[Identity]:
+    """The identities of runs; those that are not cached are computed in another process.
+
+    Parameters
+    ----------
+    runs
+        The overrides of each run.
+    results
+        The folder of all results; the cache is in it.
 
     Raises
     ------
     ConfigError
-        For words that are not allowed.
+        If an override is invalid.
     RunError
-        If working them out failed for a reason that has nothing to do with them.
+        If the other process failed for another reason.
     """
     path = _path(results)
-    kept = read_checked(path) or {}
-    missing = [words for words in asked if digest(words) not in kept]
+    cached = read_checked(path) or {}
+    missing = [overrides for overrides in runs if digest(overrides) not in cached]
     if missing:
-        kept |= _work_out(missing)
-        write_checked(path, kept)
-    return [Identity(*kept[digest(words)]) for words in asked]
+        cached |= _work_out(missing)
+        write_checked(path, cached)
+    return [Identity(*cached[digest(overrides)]) for overrides in runs]
 
 
-def keep(found: list[tuple[OverrideList, Identity]], results: Path) -> None:
-    """Put identities that were worked out in this process into the cache."""
+def save(identities: list[tuple[OverrideList, Identity]], results: Path) -> None:
+    """Add identities that were computed in this process to the cache."""
     path = _path(results)
-    kept = read_checked(path) or {}
-    fresh = {digest(words): [identity.id, identity.problem] for words, identity in found}
-    if not fresh.items() <= kept.items():
-        write_checked(path, kept | fresh)
+    cached = read_checked(path) or {}
+    new = {digest(overrides): [identity.id, identity.problem] for overrides, identity in identities}
+    if not new.items() <= cached.items():
+        write_checked(path, cached | new)
 
 
-def _work_out(asked: list[OverrideList]) -> dict[str, list[str]]:
-    """In another process, so that this one need not import torch."""
+def _work_out(runs: list[OverrideList]) -> dict[str, list[str]]:
+    """Compute in another process, so that this one need not import torch."""
     command = [sys.executable, "-m", "gradprom.sweeps.identify"]
-    done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True)
+    done = subprocess.run(command, input=json.dumps(runs), capture_output=True, text=True)
     if done.returncode == REFUSED:
         raise ConfigError(done.stderr.strip())
     if done.returncode:
-        raise RunError(f"the runs of the tables are not to be found: {done.stderr.strip()}")
+        raise RunError(f"the ids of the tables' runs are unknown: {done.stderr.strip()}")
     return {
-        digest(words): found for words, found in zip(asked, json.loads(done.stdout), strict=True)
+        digest(overrides): identity
+        for overrides, identity in zip(runs, json.loads(done.stdout), strict=True)
     }
 
 
@@ -78,7 +86,7 @@ def _path(results: Path) -> Path:
 
 @functools.cache
 def _code() -> str:
-    """A digest of all that an identity follows from."""
+    """A digest of everything that determines an identity."""
     source = Path(__file__).parents[1]
     code = [p for p in sorted(source.rglob("*.py")) if p.parent.name not in ("reports", "figures")]
     conf = [path for folder in conf_folders() for path in sorted(folder.rglob("*.yaml"))]

@@ -1,4 +1,4 @@
-"""Tasks of the recognizer (the paper's VR), one file each and found by name; see docs/tasks.md."""
+"""Tasks of the recognizer (the paper's VR), one file each, by name; see docs/tasks.md."""
 
 import functools
 
@@ -15,7 +15,7 @@ def task_by_name(name: str) -> Task:
     Raises
     ------
     ConfigError
-        If there is none; the message lists those that there are.
+        If there is none; the message lists the known names.
     """
     task: Task = component("task", name).Options()
     return task

@@ -1,4 +1,4 @@
-"""What a task is, and what the tasks share that tell classes apart."""
+"""The protocol of a task, and what classification tasks share."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -18,62 +18,68 @@ Network = Callable[[Tensor], Tensor]
 
 
 class Task(Protocol):
-    """What a recognizer learns, and how it is judged.
+    """What a recognizer learns, and how it is scored.
 
-    A task's file owns `Options`, a dataclass with this protocol whose only field is its name.
+    A task's file has `Options`, a dataclass with this protocol whose only field is its name.
     """
 
     @property
     def name(self) -> str:
-        """The name of its file; also of its stage and in the names of what is logged."""
+        """The name of its file, which also names its stage and its logged values."""
 
     @property
     def annotation(self) -> str:
-        """What it needs of a dataset: `label` (of an image), `mask` (of its pixels), …"""
+        """The annotation that it needs: `label` (of an image), `mask` (of its pixels), …"""
 
     @property
     def output(self) -> str:
-        """What the network puts out: `image`, logits [B, K], or `pixel`, logits [B, K, H, W]."""
+        """The network's output: `image`, logits [B, K], or `pixel`, logits [B, K, H, W]."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Metrics that the columns of `scores` serve; a tuning takes the first by default."""
+        """Metrics of the columns of `scores`; a tuning takes the first by default."""
 
     @property
     def clean_metrics(self) -> tuple[str, ...]:
-        """Metrics that need the columns of `clean_scores` too."""
+        """Metrics that also need the columns of `clean_scores`."""
 
     def classes(self, facts: Facts) -> tuple[str, ...]:
-        """Names of the K classes in a dataset; empty where the dataset cannot serve the task."""
+        """Names of the K classes in a dataset; empty if the dataset does not support the task."""
 
     def require(self, facts: Facts, dataset: str) -> None:
-        """Raises NotServed where the dataset of that name lacks what the task needs."""
+        """Check that the dataset of that name has what the task needs.
+
+        Raises
+        ------
+        NotServed
+            If it does not.
+        """
 
     def truth(self, batch: Batch) -> Tensor:
-        """What logits are compared with, int64 [B] or [B, H, W]; -1 where it is not known."""
+        """What logits are compared with, int64 [B] or [B, H, W]; -1 where it is unknown."""
 
     def supervised_loss(self, logits: Tensor, truth: Tensor) -> Tensor:
         """The loss against the truth (Eq. 4), 0-dim.
 
-        On several ranks the mean of their losses must be that of their whole batch.
+        On several ranks the mean of their losses must be the loss of their whole batch.
         """
 
     def unsupervised_loss(self, logits: Tensor, clean_logits: Tensor) -> Tensor:
         """The loss against the recognizer's own output on the clean image (Eq. 3), 0-dim."""
 
     def accuracy(self, logits: Tensor, truth: Tensor) -> Tensor:
-        """What training logs beside the loss, in [0, 1], 0-dim and on the device."""
+        """The accuracy that training logs, in [0, 1], 0-dim and on the device."""
 
     def scores(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Columns of the table of test images: [B], or [B, classes] for a column each."""
+        """Columns of the table of test images: [B], or [B, classes] for one column per class."""
 
     def clean_scores(self, recognizer: Network, batch: Batch) -> dict[str, Tensor]:
-        """Further columns, for what the recognizer makes of the clean images."""
+        """Further columns, from the recognizer's output on the clean images."""
 
 
 @dataclass
 class Classification(ABC):
-    """A task that tells classes apart, of images or of pixels, by cross-entropy."""
+    """A task that classifies images or pixels, by cross-entropy."""
 
     name: str
     annotation: ClassVar[str]
@@ -81,18 +87,24 @@ class Classification(ABC):
     metrics: ClassVar[tuple[str, ...]]
     clean_metrics: ClassVar[tuple[str, ...]] = ()
     lacking: ClassVar[str]
-    """What a dataset without the annotation has not, and what to choose instead."""
+    """The message for a dataset without the annotation, with what to choose instead."""
 
     @abstractmethod
     def classes(self, facts: Facts) -> tuple[str, ...]:
-        """Names of the classes in a dataset, none where it has no such annotation."""
+        """Names of the classes in a dataset; empty if it does not have the annotation."""
 
     @abstractmethod
     def scores(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Columns of the table of test images."""
 
     def require(self, facts: Facts, dataset: str) -> None:
-        """Raises NotServed where the dataset has no classes for the task."""
+        """Check that the dataset has classes for the task.
+
+        Raises
+        ------
+        NotServed
+            If it does not.
+        """
         if not self.classes(facts):
             raise NotServed(self.lacking.format(dataset=dataset))
 
@@ -102,7 +114,7 @@ class Classification(ABC):
         return truth
 
     def supervised_loss(self, logits: Tensor, truth: Tensor) -> Tensor:
-        """Cross-entropy (Eq. 4), mean over the images or pixels that are not `UNLABELLED`.
+        """Cross-entropy (Eq. 4), averaged over the images or pixels that are not `UNLABELLED`.
 
         Parameters
         ----------
@@ -114,8 +126,8 @@ class Classification(ABC):
         Returns
         -------
         Tensor
-            0-dim; 0 where nothing is labelled. On several ranks the mean of their losses is that
-            over the labels of them all.
+            0-dim; 0 if nothing is labelled. On several ranks the mean of their losses is the loss
+            over the labels of all ranks.
         """
         total = F.cross_entropy(logits, truth, ignore_index=UNLABELLED, reduction="sum")
         return _per_labelled(total, truth)
@@ -125,16 +137,16 @@ class Classification(ABC):
         return F.mse_loss(logits.softmax(1), clean_logits.softmax(1))
 
     def accuracy(self, logits: Tensor, truth: Tensor) -> Tensor:
-        """Share of the labelled images or pixels that are recognized; 0-dim, on the device."""
+        """Share of the labelled images or pixels whose class is right; 0-dim, on the device."""
         hits = (logits.argmax(1) == truth) & (truth != UNLABELLED)
         return _per_labelled(hits.sum().float(), truth)
 
     def clean_scores(self, recognizer: Network, batch: Batch) -> dict[str, Tensor]:
-        """None; the recognizer is not even asked."""
+        """No columns; the recognizer is not called."""
         return {}
 
 
 def _per_labelled(total: Tensor, truth: Tensor) -> Tensor:
-    """A sum over the labelled by their number: the ranks' mean one, which may be a fraction."""
+    """A sum over labelled items, divided by the mean number of them per rank."""
     count = distributed.average((truth != UNLABELLED).sum().to(total.dtype))
     return total / torch.where(count == 0, 1, count)

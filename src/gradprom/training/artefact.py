@@ -1,4 +1,4 @@
-"""What the store keeps of a finished stage: its weights, and the story of all it builds on."""
+"""What the store keeps of a finished stage: its weights, and the histories of its lineage."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ Rows = list[dict[str, Any]]
 
 
 def joined(stage: Stage, trained: dict[str, Any], parents: list[Artefact]) -> Artefact:
-    """An artefact that holds the whole story, should its parents be deleted.
+    """A stage's artefact, which includes its parents' histories in case they are deleted.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ def joined(stage: Stage, trained: dict[str, Any], parents: list[Artefact]) -> Ar
     trained
         What `engine.train` returned.
     parents
-        The artefacts that it began from.
+        The artefacts that it started from.
     """
     entry = {
         "name": stage.name,
@@ -44,12 +44,12 @@ def histories(artefact: Artefact) -> dict[str, Rows]:
         return artefact["histories"]
     # stored before two stages of one lineage could share a name
     names = {entry["name"]: entry["id"] for entry in artefact["stages"]}
-    found: dict[str, Rows] = {id: [] for id in names.values()}
+    by_stage: dict[str, Rows] = {id: [] for id in names.values()}
     for row in artefact["history"]:
-        found[names[row["stage"]]].append(row)
-    return found
+        by_stage[names[row["stage"]]].append(row)
+    return by_stage
 
 
 def all_rows(artefact: Artefact) -> Rows:
-    """The rows of all stages, as they were trained."""
+    """The rows of all stages, in the order of training."""
     return [row for rows in histories(artefact).values() for row in rows]

@@ -113,7 +113,7 @@ def train(
         logs = training.update(batch, probe=ends_row)
         meter.append({key: value.detach() for key, value in logs.items()})
         if not ends_row:
-            if distributed.ranks() == 1 and preemption.asked():
+            if distributed.ranks() == 1 and preemption.requested():
                 save()
                 raise Interrupted
             continue
@@ -129,7 +129,7 @@ def train(
         pace = (now - row_began) / len(meter)
         meter, row_began = [], now
         observe(Progress(stage, step, steps, epoch, row, pace))
-        stops = distributed.share(preemption.asked())  # all ranks at the same row
+        stops = distributed.share(preemption.requested())  # all ranks at the same row
         if step < steps and (stops or now - saved >= options.checkpoint_seconds):
             save()
             saved = time.monotonic()

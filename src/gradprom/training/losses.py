@@ -1,4 +1,4 @@
-"""Main losses: how far an enhanced image is from the clean one, found by name."""
+"""Main losses by name: how far an enhanced image is from the clean one."""
 
 from collections.abc import Callable
 
@@ -28,7 +28,7 @@ def loss_by_name(name: str) -> Loss:
     Raises
     ------
     ConfigError
-        If there is none; the message lists those that there are.
+        If there is none; the message lists the known names.
     """
     if name not in LOSSES:
         raise ConfigError(f"loss={name} is unknown; choose from {', '.join(LOSSES)}")

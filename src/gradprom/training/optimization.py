@@ -35,16 +35,16 @@ class OptimizerOptions:
     clip: float = 0.0
     """The largest norm of all gradients together; 0: they are not clipped."""
     schedule: str = "constant"
-    """`constant`; `onecycle`, one rise and fall over all steps, β1 stays as it is; `cosine`, after
-    a linear rise over `warmup`; `milestones`, times `factor` at each of them."""
+    """`constant`; `onecycle`, one rise and fall over all steps, with β1 constant; `cosine`, after
+    a linear rise over `warmup`; `milestones`, multiplied by `factor` at each milestone."""
     warmup: float = 0.0
     """Share of the steps in which `cosine` rises, in [0, 1)."""
     milestones: list[float] = field(default_factory=list)
     """Shares of the steps, rising, in (0, 1)."""
     factor: float = 0.1
-    """What the learning rate is multiplied with at a milestone."""
+    """What the learning rate is multiplied by at a milestone."""
     average: float = 0.0
-    """Decay of the averaged weights that the stage leaves, in [0, 1); 0: it leaves the last."""
+    """Decay of the averaged weights that the stage stores, in [0, 1); 0: the last weights."""
 
     def __post_init__(self) -> None:
         require_choice("optimizer.name", self.name, tuple(OPTIMIZERS))
@@ -72,11 +72,11 @@ class Optimizer:
     Parameters
     ----------
     parameters
-        What is trained.
+        The network's parameters; those without gradients are left out.
     options
-        Kind, rate, schedule and the rest.
+        The kind of optimizer, learning rate, schedule, …
     steps
-        Length of the schedule: all steps that the network will be trained for.
+        Length of the schedule: the number of steps that the network will be trained for.
     """
 
     def __init__(self, parameters: Iterable[Tensor], options: OptimizerOptions, steps: int):
@@ -93,24 +93,24 @@ class Optimizer:
         """Update the parameters where `finite` (0-dim bool) holds; decided on the device."""
         if self.options.clip:
             torch.nn.utils.clip_grad_norm_(self.parameters, self.options.clip)
-        # the fused kernels skip the update themselves, as they do under a gradient scaler
+        # the fused kernels skip the update themselves, as with a gradient scaler
         self.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.schedule.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """The optimizer's moments and the schedule's place."""
+        """The optimizer's moments and the schedule's position."""
         return {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a copy of a `state_dict`, in whatever memory layout that was made."""
-        # stages that were stored before there were other optimizers call it adam
+        """Continue from a copy of a `state_dict`, whichever memory layout it was made with."""
+        # checkpoints from before there were other optimizers use the key `adam`
         self.optimizer.load_state_dict(
             state["optimizer"] if "optimizer" in state else state["adam"]
         )
         for parameter, moments in self.optimizer.state.items():
-            # the fused kernels go through memory, and take it that all lies as the parameter does
+            # the fused kernels assume that the moments have the parameter's memory layout
             for name, value in moments.items():
                 if isinstance(value, Tensor):
                     alike = parameter if value.shape == parameter.shape else value
@@ -120,10 +120,9 @@ class Optimizer:
 
 @functools.cache
 def _light(kind: type[torch.optim.Optimizer]) -> Any:
-    """torch's own class, without what wraps its methods for the sake of torch.compile.
+    """torch's own class, without the wrappers that exclude its methods from torch.compile.
 
-    The wrappers import torch's compiler, which takes as long as torch itself, only to be left out
-    of what it compiles.
+    The wrappers import torch's compiler, which takes as long as importing torch itself.
     """
     names = ("add_param_group", "state_dict", "load_state_dict", "zero_grad")
     methods = {name: unwrap(getattr(kind, name)) for name in names}
@@ -132,13 +131,17 @@ def _light(kind: type[torch.optim.Optimizer]) -> Any:
 
 
 def _build(parameters: list[Tensor], options: OptimizerOptions) -> torch.optim.Optimizer:
-    given: dict[str, Any] = {"lr": options.lr, "weight_decay": options.weight_decay, "fused": True}
+    settings: dict[str, Any] = {
+        "lr": options.lr,
+        "weight_decay": options.weight_decay,
+        "fused": True,
+    }
     if options.name == "sgd":
-        given["momentum"] = options.momentum
+        settings["momentum"] = options.momentum
     else:
-        given["betas"] = tuple(options.betas)
-    optimizer = _light(OPTIMIZERS[options.name])(parameters, **given)
-    if given.get("momentum"):
+        settings["betas"] = tuple(options.betas)
+    optimizer = _light(OPTIMIZERS[options.name])(parameters, **settings)
+    if settings.get("momentum"):
         # the fused kernel makes them without values where its first step is one that it skips
         for parameter in parameters:
             optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
@@ -149,15 +152,22 @@ def _schedule(
     optimizer: torch.optim.Optimizer, options: OptimizerOptions, steps: int
 ) -> LRScheduler:
     if options.schedule == "onecycle" and steps > 0:
-        # one step more than are taken, so that the last one still learns
+        # one step more than are taken, so that the last step's rate is not 0
         return OneCycleLR(optimizer, options.lr, total_steps=steps + 1, cycle_momentum=False)
     return LambdaLR(optimizer, lambda step: rate(options, step, steps))
 
 
 def rate(options: OptimizerOptions, step: int, steps: int) -> float:
-    """The learning rate of a step, counted from 0, as a share of `options.lr` in [0, 1].
+    """The learning rate of a step as a share of `options.lr`, in [0, 1].
 
-    Of the schedules `constant`, `cosine` and `milestones`.
+    Parameters
+    ----------
+    options
+        With the schedule `constant`, `cosine` or `milestones`.
+    step
+        Counted from 0.
+    steps
+        Length of the schedule.
     """
     if options.schedule == "milestones":
         return options.factor ** sum(step >= share * steps for share in options.milestones)

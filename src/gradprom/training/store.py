@@ -1,4 +1,4 @@
-"""The stage store: each stage is trained once, and taken from here by every run that shares it."""
+"""The stage store: each stage is trained once and shared by all runs that contain it."""
 
 import contextlib
 import logging
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 _RESUMED = "resumed-"
 _ONLY_TRAINING = ("checkpoint.pt", f"{_RESUMED}*", ".*.pt.*", ".stage.json.*")
 POLL = 0.5
-"""Seconds between two looks while another process trains the stage."""
+"""Seconds between two checks while another process trains the stage."""
 
 
 class TakenOver(RunError):
@@ -33,14 +33,14 @@ class TakenOver(RunError):
 
 
 class Slot:
-    """A stage's place in the store while this process trains it."""
+    """A stage's folder in the store while this process trains it."""
 
     def __init__(self, folder: Path, lease: Lease):
         self.folder = folder
         self.lease = lease
 
     def load_checkpoint(self) -> dict[str, Any] | None:
-        """The last checkpoint; None where there is none. A damaged one is named and set aside."""
+        """The last checkpoint; None if there is none. A damaged one is reported and set aside."""
         return self.load("checkpoint.pt")
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
@@ -49,28 +49,28 @@ class Slot:
         Raises
         ------
         TakenOver
-            If another process has taken this stage over meanwhile.
+            If another process has taken over the stage in the meantime.
         """
         self.require_held()
         save_state(self.folder / "checkpoint.pt", state)
 
     def load(self, name: str) -> dict[str, Any] | None:
-        """A stored file; None where there is none. A damaged one is named and set aside."""
+        """A stored file; None if there is none. A damaged one is reported and set aside."""
         path = self.folder / name
         try:
             return load_state(path)
         except FileNotFoundError:
             return None
         except DamagedFile as error:
-            log.warning("%s; it is set aside and made again", error)
+            log.warning("%s; it is set aside and created again", error)
             with writing(path):
                 path.replace(path.with_suffix(".damaged"))
             return None
 
     def count_resume(self) -> int:
-        """How often this stage's training was taken up again, this time included.
+        """How often this stage's training was resumed, this time included.
 
-        A file for each time: making one is over at once, so that no kill falls into its middle.
+        Each resume creates a file, which is atomic: a kill cannot leave a wrong count.
         """
         number = len(list(self.folder.glob(f"{_RESUMED}*"))) + 1
         path = self.folder / f"{_RESUMED}{number:04d}"
@@ -79,32 +79,38 @@ class Slot:
         return number
 
     def require_held(self) -> None:
-        """Raises TakenOver if another process has taken this stage over meanwhile."""
+        """Check that this process still trains the stage.
+
+        Raises
+        ------
+        TakenOver
+            If another process has taken it over in the meantime.
+        """
         if not self.lease.held():
             raise TakenOver(f"another process has taken over stage {self.folder.name}")
 
 
 class NoSlot(Slot):
-    """That of a rank that only steps along: rank 0 keeps what there is to keep."""
+    """The slot of a rank other than 0, which stores nothing."""
 
     def __init__(self) -> None:
         pass
 
     def load_checkpoint(self) -> None:
-        """Nothing: rank 0 shares its own."""
+        """None: rank 0 shares its checkpoint."""
 
     def count_resume(self) -> int:
-        """Rank 0 counts."""
+        """0: rank 0 counts."""
         return 0
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
-        """Nothing is kept."""
+        """Store nothing."""
 
 
 class StageStore:
     """Finished stages below one folder, each under its id and the fingerprint of its data.
 
-    The fingerprint keeps a stage trained on part of a dataset from standing in for the whole.
+    The fingerprint distinguishes a stage trained on part of a dataset from one trained on all.
     """
 
     def __init__(self, root: Path, fingerprint: str):
@@ -112,16 +118,16 @@ class StageStore:
         self.fingerprint = fingerprint
 
     def folder(self, stage: Stage) -> Path:
-        """Where a stage's artefact, checkpoint and lease are."""
+        """The folder of a stage's artefact, checkpoint and lease."""
         return self.place(stage.id)
 
     def place(self, stage_id: str) -> Path:
-        """The same by the stage's id alone, which records tell.
+        """The same by the stage's id, as it is in records.
 
         Raises
         ------
         RunError
-            If a record tells something that is no id, and could lead out of the store.
+            If the id is not a plain name, and could lead out of the store.
         """
         name = f"{stage_id}-{self.fingerprint[:8]}"
         if not is_plain(name):
@@ -129,7 +135,7 @@ class StageStore:
         return self.root / name
 
     def find(self, stage: Stage) -> dict[str, Any] | None:
-        """A finished stage's artefact; None where there is none, or a damaged one."""
+        """A finished stage's artefact; None if there is none or it is damaged."""
         try:
             return load_state(self.folder(stage) / "artefact.pt")
         except (FileNotFoundError, DamagedFile):
@@ -140,7 +146,20 @@ class StageStore:
         return (self.folder(stage) / "artefact.pt").exists()
 
     def obtain(self, stage: Stage, train: Callable[[Slot], dict[str, Any]]) -> dict[str, Any]:
-        """The stage's artefact: found, or trained here, or waited for while another trains it."""
+        """The stage's artefact: loaded, trained here, or waited for while another process trains.
+
+        Parameters
+        ----------
+        stage
+            The stage.
+        train
+            Trains it in a slot and returns its artefact.
+
+        Raises
+        ------
+        Interrupted
+            If a preemption signal arrives while it waits.
+        """
         applicant = Applicant(self.folder(stage))
         while True:
             artefact = self.find(stage)
@@ -149,10 +168,10 @@ class StageStore:
                 return artefact
             with _claim(applicant) as slot:
                 if slot is None:
-                    preemption.obey()
+                    preemption.raise_if_requested()
                     time.sleep(POLL)
-                # it may have been finished between the look and the claim; a damaged one is set
-                # aside here, where nobody else can be making it anew
+                # it may have been finished between the check and the claim; a damaged one is set
+                # aside here, where no other process can be creating it
                 elif slot.load("artefact.pt") is None:
                     self._make(stage, train, slot)
 
@@ -163,15 +182,15 @@ class StageStore:
             artefact = train(slot)
             slot.require_held()
         except TakenOver as error:
-            log.warning("%s; its result is waited for", error)
+            log.warning("%s; waiting for its result", error)
             return
         save_state(slot.folder / "artefact.pt", artefact)
 
 
 def _clear(folder: Path) -> None:
-    """Remove what only training needed: the checkpoint, and drafts that a kill left."""
-    left = [path for kind in _ONLY_TRAINING for path in folder.glob(kind)]
-    for path in left:
+    """Remove what only training needed: the checkpoint, and temporary files that a kill left."""
+    leftovers = [path for kind in _ONLY_TRAINING for path in folder.glob(kind)]
+    for path in leftovers:
         path.unlink(missing_ok=True)
 
 
@@ -181,5 +200,5 @@ def _claim(applicant: Applicant) -> Iterator[Slot | None]:
     if lease is None:
         yield None
         return
-    with lease.kept():
+    with lease.heartbeat():
         yield Slot(applicant.folder, lease)

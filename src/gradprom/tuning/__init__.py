@@ -1,11 +1,11 @@
-"""Tuning with Optuna. Whether words ask for it, is told here without importing that."""
+"""Tuning with Optuna; nothing here imports Optuna itself."""
 
 
-def asked(arguments: list[str]) -> bool:
-    """Whether some words of a sweep ask for a tuning."""
-    return any(top(word) == "tune" for word in arguments)
+def is_requested(arguments: list[str]) -> bool:
+    """Whether the overrides of a sweep ask for a tuning."""
+    return any(top_key(override) == "tune" for override in arguments)
 
 
-def top(word: str) -> str:
-    """`tune` of `tune=lambda`, `+tune.trials=3`."""
-    return word.lstrip("+~").split("=")[0].split(".")[0]
+def top_key(override: str) -> str:
+    """The top-level key of an override: `tune` of `tune=lambda` and of `+tune.trials=3`."""
+    return override.lstrip("+~").split("=")[0].split(".")[0]

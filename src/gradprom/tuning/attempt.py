@@ -1,4 +1,4 @@
-"""A trial's own job: a run that tells Optuna how it comes along, and stops when it falls behind."""
+"""A trial's job: a run that reports intermediate scores to Optuna and may be pruned."""
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -7,13 +7,18 @@ from gradprom.errors import Pruned
 from gradprom.runs.execution import Watch, execute
 from gradprom.runs.run import Run
 from gradprom.training.engine import Progress
-from gradprom.tuning import study as studies
+from gradprom.tuning import journal
 
 
 def attempt(run: Run, node: DictConfig) -> None:
-    """Train a trial's run; how it ended stands in its record, which the sweeper reads.
+    """Train a trial's run; the sweeper reads from its record how it ended.
 
-    `node` is the composed node `tune`.
+    Parameters
+    ----------
+    run
+        The trial's run.
+    node
+        The composed node `tune`.
     """
     tune = OmegaConf.to_object(node)
     assert isinstance(tune, Tune)
@@ -24,24 +29,27 @@ def attempt(run: Run, node: DictConfig) -> None:
 
 
 def watch(run: Run, tune: Tune) -> Watch:
-    """What reports each epoch's validation score, and raises Pruned when the pruner says so."""
-    before, epochs = enhancer_epochs(run)
-    study = studies.load(run.study.folder, studies.pruner(tune, before, epochs))
-    begun = studies.trial(study, tune.trial)
+    """A callback that reports each epoch's validation score to Optuna.
 
-    def told(progress: Progress) -> None:
+    It raises `Pruned` when the pruner decides to stop the trial.
+    """
+    before, epochs = enhancer_epochs(run)
+    study = journal.load(run.study.folder, journal.pruner(tune, before, epochs))
+    trial = journal.trial(study, tune.trial)
+
+    def report_epoch(progress: Progress) -> None:
         value = progress.row.get(f"validation_{tune.metric}")
         if value is None:
             return
-        studies.report(begun, before + progress.epoch, value)
-        # who has come to the end has a score: nothing would be saved
-        if progress.step < progress.steps and begun.should_prune():
+        journal.report(trial, before + progress.epoch, value)
+        # a trial that has reached its end has a score: pruning it would save nothing
+        if progress.step < progress.steps and trial.should_prune():
             raise Pruned(
                 f"worse than the median of the other trials after epoch {progress.epoch} of "
                 f"{epochs}"
             )
 
-    return told
+    return report_epoch
 
 
 def enhancer_epochs(run: Run) -> tuple[int, int]:

@@ -1,7 +1,7 @@
-"""`python run.py -m tune=…`: batch after batch of trials, until there are as many as asked for.
+"""`python run.py -m tune=…`: batch after batch of trials, until there are `tune.trials`.
 
-Each trial is a run that the launcher starts like any other. What it came to stands in its record,
-and only this process tells Optuna of it: a job that outlives this process is taken in by the next.
+Each trial is a run that the launcher starts like any other. Its result is in its record, and only
+this process reports it to Optuna: the next process picks up a job that outlives this one.
 """
 
 import sys
@@ -19,77 +19,85 @@ from gradprom.config.composing import Composer, one_sentence
 from gradprom.errors import GradpromError, RunError
 from gradprom.experiments.overrides import OverrideList
 from gradprom.launch import submission
-from gradprom.launch.submission import TakenAway
+from gradprom.launch.submission import JobLost
 from gradprom.runs import history
 from gradprom.runs.record import ErrorInfo, Record
 from gradprom.runs.run import Run
-from gradprom.storage.lease import alone
-from gradprom.sweeps import plan as plans
-from gradprom.sweeps.preflight import rehearse
+from gradprom.storage.lease import exclusive
+from gradprom.sweeps.plan import aspects
+from gradprom.sweeps.plan import make as make_plan
+from gradprom.sweeps.preflight import preflight
 from gradprom.sweeps.progress import Display
-from gradprom.tuning import report
-from gradprom.tuning import study as studies
-from gradprom.tuning import tuning as tunings
+from gradprom.tuning import journal, report
 from gradprom.tuning.attempt import enhancer_epochs
-from gradprom.tuning.tuning import Tuning
+from gradprom.tuning.tuning import Tuning, read_tuning
 
 LOST = 3
-"""How often a trial's job may end before its run has, until the trial counts as failed."""
-WAITING = "another process works on this tuning; its end is waited for"
+"""How often a trial's job may be lost before the trial counts as failed."""
+WAITING = "another process works on this tuning; waiting for it to end"
 
 
 def tune(arguments: OverrideList, composer: Composer, launcher: Launcher) -> None:
-    """Search what the words ask for, or go on with it, and show what came out best.
+    """Start or continue a search, and report the best configuration.
 
-    Exits with 1 if the words are wrong, no trial has finished or the launcher stopped, with 130 on
-    Ctrl-C.
+    Exits with 1 if an override is invalid, no trial has finished or the launcher stopped, with 130
+    on Ctrl-C.
+
+    Parameters
+    ----------
+    arguments
+        The overrides of the command line.
+    composer
+        Composes the configuration of a run.
+    launcher
+        Hydra's launcher.
     """
     with one_sentence():
-        tuning = tunings.read(arguments, composer)
+        tuning = read_tuning(arguments, composer)
         if not tuning.dry_run:
-            rehearse(plans.make(tuning.corners[:1], retry_failed=False), tuning.launcher)
+            preflight(make_plan(tuning.corners[:1], retry_failed=False), tuning.launcher)
     print(describe(tuning))
     if tuning.dry_run:
         return
     sys.stdout.flush()
     with one_sentence():
         try:
-            with alone(tuning.study.folder / "lease", WAITING):
-                told = {"words": tuning.words, "metric": tuning.options.metric}
-                study = studies.create(tuning.study.folder, told)
-                Search(tuning, study, launcher).go_on()
+            with exclusive(tuning.study.folder / "lease", WAITING):
+                attributes = {"words": tuning.overrides, "metric": tuning.options.metric}
+                study = journal.create(tuning.study.folder, attributes)
+                Search(tuning, study, launcher).run()
         except KeyboardInterrupt:
-            print("\nInterrupted. The same command goes on with the trials that were begun.")
+            print("\nInterrupted. The same command continues with the trials that were started.")
             raise
     if report.write(tuning.study.folder) is None:
         sys.exit(1)
 
 
 def describe(tuning: Tuning) -> str:
-    """What will be searched, and how far it is."""
+    """What is searched, and how many trials there are so far."""
     options, run = tuning.options, tuning.corners[0]
     splits = run.images().splits
-    held, left = len(splits["validation"]), len(splits["train"])
+    held_out, training = len(splits["validation"]), len(splits["train"])
     space = ", ".join(f"{key} {_values(values)}" for key, values in tuning.space.items())
     lines = {
         "space": space,
-        "by": f"{options.metric} on {held} images held out of training, {left} to train on",
+        "by": f"{options.metric} on {held_out} images held out of training, {training} to train on",
         "kept in": str(tuning.study.folder),
     }
-    told = [f"tuning {tuning.name}: {_counts(tuning)}"]
-    told += [f"  {title:<11}{text}" for title, text in lines.items()]
-    return "\n".join([*told, *plans.aspects([run])])
+    parts = [f"tuning {tuning.name}: {_counts(tuning)}"]
+    parts += [f"  {title:<11}{text}" for title, text in lines.items()]
+    return "\n".join([*parts, *aspects([run])])
 
 
 def _counts(tuning: Tuning) -> str:
-    """Such as `40 trials: 12 there (9 complete, 3 pruned), 28 to do, 2 at once`."""
+    """Such as `40 trials: 12 so far (9 finished, 3 pruned), 28 to do, 2 at once`."""
     folder, options = tuning.study.folder, tuning.options
-    there = studies.load(folder).get_trials() if (folder / studies.JOURNAL).exists() else []
-    states = Counter(report.STATES[t.state] for t in there)
+    trials = journal.load(folder).get_trials() if (folder / journal.JOURNAL).exists() else []
+    states = Counter(report.STATES[t.state] for t in trials)
     done = f" ({', '.join(f'{n} {state}' for state, n in states.items())})" if states else ""
-    more = max(0, options.trials - len(there)) + states[report.BEGUN]
+    more = max(0, options.trials - len(trials)) + states[report.BEGUN]
     at_once = f", {options.at_once} at once" if options.at_once > 1 else ""
-    return f"{options.trials} trials: {len(there)} there{done}, {more} to do{at_once}"
+    return f"{options.trials} trials: {len(trials)} so far{done}, {more} to do{at_once}"
 
 
 def _values(values: Any) -> str:
@@ -100,7 +108,7 @@ def _values(values: Any) -> str:
 
 
 class Search:
-    """A tuning at work."""
+    """The loop of a tuning: draws trials, launches their runs, and reports them to Optuna."""
 
     def __init__(self, tuning: Tuning, study: optuna.Study, launcher: Launcher):
         self.tuning = tuning
@@ -110,48 +118,50 @@ class Search:
         self.stopped: Any = None
         """Why a job was lost, once one is."""
 
-    def go_on(self) -> None:
+    def run(self) -> None:
         """Run batch after batch to the end.
 
         Raises
         ------
         RunError
-            If the launcher has lost a job; its trial is begun and will be gone on with.
+            If the launcher lost a job; its trial stays open, and the same command continues it.
         """
         for numbers in self._batches():
             runs = self._runs(numbers)
             outcomes = self._launch(runs)
             for number, run in runs.items():
-                self._tell(number, run, outcomes.get(run.id))
+                self._report(number, run, outcomes.get(run.id))
             for number in numbers:
-                told = report.line(self.study.get_trials(deepcopy=False)[number], self.study)
-                print(told, flush=True)
+                text = report.line(self.study.get_trials(deepcopy=False)[number], self.study)
+                print(text, flush=True)
             if self.stopped is not None:
-                raise RunError(f"a job was lost: {self.stopped}; the same command goes on")
+                raise RunError(
+                    f"a job was lost: {self.stopped}; run the same command again to continue"
+                )
 
     def _batches(self) -> Iterator[list[int]]:
-        """Numbers of trials: what a kill has left first, then new ones."""
+        """Numbers of trials: first those that a kill left open, then new ones."""
         size = self.tuning.options.at_once
-        left = studies.left(self.study)
-        yield from (left[first : first + size] for first in range(0, len(left), size))
+        unfinished = journal.unfinished(self.study)
+        yield from (unfinished[first : first + size] for first in range(0, len(unfinished), size))
         while (missing := self.tuning.options.trials - len(self.study.get_trials(False))) > 0:
             yield [self.study.ask().number for _ in range(min(size, missing))]
 
     def _runs(self, numbers: list[int]) -> dict[int, Run]:
-        """The runs of some trials; one whose parameters do not go together has failed."""
+        """The runs of some trials; a trial with an invalid combination of parameters has failed."""
         runs = {}
         for number in numbers:
-            params = studies.draw(self.study, number, self.tuning.space, self.tuning.options)
+            params = journal.draw(self.study, number, self.tuning.space, self.tuning.options)
             try:
                 runs[number] = self.tuning.run(number, params)
             except GradpromError as error:
-                studies.tell_failed(self.study, number, str(error))
+                journal.report_failed(self.study, number, str(error))
         return runs
 
     def _launch(self, runs: dict[int, Run]) -> dict[str, Any]:
-        """Start what has not run yet, each run once; what its job returned, by run."""
+        """Launch what has not run yet, each run once; what its job returned, by run id."""
         numbers = {run.id: number for number, run in reversed(runs.items())}
-        plan = plans.make(list(runs.values()), retry_failed=False)
+        plan = make_plan(list(runs.values()), retry_failed=False)
         ids = [job.run.id for job in plan.pending]
         if not ids:
             return {}
@@ -160,47 +170,47 @@ class Search:
         try:
             with Display(plan, Console()):
                 returned = submission.launch(
-                    plan, jobs, self.launcher, self.tuning.manner, self.launched
+                    plan, jobs, self.launcher, self.tuning.packing, self.launched
                 )
-        except Exception as error:  # the records tell what is there all the same
+        except Exception as error:  # the records still say which runs have ended
             self.stopped = error
             return {}
         self.launched += len(jobs)
         return dict(zip(ids, returned, strict=True))
 
-    def _tell(self, number: int, run: Run, outcome: Any) -> None:
-        """Tell Optuna how a trial ended, from its run's record."""
+    def _report(self, number: int, run: Run, outcome: Any) -> None:
+        """Report to Optuna how a trial ended, from its run's record."""
         record = run.study.record(run.id)
-        begun = studies.trial(self.study, number)
-        begun.set_user_attr("run", run.id)
+        trial = journal.trial(self.study, number)
+        trial.set_user_attr("run", run.id)
         for epoch, value in self._curve(run).items():
-            studies.report(begun, epoch, value)
+            journal.report(trial, epoch, value)
         match record:
             case Record(status="finished"):
                 value = record.metrics[self.tuning.options.metric]
-                studies.tell(self.study, number, value)
+                journal.report_finished(self.study, number, value)
             case Record(status="pruned"):
-                studies.tell_pruned(self.study, number)
+                journal.report_pruned(self.study, number)
             case Record(status="failed", error=ErrorInfo() as error):
                 reason = f"{error.type}: {error.message}"
-                studies.tell_failed(self.study, number, reason)
-            case None if isinstance(outcome, Exception) and not isinstance(outcome, TakenAway):
-                # it could not even begin
-                studies.tell_failed(self.study, number, str(outcome))
+                journal.report_failed(self.study, number, reason)
+            case None if isinstance(outcome, Exception) and not isinstance(outcome, JobLost):
+                # it could not even start
+                journal.report_failed(self.study, number, str(outcome))
             case _:
-                self._lost(begun, outcome)
+                self._lost(trial, outcome)
 
-    def _lost(self, begun: Trial, outcome: Any) -> None:
-        """A job has ended before its run: it is tried again, but not for ever."""
-        times = begun.user_attrs.get("lost", 0) + 1
-        begun.set_user_attr("lost", times)
+    def _lost(self, trial: Trial, outcome: Any) -> None:
+        """A job ended before its run: it is tried again, but only `LOST` times in all."""
+        times = trial.user_attrs.get("lost", 0) + 1
+        trial.set_user_attr("lost", times)
         if times == LOST:
-            studies.tell_failed(self.study, begun.number, f"its job was lost {times} times")
+            journal.report_failed(self.study, trial.number, f"its job was lost {times} times")
         else:
-            self.stopped = self.stopped or outcome or f"that of trial {begun.number}"
+            self.stopped = self.stopped or outcome or f"the job of trial {trial.number}"
 
     def _curve(self, run: Run) -> dict[int, float]:
-        """Validation scores by the enhancer's epoch, of a run that was not trained just now."""
+        """Validation scores of a run by the enhancer's epoch, from its history."""
         logged = history.read(run.study.run(run.id))
         scores = logged.values(f"validation_{self.tuning.options.metric}")
         measured = np.flatnonzero(~np.isnan(scores))

@@ -1,4 +1,4 @@
-"""A tuning's history and what its parameters matter, as PNG and SVG."""
+"""A tuning's history and the importance of its parameters, as PNG and SVG."""
 
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,18 @@ from gradprom.metrics.registry import Metric
 from gradprom.reports.plots.style import BLUE, GREY, VERMILLION, save, styled
 
 ENOUGH = 8
-"""Finished trials below which a parameter's importance is chance."""
+"""Number of finished trials below which a parameter's importance is chance."""
 WIDTH = 3.5
-"""Of a figure over one column of a page, in inches."""
+"""Width of a figure, one column of a page, in inches."""
 
 
 def draw(
     trials: list[FrozenTrial], importance: dict[str, float], metric: Metric, folder: Path
 ) -> list[Path]:
-    """`history`, and `importance` where it is known; the PNG files that were written."""
+    """Draw `history`, and `importance` if it is known; returns the PNG files written."""
     drawn = []
     with styled():
-        if any(each.state == TrialState.COMPLETE for each in trials):
+        if any(trial.state == TrialState.COMPLETE for trial in trials):
             title = "Validation score of each trial"
             drawn.append(save(_history(trials, metric), folder, "history", title, title))
         if importance:
@@ -37,15 +37,15 @@ def _history(trials: list[FrozenTrial], metric: Metric) -> Figure:
     axis = figure.subplots()
     best: list[tuple[int, float]] = []
     better = min if metric.sign < 0 else max
-    for each in trials:
-        if each.state == TrialState.COMPLETE and each.value is not None:
-            best.append((each.number, better([each.value, *(value for _, value in best[-1:])])))
+    for trial in trials:
+        if trial.state == TrialState.COMPLETE and trial.value is not None:
+            best.append((trial.number, better([trial.value, *(value for _, value in best[-1:])])))
     _dots(axis, trials, TrialState.COMPLETE, "finished", BLUE)
     _dots(axis, trials, TrialState.PRUNED, "pruned", "none")
     axis.step(*zip(*best, strict=True), where="post", color=VERMILLION, label="best so far")
-    failed = [each.number for each in trials if each.state == TrialState.FAIL]
+    failed = [trial.number for trial in trials if trial.state == TrialState.FAIL]
     if failed:
-        # on the axis: they have no value
+        # drawn on the axis, because they have no value
         place = axis.get_xaxis_transform()
         marks: Any = {"c": GREY, "label": "failed", "clip_on": False}
         axis.plot(failed, [0] * len(failed), "x", transform=place, **marks)
@@ -57,10 +57,10 @@ def _history(trials: list[FrozenTrial], metric: Metric) -> Figure:
 
 
 def _dots(axis: Axes, trials: list[FrozenTrial], state: TrialState, label: str, face: str) -> None:
-    """A trial's value; of a pruned one, the last that was known."""
-    kept = [(t.number, t.value) for t in trials if t.state == state and t.value is not None]
-    if kept:
-        x, y = zip(*kept, strict=True)
+    """A dot for each trial's value; for a pruned trial, its last known value."""
+    points = [(t.number, t.value) for t in trials if t.state == state and t.value is not None]
+    if points:
+        x, y = zip(*points, strict=True)
         axis.plot(x, y, "o", ls="", mec=BLUE, mfc=face, label=label)
 
 

@@ -1,4 +1,4 @@
-"""What a tuning came to: the best configuration as words, its trials, and two figures.
+"""The report of a tuning: the best configuration as a command, the trials, and two figures.
 
 Nothing here imports torch.
 """
@@ -21,8 +21,7 @@ from gradprom.errors import RunError
 from gradprom.metrics.registry import Metric, metric
 from gradprom.runs.records import Study
 from gradprom.storage.files import write_text
-from gradprom.tuning import figures
-from gradprom.tuning import study as studies
+from gradprom.tuning import figures, journal
 
 BEGUN = "begun"
 STATES = {
@@ -36,33 +35,38 @@ WIDE = 200
 
 
 def report_all(study: Study, name: str) -> None:
-    """Report every tuning of a study that has this name, or the one that `name-id` begins.
+    """Report every tuning of a study that has this name, or whose `name-id` begins with it.
 
     Raises
     ------
     RunError
-        If there is none.
+        If there is none; the message lists the study's tunings.
     """
-    there = sorted(path.parent for path in study.folder.glob(f"tune/*/{studies.JOURNAL}"))
-    found = [folder for folder in there if folder.name.rpartition("-")[0] == name]
+    folders = sorted(path.parent for path in study.folder.glob(f"tune/*/{journal.JOURNAL}"))
+    matching = [folder for folder in folders if folder.name.rpartition("-")[0] == name]
     if "-" in name:
-        found += [folder for folder in there if folder.name.startswith(name)]
-    if not found:
-        known = ", ".join(folder.name for folder in there) or "none"
-        raise RunError(f"study {study.name} has no tuning {name}; it has {known}")
-    for folder in found:
+        matching += [folder for folder in folders if folder.name.startswith(name)]
+    if not matching:
+        names = ", ".join(folder.name for folder in folders) or "none"
+        raise RunError(f"study {study.name} has no tuning {name}; it has: {names}")
+    for folder in matching:
         write(folder)
 
 
 def write(folder: Path) -> str | None:
-    """Print a tuning's trials and leave its report in `report/`; the best as words, if any.
+    """Print a tuning's trials and write its report into `report/`.
 
     `best.txt` is the command that trains the best configuration on the whole training split and
-    tests it; `trials.csv` has a row a trial; `history` and `importance` are PNG and SVG.
+    tests it; `trials.csv` has one row per trial; `history` and `importance` are PNG and SVG.
+
+    Returns
+    -------
+    str or None
+        The command of the best configuration; None if no trial has finished.
     """
-    study, place = studies.load(folder), folder / "report"
+    study, place = journal.load(folder), folder / "report"
     trials = study.get_trials(deepcopy=False)
-    rows = [_row(each, study) for each in trials]
+    rows = [_row(trial, study) for trial in trials]
     write_text(place / "trials.csv", _csv(rows))
     _show(rows, _metric(study))
     line = best_line(study)
@@ -70,9 +74,10 @@ def write(folder: Path) -> str | None:
         print(f"tuning {folder.name}: no trial has finished")
     else:
         write_text(place / "best.txt", line + "\n")
-        best = studies.best(study)
+        best = journal.best(study)
         assert best is not None
-        print(f"best     trial {best.number}, {_told(best.value, study)} on validation\n  {line}")
+        value = _value_text(best.value, study)
+        print(f"best     trial {best.number}, {value} on validation\n  {line}")
     weights, problem = importance(study)
     drawn = figures.draw(trials, weights, _metric(study), place)
     if problem:
@@ -83,34 +88,34 @@ def write(folder: Path) -> str | None:
 
 def best_line(study: optuna.Study) -> str | None:
     """The best trial's configuration as a command; None while no trial has finished."""
-    best = studies.best(study)
+    best = journal.best(study)
     if best is None:
         return None
-    words = [*study.user_attrs["words"], *(f"{key}={v}" for key, v in best.params.items())]
-    return shlex.join(["python", "run.py", *words])
+    overrides = [*study.user_attrs["words"], *(f"{key}={v}" for key, v in best.params.items())]
+    return shlex.join(["python", "run.py", *overrides])
 
 
 def importance(study: optuna.Study) -> tuple[dict[str, float], str]:
-    """Share of each parameter in what sets the best trials apart (PED-ANOVA), or why not."""
-    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if any(len(each.params) < 2 for each in done):
-        return {}, "one parameter alone has nothing to be compared with"
-    if len(done) < figures.ENOUGH:
-        return {}, f"it takes {figures.ENOUGH} finished trials, and there are {len(done)}"
+    """Importance of each parameter (PED-ANOVA), which sum to 1, or the reason why there is none."""
+    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if any(len(trial.params) < 2 for trial in finished):
+        return {}, "a single parameter cannot be compared with others"
+    if len(finished) < figures.ENOUGH:
+        return {}, f"it takes {figures.ENOUGH} finished trials, and there are {len(finished)}"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-        found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    if not sum(found.values()):
+        shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    if not sum(shares.values()):
         return {}, "no parameter sets the best trials apart"
-    return found, ""
+    return shares, ""
 
 
 def line(trial: FrozenTrial, study: optuna.Study) -> str:
-    """One trial as it ended, such as `trial 3  lam=0.01 trainer.lr=0.0004  28.313 dB`."""
+    """One trial and its result, such as `trial 3  lam=0.01 trainer.lr=0.0004  28.313 dB`."""
     row = _row(trial, study)
     params = " ".join(f"{key}={_short(value)}" for key, value in trial.params.items())
-    ending = row["state"] if row["state"] != "finished" else _told(trial.value, study)
+    ending = row["state"] if row["state"] != "finished" else _value_text(trial.value, study)
     return "  ".join(filter(None, [f"trial {trial.number}", params, ending, row["why"]]))
 
 
@@ -118,8 +123,8 @@ def _row(trial: FrozenTrial, study: optuna.Study) -> dict[str, Any]:
     reason = trial.user_attrs.get("reason", "")
     if trial.state == TrialState.PRUNED and trial.intermediate_values:
         last = max(trial.intermediate_values)
-        shown = _told(trial.intermediate_values[last], study)
-        reason = f"{shown} after epoch {last} of the enhancer, worse than the median"
+        value_text = _value_text(trial.intermediate_values[last], study)
+        reason = f"{value_text} after epoch {last} of the enhancer, worse than the median"
     value = trial.value if trial.state == TrialState.COMPLETE else None
     return {
         "trial": trial.number,
@@ -161,11 +166,11 @@ def _columns(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _metric(study: optuna.Study) -> Metric:
-    """What the study makes as good as can be."""
+    """The metric that the study optimizes."""
     return metric(study.user_attrs["metric"])
 
 
-def _told(value: float | None, study: optuna.Study) -> str:
+def _value_text(value: float | None, study: optuna.Study) -> str:
     return "" if value is None else _metric(study).text(value)
 
 

@@ -1,4 +1,4 @@
-"""What is searched: keys of the configuration, each with Hydra's sweep words for its values."""
+"""The search space: keys of the configuration, each with values in Hydra's sweep syntax."""
 
 import itertools
 from collections.abc import Iterator
@@ -27,77 +27,82 @@ Params = dict[str, Any]
 """One value for each key of a space."""
 
 CORNERS = 64
-"""How many corners of a space are composed before anything is trained, at most."""
+"""The largest number of corners of a space that are composed before training starts."""
 _TASK = ("dataset", "degradation", "evaluation", "evaluate_on", "noise", "scale", "seed")
-"""What is asked of a run, or chance: the easiest task, or the luckiest seed, is no finding."""
+"""Keys of the task or of chance: the easiest task, or the luckiest seed, is not a finding."""
 _RUN = ("experiment", "tune", "validation", "sweep", "study", "results", "data_root", "logger")
 
 
 def read(texts: dict[str, str]) -> Space:
-    """The values of each key, from Hydra's sweep words.
+    """The values of each key, from Hydra's sweep syntax.
 
     `choice(a,b)` or `a,b` is one of these, `interval(low,high)` any number in between,
-    `range(start,stop,step)` one of those that Hydra would sweep over; `tag(log, …)` makes a
-    logarithm's steps equally likely, `int(interval(…))` takes whole numbers.
+    `range(start,stop,step)` one of those that Hydra would sweep over; `tag(log, …)` samples the
+    logarithm uniformly, `int(interval(…))` takes whole numbers.
+
+    Parameters
+    ----------
+    texts
+        The text of each key's values.
 
     Raises
     ------
     ConfigError
-        For a key that cannot be tuned, or words that are no sweep.
+        For a key that cannot be tuned, or a text that is not a sweep.
     """
     if not texts:
-        raise ConfigError("tune.space is empty: nothing is left to search")
+        raise ConfigError("tune.space is empty: there is nothing to search")
     return {key: _distribution(key, text) for key, text in texts.items()}
 
 
 def corners(space: Space) -> list[Params]:
-    """The combinations of every key's lowest and highest value, or of all its choices."""
+    """The combinations of each key's lowest and highest value, or of all its choices."""
     ends = [
         d.choices if isinstance(d, CategoricalDistribution) else (d.low, d.high)
         for d in cast(list[Any], list(space.values()))
     ]
-    found = (dict(zip(space, values, strict=True)) for values in itertools.product(*ends))
-    return list(itertools.islice(found, CORNERS))
+    combinations = (dict(zip(space, values, strict=True)) for values in itertools.product(*ends))
+    return list(itertools.islice(combinations, CORNERS))
 
 
-def words(params: Params) -> list[str]:
-    """`key=value` words, as Hydra reads them."""
+def overrides(params: Params) -> list[str]:
+    """The parameters as `key=value` overrides."""
     return [f"{key}={value}" for key, value in params.items()]
 
 
 def canonical(space: Space) -> dict[str, list[Any]]:
-    """The space as plain values, whatever words it was written in."""
+    """The space as plain values, whichever syntax it was written in."""
     return {
         key: [type(values).__name__, *sorted(vars(values).items())] for key, values in space.items()
     }
 
 
 def _distribution(key: str, text: str) -> BaseDistribution:
-    told = f"tune.space: {key}={text}"
+    setting = f"tune.space: {key}={text}"
     top = key.lstrip("+~").replace("/", ".").split(".")[0]
     if top in _TASK:
         raise ConfigError(
-            f"{told}: {top} is part of the task or of chance, not a choice to tune; give it one "
-            f"value, and tune each in a command of its own"
+            f"{setting}: {top} belongs to the task or to chance and cannot be tuned; give it one "
+            f"value, and tune each value in a separate command"
         )
     if top in (*_RUN, "hydra"):
-        raise ConfigError(f"{told}: {key} cannot be tuned")
+        raise ConfigError(f"{setting}: {key} cannot be tuned")
     try:
         override = OverridesParser.create().parse_override(f"{key}={text}")
     except HydraException as error:
-        raise ConfigError(f"{told}: {first_line(error)}") from error
+        raise ConfigError(f"{setting}: {first_line(error)}") from error
     try:
         return _of_sweep(override)
     except ValueError as error:
-        raise ConfigError(f"{told}: {first_line(error)}") from error
+        raise ConfigError(f"{setting}: {first_line(error)}") from error
 
 
 def _of_sweep(override: Override) -> BaseDistribution:
-    """Raises ValueError for what Optuna cannot draw from."""
+    """The distribution of a sweep; ValueError for one that Optuna cannot sample from."""
     sweep = override.value()
     unknown = sweep.tags - {"log"} if isinstance(sweep, Sweep) else set()
     if unknown:
-        raise ValueError(f"the tag {', '.join(sorted(unknown))} is unknown; there is log")
+        raise ValueError(f"the tag {', '.join(sorted(unknown))} is unknown; allowed is log")
     if isinstance(sweep, ChoiceSweep):
         return CategoricalDistribution(list(dict.fromkeys(override.sweep_string_iterator())))
     if isinstance(sweep, IntervalSweep):
@@ -107,7 +112,7 @@ def _of_sweep(override: Override) -> BaseDistribution:
         return FloatDistribution(cast(float, low), cast(float, high), log)
     if isinstance(sweep, RangeSweep):
         return _of_range(list(cast(Iterator[Any], sweep.range())), "log" in sweep.tags)
-    raise ValueError("it has to be a sweep: choice(…), range(…), interval(…) or tag(log, …)")
+    raise ValueError("allowed are sweeps: choice(…), range(…), interval(…) or tag(log, …)")
 
 
 def _of_range(values: list[Any], log: bool) -> BaseDistribution:

@@ -1,6 +1,6 @@
-"""What `hydra/launcher=submitit_slurm` is here: submitit's launcher, made for sweeps that resume.
+"""`hydra/launcher=submitit_slurm`: submitit's launcher, extended for sweeps that resume.
 
-Hydra imports every plugin at start-up, so the work itself is imported when a sweep begins.
+Hydra imports every plugin at start-up, so the rest is imported when a sweep begins.
 """
 
 from pathlib import Path
@@ -11,27 +11,41 @@ from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
 
 if TYPE_CHECKING:
-    from gradprom.launch.submission import Manner
+    from gradprom.launch.submission import Packing
     from gradprom.runs.records import Study
 
 
 class ResumableSlurmLauncher(SlurmLauncher):
-    """Submits and returns; several runs a job; arrays no longer than the cluster allows.
+    """Submits without waiting; several runs per job; arrays no longer than the cluster allows.
 
-    `launch` is submitit's own, for other sweepers than ours: a job a run, waited for.
+    `launch` is submitit's own, for other sweepers: one job per run, and it waits.
     """
 
     def submit(
-        self, words: dict[str, list[str]], study: "Study", manner: "Manner", first: int
+        self, overrides: dict[str, list[str]], study: "Study", packing: "Packing", first: int
     ) -> list[tuple[str, int]]:
-        """Submit runs as few job arrays; returns each one's id and number of runs.
+        """Submit runs as few job arrays.
 
-        words: those of each run, by its id. first: the number of the first run in its sweep.
+        Parameters
+        ----------
+        overrides
+            The overrides of each run, by its id.
+        study
+            The study of the runs.
+        packing
+            How runs share jobs and devices.
+        first
+            The number of the first run in its sweep.
+
+        Returns
+        -------
+        list
+            The number of each job array, and how many runs it has.
 
         Raises
         ------
         RunError
-            If Slurm does not answer, or refuses the jobs; in Slurm's own words.
+            If Slurm does not answer or rejects the jobs; the message is Slurm's own.
         """
         from submitit.core.utils import FailedJobError
 
@@ -39,41 +53,41 @@ class ResumableSlurmLauncher(SlurmLauncher):
         from gradprom.sweeps import queue
 
         limit, logs = queue.array_limit(), str(Path(self.params["submitit_folder"]).resolve())
-        packs = self._packs(words, study, manner, first)
+        packs = self._packs(overrides, study, packing, first)
         submitted = []
         for array in (packs[i : i + limit] for i in range(0, len(packs), limit)):
             name = queue.note(study, self.params["name"], [pack.runs for pack in array], logs)
             try:
                 job = self._executor(name).submit_array(array)[0]
             except FailedJobError as error:
-                raise RunError(f"Slurm refused the jobs: {str(error).strip()}") from error
+                raise RunError(f"Slurm rejected the jobs: {str(error).strip()}") from error
             number = str(job.job_id).partition("_")[0]
             queue.note_job(study, name, number)
             submitted.append((number, sum(len(pack.runs) for pack in array)))
         return submitted
 
     def _packs(
-        self, words: dict[str, list[str]], study: "Study", manner: "Manner", first: int
+        self, overrides: dict[str, list[str]], study: "Study", packing: "Packing", first: int
     ) -> list[Any]:
         from gradprom.launch.processes import Pack
 
-        state, runs, size = Singleton.get_state(), list(words), manner.runs_per_job
+        state, runs, size = Singleton.get_state(), list(overrides), packing.runs_per_job
         parameters = [
-            (words[run_id], "hydra.sweep.dir", number, f"job_id_for_{number}", state)
+            (overrides[run_id], "hydra.sweep.dir", number, f"job_id_for_{number}", state)
             for number, run_id in enumerate(runs, first)
         ]
-        rest = study, manner.runs_per_device, self.params["signal_delay_s"]
+        common = study, packing.runs_per_device, self.params["signal_delay_s"]
         return [
-            Pack(self._work, parameters[i : i + size], runs[i : i + size], *rest)
+            Pack(self._work, parameters[i : i + size], runs[i : i + size], *common)
             for i in range(0, len(runs), size)
         ]
 
     def _work(self, *parameters: Any) -> Any:
-        """One run, in its job; raises what stopped it."""
+        """One run, in its job; raises the exception that stopped it."""
         return self(*parameters).return_value
 
     def _executor(self, name: str) -> Any:
-        """submitit's, with what `conf/hydra/launcher/submitit_slurm.yaml` says."""
+        """submitit's executor with the settings of `conf/hydra/launcher/submitit_slurm.yaml`."""
         import submitit
 
         params = {**self.params, "name": name}

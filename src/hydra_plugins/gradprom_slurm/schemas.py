@@ -19,9 +19,11 @@ class Schemas(SearchPathPlugin):
     """Called by Hydra once it has loaded every plugin, and before it composes anything."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Give the types names of their own: under a file's name submitit's would be merged into
-        that file, with a warning."""
-        known = ConfigStore.instance()
+        """Register the types under other names than the files'.
+
+        Under a file's name Hydra would merge submitit's type into that file, with a warning.
+        """
+        store = ConfigStore.instance()
         for name, node in (("submitit_slurm", SlurmSchema), ("submitit_local", LocalQueueConf)):
-            known.store(group="hydra/launcher", name=f"{name}_schema", node=node)
-            known.repo["hydra"]["launcher"].pop(f"{name}.yaml", None)
+            store.store(group="hydra/launcher", name=f"{name}_schema", node=node)
+            store.repo["hydra"]["launcher"].pop(f"{name}.yaml", None)

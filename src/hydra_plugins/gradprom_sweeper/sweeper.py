@@ -1,6 +1,6 @@
-"""The sweeper that `-m` uses: plans all runs before it starts one, and skips what is done.
+"""The sweeper of `-m`: plans all runs before it starts one, and skips finished runs.
 
-Hydra imports every plugin at start-up, so the work itself is imported when a sweep begins.
+Hydra imports every plugin at start-up, so the rest is imported when a sweep begins.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ ConfigStore.instance().store(group="hydra/sweeper", name="gradprom", node=Sweepe
 
 
 class GradpromSweeper(Sweeper):
-    """Resumable: the same command again runs only what is missing."""
+    """Resumable: running the same command again runs only what is missing."""
 
     def __init__(self) -> None:
         self.launcher: Launcher | None = None
@@ -43,7 +43,7 @@ class GradpromSweeper(Sweeper):
         """Plan, launch what is missing, show the table; exits with 1 if a run failed."""
         from gradprom.entry import sweep
 
-        # Hydra calls setup first
+        # Hydra calls `setup` first
         assert self.launcher is not None
         assert self.hydra_context is not None and self.config is not None
         loader, master = self.hydra_context.config_loader, self.config

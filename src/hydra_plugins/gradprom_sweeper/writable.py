@@ -1,6 +1,6 @@
-"""Before a single run: whether its results can be written at all.
+"""Checks, before a single run starts, that its results can be written.
 
-Hydra makes a folder for its own output next, and would answer a full disk with a traceback.
+Hydra creates its own output folder next, and would end with a traceback if the disk is full.
 """
 
 import sys
@@ -11,11 +11,11 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 
-class Room(Callback):
-    """`hydra.callbacks` in conf/config.yaml; a sweep asks by itself."""
+class RequireWritable(Callback):
+    """`hydra.callbacks` in conf/config.yaml; a sweep makes this check itself."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Exits with 1 and one sentence for a folder of results that cannot be written to."""
+        """Exit with 1 and one sentence if the folder of results is not writable."""
         from gradprom.errors import NotWritable
         from gradprom.storage.files import require_writable
 

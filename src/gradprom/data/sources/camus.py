@@ -5,8 +5,6 @@ The paper trains on 450 and tests on 50 patients, and segments the endocardium (
 Both published layouts are read: MetaImage (.mhd + .raw) and NIfTI. They decode to equal arrays.
 """
 
-from __future__ import annotations
-
 import zlib
 from collections import Counter
 from dataclasses import dataclass
@@ -87,7 +85,7 @@ class Camus(FileSource):
     def index(self) -> list[Entry]:
         """Frames by patient; the id is the file's stem, the group the patient.
 
-        The sequences, whose data are often not there, are passed by.
+        The sequences, whose data are often missing, are skipped.
         """
         folder, suffix = self._patients()
         entries, offenders = [], []
@@ -98,7 +96,7 @@ class Camus(FileSource):
             for frame in frames:
                 id = frame.name.removesuffix(suffix)
                 files = _files(patient, id, suffix)
-                offenders += [f"{file}: not there" for file in files if not file.is_file()]
+                offenders += [f"{file}: does not exist" for file in files if not file.is_file()]
                 entries.append(Entry(id, patient.name, None, files))
         if offenders:
             lines = image_io.listed(offenders)
@@ -141,7 +139,7 @@ class Camus(FileSource):
     def _patients(self) -> tuple[Path, str]:
         """The folder of the patients and the suffix of their images."""
         folder = self.find()
-        return next((folder / p.folder, suffix) for p, suffix in _LAYOUTS if p.there(folder))
+        return next((folder / p.folder, suffix) for p, suffix in _LAYOUTS if p.exists_in(folder))
 
     def notes(self, entries: list[Entry]) -> list[str]:
         patients = len({entry.group for entry in entries})
@@ -149,12 +147,12 @@ class Camus(FileSource):
 
 
 def quality(patient: Path) -> int | None:
-    """Image quality of a patient's folder, that of the worse view: 0 poor, 1 medium, 2 good.
+    """Image quality of a patient's worse view: 0 poor, 1 medium, 2 good.
 
-    None where no Info_*.cfg names one.
+    None if no Info_*.cfg has it.
     """
-    words = [_fields(info, ":").get("ImageQuality") for info in patient.glob("Info_*.cfg")]
-    return min((_QUALITIES.index(word) for word in words if word in _QUALITIES), default=None)
+    grades = [_fields(info, ":").get("ImageQuality") for info in patient.glob("Info_*.cfg")]
+    return min((_QUALITIES.index(grade) for grade in grades if grade in _QUALITIES), default=None)
 
 
 def _patients(folder: Path) -> list[Path]:
@@ -180,7 +178,7 @@ def _official(lists: Path, present: set[str]) -> dict[str, list[str]]:
     offenders += [f"{patient}: listed {n} times" for patient, n in counts.items() if n > 1]
     chosen = {part: sorted(present & set(patients)) for part, patients in named.items()}
     offenders += [
-        f"{files[part]}: none of its {len(named[part])} patients is there"
+        f"{files[part]}: none of its {len(named[part])} patients is on disk"
         for part in ("train", "test")
         if part in chosen and not chosen[part]
     ]
@@ -190,7 +188,7 @@ def _official(lists: Path, present: set[str]) -> dict[str, list[str]]:
 
 
 def _fields(path: Path, separator: str) -> dict[str, str]:
-    """The lines `key separator value` of a text; of a file that is no text, nothing of use."""
+    """The lines `key separator value` of a text file; harmless for a binary file."""
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     pairs = (line.partition(separator) for line in lines)
     return {key.strip(): value.strip() for key, _, value in pairs}
@@ -201,7 +199,7 @@ def _by(image: np.ndarray) -> str:
 
 
 def _read(path: Path) -> NDArray[np.uint8]:
-    """Pixels [H,W] of either format. Raises OSError or ValueError that names the file."""
+    """Pixels [H,W] of either format; OSError or ValueError that names the file."""
     return _read_raw(path) if path.suffix == ".raw" else _read_nifti(path)
 
 

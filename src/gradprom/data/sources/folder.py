@@ -1,4 +1,4 @@
-"""Bring your own: a folder of images, and perhaps masks and a table of labels. No code to write.
+"""Your own images: a folder, optionally with masks and a table of labels. No code is needed.
 
     mine/                 root: the images themselves
       a.png  b.jpg  …
@@ -42,7 +42,7 @@ ABOUT = About(
     licence="that of your images",
     traps=(
         "Two folders with equal options and no title share their runs' ids: set dataset.title.",
-        "Files are opened by what they contain, whatever they are called, with 8 bits a channel; "
+        "Files are opened by their content, regardless of their name, with 8 bits per channel; "
         "photographs are turned upright and transparency is dropped.",
         "Images of one patient come into both parts unless the table has a column group.",
     ),
@@ -71,7 +71,7 @@ class Options:
     split_seed: int = 0
     """Drives the split."""
     title: str = added("")
-    """A name for what the folder holds, in words of your own: it is part of a run's id."""
+    """A name for the folder's content, of your choice: it is part of a run's id."""
 
     def __post_init__(self) -> None:
         if self.channels not in CHANNELS:
@@ -98,7 +98,7 @@ def _check_names(option: str, names: list[str]) -> None:
 
 
 def facts(options: Options) -> Facts:
-    """As the options say."""
+    """The facts, from the options."""
     return Facts(CHANNELS[options.channels], tuple(options.classes), tuple(options.mask_classes))
 
 
@@ -112,7 +112,7 @@ class Folder(Source):
     options: Options
 
     def index(self) -> list[Entry]:
-        """One entry an image; images, masks and table are checked against each other."""
+        """One entry per image; images, masks and table are checked against each other."""
         root, options = Path(self.options.root), self.options
         images, offenders = _by_stem(root)
         if not images:
@@ -121,8 +121,8 @@ class Folder(Source):
         if options.masks:
             masks, twice = _by_stem(root / options.masks)
             offenders += twice
-            lacking = [image for id, image in images.items() if id not in masks]
-            offenders += [f"{image}: no mask in {root / options.masks}" for image in lacking]
+            unmasked = [image for id, image in images.items() if id not in masks]
+            offenders += [f"{image}: no mask in {root / options.masks}" for image in unmasked]
         table: dict[str, dict[str, str]] = {}
         if options.labels:
             table, wrong = self._table(images, root / options.labels)
@@ -151,9 +151,9 @@ class Folder(Source):
             name, label = row["id"], row.get("label")
             id = names.get(name)
             if id is None:
-                wrong.append(f"{path}: {name} is no image")
+                wrong.append(f"{path}: {name} is not an image")
             elif id in table:
-                wrong.append(f"{path}: {name} is there twice")
+                wrong.append(f"{path}: {name} occurs twice")
             else:
                 table[id] = row
             if label and label not in classes:
@@ -173,7 +173,7 @@ class Folder(Source):
         return arrays
 
     def decode_options(self) -> dict[str, Any]:
-        """Where files lie, how many are for testing and what classes are called do not matter."""
+        """Neither the folder, the size of the test split nor class names change decoded images."""
         options = self.options
         return {
             "name": options.name,

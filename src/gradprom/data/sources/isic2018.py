@@ -109,9 +109,9 @@ class ISIC2018(FileSource):
         images = sorted((folder / _INPUT).glob("ISIC_*.jpg"))
         if not images:
             raise DataError(f"{folder / _INPUT} holds no images. {ABOUT.get}")
-        there = {file.name for file in (folder / _TRUTH).iterdir()}
+        masks = {file.name for file in (folder / _TRUTH).iterdir()}
         missing = [_mask(folder, image) for image in images]
-        missing = [file for file in missing if file.name not in there]
+        missing = [file for file in missing if file.name not in masks]
         if missing:
             lines = image_io.listed(map(str, missing))
             raise DataError(f"{len(missing)} of {len(images)} images have no mask:{lines}")

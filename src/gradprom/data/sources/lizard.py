@@ -5,8 +5,6 @@ The paper trains on 180 and tests on 58 images (section 4.1); here each is cut i
 "nuclear class label" of an image is not defined: the most frequent class of nuclei is taken.
 """
 
-from __future__ import annotations
-
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,17 +87,17 @@ class Lizard(FileSource):
         in `CLASSES`), None without nuclei. Images smaller than a tile are left out.
         """
         folder = self.find()
-        known = folds(folder)
+        fold_of = folds(folder)
         entries: list[Entry] = []
-        offenders, seen = [], set()
+        offenders, names = [], set()
         for image in _images(folder):
             labels = folder / _LABELS / "Labels" / f"{image.stem}.mat"
             try:
-                if image.stem not in known:
+                if image.stem not in fold_of:
                     raise ValueError(f"{image}: not in info.csv")
-                if image.stem in seen:
+                if image.stem in names:
                     raise ValueError(f"{image}: a second image of this name")
-                seen.add(image.stem)
+                names.add(image.stem)
                 entries += _cut(image, labels, self.options.size)
             except (OSError, ValueError) as error:
                 offenders.append(str(error))
@@ -132,9 +130,9 @@ class Lizard(FileSource):
         return of_groups(entries, chosen)
 
     def notes(self, entries: list[Entry]) -> list[str]:
-        there = {image.stem for image in _images(self.find())}
-        small = sorted(there - {entry.group for entry in entries})
-        notes = [f"{len(there)} of {IMAGES} images"] if len(there) != IMAGES else []
+        present = {image.stem for image in _images(self.find())}
+        small = sorted(present - {entry.group for entry in entries})
+        notes = [f"{len(present)} of {IMAGES} images"] if len(present) != IMAGES else []
         if small:
             notes.append(f"smaller than a tile and left out: {', '.join(small)}")
         return notes
@@ -151,13 +149,19 @@ def tiles(length: int, size: int) -> list[int]:
 
 
 def folds(folder: Path) -> dict[str, str]:
-    """Fold ("1", "2" or "3") by image name, as info.csv has it. Raises DataError."""
+    """Fold ("1", "2" or "3") by image name, from info.csv.
+
+    Raises
+    ------
+    DataError
+        If info.csv is missing or wrong.
+    """
     rows = image_io.rows(folder / _LABELS / "info.csv", ("Filename", "Split"))
     return {row["Filename"]: row["Split"] for row in rows}
 
 
 def _images(folder: Path) -> list[Path]:
-    """Sorted by name over both folders: which of them holds an image means nothing."""
+    """The images of both folders, sorted by name."""
     files = [file for part in _IMAGES for file in (folder / part).glob("[!.]*.png")]
     return sorted(files, key=lambda file: (file.stem, file))
 
@@ -168,12 +172,14 @@ def _collection(image: str) -> str:
 
 
 def _official(folder: Path, images: list[str]) -> dict[str, list[str]]:
-    known = folds(folder)
-    wrong = [f"{image}: Split {known[image]!r}" for image in images if known[image] not in _FOLDS]
+    fold_of = folds(folder)
+    wrong = [
+        f"{image}: Split {fold_of[image]!r}" for image in images if fold_of[image] not in _FOLDS
+    ]
     chosen: dict[str, list[str]] = {part: [] for part in _FOLDS.values()}
     if not wrong:
         for image in images:
-            chosen[_FOLDS[known[image]]].append(image)
+            chosen[_FOLDS[fold_of[image]]].append(image)
         wrong = [f"{part}: no image" for part, names in chosen.items() if not names]
     if wrong:
         raise DataError(
@@ -184,12 +190,12 @@ def _official(folder: Path, images: list[str]) -> dict[str, list[str]]:
 
 
 def _cut(image: Path, labels: Path, size: int) -> list[Entry]:
-    """The tiles of an image. Raises OSError or ValueError, which names the file."""
+    """The tiles of an image; OSError or ValueError that names the file."""
     from PIL import Image
 
     with Image.open(image) as opened:  # the header alone
         width, height = opened.size
-    # The map of instances, by far the largest part of the file, is passed over.
+    # the map of instances, by far the largest part of the file, is skipped
     nuclei = _nuclei(labels, _load(labels, ("id", "class", "centroid")))
     x, y = nuclei["centroid"].T
     entries = []
@@ -223,12 +229,12 @@ def _open(image: Path, labels: Path) -> dict[str, np.ndarray]:
 
 
 def _load(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
-    """Named arrays of a .mat file. Raises OSError or ValueError, which names the file."""
+    """Named arrays of a .mat file; OSError or ValueError that names the file."""
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 
     if not path.is_file():
-        raise ValueError(f"{path}: not there")
+        raise ValueError(f"{path}: does not exist")
     try:
         contents = loadmat(path, variable_names=names)
     except (OSError, ValueError, TypeError, NotImplementedError, MatReadError, zlib.error) as error:

@@ -26,7 +26,7 @@ ABOUT = About(
 
 @dataclass
 class Options:
-    """What a configuration can set."""
+    """The options of the dataset."""
 
     name: str = "phantom"
     """Which dataset this is."""
@@ -37,7 +37,7 @@ class Options:
     test: int = 240
     """Number of test images."""
     split_seed: int = 0
-    """Chooses the test images; what an image shows does not depend on it."""
+    """Chooses the test images; the images themselves do not depend on it."""
 
     def __post_init__(self) -> None:
         if self.size < 32 or self.size % 8:

@@ -1,1 +1,1 @@
-"""Enhancers, one file a backbone: from degraded to enhanced images; see docs/backbones.md."""
+"""Enhancers, one file per backbone: from degraded to enhanced images; see docs/backbones.md."""

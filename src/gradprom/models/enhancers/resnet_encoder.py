@@ -1,8 +1,8 @@
 """The paper's ResNet-50 and ResNet-101 enhancers: SR-ResNet with a ResNet encoder for a body.
 
-The paper names only the encoder. What is around it is our reading: SR-ResNet's 9×9 convolutions
-and long skip stay, its body becomes a timm ResNet with a pixel-shuffle decoder, and the network
-learns what to add to its input.
+The paper names only the encoder. The rest is our interpretation: SR-ResNet's 9×9 convolutions and
+long skip are kept, its body becomes a timm ResNet with a pixel-shuffle decoder, and the network
+learns the residual to its input.
 """
 
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ DECODER_WIDTHS = (256, 128, 64, 64)
 
 @dataclass
 class Options:
-    """Which ResNet encodes, and from which weights it starts."""
+    """The ResNet of the encoder and its initial weights."""
 
     name: str = "resnet_encoder"
     """Which backbone this is."""
     encoder: str = "resnet50"
     """The ResNet: resnet18, resnet34, resnet50, resnet101 or resnet152."""
     pretrained: bool = True
-    """Whether the encoder starts from ImageNet weights; an error when they cannot be had."""
+    """Whether the encoder starts from ImageNet weights; an error if they cannot be loaded."""
 
     def __post_init__(self) -> None:
         if self.encoder not in RESNETS:
@@ -83,7 +83,7 @@ class Decoder(nn.Module):
 
 
 class ResNetEnhancer(nn.Module):
-    """The input (enlarged, if asked for) plus what SR-ResNet with a ResNet body adds to it."""
+    """The input, enlarged by `scale`, plus the residual of SR-ResNet with a ResNet body."""
 
     def __init__(self, options: Options, inputs: int, outputs: int, scale: int) -> None:
         super().__init__()
@@ -139,8 +139,8 @@ def build(options: Options, channels: int, scale: int = 1, inputs: int | None = 
     Raises
     ------
     ConfigError
-        When the ImageNet weights are asked for and cannot be had.
+        If the ImageNet weights are required and cannot be loaded.
     ValueError
-        When `scale` is no whole number from 1 on.
+        If `scale` is not a whole number >= 1.
     """
     return ResNetEnhancer(options, channels if inputs is None else inputs, channels, scale)

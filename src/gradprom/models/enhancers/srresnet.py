@@ -50,7 +50,7 @@ def upsampling(channels: int, scale: int) -> nn.Sequential:
     Raises
     ------
     ValueError
-        When `scale` is no whole number from 1 on.
+        If `scale` is not a whole number >= 1.
     """
     if scale < 1:
         raise ValueError(f"scale={scale}: allowed are whole numbers >= 1")
@@ -81,8 +81,8 @@ def enlarged(x: Tensor, scale: int) -> Tensor:
 def skipped(x: Tensor, channels: int, scale: int) -> Tensor:
     """The input as a global skip adds it: [B, C, H, W] -> [B, channels, scale·H, scale·W].
 
-    Enlarged bicubically. An input of other channels than the output, such as several contrasts
-    for one, takes part with their mean.
+    Enlarged bicubically. If input and output differ in their channels, such as several contrasts
+    for one, the mean of the input's channels is used.
     """
     if x.shape[1] != channels:
         x = x.mean(dim=1, keepdim=True).expand(-1, channels, -1, -1)
@@ -112,7 +112,7 @@ class SRResNet(nn.Module):
         self.upsampling = upsampling(channels, scale)
         self.tail = nn.Conv2d(channels, outputs, 9, padding=4)
         if global_skip:
-            # near the input, yet not at zero: there the body would have no gradient at first
+            # start near the input, but not at zero, where the body would have no gradient
             for parameter in self.tail.parameters():
                 parameter.data.mul_(0.1)
 
@@ -143,7 +143,7 @@ def build(options: Options, channels: int, scale: int = 1, inputs: int | None = 
     Raises
     ------
     ValueError
-        When `scale` is no whole number from 1 on.
+        If `scale` is not a whole number >= 1.
     """
     return SRResNet(
         channels if inputs is None else inputs,

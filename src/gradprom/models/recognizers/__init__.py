@@ -1,14 +1,14 @@
-"""Networks of the recognizer (the paper's VR), one file each and found by name; see docs/tasks.md.
+"""Networks of the recognizer (the paper's VR), one file each, by name; see docs/tasks.md.
 
-A file owns `Options` (a dataclass with the name), `OUTPUTS`, `PRETRAINED` and `build`, as
-`base.Recognizers` says, and `NAMES` where it serves other names than its own.
+A file has `Options` (a dataclass with the name), `OUTPUTS`, `PRETRAINED` and `build`, see
+`base.Recognizers`, and `NAMES` if it provides networks of other names than its own.
 """
 
 import functools
 
 from torch import nn
 
-from gradprom.config.components import component, known
+from gradprom.config.components import component, component_names
 from gradprom.errors import ConfigError
 from gradprom.models.recognizers.base import Recognizers
 
@@ -17,15 +17,15 @@ __all__ = ["Recognizers", "build_recognizer", "recognizer_by_name", "recognizer_
 
 @functools.cache
 def recognizer_by_name(name: str) -> Recognizers:
-    """The module that serves a recognizer network of this name.
+    """The module with the recognizer network of this name.
 
     Raises
     ------
     ConfigError
-        If none does; the message lists the names that are served.
+        If there is none; the message lists the known names.
     """
     for module in _modules():
-        if name in _served(module):
+        if name in _names(module):
             return module
     served = ", ".join(recognizer_names())
     raise ConfigError(f"auxiliary.backbone={name} is unknown; choose from {served}")
@@ -34,7 +34,7 @@ def recognizer_by_name(name: str) -> Recognizers:
 def recognizer_names(output: str | None = None) -> list[str]:
     """Names of all recognizer networks, or of those with an output such as `pixel`."""
     modules = [module for module in _modules() if output is None or output in module.OUTPUTS]
-    return [name for module in modules for name in _served(module)]
+    return [name for module in modules for name in _names(module)]
 
 
 def build_recognizer(
@@ -45,21 +45,22 @@ def build_recognizer(
     Parameters
     ----------
     output : str
-        What a task asks for: `image` for logits [B, classes], `pixel` for [B, classes, H, W].
+        The output that a task needs: `image` for logits [B, classes], `pixel` for
+        [B, classes, H, W].
     backbone : str
-        Which network, such as `small` or `resnet50`.
+        The name of the network, such as `small` or `resnet50`.
     pretrained : bool
-        Start from ImageNet weights; no effect on a network for which there are none.
+        Start from ImageNet weights; no effect on a network that has none.
     channels : int
         Channels of the images [B, channels, H, W], whose values lie in [0, 1].
     classes : int
-        How many logits.
+        Number of logits.
 
     Raises
     ------
     ConfigError
-        For an unknown network or one without such an output, and when ImageNet weights are asked
-        for and cannot be had.
+        For an unknown network or one without such an output, or if required ImageNet weights
+        cannot be loaded.
     """
     module = recognizer_by_name(backbone)
     require_output(backbone, output)
@@ -68,7 +69,13 @@ def build_recognizer(
 
 
 def require_output(backbone: str, output: str) -> None:
-    """Raises ConfigError unless the network of this name has the output."""
+    """Check that the network of this name has the output.
+
+    Raises
+    ------
+    ConfigError
+        If it does not.
+    """
     if output not in recognizer_by_name(backbone).OUTPUTS:
         raise ConfigError(
             f"auxiliary.backbone={backbone} has no output for every {output}; choose from "
@@ -77,9 +84,9 @@ def require_output(backbone: str, output: str) -> None:
 
 
 def _modules() -> list[Recognizers]:
-    return [component("recognizer", name) for name in known("recognizer")]
+    return [component("recognizer", name) for name in component_names("recognizer")]
 
 
-def _served(module: Recognizers) -> tuple[str, ...]:
-    own: str = module.Options().name
-    return getattr(module, "NAMES", (own,))
+def _names(module: Recognizers) -> tuple[str, ...]:
+    name: str = module.Options().name
+    return getattr(module, "NAMES", (name,))

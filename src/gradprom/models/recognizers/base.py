@@ -1,4 +1,4 @@
-"""What a module of this package offers, and what a figure may ask of a classifier."""
+"""The interface of this package's modules, and of classifiers with class activation maps."""
 
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
@@ -12,7 +12,7 @@ class Recognizers(Protocol):
     Options: Callable[..., Any]
     """A dataclass whose field `name` is the name of the network."""
     OUTPUTS: tuple[str, ...]
-    """What its networks put out: `image`, logits [B, K], or `pixel`, logits [B, K, H, W]."""
+    """The outputs of its networks: `image`, logits [B, K], or `pixel`, logits [B, K, H, W]."""
     PRETRAINED: bool
     """Whether there are ImageNet weights for them."""
 
@@ -21,7 +21,7 @@ class Recognizers(Protocol):
     ) -> nn.Module:
         """The network from images [B, channels, H, W] in [0, 1] to logits, at any size.
 
-        `output` is one of `OUTPUTS`; `pretrained` is false where `PRETRAINED` is.
+        `output` is one of `OUTPUTS`; `pretrained` is false if `PRETRAINED` is.
         """
 
 

@@ -1,4 +1,4 @@
-"""Recognizers of the paper's kind: ResNet classifiers, and U-Nets with a ResNet encoder."""
+"""The paper's recognizers: ResNet classifiers, and U-Nets with a ResNet encoder."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -60,7 +60,10 @@ def build(
 ) -> nn.Module:
     """A ResNet classifier (`output="image"`) or U-Net (`"pixel"`); timm is imported here.
 
-    Raises ConfigError when ImageNet weights are asked for and cannot be had.
+    Raises
+    ------
+    ConfigError
+        If ImageNet weights are required and cannot be loaded.
     """
     create = _classifier if output == "image" else _unet
     network = with_weights(
@@ -81,8 +84,8 @@ def _classifier(backbone: str, pretrained: bool, channels: int, classes: int) ->
 def _unet(backbone: str, pretrained: bool, channels: int, classes: int) -> nn.Module:
     import segmentation_models_pytorch as smp
 
-    # "tu-" takes the encoder from timm: the enhancer, the classifier and the U-Net then share
-    # one set of weights, and one file in the cache
+    # with "tu-" the encoder is timm's: enhancer, classifier and U-Net then share one set of
+    # weights, and one file in the cache
     return smp.Unet(
         f"tu-{weights_name(backbone)}",
         encoder_weights=True if pretrained else None,

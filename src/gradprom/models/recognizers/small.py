@@ -1,9 +1,7 @@
 """Small recognizers for the demo profile: seconds of training on one CPU core.
 
-They stand where the paper has ResNet-50/101 classifiers and U-Nets: same inputs, same outputs.
+They replace the paper's ResNet-50/101 classifiers and U-Nets, with the same inputs and outputs.
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass
 
@@ -17,7 +15,7 @@ PRETRAINED = False
 
 @dataclass
 class Options:
-    """Nothing to choose."""
+    """No choices but the name."""
 
     name: str = "small"
 
@@ -34,10 +32,9 @@ def conv_block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 class SmallClassifier(nn.Module):
     """Diagnosis from an image: float [B,in_channels,H,W] in [0,1] -> logits [B,classes].
 
-    Five convolution blocks with max-pooling between them (fine structure carries the diagnosis:
-    the first block sees it at full resolution), global average pooling, a linear layer. H and W
-    are any sizes >= 32; `width` is the number of channels of the first block, 8 times as many
-    reach the linear layer.
+    Five convolution blocks with max-pooling between them (the first works at full resolution,
+    because fine structure matters for the diagnosis), global average pooling, a linear layer. H and
+    W are any sizes >= 32; the first block has `width` channels, the linear layer 8 times as many.
     """
 
     def __init__(self, in_channels: int, classes: int, width: int = 16) -> None:
@@ -63,7 +60,7 @@ class SmallUNet(nn.Module):
 
     Three levels of `width`, 2 and 4 times `width` channels with skips by concatenation. H and W
     are any sizes: the image is padded at its right and lower edge to multiples of 4 by repeating
-    its border, and the logits are cut back.
+    its border, and the logits are cropped.
     """
 
     def __init__(self, in_channels: int, classes: int, width: int = 16) -> None:
@@ -75,7 +72,7 @@ class SmallUNet(nn.Module):
         self.down3 = nn.Sequential(
             conv_block(2 * width, 4 * width, stride=2), conv_block(4 * width, 4 * width)
         )
-        # channels are halved before the up-sampling, where that is four times cheaper
+        # channels are halved before the up-sampling, where it is four times cheaper
         self.narrow3 = conv_block(4 * width, 2 * width)
         self.up2 = conv_block(4 * width, 2 * width)
         self.narrow2 = nn.Conv2d(2 * width, width, 1)

@@ -1,7 +1,7 @@
-"""What the ranks of one run do together: averages, and statistics of a whole batch.
+"""Collective operations of the ranks of one run: averages, and statistics of a whole batch.
 
 Several ranks train one stage data-parallel inside `group`; outside of it, and in a run on one
-device, there is rank 0 alone and everything here returns what it was given.
+device, there is only rank 0 and everything here returns its argument.
 """
 
 import contextlib
@@ -18,15 +18,15 @@ from torch import Tensor, nn
 from gradprom.errors import RunError
 
 TIMEOUT = timedelta(seconds=180)
-"""How long a rank waits for the others in one step; rank 0 may be writing a checkpoint."""
+"""How long a rank waits for the others in a step, in which rank 0 may be writing a checkpoint."""
 
 
 class RankLost(RunError):
-    """Another rank has ended or hangs; the run can go on from its last checkpoint."""
+    """Another rank has ended or hangs; the run can continue from its last checkpoint."""
 
 
 def rank() -> int:
-    """This process's place among those that train the stage, from 0."""
+    """This process's rank among those that train the stage, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
@@ -37,15 +37,24 @@ def ranks() -> int:
 
 @contextlib.contextmanager
 def group(store: dist.Store, rank: int, ranks: int, device: torch.device) -> Iterator[None]:
-    """The ranks are together while the block runs: NCCL between GPUs, gloo between processes.
+    """A process group for the block: NCCL between GPUs, gloo between CPU processes.
+
+    Parameters
+    ----------
+    store
+        The store through which the ranks find each other.
+    rank, ranks
+        This process's rank, and how many there are.
+    device
+        Where this rank trains.
 
     Raises
     ------
     RankLost
-        If another rank does not come, ends, or is not heard of for `TIMEOUT`.
+        If another rank does not arrive, ends, or does not answer for `TIMEOUT`.
     """
-    # on a timeout the watchdog frees the host, which then sees the loss and tells of it; by
-    # default it would end the process without a word
+    # on a timeout the watchdog unblocks the host, which then reports the lost rank; by default it
+    # would end the process silently
     os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "2")
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     try:
@@ -62,15 +71,15 @@ def group(store: dist.Store, rank: int, ranks: int, device: torch.device) -> Ite
 
 
 def average(values: Tensor) -> Tensor:
-    """The mean over the ranks, floats of any shape, with the same bits on each.
+    """The mean of floats of any shape over the ranks, bit-identical on each.
 
-    Differentiable: its gradient is averaged too, and so that of the mean of the ranks' losses.
+    Differentiable: gradients are averaged too, which gives the gradient of the mean loss.
     """
     return values if ranks() == 1 else _Average.apply(values)
 
 
 def average_into(gradients: list[Tensor]) -> None:
-    """Replace each gradient by its mean over the ranks, in one call for all."""
+    """Replace each gradient by its mean over the ranks, in one collective call."""
     if ranks() == 1:
         return
     row = average(torch.cat([gradient.flatten() for gradient in gradients]))
@@ -80,10 +89,10 @@ def average_into(gradients: list[Tensor]) -> None:
 
 
 def average_rows(values: dict[str, list[float]]) -> dict[str, list[float]]:
-    """The means over the ranks of numbers that are on the host.
+    """The means over the ranks of numbers on the host.
 
-    They meet there, and not on the devices: so a rank that is lost is seen here, before what the
-    others made of it is kept.
+    They are exchanged on the host and not on the devices, so that a lost rank is noticed here,
+    before a wrong result is stored.
     """
     if ranks() == 1:
         return values
@@ -95,29 +104,29 @@ def share(value: Any) -> Any:
     """Rank 0's value, on every rank."""
     if ranks() == 1:
         return value
-    told = [value]
+    objects = [value]
     with _noticing_loss():
-        dist.broadcast_object_list(told, src=0, device=torch.device("cpu"))
-    return told[0]
+        dist.broadcast_object_list(objects, src=0, device=torch.device("cpu"))
+    return objects[0]
 
 
 def synchronise(network: nn.Module, device: torch.device) -> None:
-    """Have a network's BatchNorm take its statistics over the ranks' whole batch.
+    """Make a network's BatchNorm layers use statistics over the ranks' whole batch.
 
-    The shares of the ranks are of one size. Parameters and the names of states stay the same.
+    The ranks' shares must be of one size. Parameters and the names of states do not change.
     """
     if ranks() == 1:
         return
     if device.type == "cuda":
         nn.SyncBatchNorm.convert_sync_batchnorm(network)
         return
-    for module in network.modules():  # torch's own refuses a CPU
+    for module in network.modules():  # torch's SyncBatchNorm does not support CPUs
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.forward = partial(_batch_norm, module)  # type: ignore[method-assign]
 
 
 def _batch_norm(module: Any, images: Tensor) -> Tensor:
-    """BatchNorm over all ranks' images [B, C, …], as one process would do it."""
+    """BatchNorm over all ranks' images [B, C, …], as a single process would compute it."""
     if not module.training:
         return type(module).forward(module, images)
     images = images.to(module.weight.dtype)  # autocast gives bfloat16, too coarse for statistics
@@ -131,7 +140,7 @@ def _batch_norm(module: Any, images: Tensor) -> Tensor:
 
 
 def _follow(module: Any, mean: Tensor, variance: Tensor, count: int) -> None:
-    """Move the running statistics towards those of a batch of `count` values a channel."""
+    """Move the running statistics towards those of a batch of `count` values per channel."""
     module.num_batches_tracked += 1
     module.running_mean.lerp_(mean, module.momentum)
     module.running_var.lerp_(variance * (count / (count - 1)), module.momentum)

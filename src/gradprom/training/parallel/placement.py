@@ -1,4 +1,4 @@
-"""Which rank of a run this process is, and which device is its own."""
+"""Which rank of a run this process is, and which device it uses."""
 
 import os
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ class Place:
     rank: int
     ranks: int
     local: int
-    """Its number among those on this machine."""
+    """Its number among the ranks on this machine."""
     step: str
-    """Slurm's step that started the ranks; nothing where rank 0 starts the others itself."""
+    """The Slurm step that started the ranks; empty if rank 0 starts the others itself."""
 
     @property
     def name(self) -> str:
@@ -26,15 +26,15 @@ class Place:
 
 
 def find_place(devices: int) -> Place:
-    """This process's place in a run on so many devices, as Slurm's variables tell it.
+    """This process's place in a run on `devices` devices, from Slurm's environment variables.
 
     Raises
     ------
     RunError
-        If Slurm has started several tasks and another number than there are devices.
+        If Slurm has started several tasks, but not `devices`.
     """
-    told = os.environ
-    tasks = int(told.get("SLURM_STEP_NUM_TASKS") or told.get("SLURM_NTASKS") or 1)
+    environment = os.environ
+    tasks = int(environment.get("SLURM_STEP_NUM_TASKS") or environment.get("SLURM_NTASKS") or 1)
     if tasks == 1:
         return Place(0, devices, 0, "")
     if tasks != devices:
@@ -43,12 +43,12 @@ def find_place(devices: int) -> Place:
             f"device, so the two must be equal"
         )
     names = ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT")
-    step = ".".join(told.get(name, "0") for name in names)
-    return Place(int(told["SLURM_PROCID"]), tasks, int(told["SLURM_LOCALID"]), step)
+    step = ".".join(environment.get(name, "0") for name in names)
+    return Place(int(environment["SLURM_PROCID"]), tasks, int(environment["SLURM_LOCALID"]), step)
 
 
 def take_device(place: Place, device: torch.device) -> None:
-    """Make a rank's GPU the current one; any number of ranks may share a CPU.
+    """Select a rank's GPU; any number of ranks may share a CPU.
 
     Raises
     ------
@@ -57,13 +57,13 @@ def take_device(place: Place, device: torch.device) -> None:
     """
     if place.ranks == 1 or device.type == "cpu":
         return
-    there = torch.cuda.device_count() if device.type == "cuda" else 1
-    bound = place.step and there == 1  # Slurm shows each task its own alone
+    available = torch.cuda.device_count() if device.type == "cuda" else 1
+    bound = place.step and available == 1  # Slurm shows each task only its own GPU
     needed = place.local + 1 if place.step else place.ranks
-    if needed > there and not bound:
+    if needed > available and not bound:
         raise RunError(
-            f"trainer.devices={place.ranks} and this machine has {there} for "
-            f"trainer.device={device.type}; choose at most {there}"
+            f"trainer.devices={place.ranks} and this machine has {available} for "
+            f"trainer.device={device.type}; choose at most {available}"
         )
     if device.type == "cuda":
         torch.cuda.set_device(0 if bound else place.local)

@@ -39,29 +39,29 @@ class Cell(nn.Module):
 
 
 def main() -> None:
-    words = measuring.parser(__doc__, repeats=5)
-    words.add_argument("--profiles", nargs="+", default=["demo"], choices=PROFILES)
-    words.add_argument("--seeds", type=int, default=3)
-    words.add_argument("--size", type=int, help="instead of the profile's")
-    given = words.parse_args()
+    parser = measuring.parser(__doc__, repeats=5)
+    parser.add_argument("--profiles", nargs="+", default=["demo"], choices=PROFILES)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--size", type=int, help="instead of the profile's")
+    args = parser.parse_args()
     rows: list[dict[str, Any]] = []
-    for profile in given.profiles:
-        size = given.size or PROFILES[profile][2]
-        pieces = steps(profile, given.seeds, size, given.device)
-        took = measuring.seconds(pieces, given.repeats, given.device)
-        apart = took["one after another"]
+    for profile in args.profiles:
+        size = args.size or PROFILES[profile][2]
+        pieces = steps(profile, args.seeds, size, args.device)
+        timings = measuring.seconds(pieces, args.repeats, args.device)
+        apart = timings["one after another"]
         rows += [
             {
                 "profile": profile,
                 "size": size,
-                "seeds": given.seeds,
+                "seeds": args.seeds,
                 "way": way,
                 "ratio": measuring.ratio(times, apart),
-                "MiB": measuring.peak_memory(pieces[way], given.device) / 2**20,
+                "MiB": measuring.peak_memory(pieces[way], args.device) / 2**20,
             }
-            for way, times in took.items()
+            for way, times in timings.items()
         ]
-    measuring.tell("stacked", rows, given)
+    measuring.report("batched_seeds", rows, args)
 
 
 def steps(profile: str, seeds: int, size: int, device: str) -> dict[str, measuring.Piece]:
@@ -85,9 +85,9 @@ def steps(profile: str, seeds: int, size: int, device: str) -> dict[str, measuri
             cell(*batch).backward()
 
     apart()
-    found = stacked(weights, buffers, noisy, clean, label)
+    gradients = stacked(weights, buffers, noisy, clean, label)
     for name, parameter in cells[0].named_parameters():
-        torch.testing.assert_close(found[name][0], parameter.grad, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(gradients[name][0], parameter.grad, rtol=1e-3, atol=1e-4)
     return {
         "one after another": apart,
         "stacked": lambda: stacked(weights, buffers, noisy, clean, label),

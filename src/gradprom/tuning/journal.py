@@ -1,11 +1,11 @@
-"""A tuning as Optuna keeps it: a journal file that several processes share.
+"""A tuning as Optuna stores it: a journal file that several processes share.
 
-    results/<study>/tune/<name>-<id>/journal.log   Optuna's study: what was drawn, what came out
+    results/<study>/tune/<name>-<id>/journal.log   Optuna's study: parameters and results of trials
                                      runs/<id>/    the trials' records, as those of any study
                                      report/       what `gradprom report tune=<name>` writes
 
-What is drawn for a trial follows from the seed, the trial's number and what the trials before it
-have told, so that an interrupted study goes on as if there had been no cut. Nothing here imports
+A trial's parameters follow from the seed, the trial's number and the results of the trials before
+it, so that an interrupted study continues as if it had not been interrupted. Nothing here imports
 torch.
 """
 
@@ -31,76 +31,83 @@ JOURNAL = "journal.log"
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
-def create(folder: Path, told: dict[str, Any]) -> optuna.Study:
-    """The study of a folder, made if it is not there; `told` is kept with it.
+def create(folder: Path, attributes: dict[str, Any]) -> optuna.Study:
+    """The study of a folder, created if there is none.
 
-    Its `metric` says which way is better.
+    Parameters
+    ----------
+    folder
+        The folder of the journal.
+    attributes
+        Stored with the study; `metric` decides whether it is minimized or maximized.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lower = metric(told["metric"]).better == "lower"
+    lower = metric(attributes["metric"]).better == "lower"
     study = optuna.create_study(
         study_name=folder.name,
         storage=_storage(folder),
         direction="minimize" if lower else "maximize",
         load_if_exists=True,
     )
-    for key, value in told.items():
+    for key, value in attributes.items():
         if study.user_attrs.get(key) != value:
             study.set_user_attr(key, value)
     return study
 
 
 def load(folder: Path, pruner: optuna.pruners.BasePruner | None = None) -> optuna.Study:
-    """A study that is there."""
+    """An existing study."""
     return optuna.load_study(study_name=folder.name, storage=_storage(folder), pruner=pruner)
 
 
 def _storage(folder: Path) -> JournalStorage:
     path = str((folder / JOURNAL).resolve())
-    # making a file that must not exist yet is atomic on NFS too
+    # creating a file exclusively is atomic on NFS too
     return JournalStorage(JournalFileBackend(path, lock_obj=JournalFileOpenLock(path)))
 
 
 def trial(study: optuna.Study, number: int) -> Trial:
-    """A trial that has not ended, to report to."""
+    """A trial that has not ended, for reports."""
     return Trial(study, study.get_trials(deepcopy=False)[number]._trial_id)
 
 
-def left(study: optuna.Study) -> list[int]:
-    """Numbers of the trials that were begun and whose end nobody has told."""
+def unfinished(study: optuna.Study) -> list[int]:
+    """Numbers of the trials that were started and whose end was not reported."""
     return [t.number for t in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))]
 
 
 def draw(study: optuna.Study, number: int, space: Space, tune: Tune) -> Params:
-    """What a trial tries, drawn the first time that it is asked for."""
+    """A trial's parameters, sampled at the first call."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # Optuna 4 calls both options that
         study.sampler = optuna.samplers.TPESampler(
             seed=stream(tune.seed, number) % 2**32,
             n_startup_trials=tune.startup,
-            multivariate=True,  # λ and a learning rate make up for each other
-            constant_liar=True,  # trials at the same time keep away from each other
+            multivariate=True,  # λ and a learning rate compensate for each other
+            constant_liar=True,  # keeps parallel trials apart from each other
         )
-    begun = trial(study, number)
-    return {key: _suggest(begun, key, values) for key, values in space.items()}
+    open_trial = trial(study, number)
+    return {key: _suggest(open_trial, key, values) for key, values in space.items()}
 
 
-def _suggest(begun: Trial, key: str, values: Any) -> Any:
+def _suggest(open_trial: Trial, key: str, values: Any) -> Any:
     if isinstance(values, CategoricalDistribution):
-        return begun.suggest_categorical(key, values.choices)
-    kind: Any = begun.suggest_int if isinstance(values, IntDistribution) else begun.suggest_float
+        return open_trial.suggest_categorical(key, values.choices)
+    kind: Any = (
+        open_trial.suggest_int if isinstance(values, IntDistribution) else open_trial.suggest_float
+    )
     return kind(key, values.low, values.high, step=values.step, log=values.log)
 
 
 def pruner(tune: Tune, before: int, epochs: int) -> optuna.pruners.BasePruner:
-    """Ends a trial whose best value is worse than the median of the others' at the same epoch.
+    """A pruner of trials whose best value is worse than the others' median at the same epoch.
 
     Parameters
     ----------
     tune
-        When it begins.
+        The tuning's options; `prune_after` says when pruning begins.
     before
-        The enhancer's epochs before coupled training; steps are counted with them.
+        The enhancer's epochs before coupled training, which Optuna's steps include.
     epochs
         Epochs of coupled training.
     """
@@ -108,34 +115,34 @@ def pruner(tune: Tune, before: int, epochs: int) -> optuna.pruners.BasePruner:
     return optuna.pruners.MedianPruner(n_startup_trials=tune.startup, n_warmup_steps=idle)
 
 
-def tell(study: optuna.Study, number: int, value: float) -> None:
-    """A trial has finished, with the value that it is worth; one that is no number has failed."""
+def report_finished(study: optuna.Study, number: int, value: float) -> None:
+    """Report a finished trial and its value; a trial whose value is not finite has failed."""
     if math.isfinite(value):
         study.tell(number, value)
     else:
-        tell_failed(study, number, f"its score is {value}")
+        report_failed(study, number, f"its score is {value}")
 
 
-def tell_failed(study: optuna.Study, number: int, reason: str) -> None:
-    """A trial has failed; the reason is kept with it."""
+def report_failed(study: optuna.Study, number: int, reason: str) -> None:
+    """Report a failed trial; the reason is stored with it."""
     trial(study, number).set_user_attr("reason", reason)
     study.tell(number, state=TrialState.FAIL)
 
 
-def tell_pruned(study: optuna.Study, number: int) -> None:
-    """A trial was pruned."""
+def report_pruned(study: optuna.Study, number: int) -> None:
+    """Report a pruned trial."""
     study.tell(number, state=TrialState.PRUNED)
 
 
-def report(begun: Trial, epoch: int, value: float) -> None:
-    """What a trial is worth after an epoch; told once, whatever is trained again after a kill."""
-    there = begun.study.get_trials(deepcopy=False)[begun.number].intermediate_values
-    if epoch not in there:
-        begun.report(value, epoch)
+def report(open_trial: Trial, epoch: int, value: float) -> None:
+    """Report a trial's score after an epoch, once: a run killed and resumed repeats epochs."""
+    reported = open_trial.study.get_trials(deepcopy=False)[open_trial.number].intermediate_values
+    if epoch not in reported:
+        open_trial.report(value, epoch)
 
 
 def best(study: optuna.Study) -> FrozenTrial | None:
-    """The trial of the best value; None while none has finished."""
-    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    """The trial with the best value; None if no trial has finished."""
+    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     sign = -1 if study.direction == optuna.study.StudyDirection.MINIMIZE else 1
-    return max(done, key=lambda t: sign * cast(float, t.value), default=None)
+    return max(finished, key=lambda t: sign * cast(float, t.value), default=None)

@@ -1,8 +1,8 @@
-"""Seconds in a person's words."""
+"""Small text forms shared by the messages of a sweep."""
 
 
 def duration(seconds: float) -> str:
-    """Such as `3 min 20 s` or `2 h 05 min`."""
+    """A time span such as `3 min 20 s` or `2 h 05 min`."""
     minutes, rest = divmod(round(seconds), 60)
     if minutes == 0:
         return f"{rest} s"

@@ -1,7 +1,5 @@
 """Datasets and methods for benchmarks, made in memory; the weights are the initial ones."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 
@@ -34,9 +32,9 @@ def images(count: int, size: int, facts: Facts, split: str) -> Images:
     )
 
 
-def composed(*words: str) -> Config:
+def composed(*overrides: str) -> Config:
     """The configuration that these words ask for, its networks untrained."""
-    node, _ = shell_composer()([*words, *UNTRAINED])
+    node, _ = shell_composer()([*overrides, *UNTRAINED])
     return config.load(node)
 
 
