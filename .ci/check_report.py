@@ -1,4 +1,4 @@
-"""The six runs of the demo are cells of Table I, and what has not run is said to be so."""
+"""The demo's six runs are a table of their own and cells of Table I, whose gaps are told."""
 
 import csv
 import sys
@@ -14,6 +14,12 @@ waiting = [cell for cell in cells if not cell["mean"] and cell["states"] == "not
 # three strategies at two noise levels in PSNR, SSIM and accuracy
 if len(supervised) != 18 or not waiting:
     sys.exit(f"{path}: {len(supervised)} supervised numbers, 18 are needed; {len(waiting)} not run")
+[own] = folder.glob("sweep-*.csv")
+with own.open(newline="") as file:
+    swept = [cell for cell in csv.DictReader(file) if cell["runs"]]
+scores = [cell for cell in swept if cell["metric"] in ("psnr", "ssim", "accuracy")]
+if len(scores) != 18 or any(cell["n"] != "1" or cell["states"] for cell in scores):
+    sys.exit(f"{own}: {len(scores)} scores of one run each, 18 are needed")
 for name in ("index.html", "tables.tex", "claims.md"):
     if not (folder / name).stat().st_size:
         sys.exit(f"{folder / name} is empty")

@@ -17,6 +17,7 @@ from gradprom.data.images import load
 from gradprom.identity import canonical, digest
 from gradprom.methods.base import Method
 from gradprom.runs.records import Study
+from gradprom.training.stage import Stage
 
 
 @dataclass
@@ -36,9 +37,14 @@ class Run:
         return component("method", self.config.method.name).build(self.config)
 
     @functools.cached_property
+    def last_stage(self) -> Stage:
+        """The last stage, with all it builds on; made once, as its id takes a while."""
+        return self.method.stage()
+
+    @functools.cached_property
     def training_id(self) -> str:
         """The id of the last stage, and so of all that was trained."""
-        return self.method.stage().id
+        return self.last_stage.id
 
     @functools.cached_property
     def id(self) -> str:
@@ -52,7 +58,7 @@ class Run:
     def reads(self) -> dict[str, Any]:
         """All that its id follows from but the seed, by key, as JSON types."""
         config = self.config
-        epochs = {stage.name: stage.epochs for stage in self.method.stage().lineage()}
+        epochs = {stage.name: stage.epochs for stage in self.last_stage.lineage()}
         reads = {**self.method.reads(), "epochs": epochs, "evaluation": config.evaluation}
         return dict(canonical({**reads, "evaluate_on": config.evaluate_on}))
 

@@ -1,4 +1,4 @@
-"""A rebuilt table as the page's template `table.html` shows it: texts, and which runs are behind.
+"""A table as the page's template `table.html` shows it: texts, and which runs are behind.
 
 What stands in a cell is worded as in the other forms of a table, by `reports/tables/layout.py`.
 """

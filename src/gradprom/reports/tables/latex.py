@@ -1,4 +1,4 @@
-"""A rebuilt table as LaTeX, for plain pdflatex with booktabs, graphicx and inputenc."""
+"""A table as LaTeX, for plain pdflatex with booktabs, graphicx and inputenc."""
 
 import unicodedata
 

@@ -1,4 +1,4 @@
-"""A rebuilt table as text: in a terminal, as Markdown, as CSV."""
+"""A table as text: in a terminal, as Markdown, as CSV."""
 
 import csv
 import io
