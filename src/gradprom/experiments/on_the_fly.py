@@ -235,7 +235,7 @@ def as_plan(expansion: Expansion) -> dict[str, Any]:
 def from_plan(kept: dict[str, Any]) -> Expansion:
     """What `as_plan` has written."""
     rows = tuple(
-        Row(r.title, overrides=r.overrides, metrics=tuple(r.metrics)) for r in kept["rows"]
+        Row(r["title"], overrides=r["overrides"], metrics=tuple(r["metrics"])) for r in kept["rows"]
     )
     columns = tuple(Column(c["title"], c["overrides"]) for c in kept["columns"])
     experiment = Experiment(
