@@ -27,6 +27,8 @@ class Root:
     """`supervised`: against labels (Eq. 4); `unsupervised`: against its own output (Eq. 3)."""
     noise: float = 0.1
     """σ of the white Gaussian noise, in units of the image range [0, 1]."""
+    size: int = 64
+    """Height and width of the images in pixels, for datasets that resize theirs."""
     scale: int = 1
     """Down-sampling factor, for `degradation=downsample` or a mix that down-samples."""
     lam: float = 1e-4
