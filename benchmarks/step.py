@@ -68,6 +68,8 @@ class Networks:
         self.batch = _batch(settings, device)
         start = Start({}, epoch_steps=10**4, device=torch.device(device))
         self.training = EnhancerTraining(settings, enhancer, self.recognizers, strategy, start)
+        self.shared = strategies.layers(enhancer)
+        self.deciding = self.shared[-1] if strategy.gate_on == "last" else None
         self.enhancer = enhancer
 
     def clear(self) -> None:
@@ -160,10 +162,10 @@ class Networks:
         enhanced = self.enhancer(self.batch.input)
         strategies.backward(
             self.losses(enhanced),
-            self.training.shared,
+            self.shared,
             self.strategy,
             features=enhanced,
-            decision_params=self.training.deciding,
+            decision_params=self.deciding,
         )
 
     def update(self) -> None:

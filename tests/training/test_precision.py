@@ -179,7 +179,8 @@ def test_gradients_of_bfloat16_networks_are_float32() -> None:
         assert each.label is not None
         losses = [(enhanced - each.target).square().mean()]
         losses.append(task_by_name("diagnosis").supervised_loss(logits, each.label))
-        strategies.backward(losses, trained.shared, Joint(lam=0.1), features=enhanced)
+        shared = strategies.layers(trained.enhancer)
+        strategies.backward(losses, shared, Joint(lam=0.1), features=enhanced)
         rows = [p.grad for net in trained.networks.networks.values() for p in net.parameters()]
         gradients.append([row for row in rows if row is not None])
     assert {row.dtype for row in gradients[0]} == {torch.float32}

@@ -1,6 +1,22 @@
 """Parts of a stage's `reads` that all methods share, and that leave old ids unchanged."""
 
+from typing import Any
+
 from gradprom.config.typed import Config
+
+
+def batch_reads(config: Config) -> dict[str, Any]:
+    """What a stage reads to be fed with batches of `trainer.batch_size`, on whatever images.
+
+    The degradation of the images is not among it.
+    """
+    t = config.trainer
+    return {
+        "dataset": config.dataset,
+        "trainer": {"batch_size": t.batch_size, "augment": t.augment},
+        **holdout_reads(config),
+        **precision_reads(config),
+    }
 
 
 def holdout_reads(config: Config) -> dict[str, float]:

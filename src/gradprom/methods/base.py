@@ -121,9 +121,10 @@ class Method(ABC):
     def reads(self) -> dict[str, Any]:
         """All that training and evaluation read, by key; the same key in two stages is one."""
         merged: dict[str, Any] = {}
-        for stage in self.stage().lineage():
-            merged |= {key: _merged(merged.get(key), value) for key, value in stage.reads.items()}
-        return merged | self.evaluation_reads()
+        parts = [stage.reads for stage in self.stage().lineage()]
+        for part in (*parts, self.evaluation_reads()):
+            merged |= {key: _merged(merged.get(key), value) for key, value in part.items()}
+        return merged
 
 
 def _merged(old: Any, new: Any) -> Any:

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gradprom import metrics, strategies
-from gradprom.config import Config, component, holdout_reads, precision_reads
+from gradprom import metrics
+from gradprom.config import Config, holdout_reads, precision_reads
 from gradprom.data.loader import Batch
 from gradprom.errors import ConfigError
 from gradprom.identity import added
 from gradprom.methods import recognition
+from gradprom.methods.backbone import build_backbone
 from gradprom.methods.base import Description, Method
 from gradprom.strategies import Mainstream, Strategy
 from gradprom.tasks import task_by_name
@@ -173,13 +174,7 @@ class TaskDriven(Method):
         }
 
     def _enhancer(self, fresh: bool) -> nn.Module:
-        """A `fresh` one starts as its options say, others are to be filled with weights."""
-        backbone, facts = self.config.backbone, self.config.facts
-        if not fresh and hasattr(backbone, "pretrained"):
-            backbone = replace(backbone, pretrained=False)
-        scale = self.config.degradation.scale
-        build = component("backbone", backbone.name).build
-        return build(backbone, facts.channels, scale, facts.inputs)
+        return build_backbone(self.config, fresh)
 
 
 class EnhancerTraining(NetworkTraining):
@@ -213,9 +208,6 @@ class EnhancerTraining(NetworkTraining):
                 {name: count * start.epoch_steps for name, count in epochs.items()},
             )
         )
-        self.shared = strategies.layers(enhancer)
-        # an enhancer ends, and so its modules do, with the convolution that makes the image
-        self.deciding = self.shared[-1] if strategy.gate_on == "last" else None
 
     def update(self, batch: Batch, probe: bool) -> dict[str, Tensor]:
         """One step: Eq. 6, with the auxiliary gradients as the strategy weighs them."""
@@ -234,25 +226,13 @@ class EnhancerTraining(NetworkTraining):
                 if self.supervised
                 else learned.unsupervised_loss(logits, clean)
             )
-        reduce = distributed.average if distributed.ranks() > 1 else None
-        decision = strategies.backward(
-            losses,
-            self.shared,
-            self.strategy,
-            # a penalty of the network's own reaches θ without passing the image
-            features=None if self.penalty else enhanced,
-            decision_params=self.deciding,
-            reduce=reduce,
-            measure=probe,
-        )
-        [main, *rest], finite = self.networks.step(losses, averaged=True)
+        # a penalty of the network's own reaches θ without passing the image
+        features = None if self.penalty else enhanced
+        joined = self.networks.step_by(self.strategy, losses, "enhancer", features, probe)
+        main = joined.losses[0]
         error = main if self._is_error else _mean_square_error(enhanced, batch.target)
-        logs |= {"loss_main": main, "psnr": -10 * error.log10(), "finite": finite}
-        for index, task in enumerate(self.recognizers):
-            logs[f"loss_{task}"] = rest[index]
-            row = _decided(decision, index, in_part=self.deciding is not None)
-            logs |= {f"{key}_{task}": value for key, value in row.items()}
-        return logs
+        logs |= {"loss_main": main, "psnr": -10 * error.log10(), "finite": joined.finite}
+        return logs | joined.logs(self.recognizers)
 
     def _main_loss(self, enhanced: Tensor, target: Tensor) -> Tensor:
         """L_IP of Eq. 1, with what the backbone adds of its own, such as a penalty on weights."""
@@ -290,14 +270,3 @@ def _main_loss(config: Config) -> str:
 
 def _mean_square_error(enhanced: Tensor, target: Tensor) -> Tensor:
     return distributed.average(F.mse_loss(enhanced.detach(), target))
-
-
-def _decided(decision: strategies.Decision, index: int, in_part: bool) -> dict[str, Tensor]:
-    """What the strategy did about one auxiliary loss, and what all of θ would have decided."""
-    logs = {"gate": decision.gate[index]}
-    overall = decision.overall if in_part else decision
-    if overall is not None and overall.gram is not None:
-        logs |= {"cosine": overall.cosine[index], "ratio": overall.ratio[index]}
-        if in_part:
-            logs["agree"] = (overall.gate[index] == logs["gate"]).float()
-    return logs

@@ -1,17 +1,52 @@
 """The networks of one stage, and what every training does to them at each step."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from gradprom import strategies
 from gradprom.config import Trainer
+from gradprom.strategies import Decision, Strategy
 from gradprom.training import precision
 from gradprom.training.optimization import Optimizer, OptimizerOptions, all_finite
 from gradprom.training.parallel import distributed
 
 State = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What came of a step in which a strategy joined the gradients of several losses."""
+
+    losses: list[Tensor]
+    """0-dim, averaged over the ranks."""
+    finite: Tensor
+    """Whether they and all gradients are finite, a 0-dim bool."""
+    decision: Decision
+    in_part: bool
+    """Whether a part of the network decided, and not all of it."""
+
+    def logs(self, names: Iterable[str]) -> dict[str, Tensor]:
+        """Of each auxiliary loss, by its name: `loss_<name>`, `gate_<name>`, and where products
+        were taken `cosine_`, `ratio_` and, if a part decided, whether it `agree_`s with all."""
+        logs: dict[str, Tensor] = {}
+        for index, name in enumerate(names):
+            row = {"loss": self.losses[index + 1], **self._decided(index)}
+            logs |= {f"{key}_{name}": value for key, value in row.items()}
+        return logs
+
+    def _decided(self, index: int) -> dict[str, Tensor]:
+        """What the strategy did about one loss, and what the whole network would have decided."""
+        logs = {"gate": self.decision.gate[index]}
+        overall = self.decision.overall if self.in_part else self.decision
+        if overall is not None and overall.gram is not None:
+            logs |= {"cosine": overall.cosine[index], "ratio": overall.ratio[index]}
+            if self.in_part:
+                logs["agree"] = (overall.gate[index] == logs["gate"]).float()
+        return logs
 
 
 class Networks:
@@ -57,6 +92,7 @@ class Networks:
             )
             for name, options in optimizers.items()
         }
+        self._layers: dict[str, list[list[Tensor]]] = {}
         self.averages = {
             name: _copied(self.networks[name])
             for name, options in optimizers.items()
@@ -99,6 +135,52 @@ class Networks:
             if name in self.averages:
                 self._average(name, (1 - optimizer.options.average) * finite)
         return values, finite
+
+    def step_by(
+        self,
+        strategy: Strategy,
+        losses: Sequence[Tensor],
+        name: str,
+        features: Tensor | None,
+        measure: bool,
+        names: Iterable[str] = (),
+    ) -> Joined:
+        """Update networks from losses whose gradients over one of them a strategy joins.
+
+        Stands in for `backward` where there are several losses.
+
+        Parameters
+        ----------
+        strategy
+            Weighs the losses' gradients over the network `name`; other networks get each loss's
+            own gradient, of an auxiliary one only if the strategy lets them learn.
+        losses
+            0-dim tensors of one forward pass, the main loss first.
+        name
+            The network that the losses share.
+        features
+            What it has put out, if all that the losses know of it goes through that.
+        measure
+            Look at cosines and norms even if the strategy does not.
+        names
+            The networks that learn; all that have an optimizer, if there are none.
+        """
+        if name not in self._layers:
+            self._layers[name] = strategies.layers(self.networks[name])
+        shared = self._layers[name]
+        # an enhancer ends, and so its modules do, with the convolution that makes the image
+        in_part = strategy.gate_on == "last"
+        decision = strategies.backward(
+            losses,
+            shared,
+            strategy,
+            features=features,
+            decision_params=shared[-1] if in_part else None,
+            reduce=distributed.average if distributed.ranks() > 1 else None,
+            measure=measure,
+        )
+        values, finite = self.step(losses, names, averaged=True)
+        return Joined(values, finite, decision, in_part)
 
     def backward(self, loss: Tensor) -> tuple[Tensor, Tensor]:
         """`loss.backward()`, then `step` of all networks; the loss over ranks, and `finite`."""
