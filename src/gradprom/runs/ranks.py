@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from gradprom.data.batches import labels_of
 from gradprom.data.loader import Loader
 from gradprom.errors import GradpromError, RunError
 from gradprom.runs import restore
@@ -67,8 +68,9 @@ def train_stage(
 
 def require_shares(run: Run) -> None:
     """Raises RunError where the ranks cannot share the batches equally."""
-    images, devices = len(run.images().splits["train"]), run.config.trainer.devices
+    labels, devices = labels_of(run.images(), "train"), run.config.trainer.devices
     for stage in run.method.stage().lineage():
+        images = len(stage.batches.order(labels, 0, 0))  # of an epoch
         size = min(stage.batches.size, images)
         if size % devices:
             whole = "of all" if size == images else "of"
