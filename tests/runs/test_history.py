@@ -65,3 +65,10 @@ def test_neither_torch_nor_pandas_is_imported() -> None:
     code = "import sys; import gradprom.runs.history; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "pandas"} & set(done.stdout.split())
+
+
+def test_of_two_stages_of_one_name_the_second_is_the_last(tmp_path: Path) -> None:
+    steps = [("warmup", 10), ("chain", 10), ("chain", 20), ("chain", 10), ("chain", 20)]
+    rows = [{"stage": name, "epoch": 1, "step": n, "row": i} for i, (name, n) in enumerate(steps)]
+    history.write(tmp_path, rows)
+    assert history.read(tmp_path).last_stage().values("row").tolist() == [3, 4]

@@ -23,7 +23,7 @@ from gradprom.runs.scoring import describe, score
 from gradprom.storage.files import read_json, write_json, write_text
 from gradprom.storage.lease import exclusive
 from gradprom.training import engine, precision
-from gradprom.training.artefact import all_rows, joined
+from gradprom.training.artefact import all_rows, histories, joined
 from gradprom.training.malloc import keep_freed_memory
 from gradprom.training.parallel.distributed import RankLost
 from gradprom.training.parallel.placement import Place, find_place, take_device
@@ -101,7 +101,7 @@ def _execute(run: Run, place: Place, device: torch.device, watch: Watch | None) 
         status="finished",
         metrics=metrics,
         evaluate_on=others,
-        training=_last_values(rows, run.method.describe().logged),
+        training=_last_values(histories(artefact)[run.training_id], run.method.describe().logged),
         stages=stages,
         interruptions=sum(stage.interruptions for stage in stages),
         duration=time.monotonic() - began,
@@ -235,10 +235,10 @@ def _write_record(run: Run, record: Record) -> None:
 
 
 def _last_values(rows: list[dict[str, Any]], kept: tuple[str, ...]) -> dict[str, float]:
-    """Means over the last stage of the logged values whose names begin so, by name."""
+    """Means over a stage's rows of the logged values whose names begin so, by name."""
     import pandas as pd  # late, for it takes a while and training does without
 
-    frame = pd.DataFrame([row for row in rows if row["stage"] == rows[-1]["stage"]])
+    frame = pd.DataFrame(rows)
     names = [name for name in map(str, frame.columns) if name.startswith(kept)]
     return {name: float(frame[name].mean()) for name in names}
 

@@ -39,8 +39,11 @@ class History:
         return {stage: History(self.columns, rows) for stage, rows in parts.items()}
 
     def last_stage(self) -> "History":
-        """The rows of the stage that was trained last."""
-        return next(reversed(self.stages().values()), self)
+        """The rows of the stage that was trained last; one before it may have its name."""
+        last = next(reversed(self.stages().values()), self)
+        steps = last.values("step")
+        begins = int(np.flatnonzero(np.diff(steps, prepend=np.inf) <= 0)[-1]) if len(steps) else 0
+        return History(last.columns, last.rows[begins:])
 
     def cells(self, column: str) -> list[str]:
         """The texts of a column, empty where a row has no value."""
