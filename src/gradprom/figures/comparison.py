@@ -6,11 +6,11 @@ from torch import Tensor
 
 from gradprom import metrics
 from gradprom.data.loader import Batch
-from gradprom.degradations import enlarge
 from gradprom.figures.examples import Trained, detail, examples, foreground, load, picture
 from gradprom.figures.grid import Box, Strip, Tile
 from gradprom.figures.selection import Choice, Entrant
 from gradprom.metrics.registry import METRICS
+from gradprom.runs.evaluation import shown_input
 from gradprom.runs.records import Study
 
 
@@ -67,7 +67,10 @@ def result(
     if entrant.record.dataset.fingerprint != same:
         return "other data", []
     trained = load(entrant, study, device)
-    return trained.method.enhance(batch.input), [trained.caption]
+    restored = trained.restored(batch)
+    if restored is None:
+        return "restores no image", []
+    return restored, [trained.caption]
 
 
 def _example(
@@ -76,8 +79,7 @@ def _example(
     """The images, and their errors below."""
     clean = batch.target[number]
     box = detail(picture(clean), foreground(batch, number))
-    degraded = enlarge(batch.input, batch.target.shape[-2:])
-    shown = [("degraded", degraded), *results]
+    shown = [("degraded", shown_input(batch)), *results]
     errors = [_error(image[number], clean) for _, image in shown if isinstance(image, Tensor)]
     # the degraded input's error is so large that it would make the results' errors dark
     top = max(float(np.quantile(error, 0.995)) for error in errors[1:])

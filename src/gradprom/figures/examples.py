@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gradprom.data.base import Images
+from gradprom.data.image_noise import ImageNoise
 from gradprom.data.loader import Batch, test_batches
 from gradprom.errors import RunError
 from gradprom.figures.selection import Entrant
@@ -35,6 +36,13 @@ class Trained:
     def caption(self) -> str:
         """The run as captions name it."""
         return f"{self.title}: run {self.record.id} (seed {self.record.seed})"
+
+    def restored(self, batch: Batch) -> Tensor | None:
+        """What its method makes of test images, as in evaluation; None where it makes nothing."""
+        seed = self.run.config.evaluation.seed
+        noise = ImageNoise(seed, batch.ids, batch.input.device)
+        restored: Tensor | None = self.method.restore_images(batch, noise)
+        return restored
 
 
 def load(entrant: Entrant, study: Study, device: torch.device) -> Trained:

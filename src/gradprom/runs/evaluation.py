@@ -123,17 +123,22 @@ def _columns(name: str, values: Tensor) -> dict[str, list[Any]]:
     return {f"{name}_{i}": values[:, i].tolist() for i in range(values.shape[1])}
 
 
-def _panels(batch: Batch, restored: Tensor) -> np.ndarray:
-    """uint8 [B, H, 4·W, 3 or 1]; the error is |restored - clean|, four times as bright.
+def shown_input(batch: Batch) -> Tensor:
+    """The degraded images as pictures show them, [B, C, H, W] as the clean ones.
 
-    A smaller degraded image is enlarged bicubically, one of other channels is shown as their mean.
+    Smaller ones are enlarged bicubically, those of other channels are shown as their mean.
     """
+    degraded = enlarge(batch.input, batch.target.shape[-2:])
+    if degraded.shape[1] != batch.target.shape[1]:
+        degraded = degraded.mean(1, keepdim=True).expand_as(batch.target)
+    return degraded
+
+
+def _panels(batch: Batch, restored: Tensor) -> np.ndarray:
+    """uint8 [B, H, 4·W, 3 or 1]; the error is |restored - clean|, four times as bright."""
     target = batch.target
-    degraded = enlarge(batch.input, target.shape[-2:])
-    if degraded.shape[1] != target.shape[1]:
-        degraded = degraded.mean(1, keepdim=True).expand_as(target)
     error = (4 * (restored - target).abs()).clamp(0, 1)
-    rows = torch.cat([degraded, restored, target, error], dim=3).cpu()
+    rows = torch.cat([shown_input(batch), restored, target, error], dim=3).cpu()
     return (rows * 255).round().byte().permute(0, 2, 3, 1).numpy()
 
 
