@@ -228,6 +228,7 @@ def _enhance(args: argparse.Namespace) -> None:
     run = restore.load_run(study, record.id)
     torch.set_num_threads(run.config.trainer.threads)
     device, channels = choose_device(args.device), run.config.facts.channels
+    inference.require_pictures(run.config.facts, record.id)
     scale = run.config.degradation.scale
     method = restore.restored_method(run, record, device)
     for source, target in targets.items():

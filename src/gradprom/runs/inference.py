@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gradprom.data.base import Facts
 from gradprom.errors import RunError
 from gradprom.training import precision
 
@@ -31,6 +32,15 @@ GRID = 32
 """Tiles begin at multiples of this, so that down-sampling networks see one grid everywhere."""
 LEAST_TILE = 2 * OVERLAP
 """A smaller tile would fade into three others at once."""
+
+
+def require_pictures(facts: Facts, run_id: str) -> None:
+    """Raises RunError for a run whose input no single picture is, such as several contrasts."""
+    if facts.inputs != facts.channels:
+        raise RunError(
+            f"run {run_id} makes images of {facts.channels} channel(s) from inputs of "
+            f"{facts.inputs}, which no picture is; load it from an export"
+        )
 
 
 @precision.tf32(False)

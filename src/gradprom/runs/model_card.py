@@ -29,9 +29,11 @@ def _data(record: Record) -> str:
     counts = ", ".join(f"{split} {count} images" for split, count in data.counts.items())
     size, channels = config["dataset"].get("size"), config["facts"]["channels"]
     pixels = f"{size}×{size} pixels" if size else "images of their own size"
+    inputs = config["facts"].get("inputs", channels)
+    made = f"{channels} channel(s)" + f" from inputs of {inputs}" * (inputs != channels)
     return "\n".join(
         [
-            f"- dataset: {data.name}, {pixels}, {channels} channel(s)",
+            f"- dataset: {data.name}, {pixels}, {made}",
             f"- split: {data.split} ({counts})",
             f"- degradation: {_told(config['degradation'])}",
             f"- fingerprint of the content and the split: `{data.fingerprint}`",
@@ -92,11 +94,11 @@ def _told(options: dict[str, Any]) -> str:
 
 
 def _snippet(record: Record, network: str) -> str:
-    channels = record.setting("facts.channels")
-    use = f"enhanced = method.enhance(degraded)  # float32 [B, {channels}, H, W] in [0, 1]"
-    if network:
-        use = f'logits = method.networks["{network}"](degraded)'
-        use += f"  # float32 [B, {channels}, H, W] in [0, 1]"
+    # older records do not tell the two apart
+    inputs = record.setting("facts.inputs", record.setting("facts.channels"))
+    use = f'output = method.networks["{network}"](images)' if network else ""
+    use = use or "enhanced = method.enhance(degraded)"
+    use += f"  # float32 [B, {inputs}, H, W] in [0, 1]"
     return "\n".join(
         [
             "With `gradprom` installed, in this folder:",
