@@ -219,9 +219,10 @@ def test_no_step_asks_the_device_for_a_value(case: str, tmp_path: Path) -> None:
     artefacts = trained(run, run.method, steps=1)
     for stage in run.method.stage().lineage():
         training = begin(run, stage, artefacts)
+        batches = [loader(run, stage).batch(3, number) for number in range(2)]  # the host's work
         with NoWaiting():
-            for number in range(2):
-                step(training, run, stage, number)
+            for number, batch in enumerate(batches):
+                training.update(batch, probe=number % 2 == 1)
 
 
 def test_the_mode_notices_what_waits() -> None:
