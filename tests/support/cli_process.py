@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from gradprom import cli
 from gradprom.runs.record import Record
 from gradprom.runs.records import Study
 from gradprom.storage.files import load_state, read_json
@@ -93,37 +94,69 @@ class Child:
         assert self.wait() == -signal.SIGKILL
 
 
-def start(results: Path, *words: str, pause: float = 0.0, beside: Path | None = None) -> Child:
+def start(
+    results: Path,
+    *words: str,
+    pause: float = 0.0,
+    beside: Path | None = None,
+    sizes: tuple[str, ...] = TINY,
+    plugins: Path | None = None,
+) -> Child:
     """`python run.py TINY… words… results=…`, not waited for.
 
     It rests for `pause` seconds after each checkpoint, for those who want to look or shoot. Its
     output and notes are in the folder of results, or `beside` it where that may have no room.
+    The folder that holds `plugins` is on its path, for it and for the processes that it starts.
     """
-    notes = beside or results
+    words = (*(word for word in words if word.startswith("-")), *sizes, *_settings(words))
+    return _begin(beside or results, "run", (*words, f"results={results}"), pause, plugins)
+
+
+def _settings(words: tuple[str, ...]) -> list[str]:
+    return [word for word in words if not word.startswith("-")]
+
+
+def _begin(
+    notes: Path, kind: str, words: tuple[str, ...], pause: float, plugins: Path | None
+) -> Child:
     notes.mkdir(parents=True, exist_ok=True)
     output = notes / f"output-{len(list(notes.glob('output-*')))}.txt"
-    process = PROCESSES.Process(target=_main, args=(words, results, output, pause), daemon=True)
+    process = PROCESSES.Process(
+        target=_main, args=(kind, words, output, pause, plugins), daemon=True
+    )
     output.touch()
     process.start()
     return Child(process, output)
 
 
-def run(results: Path, *words: str, beside: Path | None = None) -> tuple[int, str]:
-    """Exit code and text of `python run.py TINY… words… results=…`."""
-    child = start(results, *words, beside=beside)
+def run(results: Path, *words: str, **options: Any) -> tuple[int, str]:
+    """Exit code and text of `python run.py TINY… words… results=…`, as `start` takes them."""
+    child = start(results, *words, **options)
     return child.wait(), child.text
 
 
-def _main(words: tuple[str, ...], results: Path, output: Path, pause: float) -> None:
+def tool(results: Path, *words: str, plugins: Path | None = None) -> tuple[int, str]:
+    """Exit code and text of `gradprom words… results=…`."""
+    child = _begin(results, "tool", (*words, f"results={results}"), 0.0, plugins)
+    return child.wait(), child.text
+
+
+def _main(
+    kind: str, words: tuple[str, ...], output: Path, pause: float, plugins: Path | None
+) -> None:
     stream = os.open(output, os.O_WRONLY | os.O_APPEND)
     os.dup2(stream, 1)
     os.dup2(stream, 2)
     torch.set_num_threads(1)
+    if plugins is not None:
+        sys.path.insert(0, str(plugins))
+        os.environ["PYTHONPATH"] = str(plugins)
     _watch(output.with_name("trained.txt"), pause)
-    switches = [word for word in words if word.startswith("-")]
-    rest = [word for word in words if not word.startswith("-")]
-    sys.argv = ["run.py", *switches, *TINY, *rest, f"results={results}"]
-    runpy.run_path(str(ROOT / "run.py"), run_name="__main__")
+    sys.argv = ["run.py" if kind == "run" else "gradprom", *words]
+    if kind == "run":
+        runpy.run_path(str(ROOT / "run.py"), run_name="__main__")
+    else:
+        cli.main()
 
 
 def _watch(notes: Path, pause: float) -> None:
