@@ -257,6 +257,6 @@ def test_a_recognizer_is_exported_too(
     text = Path("README.md").read_text()
     names: dict = {"degraded": noisy()}
     exec(snippet(Path()), names)
-    assert names["logits"].shape == (2, 3)
+    assert names["output"].shape == (2, 3)
     assert f"| accuracy | – | {record.metrics['accuracy']:.4f} |" in text
     assert "PSNR, dB" not in text

@@ -96,7 +96,7 @@ def _told(options: dict[str, Any]) -> str:
 def _snippet(record: Record, network: str) -> str:
     # older records do not tell the two apart
     inputs = record.setting("facts.inputs", record.setting("facts.channels"))
-    use = f'output = method.networks["{network}"](images)' if network else ""
+    use = f'output = method.networks["{network}"](degraded)' if network else ""
     use = use or "enhanced = method.enhance(degraded)"
     use += f"  # float32 [B, {inputs}, H, W] in [0, 1]"
     return "\n".join(
