@@ -20,7 +20,7 @@ from support.records_factory import Made
 
 from gradprom.experiments import declared
 from gradprom.experiments.expansion import Cell, Expansion
-from gradprom.reports.claims.verdicts import Contrast, Judged
+from gradprom.reports.claims.verdicts import Contrast, JudgedClaim
 from gradprom.reports.page import data as page_data
 from gradprom.reports.page.page import FOLDER, TEMPLATES, write_page
 from gradprom.reports.plots.style import Picture
@@ -28,7 +28,7 @@ from gradprom.reports.tables.filling import fill
 from gradprom.runs.record import Revision
 
 INJECTED = "</script><img src=x onerror=alert(1)>"
-JUDGED = Judged(
+JUDGED = JudgedClaim(
     name="gradprom-best",
     text="GradProm is best & <b>always</b>.",
     source="Table I",

@@ -189,7 +189,7 @@ def _print(tables: list[Table]) -> None:
             console.print(text.terminal(table))
 
 
-def _write(folder: Path, tables: list[Table], judged: list[verdicts.Judged]) -> None:
+def _write(folder: Path, tables: list[Table], judged: list[verdicts.JudgedClaim]) -> None:
     for table in tables:
         write_text(folder / f"{table.key}.csv", text.as_csv(table))
         write_text(folder / f"{table.key}.md", text.markdown(table))

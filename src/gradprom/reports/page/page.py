@@ -25,7 +25,7 @@ from gradprom.runs.records import Study
 from gradprom.storage.files import write_text
 
 if TYPE_CHECKING:
-    from gradprom.reports.claims.verdicts import Judged
+    from gradprom.reports.claims.verdicts import JudgedClaim
     from gradprom.reports.plots.style import Picture
 
 FOLDER = Path(__file__).parent
@@ -59,7 +59,7 @@ def write_page(
     tables: list[Table],
     records: dict[str, Record],
     study: Study,
-    judged: list[Judged],
+    judged: list[JudgedClaim],
     pictures: list[Picture],
     problems: list[str],
 ) -> None:

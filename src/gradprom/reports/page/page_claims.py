@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gradprom.reports.tables import layout
 
 if TYPE_CHECKING:
-    from gradprom.reports.claims.verdicts import Contrast, Judged
+    from gradprom.reports.claims.verdicts import Contrast, JudgedClaim
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class ClaimView:
         return f"{len(self.contrasts)} contrast{'s' if len(self.contrasts) != 1 else ''}"
 
 
-def claim_view(claim: Judged) -> ClaimView:
+def claim_view(claim: JudgedClaim) -> ClaimView:
     """A claim as it was judged, ours and published."""
     return ClaimView(
         name=claim.name,
