@@ -161,7 +161,7 @@ def test_a_name_that_a_template_misspells_is_an_error() -> None:
 
 def test_two_tables_of_one_experiment_and_one_that_is_there_twice(made: Made) -> None:
     tables = made.tables()
-    narrowed = dataclasses.replace(tables[0], asked=["noise=0.1"])
+    narrowed = dataclasses.replace(tables[0], narrowing=["noise=0.1"])
     path = made.study.folder / "index.html"
     write_page(path, [tables[0], narrowed, narrowed], made.records, made.study, [], [], [])
     reader = Reader()

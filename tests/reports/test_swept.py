@@ -72,7 +72,7 @@ def test_what_a_run_does_not_score_is_not_in_its_row() -> None:
     table = build(strategy("mainstream", 25.0), scored)
     assert layout.slots(table) == [(0, "psnr"), (0, "ssim"), (0, "accuracy")]
     assert set(row_of(table, "mainstream").cells) == {(0, "psnr"), (0, "ssim")}
-    assert layout.ours(row_of(table, "gradprom").cells[0, "accuracy"]) == "0.750 (1)"
+    assert layout.mean_text(row_of(table, "gradprom").cells[0, "accuracy"]) == "0.750 (1)"
 
 
 def test_a_method_without_psnr_has_a_table() -> None:
@@ -92,8 +92,8 @@ def test_logged_values_are_means_over_seeds_and_tasks_where_any_row_logs_them() 
     made = [record(24.0, config__seed=i, training=gate) for i, gate in enumerate(gates)]
     table = build(*made, strategy("mainstream", 25.0))
     cells = row_of(table, "gradprom").cells
-    assert layout.ours(cells[0, "gate"]) == "0.50 ± 0.35 (2)"
-    assert layout.ours(cells[0, "ratio"]) == "3.0e-04 ± 1.4e-04 (2)"
+    assert layout.mean_text(cells[0, "gate"]) == "0.50 ± 0.35 (2)"
+    assert layout.mean_text(cells[0, "ratio"]) == "3.0e-04 ± 1.4e-04 (2)"
     assert (0, "gate") not in row_of(table, "mainstream").cells
     none = build(strategy("mainstream", 25.0))
     assert layout.slots(none) == [(0, "psnr"), (0, "ssim")]
@@ -190,7 +190,7 @@ def test_the_terminal_shows_every_number_with_its_seeds(table: Table, width: int
     shown = console.file.getvalue()
     for row in layout.rows(table):
         for cell in row.cells.values():
-            assert layout.ours(cell) in shown
+            assert layout.mean_text(cell) in shown
     assert re.search(r"^ ?gradprom +24\.333 ± 0\.333 \(3\)", shown, re.MULTILINE)
 
 

@@ -39,7 +39,7 @@ TEMPLATES = Environment(
 TEMPLATES.globals |= {
     "missing": layout.MISSING,
     "below": layout.BELOW,
-    "below_title": layout.SAID_OF_BELOW,
+    "below_title": layout.BELOW_MEANING,
 }
 
 

@@ -135,7 +135,7 @@ def table_view(table: Table) -> TableView:
             GroupView(title, tuple(_row(table, row, details, slots) for row in rows))
             for title, rows in layout.grouped(table)
         ),
-        legend=" ".join([layout.OURS, layout.MARKS, *layout.said(table)]),
+        legend=" ".join([layout.MEAN_NOTE, layout.RANK_NOTE, *layout.notes(table)]),
         slips=table.experiment.slips,
     )
 
@@ -184,15 +184,15 @@ def _button(row: Row, cell: Cell, runs: dict[int, str], names: tuple[str, ...]) 
 
 
 def _number(cell: Cell) -> Number:
-    mean, _, spread = layout.ours(cell).partition(" ")
-    published = layout.theirs(cell.published, cell.metric) if cell.published else ""
+    mean, _, spread = layout.mean_text(cell).partition(" ")
+    published = layout.published_text(cell.published, cell.metric) if cell.published else ""
     return Number(
         mean=mean,
         spread=spread.replace("± ", "±"),
         published=published,
         published_mean=published.partition(" ")[0],
         below_degraded=cell.below_degraded,
-        difference=layout.difference(cell),
+        difference=layout.difference_text(cell),
         badges=tuple(
             Badge(state, next(word for word in (*_BADGES, "") if word in state))
             for state in cell.states
