@@ -156,7 +156,7 @@ FIGURE = """fig:
 
 def test_a_declared_figure(tmp_path: Path) -> None:
     (tmp_path / "figures.yaml").write_text(FIGURE)
-    methods = (selection.Wanted("GradProm", ("Sup. GradProm",)),)
+    methods = (selection.MethodRows("GradProm", ("Sup. GradProm",)),)
     panels = (selection.Panel("table1", ("σ = 0.3",), methods),)
     expected = {"fig": selection.Declared("A figure", panels)}
     assert selection.declared(tmp_path / "figures.yaml") == expected
