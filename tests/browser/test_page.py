@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from support import records_factory
 from support.records_factory import Made
 
-from gradprom.reports.claims.verdicts import Judged
+from gradprom.reports.claims.verdicts import JudgedClaim
 from gradprom.reports.page.page import write_page
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
@@ -44,7 +44,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
     lonely = replace(second, id="0123456789ab", config={**second.config, "seed": 99})
     made.records[lonely.id] = lonely
     path = made.study.folder / "report" / "index.html"
-    judged = [Judged("best", "GradProm is best.", "Table I", "holds", "does not", [])]
+    judged = [JudgedClaim("best", "GradProm is best.", "Table I", "holds", "does not", [])]
     write_page(path, made.tables(), made.records, made.study, judged, [], [])
     return Written(made, path, first.id, lonely.id)
 

@@ -114,7 +114,7 @@ def test_the_interval_is_that_of_the_mean() -> None:
     rng = np.random.default_rng(0)
     values = rng.normal(0.3, 1, 400)
     psnr, zero = METRICS["psnr"], {"psnr": np.zeros(400)}
-    (alone,) = compare.paired([psnr], zero, {"psnr": values}, np.arange(400))
+    (alone,) = compare.paired_differences([psnr], zero, {"psnr": values}, np.arange(400))
     half = 1.96 * values.std() / 20
     assert (alone.low, alone.high) == pytest.approx(
         (values.mean() - half, values.mean() + half), abs=0.02
@@ -122,7 +122,7 @@ def test_the_interval_is_that_of_the_mean() -> None:
     # 100 patients with four equal images each know as much as 100 images
     repeated = np.repeat(values[:100], 4)
     patients = np.repeat(np.arange(100), 4)
-    (grouped,) = compare.paired([psnr], zero, {"psnr": repeated}, patients)
+    (grouped,) = compare.paired_differences([psnr], zero, {"psnr": repeated}, patients)
     half = 1.96 * values[:100].std() / 10
     assert grouped.high - grouped.low == pytest.approx(2 * half, rel=0.1)
 

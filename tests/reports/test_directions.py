@@ -129,7 +129,7 @@ def test_tables_of_sweeps_show_it_with_its_digits(
 
 def judged(
     monkeypatch: pytest.MonkeyPatch, expansion: Expansion, study: Study, contrast: str
-) -> verdicts.Judged:
+) -> verdicts.JudgedClaim:
     """A claim about tables of images with the errors above."""
     monkeypatch.setattr(specs, "_declared", lambda *_: [expansion.experiment])
     path = study.results / "claims.yaml"

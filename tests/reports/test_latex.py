@@ -84,7 +84,7 @@ def test_names_cannot_break_it(tables: list[Table], tmp_path: Path) -> None:
         for row in table.rows
     ]
     experiment = dataclasses.replace(table.experiment, title=NASTY, caption=NASTY, slips=(NASTY,))
-    nasty = dataclasses.replace(table, rows=rows, experiment=experiment, asked=[f"x={NASTY}"])
+    nasty = dataclasses.replace(table, rows=rows, experiment=experiment, narrowing=[f"x={NASTY}"])
     _, text = compiled(latex.document([nasty]), tmp_path)
     for told in ("b % & # {c}", r"\d $ <e> |", "σ γ λ", "± ×", "[U+65E5]"):
         assert told in text

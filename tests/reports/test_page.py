@@ -20,15 +20,15 @@ from support.records_factory import Made
 
 from gradprom.experiments import declared
 from gradprom.experiments.expansion import Cell, Expansion
-from gradprom.reports.claims.verdicts import Contrast, Judged
-from gradprom.reports.page import data as page_data
+from gradprom.reports.claims.verdicts import Contrast, JudgedClaim
+from gradprom.reports.page.data import as_json, page_data
 from gradprom.reports.page.page import FOLDER, TEMPLATES, write_page
 from gradprom.reports.plots.style import Picture
 from gradprom.reports.tables.filling import fill
 from gradprom.runs.record import Revision
 
 INJECTED = "</script><img src=x onerror=alert(1)>"
-JUDGED = Judged(
+JUDGED = JudgedClaim(
     name="gradprom-best",
     text="GradProm is best & <b>always</b>.",
     source="Table I",
@@ -161,7 +161,7 @@ def test_a_name_that_a_template_misspells_is_an_error() -> None:
 
 def test_two_tables_of_one_experiment_and_one_that_is_there_twice(made: Made) -> None:
     tables = made.tables()
-    narrowed = dataclasses.replace(tables[0], asked=["noise=0.1"])
+    narrowed = dataclasses.replace(tables[0], narrowing=["noise=0.1"])
     path = made.study.folder / "index.html"
     write_page(path, [tables[0], narrowed, narrowed], made.records, made.study, [], [], [])
     reader = Reader()
@@ -208,7 +208,7 @@ def test_header_tells_the_runs_and_their_code(made: Made) -> None:
 
 
 def test_configurations_are_kept_as_differences(made: Made) -> None:
-    data = page_data.embedded(made.records, made.study, made.study.folder / "index.html")
+    data = page_data(made.records, made.study, made.study.folder / "index.html")
     for run_id, run in data["runs"].items():
         flat = {**data["common"], **run["differing"]}
         config = made.records[run_id].config
@@ -223,7 +223,7 @@ def test_configurations_are_kept_as_differences(made: Made) -> None:
 def test_a_key_that_a_run_has_not_got(made: Made) -> None:
     first, *rest = made.records.values()
     del first.config["trainer"]["lr"]
-    data = page_data.embedded(made.records, made.study, made.study.folder / "index.html")
+    data = page_data(made.records, made.study, made.study.folder / "index.html")
     assert data["runs"][first.id]["without"] == ["trainer.lr"]
     assert not any(data["runs"][record.id]["without"] for record in rest)
 
@@ -235,14 +235,14 @@ def test_curves_are_means_of_neighbours(made: Made) -> None:
     rows += ["coupled,1,10,,0.25", "coupled,1,20,nan,0.75"]
     history = "\n".join(["stage,epoch,step,loss_main,gate_diagnosis", *rows])
     (made.study.run(first.id) / "history.csv").write_text(history + "\n")
-    data = page_data.embedded(made.records, made.study, made.study.folder / "index.html")
+    data = page_data(made.records, made.study, made.study.folder / "index.html")
     warmup, broken, gate = data["runs"][first.id]["curves"]
     assert warmup[:2] == ["warmup", "loss_main"]
     assert data["grids"][warmup[2]] == tuple(range(30, 1801, 30))
     np.testing.assert_allclose(warmup[3], values.reshape(60, 3).mean(axis=1), rtol=1e-3)
     assert broken[:2] == ["coupled", "loss_main"] and np.isnan(broken[3])
     assert gate[:2] == ["coupled", "gate_diagnosis"] and gate[3] == [0.25, 0.75]
-    assert json.loads(page_data.as_json(broken[3])) == ["nan"]
+    assert json.loads(as_json(broken[3])) == ["nan"]
 
 
 def test_a_run_without_files_is_no_obstacle(made: Made) -> None:

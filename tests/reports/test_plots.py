@@ -183,7 +183,7 @@ def test_strategies_keep_their_colour_and_rows_are_told_apart() -> None:
     looks = [(x.color, str(x.dashes), x.marker) for x in found]
     assert len(set(looks)) == len(rows)
     assert style.strokes(rows[::-1])[0].color == found[4].color
-    assert style.labels(rows) == [
+    assert style.short_labels(rows) == [
         "ESTR, ResNet-50", "ESTR, ResNet-101", "ADAP", "WinNet", "Ours"
     ]  # fmt: skip
 
@@ -195,11 +195,11 @@ def test_means_over_parts_of_training() -> None:
     # two parts; each run's own mean first: (1, 0.5) and (0, 0.5), so 0.5 ± √0.5 and 0.5 ± 0
     runs = [np.array([1.0, 1.0, 0.0, 1.0]), np.array([0.0, 1.0])]
     runs[1] = np.array([0.0, 0.0, 0.0, 0.5, 0.5, 0.5])
-    x, mean, std = training.over_parts(runs, parts=2)
+    x, mean, std = training.mean_over_parts(runs, parts=2)
     assert x.tolist() == [0.25, 0.75]
     np.testing.assert_allclose(mean, [0.5, 0.5])
     np.testing.assert_allclose(std, [0.5**0.5, 0.0])
-    _, short, none = training.over_parts([np.array([0.25, 0.75])], parts=40)
+    _, short, none = training.mean_over_parts([np.array([0.25, 0.75])], parts=40)
     assert short.tolist() == [0.25, 0.75] and none.tolist() == [0.0, 0.0]
 
 

@@ -15,7 +15,7 @@ BLURRED = {"name": "blur", "kernel": 3, "sigma": 2.0}
 
 def drawn(records: list[Record], study: Study, path: Path) -> bool:
     """Draw the picture of a table of these records."""
-    by_id = {one["id"]: one for one in records}
+    by_id = {record.id: record for record in records}
     table = swept.table_of(unplanned.expansion(records), by_id)
     return sweep_picture.draw(table, by_id, study, path)
 

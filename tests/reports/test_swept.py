@@ -26,7 +26,7 @@ from gradprom.sweeps import run_ids
 
 
 def build(*records: Record) -> Table:
-    by_id = {one["id"]: one for one in records}
+    by_id = {record.id: record for record in records}
     return swept.table_of(unplanned.expansion([*records]), by_id)
 
 
@@ -72,12 +72,13 @@ def test_what_a_run_does_not_score_is_not_in_its_row() -> None:
     table = build(strategy("mainstream", 25.0), scored)
     assert layout.slots(table) == [(0, "psnr"), (0, "ssim"), (0, "accuracy")]
     assert set(row_of(table, "mainstream").cells) == {(0, "psnr"), (0, "ssim")}
-    assert layout.ours(row_of(table, "gradprom").cells[0, "accuracy"]) == "0.750 (1)"
+    assert layout.mean_text(row_of(table, "gradprom").cells[0, "accuracy"]) == "0.750 (1)"
 
 
 def test_a_method_without_psnr_has_a_table() -> None:
-    made = record(24.0, choices__method="verify")
-    made |= {"metrics": {"auc": 0.875, "degraded_auc": 0.5}, "reads": {}, "scores": ["auc"]}
+    scores = {"auc": 0.875, "degraded_auc": 0.5}
+    reads = {"dataset": {"name": "phantom"}}  # neither backbone nor strategy
+    made = record(24.0, choices__method="verify", metrics=scores, scores=["auc"], reads=reads)
     table = build(made)
     assert [metric for _, metric in layout.slots(table)] == ["auc"]
     assert "| verify | 0.875 (1) |" in text.markdown(table)
@@ -91,8 +92,8 @@ def test_logged_values_are_means_over_seeds_and_tasks_where_any_row_logs_them() 
     made = [record(24.0, config__seed=i, training=gate) for i, gate in enumerate(gates)]
     table = build(*made, strategy("mainstream", 25.0))
     cells = row_of(table, "gradprom").cells
-    assert layout.ours(cells[0, "gate"]) == "0.50 ± 0.35 (2)"
-    assert layout.ours(cells[0, "ratio"]) == "3.0e-04 ± 1.4e-04 (2)"
+    assert layout.mean_text(cells[0, "gate"]) == "0.50 ± 0.35 (2)"
+    assert layout.mean_text(cells[0, "ratio"]) == "3.0e-04 ± 1.4e-04 (2)"
     assert (0, "gate") not in row_of(table, "mainstream").cells
     none = build(strategy("mainstream", 25.0))
     assert layout.slots(none) == [(0, "psnr"), (0, "ssim")]
@@ -189,7 +190,7 @@ def test_the_terminal_shows_every_number_with_its_seeds(table: Table, width: int
     shown = console.file.getvalue()
     for row in layout.rows(table):
         for cell in row.cells.values():
-            assert layout.ours(cell) in shown
+            assert layout.mean_text(cell) in shown
     assert re.search(r"^ ?gradprom +24\.333 ± 0\.333 \(3\)", shown, re.MULTILINE)
 
 
@@ -204,12 +205,12 @@ def test_a_summary_tells_failures_and_counts_what_is_missing(
     made = [record(24.0), strategy("joint", error=error, overrides=["strategy=joint"])]
     for one in made:
         hand_made.keep(study, one)
-    ids = [one["id"] for one in made]
+    ids = [one.id for one in made]
     assert swept.show(ids, study, folder, None) == 1
     assert swept.show([*ids, "notthere"], study, folder, None) == 2
     shown = capsys.readouterr().out
     assert "failed   strategy=joint: NonFinite: not finite at step 3\n" in shown
-    assert "engine.py:9" in shown and str(study.run(made[1]["id"])) in shown
+    assert "engine.py:9" in shown and str(study.run(made[1].id)) in shown
     assert (folder / "table.md").read_text() == text.markdown(build(*made))
     for name in ("table.csv", "table.tex", "picture.png"):
         assert (folder / name).stat().st_size > 0
@@ -219,13 +220,13 @@ def points(records: list[Record]) -> list[Point]:
     """What a sweep over strategies knows of its runs before they have begun."""
     return [
         Point(
-            id=one["id"],
-            seed=one["seed"],
-            degradation=one["config"]["degradation"],
-            choices={"strategy": one["choices"]["strategy"]},
+            id=one.id,
+            seed=one.seed,
+            degradation=one.config["degradation"],
+            choices={"strategy": one.choices["strategy"]},
             groups=frozenset({"strategy"}),
-            names={"strategy": one["choices"]["strategy"]},
-            reads={"strategy": one["choices"]["strategy"]},
+            names={"strategy": one.choices["strategy"]},
+            reads={"strategy": one.choices["strategy"]},
             scores=("psnr", "ssim"),
         )
         for one in records
@@ -235,7 +236,7 @@ def points(records: list[Record]) -> list[Point]:
 def sweep(study: Study, name: str, records: list[Record]) -> Expansion:
     """A sweep of these runs, planned; which of them have records is another matter."""
     found = experiment_of(points(records), f"sweep-{name}", f"Sweep {name}", f"-m {name}")
-    plan: dict[str, Any] = {"runs": [{"id": one["id"], "label": ""} for one in records]}
+    plan: dict[str, Any] = {"runs": [{"id": one.id, "label": ""} for one in records]}
     plan["swept"] = on_the_fly.as_plan(found)
     write_json(study.folder / "sweeps" / name / "plan.json", plan)
     return found
@@ -250,10 +251,10 @@ def seeds(name: str, psnr: float, count: int = 3) -> list[Record]:
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     """Without runs of papers' tables; what their ids would be takes long to work out."""
 
-    def known(runs: list[list[str]], results: Path) -> list[records_factory.Identity]:
+    def identities(runs: list[list[str]], results: Path) -> list[records_factory.Identity]:
         return records_factory.identify(runs)
 
-    monkeypatch.setattr(run_ids, "known", known)
+    monkeypatch.setattr(run_ids, "identities", identities)
     return Study(tmp_path, "local")
 
 
@@ -287,7 +288,7 @@ def test_two_sweeps_are_two_tables_the_newest_first_then_the_rest(study: Study) 
         sweep(study, name, records)
         plan = study.folder / "sweeps" / name / "plan.json"
         os.utime(plan, (number, number))
-    write_json(study.folder / "sweeps" / "c" / "plan.json", {"runs": [{"id": single[0]["id"]}]})
+    write_json(study.folder / "sweeps" / "c" / "plan.json", {"runs": [{"id": single[0].id}]})
     for one in [*old, *new, *single]:
         hand_made.keep(study, one)
     found = sections(reported(study))
@@ -296,7 +297,7 @@ def test_two_sweeps_are_two_tables_the_newest_first_then_the_rest(study: Study) 
     assert not [name for name in found if name.startswith("table")]
     tex = (study.folder / "report" / "tables.tex").read_text()
     assert tex.count(r"\begin{table}") == 3
-    assert json.dumps(single[0]["id"]) in reported(study)
+    assert json.dumps(single[0].id) in reported(study)
 
 
 def test_a_table_that_is_named_is_reported_alone(study: Study) -> None:
@@ -311,7 +312,7 @@ def test_a_table_that_is_named_is_reported_alone(study: Study) -> None:
 
 def test_an_old_plan_still_gives_a_table(study: Study) -> None:
     records = seeds("joint", 24.0)
-    plan = {"runs": [{"id": one["id"], "label": ""} for one in records]}
+    plan = {"runs": [{"id": one.id, "label": ""} for one in records]}
     write_json(study.folder / "sweeps" / "a" / "plan.json", plan)
     for one in records:
         hand_made.keep(study, one)

@@ -1,5 +1,6 @@
 """Records that no plan tells of: what is averaged, what never is, and what rows are called."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -143,20 +144,31 @@ def test_seeds_of_a_random_gate_are_seeds() -> None:
 def test_benchmark_i_is_one_row_whatever_stood_in_the_command() -> None:
     made = [
         strategy("mainstream", 24.0),
-        strategy("mainstream", 26.0, config__seed=1, config__auxiliary__tasks=[]),
+        strategy(
+            "mainstream",
+            26.0,
+            config__seed=1,
+            config__auxiliary__tasks=[],
+            choices__auxiliary="none",
+        ),
         strategy("mainstream", 28.0, config__seed=2, config__supervision="unsupervised"),
     ]
-    made[1]["choices"]["auxiliary"] = "none"
     assert cell(made).value == Estimate(26.0, 2.0, 3)
     assert labels(*made, record(30.0)) == ["mainstream", "gradprom"]
 
 
 def test_the_recognizer_method_is_one_row_whatever_the_strategy() -> None:
     made = []
-    for seed, (name, psnr) in enumerate({"gradprom": 0.5, "joint": 0.7}.items()):
-        made.append(strategy(name, psnr, config__seed=seed, config__method={"name": "recognizer"}))
-        made[-1]["choices"]["method"] = "recognizer"
-        made[-1]["metrics"] = {"accuracy": psnr, "degraded_psnr": 20.0, "degraded_ssim": 0.25}
+    for seed, (name, accuracy) in enumerate({"gradprom": 0.5, "joint": 0.7}.items()):
+        recognizer = strategy(
+            name,
+            accuracy,
+            config__seed=seed,
+            config__method={"name": "recognizer"},
+            choices__method="recognizer",
+            metrics={"accuracy": accuracy, "degraded_psnr": 20.0, "degraded_ssim": 0.25},
+        )
+        made.append(recognizer)
     assert cell(made, "accuracy").value.n == 2
     assert labels(*made) == ["recognizer"]
     assert labels(*made, record(24.0)) == ["recognizer", "task_driven gradprom"]
@@ -181,13 +193,13 @@ def test_every_row_has_a_label_of_its_own() -> None:
 
 
 def reading(made: Record, **reads: Any) -> Record:
-    return {**made, "reads": reads, "scores": ["psnr", "ssim"]}
+    return replace(made, reads=reads, scores=["psnr", "ssim"])
 
 
 def test_a_record_says_itself_what_it_reads() -> None:
     first = reading(record(24.0), strategy={"name": "a", "lam": 1})
     unread = record(26.0, config__seed=1, config__auxiliary__lr=9)
-    same = reading(unread, strategy=first["reads"]["strategy"])
+    same = reading(unread, strategy=first.reads["strategy"])
     assert cell([first, same]).value == Estimate(25.0, 2**0.5, 2)
     other = reading(record(26.0, config__seed=1), strategy={"name": "a", "lam": 2})
     assert labels(first, other) == ["gradprom strategy.lam=1", "gradprom strategy.lam=2"]

@@ -9,9 +9,8 @@ import pandas as pd
 from PIL import Image
 
 from gradprom.identity import digest
+from gradprom.runs.record import Record
 from gradprom.runs.records import Study
-
-Record = dict[str, Any]
 
 CONFIG: dict[str, Any] = {
     "dataset": {"name": "phantom", "size": 64, "split_seed": 0},
@@ -45,7 +44,7 @@ def record(psnr: float | None = None, ssim: float = 0.5, **changes: Any) -> Reco
 
     Without a PSNR it has not finished.
     """
-    made: Record = {
+    content: dict[str, Any] = {
         "status": "failed" if psnr is None else "finished",
         "overrides": [],
         "choices": dict(CHOICES),
@@ -57,31 +56,32 @@ def record(psnr: float | None = None, ssim: float = 0.5, **changes: Any) -> Reco
     }
     if psnr is not None:
         scores = {"psnr": psnr, "ssim": ssim, "degraded_psnr": 20.0, "degraded_ssim": 0.25}
-        made |= {"metrics": scores, "training": {}}
+        content |= {"metrics": scores, "training": {}}
     for key, value in {"config__seed": 0, **changes}.items():
         *path, last = key.split("__")
-        section = made
+        section = content
         for name in path:
             section = section[name]
         section[last] = value
-    return {**made, "id": digest([repr(made)]), "seed": made["config"]["seed"]}
+    content |= {"id": digest([repr(content)]), "seed": content["config"]["seed"]}
+    return Record.from_json(content)
 
 
 def strategy(name: str, psnr: float | None = None, **changes: Any) -> Record:
-    own = {"name": name} | ({} if name == "mainstream" else {"lam": 1e-4})
-    return record(psnr, choices__strategy=name, config__strategy=own, **changes)
+    options = {"name": name} | ({} if name == "mainstream" else {"lam": 1e-4})
+    return record(psnr, choices__strategy=name, config__strategy=options, **changes)
 
 
 PARTS = [30, 90, 150, 210]
 """Grey levels that stand for degraded, enhanced, clean, error."""
 
 
-def keep(study: Study, made: Record, panel: bool = True) -> None:
+def keep(study: Study, record: Record, panel: bool = True) -> None:
     """What a run leaves, small: a panel of 12 pixels in each part, two stages of history."""
-    folder = study.run(made["id"])
+    folder = study.run(record.id)
     folder.mkdir(parents=True)
-    (folder / "record.json").write_text(json.dumps(made))
-    if made["status"] != "finished":
+    (folder / "record.json").write_text(json.dumps(record.to_json()))
+    if not record.finished:
         return
     rows = [{"stage": "warmup", "epoch": 1, "step": s, "psnr": 10.0 + s} for s in range(3)]
     rows += [

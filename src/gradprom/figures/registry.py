@@ -55,7 +55,7 @@ def draw(
     """
     from gradprom.figures import comparison, saliency, undegraded
     from gradprom.figures.grid import page
-    from gradprom.reports.plots.style import save, styled
+    from gradprom.reports.plots.style import page_style, save
 
     choices = choose(name, expansions, records)
     strips, caption = {
@@ -65,5 +65,5 @@ def draw(
         "fig6": lambda: comparison.compare(choices, study, device, count=1),
         "fig7": lambda: undegraded.undegraded(choices, study, device),
     }[name]()
-    with styled():
+    with page_style():
         return save(page(strips), folder, name, declared()[name].title, caption)

@@ -31,22 +31,24 @@ class Difference:
 
 @dataclass
 class Comparison:
-    """What tells two runs apart."""
+    """The differences between two runs."""
 
     ids: tuple[str, str]
     keys: dict[str, tuple[Any, Any]]
     """Both values of each key that differs; None where a run does not have it."""
     images: int
+    """Number of test images that both runs scored."""
     groups: int
+    """Number of groups (patients) of these images."""
     differences: list[Difference]
 
     def text(self) -> str:
-        """For a terminal; differences are second − first."""
+        """Text for a terminal; differences are second − first."""
         first, second = self.ids
         lines = [f"{'configuration':<28}{first:<20}{second}"]
         for key, values in self.keys.items():
-            told = ["–" if value is None else str(value) for value in values]
-            lines.append(f"  {key:<26}{told[0]:<20}{told[1]}")
+            texts = ["–" if value is None else str(value) for value in values]
+            lines.append(f"  {key:<26}{texts[0]:<20}{texts[1]}")
         if not self.keys:
             lines.append("  no difference")
         groups = f" of {self.groups} groups" if self.groups < self.images else ""
@@ -62,7 +64,14 @@ class Comparison:
 
 
 def compare(study: Study, first: str, second: str) -> Comparison:
-    """Compare two finished runs, given by the beginnings of their ids.
+    """Compare two finished runs.
+
+    Parameters
+    ----------
+    study
+        The study that holds both runs.
+    first, second
+        Their ids, or unique beginnings of them.
 
     Raises
     ------
@@ -74,15 +83,15 @@ def compare(study: Study, first: str, second: str) -> Comparison:
     _require_same_test(*records)
     tables = [_scores(study, record.id) for record in records]
     common = tables[0].index.intersection(tables[1].index)
-    one, other = (
+    columns = [
         {str(name): values.to_numpy() for name, values in table.loc[common].items()}
         for table in tables
-    )
+    ]
     groups = tables[0].loc[common, "group"].to_numpy()
-    shared = [metric for metric in main_metrics() if metric.fits(one) and metric.fits(other)]
+    shared = [metric for metric in main_metrics() if all(map(metric.fits, columns))]
     if not shared:
         raise RunError(f"runs {records[0].id} and {records[1].id} have no score in common")
-    differences = paired(shared, one, other, groups)
+    differences = paired_differences(shared, columns[0], columns[1], groups)
     return Comparison(
         ids=(records[0].id, records[1].id),
         keys=_differing(records[0].config, records[1].config),
@@ -92,22 +101,33 @@ def compare(study: Study, first: str, second: str) -> Comparison:
     )
 
 
-def paired(
+def paired_differences(
     metrics: list[Metric], first: Table, second: Table, groups: NDArray[Any], seed: int = 0
 ) -> list[Difference]:
     """Scores of two runs on the same images, with intervals for second − first.
 
     The interval holds 95 % of `DRAWS` bootstrap differences: groups (patients) are drawn with
-    replacement, then as many images as they have within each. Both runs get the same draws.
+    replacement, then from each drawn group as many images as it has. Both runs get the same draws.
+
+    Parameters
+    ----------
+    metrics
+        Those to compare; both tables must have their columns.
+    first, second
+        Columns by name, [images] each, in the same order of images.
+    groups
+        [images], the group of each image.
+    seed
+        Of the bootstrap draws.
     """
     rng = np.random.default_rng(seed)
-    weights, everything = resample(groups, DRAWS, rng), np.ones(len(groups))
-    found = []
+    weights, once = resample(groups, DRAWS, rng), np.ones(len(groups))
+    differences = []
     for metric in metrics:
         low, high = interval(metric.score(second, weights) - metric.score(first, weights))
-        one, other = (float(metric.score(table, everything)) for table in (first, second))
-        found.append(Difference(metric.name, one, other, low, high))
-    return found
+        scores = [float(metric.score(table, once)) for table in (first, second)]
+        differences.append(Difference(metric.name, scores[0], scores[1], low, high))
+    return differences
 
 
 def _scores(study: Study, run_id: str) -> pd.DataFrame:
@@ -135,8 +155,8 @@ def _require_same_test(first: Record, second: Record) -> None:
 
 
 def _differing(first: dict[str, Any], second: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Keys with different values; `facts` follow from the dataset, places do not matter."""
-    one, other = flatten(first), flatten(second)
-    places = ("results", "dataset.root")
-    keys = [k for k in {**one, **other} if not k.startswith("facts.") and k not in places]
-    return {k: (one.get(k), other.get(k)) for k in keys if one.get(k) != other.get(k)}
+    """Keys with different values; without `facts`, which follow from the dataset, and folders."""
+    a, b = flatten(first), flatten(second)
+    folders = ("results", "dataset.root")
+    keys = [k for k in {**a, **b} if not k.startswith("facts.") and k not in folders]
+    return {k: (a.get(k), b.get(k)) for k in keys if a.get(k) != b.get(k)}

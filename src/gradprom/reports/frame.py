@@ -1,6 +1,6 @@
 """A study's records as pandas frames, for a notebook.
 
-What `frame` leaves out is a line away:
+For what `frame` leaves out,
 `pandas.json_normalize([record.to_json() for record in study.records()])` has every key.
 """
 
@@ -12,31 +12,34 @@ from gradprom.degradations import labels
 from gradprom.errors import RunError
 from gradprom.metrics.registry import DEGRADED, main_metrics
 from gradprom.reports.unplanned import CHOICES, choice_of, reads
-from gradprom.runs import history as histories
+from gradprom.runs.history import FILE as HISTORY_FILE
+from gradprom.runs.history import read as read_history
 from gradprom.runs.record import Record, value_of
 from gradprom.runs.records import Study
 
 
 def frame(study: Study) -> pd.DataFrame:
-    """One row a record, finished or not; what a run does not have is missing (None, NaN).
+    """One row for each record, finished or not; missing values are None or NaN.
+
+    Columns:
 
     id, status, seed
         Status is `finished`, `failed` or `started`.
     method, dataset, backbone, auxiliary, strategy, profile, degradation
-        The files of `conf/` that the run was made of. Missing where it has no effect: the strategy
-        of `method=recognizer`, the auxiliary task of `strategy=mainstream`.
+        The files of `conf/` that the run was composed of. Missing where a group has no effect: the
+        strategy of `method=recognizer`, the auxiliary task of `strategy=mainstream`.
     condition, noise
-        The degradation in words, such as `σ=0.1`, and σ of its Gaussian noise.
+        The degradation as a label, such as `σ=0.1`, and σ of its Gaussian noise in image units.
     supervision, lam
-        λ of Eq. 1; missing where it has no effect.
+        The supervision, and λ of Eq. 1; missing where they have no effect.
     <metric>, degraded_<metric>
         Scores of the test split and of its degraded images, as `gradprom.metrics` defines them:
-        those shown in tables first, then what else was scored. Further down the metrics of
+        those shown in tables first, then any others. Columns after them hold the metrics of
         training, such as the share of open gates.
     <set>.<metric>
         The same scores on a further test set of `evaluate_on`.
     duration, revision, dirty
-        Seconds, git revision, and whether the tree differed from it.
+        Seconds, git revision, and whether the working tree had uncommitted changes.
 
     Raises
     ------
@@ -62,18 +65,25 @@ def frame(study: Study) -> pd.DataFrame:
 def history(study: Study, run_id: str) -> pd.DataFrame:
     """What training logged, a row for each `trainer.log_every` steps of each stage.
 
-    `run_id` may be the beginning of an id. Columns: stage, epoch, step (of its stage), then means
-    since the row before: losses, metrics, accuracies, and for each task the strategy's gate,
-    cosine and ratio. A value that a stage does not log is NaN.
+    Columns: stage, epoch, step (within the stage), then means since the previous row: losses,
+    metrics, accuracies, and for each task the strategy's gate, cosine and ratio. A value that a
+    stage does not log is NaN.
+
+    Parameters
+    ----------
+    study
+        The study that holds the run.
+    run_id
+        Its id, or a unique beginning of it.
 
     Raises
     ------
     RunError
-        If there is no such run, or it has not come to the end of its training.
+        If there is no such run, or its training has not finished.
     """
-    logged = histories.read(study.run(study.resolve(run_id).id))
+    logged = read_history(study.run(study.resolve(run_id).id))
     if not logged.columns:
-        raise _lacks(study, run_id, histories.FILE)
+        raise _missing_file(study, run_id, HISTORY_FILE)
     columns: dict[str, Any] = {
         name: logged.values(name) for name in logged.columns if name != "stage"
     }
@@ -82,12 +92,20 @@ def history(study: Study, run_id: str) -> pd.DataFrame:
 
 
 def scores(study: Study, run_id: str, test_set: str = "") -> pd.DataFrame:
-    """Scores of single images, by id: those of the test split, or of a set of `evaluate_on`.
+    """Scores of single images, indexed by image id.
 
-    `run_id` may be the beginning of an id. Columns: group (the patient), what metrics
-    measure of the image and of its degraded input (`degraded_…`), and what the recognizer made of
-    it: `label`, `prediction` and `clean_prediction` as class numbers, `intersection_<class>` and
-    `union_<class>` in pixels.
+    Columns: group (the patient), what metrics measure of the image and of its degraded input
+    (`degraded_…`), and the recognizer's results: `label`, `prediction` and `clean_prediction` as
+    class numbers, `intersection_<class>` and `union_<class>` in pixels.
+
+    Parameters
+    ----------
+    study
+        The study that holds the run.
+    run_id
+        Its id, or a unique beginning of it.
+    test_set
+        A set of `evaluate_on`; empty for the test split.
 
     Raises
     ------
@@ -99,17 +117,17 @@ def scores(study: Study, run_id: str, test_set: str = "") -> pd.DataFrame:
     try:
         return pd.read_csv(path, dtype={"id": str, "group": str}).set_index("id")
     except FileNotFoundError:
-        raise _lacks(study, run_id, name) from None
+        raise _missing_file(study, run_id, name) from None
 
 
-def _lacks(study: Study, run_id: str, name: str) -> RunError:
+def _missing_file(study: Study, run_id: str, name: str) -> RunError:
     path = study.run(study.resolve(run_id).id) / name
     return RunError(f"run {run_id} has no {name}: there is no {path}")
 
 
 def _head(record: Record) -> dict[str, Any]:
-    """Which run it is."""
-    degradation, read = record.config["degradation"], reads(record)
+    """What identifies the run: its id, choices and options."""
+    degradation, keys_read = record.config["degradation"], reads(record)
     return {
         "id": record.id,
         "status": record.status,
@@ -118,28 +136,28 @@ def _head(record: Record) -> dict[str, Any]:
         "degradation": record.choices["degradation"],
         "condition": labels.label(degradation),
         "noise": _noise(degradation),
-        "supervision": read.get("supervision"),
-        "lam": read.get("strategy.lam"),
+        "supervision": keys_read.get("supervision"),
+        "lam": keys_read.get("strategy.lam"),
     }
 
 
 def _noise(degradation: dict[str, Any]) -> float | None:
-    """σ of the Gaussian noise, which may be one of a mix."""
+    """σ of the Gaussian noise, which may be part of a mix."""
     order = degradation.get("order", [degradation["name"]])
     part = degradation.get("gaussian", degradation)
     return part["sigma"] if "gaussian" in order else None
 
 
 def _scores(record: Record) -> dict[str, float | None]:
-    """What it scored; nothing unless it finished."""
-    found: dict[str, float | None] = {**record.metrics}
+    """Its scores by column name; empty unless it has finished."""
+    columns: dict[str, float | None] = {**record.metrics}
     for name, other in record.evaluate_on.items():
-        found |= {f"{name}.{metric}": value for metric, value in other.metrics.items()}
-    return found
+        columns |= {f"{name}.{metric}": value for metric, value in other.metrics.items()}
+    return columns
 
 
 def _end(record: Record) -> dict[str, Any]:
-    """How it was made, and what its strategy did."""
+    """The metrics of its training, its duration and its code."""
     return {
         **{metric.name: value_of(record, metric.name) for metric in main_metrics("training")},
         "duration": record.duration,

@@ -1,12 +1,12 @@
 """The report of a study: its tables filled from its records, claims, figures, one page.
 
-results/<study>/report/index.html   everything, to look at
+results/<study>/report/index.html   everything on one page
                        <table>.csv .md .tex, tables.tex
                        claims.md claims.csv
                        figures/
 
-Tables are those of its sweeps, the newest first; `further-runs`, of runs that no sweep tells of;
-and those of the papers.
+The tables are, in this order: those of ad hoc sweeps, the newest first; `further-runs`, of runs
+that belong to no other table; and those of the papers.
 """
 
 from dataclasses import dataclass
@@ -31,47 +31,55 @@ from gradprom.sweeps import run_ids
 
 
 @dataclass
-class Wanted:
-    """Experiments and the overrides that narrow them."""
+class Selection:
+    """Experiments to report, and the overrides that narrow them."""
 
     names: list[str]
     narrowing: OverrideList
-    asked: bool = True
-    """Whether a person or a sweep has named them; others are shown once they have runs."""
+    always_shown: bool = True
+    """Whether the command line or a sweep named them; others are shown only if they have runs."""
 
 
 def report(study: Study, names: list[str], narrowing: OverrideList) -> None:
-    """Rebuild tables from a study's records and write them down in every form.
+    """Fill tables from a study's records and write them in every form.
 
-    Without overrides each table is reported as the study's sweeps asked for it, one that none
-    asked for as it is declared; without names those of every paper's `all.yaml`.
+    Parameters
+    ----------
+    study
+        The study; the report is written to its folder `report`.
+    names
+        Experiments to report; empty for those of every paper's `all.yaml` and the tables of ad hoc
+        sweeps.
+    narrowing
+        Overrides that select rows and columns, or apply to every cell. If empty, each table is
+        narrowed as in the study's sweeps; a table that no sweep used is reported as declared.
 
     Raises
     ------
     ConfigError
-        For an experiment that there is not, or overrides that do not fit it.
+        For an unknown experiment, or overrides that do not fit it.
     RunError
-        If nothing was asked for and the study has no records.
+        If no experiment is named and the study has no records.
     """
     loaded, problems = study.load()
     if not loaded and not names:
         raise RunError(f"study {study.name} has no records in {study.folder / 'runs'}")
     records = {record.id: record for record in loaded}
-    wanted = _wanted(study, names, narrowing)
+    selections = _selections(study, names, narrowing)
     folder = study.folder / "report"
     require_writable(folder)  # before the work
-    papers = _fill(study, records, wanted)
-    tables = [paper.table for paper in papers if paper.asked or paper.runs & set(records)]
+    papers = _fill(study, records, selections)
+    tables = [paper.table for paper in papers if paper.always_shown or paper.runs & set(records)]
     if not names:
         planned = set().union(*(paper.runs for paper in papers))
-        tables = [*_of_sweeps(study, records, planned), *tables]
+        tables = [*_sweep_tables(study, records, planned), *tables]
     _print(tables)
     fullest = _fullest([paper.expansion for paper in papers], records)
     judged = verdicts.judge(verdicts.read_claims(), fullest, records, study)
     _write(folder, tables, judged)
     pictures = _sweep_pictures(tables, records, study, folder / "figures")
     pictures += curves.draw(tables, records, study, folder / "figures")
-    pictures += _drawn_before(folder / "figures")
+    pictures += _paper_figures(folder / "figures")
     page.write_page(folder / "index.html", tables, records, study, judged, pictures, problems)
     for problem in problems:
         print(f"skipped  {problem}")
@@ -80,11 +88,11 @@ def report(study: Study, names: list[str], narrowing: OverrideList) -> None:
 
 @dataclass
 class PaperTable:
-    """A table of a paper, filled, with the experiment it is of."""
+    """A filled table of a paper, with the expansion of its experiment."""
 
     expansion: Expansion
     table: Table
-    asked: bool
+    always_shown: bool
 
     @property
     def runs(self) -> set[str]:
@@ -92,46 +100,49 @@ class PaperTable:
         return self.expansion.runs
 
 
-def _wanted(study: Study, names: list[str], narrowing: OverrideList) -> list[Wanted]:
-    """What to report: as it is asked for, else as the study's sweeps were, else as declared."""
+def _selections(study: Study, names: list[str], narrowing: OverrideList) -> list[Selection]:
+    """The experiments, narrowed by the given overrides, else as in the study's sweeps."""
     experiments = [x for name in names for x in declared.read(name)] or declared.default()
-    wanted = [experiment.name for experiment in experiments]
+    selected = [experiment.name for experiment in experiments]
     if narrowing:
-        return [Wanted(wanted, narrowing, asked=bool(names))]
-    planned: list[Wanted] = []
+        return [Selection(selected, narrowing, always_shown=bool(names))]
+    planned: list[Selection] = []
     for plan in study.plans():
-        mine = [n for n in plan.experiments if n in wanted or not names]
-        sweep = Wanted(mine, plan.asked)
-        if mine and sweep not in planned:
-            planned.append(sweep)
-    in_sweeps = {name for sweep in planned for name in sweep.names}
-    others = [name for name in wanted if name not in in_sweeps]
-    return [*planned, Wanted(others, [], asked=bool(names))]
+        in_plan = [name for name in plan.experiments if name in selected or not names]
+        selection = Selection(in_plan, plan.asked)
+        if in_plan and selection not in planned:
+            planned.append(selection)
+    in_sweeps = {name for selection in planned for name in selection.names}
+    others = [name for name in selected if name not in in_sweeps]
+    return [*planned, Selection(others, [], always_shown=bool(names))]
 
 
-def _fill(study: Study, records: dict[str, Record], wanted: list[Wanted]) -> list[PaperTable]:
+def _fill(
+    study: Study, records: dict[str, Record], selections: list[Selection]
+) -> list[PaperTable]:
     def identify(runs: list[OverrideList]) -> list[Identity]:
         return run_ids.identities(runs, study.results)
 
-    identify(_all_runs(study, wanted))  # at once, for each question that is new costs seconds
+    # all at once, because each call with runs that are not cached takes seconds
+    identify(_all_runs(study, selections))
     filled = []
-    for one in wanted:
-        for expansion in expanded(one.names, one.narrowing, identify, study):
+    for selection in selections:
+        for expansion in expanded(selection.names, selection.narrowing, identify, study):
             [whole] = declared.read(expansion.experiment.name)
-            table = fill(expansion, records, one.narrowing, whole)
-            filled.append(PaperTable(expansion, table, one.asked))
+            table = fill(expansion, records, selection.narrowing, whole)
+            filled.append(PaperTable(expansion, table, selection.always_shown))
     return filled
 
 
-def _of_sweeps(study: Study, records: dict[str, Record], planned: set[str]) -> list[Table]:
-    """Tables of sweeps without a declared experiment, and one of the runs that have no table."""
+def _sweep_tables(study: Study, records: dict[str, Record], planned: set[str]) -> list[Table]:
+    """Tables of sweeps without a declared experiment, and one of the runs of no other table."""
     tables = swept.tables(study, records)
     planned = planned.union(
-        run
+        run_id
         for table in tables
         for row in table.rows
-        for c in row.expected.values()
-        for run in c.values()
+        for by_seed in row.expected.values()
+        for run_id in by_seed.values()
     )
     further = [record for run_id, record in records.items() if run_id not in planned]
     if further:
@@ -142,7 +153,7 @@ def _of_sweeps(study: Study, records: dict[str, Record], planned: set[str]) -> l
 def _sweep_pictures(
     tables: list[Table], records: dict[str, Record], study: Study, folder: Path
 ) -> list[Picture]:
-    """What came out of the runs of no paper's table, and what their strategies did."""
+    """Images and training curves of the tables that are not of a paper."""
     pictures = []
     for table in (table for table in tables if table.experiment.paper is None):
         path = folder / f"{table.key}-images.png"
@@ -154,42 +165,44 @@ def _sweep_pictures(
 
 def _fullest(expansions: list[Expansion], records: dict[str, Record]) -> dict[str, Expansion]:
     """One expansion of each experiment for the claims: the one with the most finished runs."""
-    # of equals the first stays: sorting keeps their order
+    # the last of a name stays in the dictionary; reversed, so that of equals it is the first
     ordered = sorted(reversed(expansions), key=lambda expansion: expansion.finished(records))
     return {expansion.experiment.name: expansion for expansion in ordered}
 
 
-def _all_runs(study: Study, wanted: list[Wanted]) -> list[OverrideList]:
-    """The overrides of every run of some tables, before any of their ids is known."""
+def _all_runs(study: Study, selections: list[Selection]) -> list[OverrideList]:
+    """The overrides of every run of the selected experiments, before their ids are known."""
     collected: list[OverrideList] = []
 
     def collect(runs: list[OverrideList]) -> list[Identity]:
         collected.extend(runs)
         return [Identity("not known yet")] * len(runs)
 
-    for one in wanted:
-        expanded(one.names, one.narrowing, collect, study)
+    for selection in selections:
+        expanded(selection.names, selection.narrowing, collect, study)
     return collected
 
 
-def _drawn_before(folder: Path) -> list[Picture]:
-    """The figures that `gradprom figure` has left there."""
+def _paper_figures(folder: Path) -> list[Picture]:
+    """The figures that `gradprom figure` has written to the folder."""
     pictures = []
-    for note in sorted(folder.glob("fig*.txt")):
-        title, _, caption = note.read_text().partition("\n")
-        png, vector = note.with_suffix(".png"), note.with_suffix(".svg")
-        pictures.append(Picture(note.stem, title, caption.strip(), png, vector))
+    for path in sorted(folder.glob("fig*.txt")):
+        title, _, caption = path.read_text().partition("\n")
+        png, vector = path.with_suffix(".png"), path.with_suffix(".svg")
+        pictures.append(Picture(path.stem, title, caption.strip(), png, vector))
     return pictures
 
 
 def _print(tables: list[Table]) -> None:
+    """Print the tables that have a finished run."""
     console = swept.console()
     for table in tables:
         if any(cell.finished for row in table.rows for cell in row.cells.values()):
             console.print(text.terminal(table))
 
 
-def _write(folder: Path, tables: list[Table], judged: list[verdicts.Judged]) -> None:
+def _write(folder: Path, tables: list[Table], judged: list[verdicts.JudgedClaim]) -> None:
+    """Write tables and claims as text files."""
     for table in tables:
         write_text(folder / f"{table.key}.csv", text.as_csv(table))
         write_text(folder / f"{table.key}.md", text.markdown(table))

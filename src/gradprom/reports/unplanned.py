@@ -1,9 +1,9 @@
-"""Records that no plan tells of: a table by what each of them reads.
+"""Records that belong to no plan: a table whose rows are told apart by the keys that runs read.
 
-A record says what its run read; of older ones it is worked out here, and nowhere else.
+A record lists what its run read of the configuration. For older records it is derived here, and
+nowhere else.
 """
 
-from collections.abc import Collection
 from typing import Any
 
 from gradprom.experiments import on_the_fly
@@ -14,20 +14,28 @@ from gradprom.runs.record import Record
 from gradprom.runs.record_config import dotted, flatten
 
 CHOICES = ("method", "dataset", "backbone", "auxiliary", "strategy", "profile")
-"""Groups that tell rows apart, in this order."""
+"""Configuration groups that tell rows apart, in this order."""
 NAME = "further-runs"
 
 
 def expansion(records: list[Record]) -> Expansion:
-    """Runs that read the same, but for degradation and seed, are a row."""
-    caption = "Single runs, and runs of sweeps that no plan tells of."
-    # what two kinds of records say is compared in what both say
-    readers = reads if all(record.reads for record in records) else _by_configuration
-    points = [_point(record, readers(record)) for record in records]
+    """Make an experiment of records.
+
+    Runs that read the same values, but for degradation and seed, form a row.
+
+    Parameters
+    ----------
+    records
+        Finished or not; at least one.
+    """
+    caption = "Single runs, and runs of sweeps that no plan lists."
+    # old and new records can only be compared in what both have: the configuration
+    keys_read = reads if all(record.reads for record in records) else _by_configuration
+    points = [_point(record, keys_read(record)) for record in records]
     return on_the_fly.experiment_of(points, NAME, "Further runs", caption)
 
 
-def _point(record: Record, read: dict[str, Any]) -> Point:
+def _point(record: Record, keys_read: dict[str, Any]) -> Point:
     name = NAMES[0] if choice_of(record, NAMES[0]) else NAMES[1]
     metrics = record.scores or list(record.metrics)
     return Point(
@@ -37,47 +45,45 @@ def _point(record: Record, read: dict[str, Any]) -> Point:
         choices={group: choice_of(record, group) for group in CHOICES},
         groups=frozenset(CHOICES),
         names={name: record.choices[name]},
-        reads=read,
+        reads=keys_read,
         scores=tuple(metric for metric in metrics if not metric.startswith(DEGRADED)),
     )
 
 
 def reads(record: Record) -> dict[str, Any]:
-    """What a run read of its configuration, as dotted keys."""
+    """What a run read of its configuration, by dotted key."""
     return dotted(record.reads) if record.reads else _by_configuration(record)
 
 
 def _by_configuration(record: Record) -> dict[str, Any]:
+    """The keys of the configuration that can have affected the run's result."""
     config = record.config
     method, strategy = config["method"]["name"], config["strategy"]["name"]
-    unread = _NEVER_READ + _UNREAD.get(method, _UNREAD.get(strategy, ()))
-    return {k: v for k, v in flatten(config).items() if not k.startswith(unread)}
+    unread_prefixes = _NEVER_READ + _UNREAD.get(method, _UNREAD.get(strategy, ()))
+    return {k: v for k, v in flatten(config).items() if not k.startswith(unread_prefixes)}
 
 
 def choice_of(record: Record, group: str) -> str:
-    """The file a group was taken from; nothing where it has no effect on the run."""
+    """The file a group was taken from; empty where the group has no effect on the run."""
     sections = {key.partition(".")[0] for key in reads(record)}
-    effects = _EFFECTS.get(group, (group,)) if group in _MAY_BE_IDLE else ()
-    return record.choices[group] if not effects or _any(effects, sections) else ""
+    if group in _MAY_BE_UNUSED and sections.isdisjoint(_SECTIONS.get(group, (group,))):
+        return ""
+    return record.choices[group]
 
 
-def _any(names: Collection[str], present: Collection[str]) -> bool:
-    return any(name in present for name in names)
-
-
-_MAY_BE_IDLE = ("backbone", "auxiliary", "strategy")
-"""Groups that some methods, or strategies, do without."""
-_EFFECTS = {"auxiliary": ("auxiliary", "recognizer")}
-"""The sections that a run reads of a group, where they are not called as it is."""
+_MAY_BE_UNUSED = ("backbone", "auxiliary", "strategy")
+"""Groups that some methods or strategies do not use."""
+_SECTIONS = {"auxiliary": ("auxiliary", "recognizer")}
+"""The sections of the configuration that a group fills, where they are not named like it."""
 _NEVER_READ = (
     *("facts.", "study", "results", "logger", "dataset.root", "seed"),
     *("trainer.device", "trainer.compile", "trainer.channels_last", "trainer.threads"),
     *("trainer.log_every", "trainer.checkpoint_seconds"),
     *("evaluation.batch_size", "evaluation.panels"),
 )
-"""Beginnings of keys that cannot change a result."""
+"""Prefixes of keys that cannot change a result."""
 _UNREAD = {
     "recognizer": ("backbone.", "strategy.", "supervision", "trainer.lr", "trainer.warmup_epochs"),
     "mainstream": ("auxiliary.", "supervision"),
 }
-"""What a method or strategy did not read: Benchmark-i is one row, whatever stood in the command."""
+"""Prefixes of keys that a method or strategy does not read, whatever the command line set."""

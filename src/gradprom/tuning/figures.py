@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from optuna.trial import FrozenTrial, TrialState
 
 from gradprom.metrics.registry import Metric
-from gradprom.reports.plots.style import BLUE, GREY, VERMILLION, save, styled
+from gradprom.reports.plots.style import BLUE, GREY, VERMILLION, page_style, save
 
 ENOUGH = 8
 """Number of finished trials below which a parameter's importance is chance."""
@@ -22,7 +22,7 @@ def draw(
 ) -> list[Path]:
     """Draw `history`, and `importance` if it is known; returns the PNG files written."""
     drawn = []
-    with styled():
+    with page_style():
         if any(trial.state == TrialState.COMPLETE for trial in trials):
             title = "Validation score of each trial"
             drawn.append(save(_history(trials, metric), folder, "history", title, title))

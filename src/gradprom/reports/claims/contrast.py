@@ -1,8 +1,9 @@
 """One contrast of a claim: its effect, its interval, and whether it holds.
 
-A contrast is a gain: of a metric of which less is better it is taken the other way round. It
-holds when its 95 % bootstrap interval lies above 0 and every seed agrees. Published numbers are
-judged by the sign of their difference alone: means of three decimals have no interval.
+A contrast is a gain: for a metric where lower is better, its sign is reversed. It holds when its
+95 % bootstrap interval lies above 0 and the effect of every seed is above 0 too. Published numbers
+are judged by the sign of their difference alone: means printed with three decimals have no
+interval.
 """
 
 from collections import Counter
@@ -11,115 +12,145 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gradprom.experiments.expansion import Cell, Expansion
-from gradprom.metrics.registry import metric
-from gradprom.reports.claims.image_scores import Evidence, Scored
+from gradprom.metrics.registry import metric as metric_of
+from gradprom.reports.claims.image_scores import RunScore, StudyScores
 from gradprom.reports.claims.specs import Sum, Term
 from gradprom.reports.tables.published import published
 
-HOLDS, FAILS, OPEN = "holds", "does not", "not decidable"
+HOLDS, FAILS, UNDECIDABLE = "holds", "does not", "not decidable"
 
 
 @dataclass
 class Contrast:
-    """One signed sum of cells, ours and the paper's."""
+    """One signed sum of cells, from our runs and from the paper's numbers."""
 
     text: str
     """Such as `Table I, σ = 0.1, PSNR: Sup. GradProm − Sup. Frozen-params.`."""
     metric: str
+    """Name in the metric registry."""
     published: float | None
-    """None where one of its numbers is not printed."""
+    """The same sum of the paper's numbers; None where it does not print one of them."""
     published_verdict: str
     effect: float | None = None
-    """Ours, mean over seeds; None where no seed has all its runs."""
+    """Mean over the seeds of our runs; None where no seed has all its runs."""
     low: float | None = None
     high: float | None = None
-    """The 95 % interval; None with fewer than 2 seeds."""
+    """The 95 % interval of the effect; None with fewer than 2 seeds."""
     by_seed: dict[int, float] = field(default_factory=dict)
-    verdict: str = OPEN
+    """The effect of each seed that has all its runs."""
+    verdict: str = UNDECIDABLE
     """`holds`, `does not` or `not decidable`."""
     reason: str = ""
     """Why it is not decidable; empty otherwise."""
-    asked: bool = True
-    """Whether all its cells are among those reported; others do not count for our verdict."""
+    reported: bool = True
+    """Whether all its cells are among those reported. Others do not count for our verdict."""
 
 
-def contrast(
-    one: Sum, two_sided: bool, expansions: dict[str, Expansion], evidence: Evidence
+def judge_contrast(
+    signed_sum: Sum, two_sided: bool, expansions: dict[str, Expansion], scores: StudyScores
 ) -> Contrast:
-    """Judge a signed sum of cells; `two_sided` ones hold on either side of 0."""
-    printed = _published(one)
-    found = Contrast(one.text, one.metric, printed, _sign(printed, two_sided))
-    cells = [_cell(term, expansions) for term in one.terms]
-    there = [cell for cell in cells if cell is not None]
-    if len(there) < len(cells):
-        found.asked, found.reason = False, "not among the cells reported"
-        return found
-    scores = [evidence.of(cell, one.metric) for cell in there]
-    found.reason = _missing(one, there, scores, evidence)
-    if _same_tests(one, scores):
-        _measure(found, one, scores, evidence)
+    """Judge a signed sum of cells.
+
+    Parameters
+    ----------
+    signed_sum
+        The cells with their signs, and the metric.
+    two_sided
+        Whether the contrast also holds below 0.
+    expansions
+        The reported experiments by name, with the run ids of their cells.
+    scores
+        The scores of the study's runs.
+    """
+    printed = _published_difference(signed_sum)
+    contrast = Contrast(
+        signed_sum.text, signed_sum.metric, printed, _sign_verdict(printed, two_sided)
+    )
+    cells_or_none = [_reported_cell(term, expansions) for term in signed_sum.terms]
+    cells = [cell for cell in cells_or_none if cell is not None]
+    if len(cells) < len(cells_or_none):
+        contrast.reported, contrast.reason = False, "not among the cells reported"
+        return contrast
+    cell_scores = [scores.by_seed(cell, signed_sum.metric) for cell in cells]
+    contrast.reason = _missing_runs(signed_sum, cells, cell_scores, scores)
+    if _same_test_sets(signed_sum, cell_scores):
+        _measure(contrast, signed_sum, cell_scores, scores)
     else:
-        found.reason = found.reason or "runs on different test sets"
-    if not found.reason:
-        found.verdict = _verdict(found, two_sided)
-    return found
+        contrast.reason = contrast.reason or "runs on different test sets"
+    if not contrast.reason:
+        contrast.verdict = _interval_verdict(contrast, two_sided)
+    return contrast
 
 
-def _published(one: Sum) -> float | None:
-    found = [published(t.experiment, t.row, t.column, one.metric) for t in one.terms]
-    values = [t.sign * p.mean for t, p in zip(one.terms, found, strict=True) if p is not None]
-    # printed decimals that cancel leave nothing; as floats they leave 1e-16
-    return round(sum(values), 6) if len(values) == len(one.terms) else None
+def _published_difference(signed_sum: Sum) -> float | None:
+    """The signed sum of the paper's numbers; None where it does not print one of them."""
+    numbers = [
+        published(term.experiment, term.row, term.column, signed_sum.metric)
+        for term in signed_sum.terms
+    ]
+    if any(number is None for number in numbers):
+        return None
+    signed = [
+        term.sign * number.mean
+        for term, number in zip(signed_sum.terms, numbers, strict=True)
+        if number is not None
+    ]
+    # printed decimals that cancel should give 0; as floats they give 1e-16
+    return round(sum(signed), 6)
 
 
-def _sign(difference: float | None, two_sided: bool) -> str:
+def _sign_verdict(difference: float | None, two_sided: bool) -> str:
     if difference is None:
-        return OPEN
+        return UNDECIDABLE
     return HOLDS if difference > 0 or (two_sided and difference < 0) else FAILS
 
 
-def _cell(term: Term, expansions: dict[str, Expansion]) -> Cell | None:
-    """The cell of a term, None where it is not reported."""
+def _reported_cell(term: Term, expansions: dict[str, Expansion]) -> Cell | None:
+    """The cell of a term; None where it is not reported."""
     expansion = expansions.get(term.experiment.name)
     for cell in expansion.cells if expansion else ():
-        # narrowing changes a row's overrides, not what it is called
+        # narrowing changes a row's overrides, but not its label
         if (cell.row.label, cell.column.title) == (term.row.label, term.column.title):
             return cell
     return None
 
 
-def _missing(
-    one: Sum, cells: list[Cell], scores: list[dict[int, Scored]], evidence: Evidence
+def _missing_runs(
+    signed_sum: Sum,
+    cells: list[Cell],
+    cell_scores: list[dict[int, RunScore]],
+    scores: StudyScores,
 ) -> str:
-    """What keeps a contrast from being decided; nothing if all runs are there."""
-    told = []
-    for term, cell, by_seed in zip(one.terms, cells, scores, strict=True):
+    """Which runs a contrast still needs to be decided; empty if it has them all."""
+    states = []
+    for term, cell, by_seed in zip(signed_sum.terms, cells, cell_scores, strict=True):
         if cell.problem or len(by_seed) < len(cell.runs):
-            state = _state(cell, evidence.finished(cell), metric(one.metric).title)
-            told.append(f"{term.written} ({term.place}): {state}")
-    if told:
-        return "; ".join(dict.fromkeys(told))
-    return "fewer than 2 seeds" if len(_common(scores)) < 2 else ""
+            title = metric_of(signed_sum.metric).title
+            state = _cell_state(cell, scores.finished_count(cell), title)
+            states.append(f"{term.written} ({term.place}): {state}")
+    if states:
+        return "; ".join(dict.fromkeys(states))
+    return "fewer than 2 seeds" if len(_common_seeds(cell_scores)) < 2 else ""
 
 
-def _state(cell: Cell, finished: int, metric: str) -> str:
+def _cell_state(cell: Cell, finished: int, metric_title: str) -> str:
     if cell.problem:
         return cell.problem
     if finished == len(cell.runs):
-        return f"no {metric} of its images"
+        return f"no {metric_title} of its images"
     return f"{finished}/{len(cell.runs)} seeds" if finished else "not run"
 
 
-def _common(scores: list[dict[int, Scored]]) -> list[int]:
-    """The seeds that all cells have."""
-    return sorted(set.intersection(*map(set, scores)))
+def _common_seeds(cell_scores: list[dict[int, RunScore]]) -> list[int]:
+    """The seeds that all cells have, in ascending order."""
+    return sorted(set.intersection(*map(set, cell_scores)))
 
 
-def _same_tests(one: Sum, scores: list[dict[int, Scored]]) -> bool:
-    """Whether each cell has one test set, and what is added on one is subtracted on it too."""
+def _same_test_sets(signed_sum: Sum, cell_scores: list[dict[int, RunScore]]) -> bool:
+    """Whether each cell has one test set, and the signs of each test set's cells cancel."""
     balance: Counter[str] = Counter()
-    for term, by_seed in zip(one.terms, scores, strict=True):
-        test_sets = {score.test_set for score in by_seed.values()}
+    for term, by_seed in zip(signed_sum.terms, cell_scores, strict=True):
+        test_sets = {run.test_set for run in by_seed.values()}
         if len(test_sets) > 1:
             return False
         balance.update({test_set: term.sign for test_set in test_sets})
@@ -127,21 +158,29 @@ def _same_tests(one: Sum, scores: list[dict[int, Scored]]) -> bool:
 
 
 def _measure(
-    found: Contrast, one: Sum, scores: list[dict[int, Scored]], evidence: Evidence
+    contrast: Contrast,
+    signed_sum: Sum,
+    cell_scores: list[dict[int, RunScore]],
+    scores: StudyScores,
 ) -> None:
-    """Fill in effect, interval and the effect of each seed."""
-    signed = [(term.sign, by_seed) for term, by_seed in zip(one.terms, scores, strict=True)]
-    seeds = _common(scores)
-    found.by_seed = {s: sum(sign * by_seed[s].score for sign, by_seed in signed) for s in seeds}
+    """Fill in the effect, its interval and the effect of each seed."""
+    signed = list(zip((term.sign for term in signed_sum.terms), cell_scores, strict=True))
+    seeds = _common_seeds(cell_scores)
+    contrast.by_seed = {
+        seed: sum(sign * by_seed[seed].score for sign, by_seed in signed) for seed in seeds
+    }
     if seeds:
-        found.effect = float(np.mean(list(found.by_seed.values())))
+        contrast.effect = float(np.mean(list(contrast.by_seed.values())))
     if len(seeds) > 1:
-        drawn = [sum(sign * by_seed[seed].drawn for sign, by_seed in signed) for seed in seeds]
-        found.low, found.high = evidence.draws.interval(np.stack(drawn, axis=1))
+        resampled = [
+            sum(sign * by_seed[seed].resampled for sign, by_seed in signed) for seed in seeds
+        ]
+        contrast.low, contrast.high = scores.draws.interval(np.stack(resampled, axis=1))
 
 
-def _verdict(found: Contrast, two_sided: bool) -> str:
-    assert found.low is not None and found.high is not None
-    above = min(found.low, *found.by_seed.values()) > 0
-    below = max(found.high, *found.by_seed.values()) < 0
+def _interval_verdict(contrast: Contrast, two_sided: bool) -> str:
+    """The verdict of a measured contrast: its interval and all its seeds on one side of 0."""
+    assert contrast.low is not None and contrast.high is not None
+    above = min(contrast.low, *contrast.by_seed.values()) > 0
+    below = max(contrast.high, *contrast.by_seed.values()) < 0
     return HOLDS if above or (two_sided and below) else FAILS

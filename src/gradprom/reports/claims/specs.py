@@ -1,8 +1,9 @@
 """Claims as declared in the papers' `claims.yaml`: statements as signed sums of tables' cells.
 
-A cell is written `experiment | row | column`, its row as group, title and details, from the left
-as far as it takes to be the only one. With `columns: each` a contrast is repeated in every column
-of the experiment that its first such cell names, and its cells leave the column out.
+A cell is written `experiment | row | column`. The row is its group, title and details, or any
+beginning of that text that fits only one row. With `columns: each` a contrast is repeated for every
+column, and its cells may leave the column out; the columns are those of the experiment that the
+first cell without a column names.
 """
 
 import functools
@@ -10,13 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gradprom.experiments import folders, papers
-from gradprom.experiments.declared import (
-    Column,
-    Experiment,
-    Row,
-    known_metrics,
-    read,
-)
+from gradprom.experiments.declared import Column, Experiment, Row, known_metrics, read
 from gradprom.experiments.papers import UnknownExperiment
 from gradprom.experiments.yaml_reader import Reader, document
 from gradprom.metrics.registry import METRICS, ranked
@@ -43,7 +38,7 @@ class Term:
 class Sum:
     """A signed sum of cells in one metric; above 0 where the claim is right.
 
-    Of a metric of which less is better, what a claim adds is subtracted and the other way round.
+    For a metric where lower is better, the signs of the claim are reversed.
     """
 
     metric: str
@@ -84,20 +79,24 @@ class Claim:
     text: str
     source: str
     sums: tuple[Sum, ...]
-    """All of which have to be above 0."""
+    """The claim holds if all of them are above 0."""
     two_sided: bool = False
-    """Whether the statement is that they differ from 0, on either side."""
+    """Whether the claim is only that the sums differ from 0, on either side."""
 
 
 def read_claims(path: Path | None = None) -> list[Claim]:
-    """The claims of a file; without one those of all papers.
+    """Read the claims of a file, or of all papers.
 
-    An experiment without folder is first looked for in the paper whose folder the file is in.
+    Parameters
+    ----------
+    path
+        A `claims.yaml`; None for those of all papers. An experiment written without a folder is
+        looked for first in the paper whose folder holds the file.
 
     Raises
     ------
     ConfigError
-        If a key, experiment, row, column or metric is none; with the file and the line.
+        If a key, experiment, row, column or metric does not exist; with the file and the line.
     """
     if path is None:
         files = [folder / "claims.yaml" for folder in papers.paper_folders()]
@@ -106,8 +105,8 @@ def read_claims(path: Path | None = None) -> list[Claim]:
 
 
 def _claim(reader: Reader) -> Claim:
-    needed = ("name", "text", "source", "metrics", "contrasts")
-    entries = reader.known((*needed, "two_sided"), needed)
+    required = ("name", "text", "source", "metrics", "contrasts")
+    entries = reader.known((*required, "two_sided"), required)
     metrics = known_metrics(entries["metrics"], ranked())
     return Claim(
         name=entries["name"].value(),
@@ -128,17 +127,17 @@ def _sums(reader: Reader, metrics: tuple[str, ...]) -> list[Sum]:
 
 
 def _sum(cells: list[tuple[int, Reader]], column: str, metric: str) -> Sum:
-    gain = METRICS[metric].sign
-    terms = [_term(gain * sign, cell, column, metric) for sign, cell in cells]
-    return Sum(metric, tuple(sorted(terms, key=lambda term: -term.sign)))  # what is added first
+    metric_sign = METRICS[metric].sign
+    terms = [_term(metric_sign * sign, cell, column, metric) for sign, cell in cells]
+    return Sum(metric, tuple(sorted(terms, key=lambda term: -term.sign)))  # added cells first
 
 
 def _columns(cells: list[Reader]) -> list[str]:
-    """Those of the experiment that the first cell without a column names."""
+    """The column titles of the experiment that the first cell without a column names."""
     for cell in cells:
         if len(parts := _parts(cell)) == 2:
             return [column.title for column in _experiment(cell, parts[0]).columns]
-    raise cells[0].wrong("with columns: each, at least one cell leaves its column out")
+    raise cells[0].wrong("with columns: each, at least one cell must leave its column out")
 
 
 def _parts(cell: Reader) -> list[str]:
@@ -160,8 +159,13 @@ def _term(sign: int, cell: Reader, column: str, metric: str) -> Term:
 
 @functools.cache
 def _declared(name: str, folder: Path, searched: tuple[Path, ...]) -> list[Experiment]:
-    """The experiments of a name in a file of a folder; read once, for claims name many cells."""
-    return read(name, next((one for one in papers.papers() if one.folder == folder), None))
+    """The experiments of a name that is used in a file of a folder.
+
+    Read once, as claims name many cells; `searched`, the folders of experiments, is only part of
+    the cache's key.
+    """
+    paper = next((paper for paper in papers.papers() if paper.folder == folder), None)
+    return read(name, paper)
 
 
 def _experiment(cell: Reader, name: str) -> Experiment:
@@ -171,7 +175,7 @@ def _experiment(cell: Reader, name: str) -> Experiment:
     except UnknownExperiment as error:
         raise cell.wrong(str(error)) from error
     if len(experiments) > 1:
-        raise cell.wrong(f"{name} is several experiments; name one of them")
+        raise cell.wrong(f"{name} stands for several experiments; name one of them")
     return experiments[0]
 
 
@@ -183,7 +187,10 @@ def _row(cell: Reader, experiment: Experiment, name: str) -> Row:
         raise cell.wrong(f"{experiment.name} has no row {name}; choose from {labels}")
     if len(rows) > 1:
         labels = ", ".join(row.label for row in rows)
-        raise cell.wrong(f"row {name} of {experiment.name} may be any of {labels}")
+        raise cell.wrong(
+            f"row {name} of {experiment.name} fits several rows; "
+            f"write more of its label, one of {labels}"
+        )
     return rows[0]
 
 

@@ -1,41 +1,50 @@
-"""The paper's claims, judged from the records and on the published numbers themselves."""
+"""The papers' claims, judged from the records and on the published numbers themselves."""
 
 import csv
 import io
 from dataclasses import dataclass
 
 from gradprom.experiments.expansion import Expansion
-from gradprom.reports.claims.contrast import FAILS, HOLDS, OPEN, Contrast, contrast
-from gradprom.reports.claims.image_scores import Evidence
+from gradprom.reports.claims.contrast import FAILS, HOLDS, UNDECIDABLE, Contrast, judge_contrast
+from gradprom.reports.claims.image_scores import StudyScores
 from gradprom.reports.claims.specs import Claim, read_claims
 from gradprom.runs.record import Record
 from gradprom.runs.records import Study
 
-__all__ = ["Claim", "Contrast", "Judged", "as_csv", "judge", "markdown", "read_claims"]
+__all__ = ["Claim", "Contrast", "JudgedClaim", "as_csv", "judge", "markdown", "read_claims"]
 
 NOTE = (
     "A contrast holds when its 95 % bootstrap interval (seeds, then groups, then images) lies "
-    "above 0 and all seeds agree. With few seeds that is lenient: where seeds differ far more "
-    "than images do, the interval of 3 covers the truth three times in four, and all 3 agree on "
-    "the claim's side by chance once in eight. Published numbers are judged by their sign alone."
+    "above 0 and all seeds agree. With few seeds this is lenient: where seeds differ far more "
+    "than images do, the interval of 3 seeds covers the truth three times in four, and all 3 "
+    "agree with the claim by chance once in eight. Published numbers are judged by their sign "
+    "alone."
+)
+CSV_COLUMNS = (
+    *("claim", "source", "claim_verdict", "claim_published_verdict", "contrast", "metric"),
+    *("effect", "low", "high", "seeds", "published", "verdict", "published_verdict", "reason"),
 )
 
 
 @dataclass
-class Judged:
+class JudgedClaim:
     """One claim with its contrasts; it holds when all of them do."""
 
     name: str
     text: str
+    """The statement."""
     source: str
+    """Where the paper makes it."""
     verdict: str
+    """Of our runs: `holds`, `does not` or `not decidable`."""
     published_verdict: str
+    """The same of the published numbers."""
     contrasts: list[Contrast]
 
     @property
     def counts(self) -> str:
-        """Such as `5 of 8 contrasts hold`, for ours, of those that are reported."""
-        return _counts([c.verdict for c in self.contrasts if c.asked])
+        """Such as `5 of 8 contrasts hold`: of our runs, among the contrasts reported."""
+        return _counts([c.verdict for c in self.contrasts if c.reported])
 
     @property
     def published_counts(self) -> str:
@@ -45,42 +54,46 @@ class Judged:
 
 def judge(
     claims: list[Claim], expansions: dict[str, Expansion], records: dict[str, Record], study: Study
-) -> list[Judged]:
+) -> list[JudgedClaim]:
     """Judge claims.
 
     Parameters
     ----------
     claims
-        As `read_claims` finds them.
+        As returned by `read_claims`.
     expansions
         By the experiment's name, narrowed as they are reported. Contrasts of cells that are not
         among them are judged on the published numbers alone.
     records
         By run id.
     study
-        Where the runs' tables of images lie.
+        The study whose folders hold the runs' tables of images.
     """
-    evidence = Evidence(records, study)
-    return [_judged(claim, expansions, evidence) for claim in claims]
+    scores = StudyScores(records, study)
+    return [_judge_claim(claim, expansions, scores) for claim in claims]
 
 
-def _judged(claim: Claim, expansions: dict[str, Expansion], evidence: Evidence) -> Judged:
-    contrasts = [contrast(one, claim.two_sided, expansions, evidence) for one in claim.sums]
-    return Judged(
+def _judge_claim(
+    claim: Claim, expansions: dict[str, Expansion], scores: StudyScores
+) -> JudgedClaim:
+    contrasts = [
+        judge_contrast(signed_sum, claim.two_sided, expansions, scores) for signed_sum in claim.sums
+    ]
+    return JudgedClaim(
         name=claim.name,
         text=claim.text,
         source=claim.source,
-        verdict=_all([c.verdict for c in contrasts if c.asked]),
-        published_verdict=_all([c.published_verdict for c in contrasts]),
+        verdict=_joint_verdict([c.verdict for c in contrasts if c.reported]),
+        published_verdict=_joint_verdict([c.published_verdict for c in contrasts]),
         contrasts=contrasts,
     )
 
 
-def _all(verdicts: list[str]) -> str:
-    """One that fails is enough; what cannot be decided keeps the others from holding."""
+def _joint_verdict(verdicts: list[str]) -> str:
+    """A claim fails with any of its contrasts, and holds only if all of them hold."""
     if FAILS in verdicts:
         return FAILS
-    return HOLDS if verdicts and set(verdicts) == {HOLDS} else OPEN
+    return HOLDS if verdicts and set(verdicts) == {HOLDS} else UNDECIDABLE
 
 
 def _counts(verdicts: list[str]) -> str:
@@ -89,62 +102,61 @@ def _counts(verdicts: list[str]) -> str:
     return f"{verdicts.count(HOLDS)} of {len(verdicts)} contrasts hold"
 
 
-def markdown(judged: list[Judged]) -> str:
-    """A table of verdicts, how they come about, then the contrasts of each claim."""
+def markdown(judged: list[JudgedClaim]) -> str:
+    """Markdown: a table of verdicts, the rule behind them, then the contrasts of each claim."""
     lines = ["| Claim | Source | Ours | Published |", "| --- | --- | --- | --- |"]
     lines += [
-        _line(
-            one.text,
-            one.source,
-            f"{one.verdict} ({one.counts})",
-            f"{one.published_verdict} ({one.published_counts})",
+        _table_line(
+            claim.text,
+            claim.source,
+            f"{claim.verdict} ({claim.counts})",
+            f"{claim.published_verdict} ({claim.published_counts})",
         )
-        for one in judged
+        for claim in judged
     ]
-    lines += ["", NOTE, *(line for one in judged for line in _details(one))]
+    lines += ["", NOTE, *(line for claim in judged for line in _contrast_lines(claim))]
     return "\n".join(lines) + "\n"
 
 
-def _details(one: Judged) -> list[str]:
-    lines = ["", f"### {one.text}", "", "| Contrast | Ours, 95 % interval | Seeds | Published |"]
+def _contrast_lines(claim: JudgedClaim) -> list[str]:
+    """A heading and a table of a claim's contrasts."""
+    lines = ["", f"### {claim.text}", "", "| Contrast | Ours, 95 % interval | Seeds | Published |"]
     lines.append("| --- | ---: | ---: | ---: |")
-    for c in one.contrasts:
-        ours = f"{interval_text(c)} {c.verdict}" + (f": {c.reason}" if c.reason else "")
-        seeds = ", ".join(_number(value, 4) for value in c.by_seed.values()) or "–"
-        printed = f"{_number(c.published, 3)} {c.published_verdict}"
-        lines.append(_line(c.text, ours.strip(), seeds, printed))
+    for c in claim.contrasts:
+        effect = f"{interval_text(c)} {c.verdict}" + (f": {c.reason}" if c.reason else "")
+        seeds = ", ".join(_signed(value, 4) for value in c.by_seed.values()) or "–"
+        printed = f"{_signed(c.published, 3)} {c.published_verdict}"
+        lines.append(_table_line(c.text, effect.strip(), seeds, printed))
     return lines
 
 
-def _line(*cells: str) -> str:
+def _table_line(*cells: str) -> str:
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
 
 
 def interval_text(contrast: Contrast) -> str:
-    """Such as `+0.0312 [+0.0101, +0.0519]`; nothing where there is no effect."""
+    """Such as `+0.0312 [+0.0101, +0.0519]`; empty where there is no effect."""
     if contrast.effect is None:
         return ""
-    spread = f" [{_number(contrast.low, 4)}, {_number(contrast.high, 4)}]"
-    return _number(contrast.effect, 4) + (spread if contrast.low is not None else "")
+    interval = f" [{_signed(contrast.low, 4)}, {_signed(contrast.high, 4)}]"
+    return _signed(contrast.effect, 4) + (interval if contrast.low is not None else "")
 
 
-def _number(value: float | None, digits: int) -> str:
+def _signed(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:+.{digits}f}".replace("-", "−")
 
 
-def as_csv(judged: list[Judged]) -> str:
-    """A line for each contrast; seeds as `seed:effect`."""
+def as_csv(judged: list[JudgedClaim]) -> str:
+    """CSV with a line for each contrast; seeds as `seed:effect`."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    titles = "claim source claim_verdict claim_published_verdict contrast metric effect low high"
-    titles += " seeds published verdict published_verdict reason"
-    writer.writerow(titles.split())
-    for one in judged:
-        for c in one.contrasts:
+    writer.writerow(CSV_COLUMNS)
+    for claim in judged:
+        for c in claim.contrasts:
             seeds = " ".join(f"{seed}:{value:.6g}" for seed, value in c.by_seed.items())
             writer.writerow(
-                [one.name, one.source, one.verdict, one.published_verdict, c.text, c.metric]
-                + [c.effect, c.low, c.high, seeds, c.published]
+                [claim.name, claim.source, claim.verdict, claim.published_verdict]
+                + [c.text, c.metric, c.effect, c.low, c.high, seeds, c.published]
                 + [c.verdict, c.published_verdict, c.reason]
             )
     return buffer.getvalue()

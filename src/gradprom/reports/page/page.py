@@ -1,8 +1,8 @@
 """The report as one page: tables, the runs behind every number, claims and figures.
 
-One HTML file without a network: style, script and data are inside; pictures are files beside it.
-The templates escape every text; only our own style and script, and the JSON that cannot end its
-script element, go in as they are.
+One HTML file that needs no network: it contains style, script and data; pictures are files beside
+it. The templates escape every text. Only our own style and script are inserted unescaped, and the
+JSON, which cannot end its script element.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from gradprom.reports.page.data import address, as_json, embedded
+from gradprom.reports.page.data import as_json, page_data, relative_link
 from gradprom.reports.page.page_claims import claim_view
 from gradprom.reports.page.page_table import table_view
 from gradprom.reports.tables import layout
@@ -25,7 +25,7 @@ from gradprom.runs.records import Study
 from gradprom.storage.files import write_text
 
 if TYPE_CHECKING:
-    from gradprom.reports.claims.verdicts import Judged
+    from gradprom.reports.claims.verdicts import JudgedClaim
     from gradprom.reports.plots.style import Picture
 
 FOLDER = Path(__file__).parent
@@ -39,7 +39,7 @@ TEMPLATES = Environment(
 TEMPLATES.globals |= {
     "missing": layout.MISSING,
     "below": layout.BELOW,
-    "below_title": layout.SAID_OF_BELOW,
+    "below_meaning": layout.BELOW_MEANING,
 }
 
 
@@ -51,7 +51,7 @@ class Part:
     title: str
     template: str
     content: Any
-    """What the template shows."""
+    """What the template shows, under the name `part.content`."""
 
 
 def write_page(
@@ -59,16 +59,26 @@ def write_page(
     tables: list[Table],
     records: dict[str, Record],
     study: Study,
-    judged: list[Judged],
+    judged: list[JudgedClaim],
     pictures: list[Picture],
     problems: list[str],
 ) -> None:
-    """Write the page to `path`, with links to the study's folders relative to it.
+    """Write the page.
 
     Parameters
     ----------
+    path
+        The page's file; its links to the study's folders are relative.
+    tables
+        In the order of the page.
     records
         By run id; those of no table can be reached as `#run-<id>`.
+    study
+        The study that holds the runs' folders.
+    judged
+        The claims.
+    pictures
+        The figures, as files.
     problems
         What could not be read, a sentence each.
     """
@@ -76,12 +86,12 @@ def write_page(
         anchor: Part(anchor, table.experiment.title, "table.html", table_view(table))
         for table, anchor in zip(tables, _anchors(tables), strict=True)
     }
-    rest: dict[str, list[Any]] = {
+    lists: dict[str, list[Any]] = {
         "Claims": [claim_view(claim) for claim in judged],
         "Figures": [_figure(picture, path) for picture in pictures],
         "Problems": problems,
     }
-    for title, content in rest.items():
+    for title, content in lists.items():
         if content:
             name = title.lower()
             parts[name] = Part(name, title, f"{name}.html", content)
@@ -89,20 +99,20 @@ def write_page(
         study=study.name,
         summary=_summary(list(records.values())),
         parts=list(parts.values()),
-        style=_own("page.css"),
-        data=as_json(embedded(records, study, path)),
-        script="".join(map(_own, ("page.js", "page_details.js", "page_curves.js"))),
+        style=_page_file("page.css"),
+        data=as_json(page_data(records, study, path)),
+        script="".join(map(_page_file, ("page.js", "page_details.js", "page_curves.js"))),
     )
     write_text(path, page)
 
 
-def _own(name: str) -> str:
-    """A file of this folder, which is put into the page as it is."""
+def _page_file(name: str) -> str:
+    """A file of this folder, which the page contains unescaped."""
     return (FOLDER / name).read_text(encoding="utf-8")
 
 
 def _anchors(tables: list[Table]) -> list[str]:
-    """`table1`; further ones of the same experiment by their whole key."""
+    """Such as `table1`; for further tables of the same experiment their whole key."""
     names = [table.experiment.key for table in tables]
     return [
         name if name not in names[:i] else table.key
@@ -111,7 +121,7 @@ def _anchors(tables: list[Table]) -> list[str]:
 
 
 def _summary(records: list[Record]) -> dict[str, str]:
-    """When, how many runs, of which code, on which devices."""
+    """When the page was written, and the number, device hours and code of its runs."""
     states = Counter(record.status for record in records)
     hours = sum(record.duration or 0 for record in records) / 3600
     devices = dict.fromkeys(record.device.split(": ")[-1] for record in records)
@@ -129,6 +139,6 @@ def _figure(picture: Picture, page: Path) -> dict[str, str]:
         "name": picture.name,
         "title": picture.title,
         "caption": picture.caption,
-        "png": address(picture.png, page),
-        "whole": address(picture.vector or picture.png, page),
+        "png": relative_link(picture.png, page),
+        "full_size": relative_link(picture.vector or picture.png, page),
     }

@@ -1,4 +1,4 @@
-"""The paper's claims as the page's template `claims.html` shows them."""
+"""The papers' claims as the page's template `claims.html` shows them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from gradprom.reports.tables import layout
 
 if TYPE_CHECKING:
-    from gradprom.reports.claims.verdicts import Contrast, Judged
+    from gradprom.reports.claims.verdicts import Contrast, JudgedClaim
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A verdict in words, which its colour only repeats."""
+    """A verdict as text; its colour only repeats the text."""
 
     text: str
     counts: str = ""
@@ -21,19 +21,19 @@ class Verdict:
 
     @property
     def kind(self) -> str:
-        """The end of its class, such as `does-not`."""
+        """The end of its CSS class, such as `does-not`."""
         return self.text.replace(" ", "-")
 
 
 @dataclass(frozen=True)
 class ContrastView:
-    """One contrast: ours with its interval, and the published one."""
+    """One contrast: the effect of our runs with its interval, and the published one."""
 
     text: str
-    ours: str
-    """Such as `+0.500 [−0.100, +1.100]`."""
+    effect: str
+    """Of our runs, such as `+0.500 [−0.100, +1.100]`."""
     seeds: str
-    """Ours for each seed."""
+    """The effect of each seed."""
     verdict: Verdict
     published: str
     published_verdict: Verdict
@@ -52,13 +52,13 @@ class ClaimView:
     contrasts: tuple[ContrastView, ...]
 
     @property
-    def counted(self) -> str:
+    def count(self) -> str:
         """Such as `3 contrasts`."""
         return f"{len(self.contrasts)} contrast{'s' if len(self.contrasts) != 1 else ''}"
 
 
-def claim_view(claim: Judged) -> ClaimView:
-    """A claim as it was judged, ours and published."""
+def claim_view(claim: JudgedClaim) -> ClaimView:
+    """A judged claim as the template shows it."""
     return ClaimView(
         name=claim.name,
         text=claim.text,
@@ -76,7 +76,7 @@ def _contrast(contrast: Contrast) -> ContrastView:
     interval = f" [{number(contrast.low)}, {number(contrast.high)}]"
     return ContrastView(
         text=contrast.text,
-        ours=number(contrast.effect) + (interval if contrast.low is not None else ""),
+        effect=number(contrast.effect) + (interval if contrast.low is not None else ""),
         seeds=", ".join(f"seed {seed}: {number(v)}" for seed, v in contrast.by_seed.items()),
         verdict=Verdict(contrast.verdict),
         published=number(contrast.published),

@@ -92,7 +92,7 @@ function configuration(run) {
   const told = differing.length
     ? make("dl", {}, ...differing.flatMap(([key, value]) => [
         make("dt", { class: "key" }, key), make("dd", { class: "key" }, scalar(value))]))
-    : make("p", { class: "told" }, "The commonest value of every key.");
+    : make("p", { class: "told" }, "The most common value of every key.");
   return make("div", {}, make("h3", {}, "Configuration, where it differs from most runs"), told,
     fold("whole configuration", () => make("pre", {}, yaml(whole(run)))));
 }
@@ -163,7 +163,7 @@ function facts(run) {
       run.host].filter(Boolean).join(", "),
     interruptions: run.interruptions ? String(run.interruptions) : "",
     memory: run.peak_memory ? `${(run.peak_memory / 1e9).toFixed(2)} GB` : "",
-    words: run.overrides.join(" "),
+    overrides: run.overrides.join(" "),
   };
   const folder = make("dd", {}, make("a", { href: `${run.folder}/` }, "files of the run"));
   const pairs = Object.entries(told).filter(([, value]) => value).flatMap(

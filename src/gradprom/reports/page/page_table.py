@@ -1,6 +1,6 @@
-"""A table as the page's template `table.html` shows it: texts, and which runs are behind.
+"""A table as the page's template `table.html` shows it: its texts, and the runs behind them.
 
-What stands in a cell is worded as in the other forms of a table, by `reports/tables/layout.py`.
+The texts of cells come from `reports/tables/layout.py`, as in the other forms of a table.
 """
 
 from dataclasses import dataclass
@@ -9,42 +9,44 @@ from gradprom.reports.tables import layout
 from gradprom.reports.tables.table import Cell, Row, Table
 
 _BADGES = ("failed", "mixed", "other", "not", "seeds")
-"""Words of the states that the style knows."""
+"""Words in states for which the style has a class."""
 _PLACES = {1: "best", 2: "second"}
+"""CSS classes of the best two numbers of a column."""
 
 
 @dataclass(frozen=True)
 class Badge:
-    """A state in words, which its colour only repeats."""
+    """A state of a cell as text; its colour only repeats the text."""
 
     text: str
     kind: str
-    """One of the words that the style knows, or nothing."""
+    """One of the words that have a style, or empty."""
 
 
 @dataclass(frozen=True)
 class Number:
-    """What a cell says: ours above, the published number beneath, and the states."""
+    """The texts of a cell: our number, the published one below it, and the states."""
 
     mean: str
-    """Empty where no run has finished."""
+    """Of our runs; empty where none has finished."""
     spread: str
-    """Such as `±0.030 (3)`; empty where no run made the mean."""
+    """Such as `±0.030 (3)`; empty for the degraded input, which no run produced."""
     published: str
     """As the paper prints it, such as `24.610 ± 0.03`; empty where it prints none."""
     published_mean: str
     below_degraded: bool
+    """Whether the published number is worse than the score of the degraded input."""
     difference: str
-    """Ours less the published number; empty where the two are not comparable."""
+    """Our number minus the published one; empty where the two are not comparable."""
     badges: tuple[Badge, ...]
 
 
 @dataclass(frozen=True)
 class Button:
-    """What the page's script needs in order to show the runs of a number."""
+    """What the page's script needs to show the runs of a number."""
 
     runs: str
-    """Such as `0:9c1185a5c5e9 1:0123456789ab`: the seed and the id of each."""
+    """Seed and id of each run, such as `0:9c1185a5c5e9 1:0123456789ab`."""
     place: str
     """Such as `Table I · Sup. GradProm · σ = 0.1`."""
     metric: str
@@ -58,7 +60,7 @@ class NumberCell:
 
     classes: str
     sort_by: float | str = ""
-    """Ours, unrounded; empty where no run has finished."""
+    """Our number, unrounded; empty where no run has finished."""
     number: Number | None = None
     """None where the row does not have the metric."""
     button: Button | None = None
@@ -70,7 +72,7 @@ class RowView:
     """One row: its heading, the details beside it and its numbers."""
 
     kind: str
-    """`pinned` (the degraded input), `grouped`, or nothing."""
+    """CSS class: `pinned` (the degraded input), `grouped`, or empty."""
     group: str
     title: str
     problems: tuple[str, ...]
@@ -89,7 +91,7 @@ class GroupView:
 
 @dataclass(frozen=True)
 class Heading:
-    """A column's title with the number of its metrics, or one metric with its class."""
+    """A column's title with the number of its metrics, or one metric's with its CSS class."""
 
     text: str
     span: int = 1
@@ -98,7 +100,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class TableView:
-    """A whole table."""
+    """A table with all its texts."""
 
     title: str
     caption: str
@@ -108,16 +110,16 @@ class TableView:
     groups: tuple[GroupView, ...]
     legend: str
     slips: tuple[str, ...]
-    """What is wrong in the paper's own table."""
+    """Mistakes in the paper's own table."""
 
     @property
     def width(self) -> int:
-        """Cells of a row, its heading among them."""
+        """Number of cells in a row, including its heading."""
         return 1 + len(self.details) + len(self.metrics)
 
 
 def table_view(table: Table) -> TableView:
-    """A table with its caption, legend and slips."""
+    """A table as the template shows it."""
     details, slots = layout.details(table), layout.slots(table)
     return TableView(
         title=table.experiment.title,
@@ -135,13 +137,13 @@ def table_view(table: Table) -> TableView:
             GroupView(title, tuple(_row(table, row, details, slots) for row in rows))
             for title, rows in layout.grouped(table)
         ),
-        legend=" ".join([layout.OURS, layout.MARKS, *layout.said(table)]),
+        legend=" ".join([layout.MEAN_NOTE, layout.RANK_NOTE, *layout.notes(table)]),
         slips=table.experiment.slips,
     )
 
 
 def _side(slots: list[tuple[int, str]], place: int) -> str:
-    """Marks the first metric of a column, so that columns stand apart."""
+    """The CSS class of the first metric of a column, which separates the columns."""
     return "first" if place == 0 or slots[place][0] != slots[place - 1][0] else ""
 
 
@@ -184,15 +186,15 @@ def _button(row: Row, cell: Cell, runs: dict[int, str], names: tuple[str, ...]) 
 
 
 def _number(cell: Cell) -> Number:
-    mean, _, spread = layout.ours(cell).partition(" ")
-    published = layout.theirs(cell.published, cell.metric) if cell.published else ""
+    mean, _, spread = layout.mean_text(cell).partition(" ")
+    published = layout.published_text(cell.published, cell.metric) if cell.published else ""
     return Number(
         mean=mean,
         spread=spread.replace("± ", "±"),
         published=published,
         published_mean=published.partition(" ")[0],
         below_degraded=cell.below_degraded,
-        difference=layout.difference(cell),
+        difference=layout.difference_text(cell),
         badges=tuple(
             Badge(state, next(word for word in (*_BADGES, "") if word in state))
             for state in cell.states

@@ -1,4 +1,4 @@
-"""What the strategies saw and did in coupled training, from the runs' histories."""
+"""Gates and gradient cosines of the strategies in coupled training, from the runs' histories."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,11 @@ from gradprom.experiments.declared import Row as DeclaredRow
 from gradprom.reports.plots.style import (
     Picture,
     Stroke,
-    frame,
-    key,
-    labels,
-    name_below,
+    label_below,
+    legend_line,
+    panels,
     save,
+    short_labels,
     strokes,
 )
 from gradprom.reports.tables.table import Row, Table
@@ -28,56 +28,75 @@ from gradprom.runs.records import Study
 
 Array = NDArray[np.float64]
 Runs = dict[int, list[Array]]
-"""By the number of the table's column: each run's values over coupled training."""
+"""By column number of the table: the values of each run over coupled training."""
 
 PARTS = 20
-"""Parts of coupled training that a curve has at most."""
+"""Maximum number of points of a curve: equal parts of coupled training."""
 THIRDS = ("early", "middle", "late")
 BINS = 31
+"""Bins of a histogram."""
 
 
 @dataclass
-class Logged:
-    """What a row's runs logged of one task."""
+class TaskLog:
+    """What the runs of a row logged for one task."""
 
     row: DeclaredRow
     task: str
     gate: Runs
-    """Empty where the gates stand open all the time."""
+    """Share of open gates, 0 to 1; empty where all gates are always open."""
     cosine: Runs
+    """Cosine of the main and the auxiliary gradient, −1 to 1."""
 
 
 def draw(table: Table, records: dict[str, Record], study: Study, folder: Path) -> Picture | None:
-    """Open gates over coupled training, and below how the gradients' cosines are distributed."""
-    logged = [one for row in table.rows for one in _logged(table, row, records, study)]
-    columns = [n for n in range(len(table.columns)) if any(n in one.cosine for one in logged)]
+    """Draw the open gates over coupled training, and below the distributions of the cosines.
+
+    Returns
+    -------
+    Picture | None
+        None where no run of the table logged a cosine.
+    """
+    logs = [log for row in table.rows for log in _task_logs(table, row, records, study)]
+    columns = [n for n in range(len(table.columns)) if any(n in log.cosine for log in logs)]
     if not columns:
         return None
-    lines = list(zip(logged, _strokes(logged), strict=True))
-    groups = list(dict.fromkeys(one.row.group for one in logged))
-    gates = any(one.gate for one in logged)
+    lines = list(zip(logs, strokes([log.row for log in logs]), strict=True))
+    groups = list(dict.fromkeys(log.row.group for log in logs))
+    gates = any(log.gate for log in logs)
     legend = {
-        name: key(stroke, False) for name, (_, stroke) in zip(_names(logged), lines, strict=True)
+        name: legend_line(stroke, False)
+        for name, (_, stroke) in zip(_names(logs), lines, strict=True)
     }
-    figure, axes = frame(gates + len(groups), len(columns), 1.35, legend, sharey="row")
+    figure, axes = panels(gates + len(groups), len(columns), 1.35, legend, sharey="row")
     if gates:
         _gates(axes[0], lines, columns)
-    for group, across in zip(groups, axes[gates:], strict=True):
-        mine = [(one, stroke) for one, stroke in lines if one.row.group == group]
-        _cosines(across, mine, columns, _edges(logged))
-        across[0].set_ylabel(group)
+    for group, row_axes in zip(groups, axes[gates:], strict=True):
+        in_group = [(log, stroke) for log, stroke in lines if log.row.group == group]
+        _cosines(row_axes, in_group, columns, _edges(logs))
+        row_axes[0].set_ylabel(group)
     for number, axis in zip(columns, axes[0], strict=True):
         axis.set_title(table.columns[number].title)
-    name_below(axes[-1], "cosine of the main and the auxiliary gradient")
+    label_below(axes[-1], "cosine of the main and the auxiliary gradient")
     title = f"{table.experiment.title}: gates and gradients over coupled training"
     return save(figure, folder, f"{table.key}-training", title, _caption(table, gates))
 
 
-def over_parts(runs: list[Array], parts: int = PARTS) -> tuple[Array, Array, Array]:
-    """Place in training (0 to 1), mean and sample standard deviation over runs (0 for one run).
+def mean_over_parts(runs: list[Array], parts: int = PARTS) -> tuple[Array, Array, Array]:
+    """Average runs over equal parts of training.
 
-    Each run is first averaged over equal parts of its training: as many as `parts`, or as the
-    shortest run has values.
+    Parameters
+    ----------
+    runs
+        The values of each run, in the order of training; lengths may differ.
+    parts
+        Number of parts, unless the shortest run has fewer values.
+
+    Returns
+    -------
+    tuple[Array, Array, Array]
+        [parts] each: place in training (0 to 1), mean and sample standard deviation over runs (0
+        for a single run).
     """
     parts = min(parts, *(len(run) for run in runs))
     means = np.array([[part.mean() for part in np.array_split(run, parts)] for run in runs])
@@ -85,81 +104,81 @@ def over_parts(runs: list[Array], parts: int = PARTS) -> tuple[Array, Array, Arr
     return (np.arange(parts) + 0.5) / parts, means.mean(axis=0), spread
 
 
-def _logged(table: Table, row: Row, records: dict[str, Record], study: Study) -> list[Logged]:
-    """By task; what was never compared with the main gradient is left out."""
-    runs = {number: _finished(row, number) for number in range(len(table.columns))}
-    told = [records[run].training for ids in runs.values() for run in ids]
-    tasks = dict.fromkeys(k[len("cosine_") :] for t in told for k in t if k.startswith("cosine_"))
-    wanted = [f"{kind}_{task}" for task in tasks for kind in ("gate", "cosine")]
-    read = {n: [_history(study, run, wanted) for run in ids] for n, ids in runs.items() if wanted}
-    found = []
+def _task_logs(table: Table, row: Row, records: dict[str, Record], study: Study) -> list[TaskLog]:
+    """What a row logged, by task; tasks without a logged cosine are left out."""
+    run_ids = {number: row.finished_runs(number) for number in range(len(table.columns))}
+    logged_keys = [key for ids in run_ids.values() for run in ids for key in records[run].training]
+    prefix = "cosine_"
+    tasks = dict.fromkeys(key[len(prefix) :] for key in logged_keys if key.startswith(prefix))
+    if not tasks:
+        return []
+    names = [f"{kind}_{task}" for task in tasks for kind in ("gate", "cosine")]
+    histories = {
+        number: [_history(study, run, names) for run in ids] for number, ids in run_ids.items()
+    }
+    logs = []
     for task in tasks:
-        values: dict[str, Runs] = {"gate": {}, "cosine": {}}
-        for kind, number in ((kind, n) for kind in values for n in read):
-            if kept := [v for one in read[number] if (v := one[f"{kind}_{task}"]).size]:
-                values[kind][number] = kept
-        gates = [run for kept in values["gate"].values() for run in kept]
-        varies = any((run != 1).any() for run in gates)
-        if values["cosine"]:
-            found.append(
-                Logged(row.declared, task, values["gate"] if varies else {}, values["cosine"])
-            )
-    return found
+        gate, cosine = (_logged_values(histories, f"{kind}_{task}") for kind in ("gate", "cosine"))
+        always_open = all((run == 1).all() for runs in gate.values() for run in runs)
+        if cosine:
+            logs.append(TaskLog(row.declared, task, {} if always_open else gate, cosine))
+    return logs
 
 
-def _finished(row: Row, number: int) -> list[str]:
-    cells = [cell for (n, _), cell in row.cells.items() if n == number]
-    return list(dict.fromkeys(run for cell in cells for run in cell.finished.values()))
+def _logged_values(histories: dict[int, list[dict[str, Array]]], name: str) -> Runs:
+    """One column of the histories, without the runs that did not log it."""
+    values = {n: [run[name] for run in runs if run[name].size] for n, runs in histories.items()}
+    return {number: runs for number, runs in values.items() if runs}
 
 
 def _history(study: Study, run: str, names: list[str]) -> dict[str, Array]:
-    """Columns of a run's last stage, without gaps; empty where nothing is kept of them."""
+    """Columns of a run's last stage, without gaps; empty where it did not log them."""
     last = history.read(study.run(run)).last_stage()
     columns = {name: last.values(name) for name in names}
     return {name: values[~np.isnan(values)] for name, values in columns.items()}
 
 
-def _strokes(logged: list[Logged]) -> list[Stroke]:
-    return strokes([one.row for one in logged])
-
-
-def _names(logged: list[Logged]) -> list[str]:
-    """Of each line; the task is named where a row has several."""
-    rows = [one.row for one in logged]
+def _names(logs: list[TaskLog]) -> list[str]:
+    """The label of each line; it names the task where a row has several."""
+    rows = [log.row for log in logs]
     distinct = [row for n, row in enumerate(rows) if row not in rows[:n]]
-    names = labels(distinct)
+    names = short_labels(distinct)
     return [
-        names[distinct.index(row)] + (f", {one.task}" if rows.count(row) > 1 else "")
-        for row, one in zip(rows, logged, strict=True)
+        names[distinct.index(row)] + (f", {log.task}" if rows.count(row) > 1 else "")
+        for row, log in zip(rows, logs, strict=True)
     ]
 
 
-def _gates(axes: Any, lines: list[tuple[Logged, Stroke]], columns: list[int]) -> None:
+def _gates(axes: Any, lines: list[tuple[TaskLog, Stroke]], columns: list[int]) -> None:
     for number, axis in zip(columns, axes, strict=True):
-        for one, stroke in lines:
-            if number in one.gate:
-                x, mean, std = over_parts(one.gate[number])
+        for log, stroke in lines:
+            if number in log.gate:
+                x, mean, std = mean_over_parts(log.gate[number])
                 axis.fill_between(x, mean - std, mean + std, color=stroke.color, alpha=0.15, lw=0)
                 axis.plot(x, mean, c=stroke.color, ls=stroke.dashes)
         axis.set(xlim=(0, 1), ylim=(0, 1), yticks=(0, 0.5, 1))
         axis.set_xticks((0, 0.5, 1), ("0", "½", "1"))
-    name_below(axes, "share of coupled training")
+    label_below(axes, "share of coupled training")
     axes[0].set_ylabel("open gates")
 
 
-def _edges(logged: list[Logged]) -> Array:
-    """Of the histograms' bins, alike in all panels, with nearly every cosine inside."""
-    every = np.concatenate([v for one in logged for runs in one.cosine.values() for v in runs])
-    edge = max(float(np.quantile(np.abs(every), 0.995)), 1e-6)
+def _edges(logs: list[TaskLog]) -> Array:
+    """The edges of the histograms' bins, equal in all panels, with 99.5 % of cosines inside."""
+    cosines = np.concatenate([run for log in logs for runs in log.cosine.values() for run in runs])
+    edge = max(float(np.quantile(np.abs(cosines), 0.995)), 1e-6)
     return np.linspace(-edge, edge, BINS + 1)
 
 
 def _cosines(
-    axes: Any, lines: list[tuple[Logged, Stroke]], columns: list[int], edges: Array
+    axes: Any, lines: list[tuple[TaskLog, Stroke]], columns: list[int], edges: Array
 ) -> None:
-    """For each column three histograms on base lines of their own, the earliest on top."""
+    """Draw three histograms in each column, each on its own base line, the earliest on top."""
     for number, axis in zip(columns, axes, strict=True):
-        shares = [(_thirds(o.cosine[number], edges), s) for o, s in lines if number in o.cosine]
+        shares = [
+            (_thirds(log.cosine[number], edges), stroke)
+            for log, stroke in lines
+            if number in log.cosine
+        ]
         top = max((part.max() for parts, _ in shares for part in parts), default=1.0) / 0.85
         for parts, stroke in shares:
             for base, part in zip((2, 1, 0), parts, strict=True):
@@ -182,20 +201,20 @@ def _ridge(axis: Axes, base: int, heights: Array, edges: Array, stroke: Stroke) 
     area = {"fc": stroke.color, "lw": 0, "alpha": 0.12}
     outline = {"fill": False, "ec": stroke.color, "ls": stroke.dashes, "lw": 0.9}
     for style in (area, outline):
-        # an artist, and no `stairs`, which works out limits that are known
+        # added as an artist: `stairs` would also compute axis limits, which are fixed here
         axis.add_artist(StepPatch(heights, edges, baseline=base, **style))
 
 
 def _caption(table: Table, gates: bool) -> str:
-    told = [
+    sentences = [
         "How far the gradients of the main and of the auxiliary loss agree over θ, in each third "
         "of coupled training: all seeds together, each value the mean over the steps of one row "
         "of the history."
     ]
     if gates:
-        told.insert(
+        sentences.insert(
             0,
             "Top: how often the auxiliary gradient joins, means over seeds with bands of ± one "
             "standard deviation; strategies whose gates are always open are left out.",
         )
-    return " ".join(told)
+    return " ".join(sentences)

@@ -20,7 +20,7 @@ class Estimate:
 
 
 def estimate(values: list[float]) -> Estimate | None:
-    """Mean and sample standard deviation; None for no values."""
+    """Estimate mean and sample standard deviation; None for no values."""
     if not values:
         return None
     std = statistics.stdev(values) if len(values) > 1 else None

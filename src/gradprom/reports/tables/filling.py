@@ -1,6 +1,6 @@
-"""A declared table, filled from records.
+"""Fills a declared table from records.
 
-Only pure functions of the expansion and the records; the renderers write what is found here.
+Pure functions of the expansion and the records; the renderers write the table that they return.
 """
 
 from collections import Counter
@@ -20,23 +20,24 @@ _STATES = {"failed": "failed", "pruned": "pruned", "started": "not finished"}
 
 
 def fill(
-    expansion: Expansion, records: dict[str, Record], asked: list[str], whole: Experiment
+    expansion: Expansion, records: dict[str, Record], narrowing: list[str], whole: Experiment
 ) -> Table:
-    """Fill a table.
+    """Fill a table from records.
 
     Parameters
     ----------
     expansion
-        The experiment, narrowed, with the run ids of its cells; what has no cell stays empty.
+        The narrowed experiment with the run ids of its cells. A row and column without a cell
+        stay empty.
     records
         By run id.
-    asked
-        The overrides that narrowed it.
+    narrowing
+        The overrides that narrowed the experiment.
     whole
-        The experiment before any narrowing: which dataset each cell is of.
+        The experiment before any narrowing, which declares the dataset of each cell.
     """
     experiment = expansion.experiment
-    current, datasets = _current_data(records), whole.datasets()
+    current, datasets = _current_fingerprints(records), whole.datasets()
     # by identity: comparing thousands of rows by their content takes seconds
     cells = {(id(cell.row), id(cell.column)): cell for cell in expansion.cells}
     rows = []
@@ -44,16 +45,22 @@ def fill(
         row = Row(declared, {})
         for number, column in enumerate(experiment.columns):
             if (cell := cells.get((id(declared), id(column)))) is not None:
-                on = _on(cell, records, datasets.get((declared.label, column.title), ""))
-                _fill_cells(row, number, cell, experiment, records, current, on)
+                dataset = datasets.get((declared.label, column.title), "")
+                comparable = _runs_on(cell, records, dataset)
+                _fill_cells(row, number, cell, experiment, records, current, comparable)
         rows.append(row)
     _rank(rows)
     for row in rows:
-        _flag(experiment, row)
-    used = [records[i] for row in rows for c in row.cells.values() for i in c.finished.values()]
-    named = ", ".join(dict.fromkeys(filter(None, datasets.values()))) or "no declared dataset"
+        _flag_below_degraded(experiment, row)
+    finished = [
+        records[run_id]
+        for row in rows
+        for cell in row.cells.values()
+        for run_id in cell.finished.values()
+    ]
+    names = ", ".join(dict.fromkeys(filter(None, datasets.values()))) or "no declared dataset"
     degraded = degraded_rows(experiment, rows, records)
-    return Table(experiment, asked, degraded, rows, setup(used), named)
+    return Table(experiment, narrowing, degraded, rows, setup(finished), names)
 
 
 def _fill_cells(
@@ -65,23 +72,27 @@ def _fill_cells(
     current: dict[str, str],
     comparable: bool,
 ) -> None:
-    """The cells of a row in one column, one for each metric."""
+    """Fill the cells of a row in one column, one for each metric."""
     row.expected[number] = cell.runs
     if cell.problem and cell.problem not in row.problems:
         row.problems.append(cell.problem)
     for metric in experiment.metrics_of(cell.row):
-        filled = _filled(cell, metric, records, current)
+        filled = _filled_cell(cell, metric, records, current)
         filled.published = published(experiment, cell.row, cell.column, metric)
         filled.comparable = comparable
         row.cells[number, metric] = filled
 
 
-def _filled(
+def _filled_cell(
     cell: ExpandedCell, metric: str, records: dict[str, Record], current: dict[str, str]
 ) -> Cell:
+    """Our number of a cell in one metric, from the runs on the current data."""
     started = {seed: records[run] for seed, run in cell.runs.items() if run in records}
-    other = {s for s, r in started.items() if r.dataset.fingerprint != current[_data_key(r)]}
-    counted = {s: r for s, r in started.items() if s not in other}
+    counted = {
+        seed: record
+        for seed, record in started.items()
+        if record.dataset.fingerprint == current[_dataset_key(record)]
+    }
     values = {
         seed: value
         for seed, record in counted.items()
@@ -89,60 +100,63 @@ def _filled(
     }
     filled = Cell(metric, estimate(list(values.values())))
     filled.finished = {seed: cell.runs[seed] for seed in values}
-    filled.states = _states(cell, counted, bool(other))
+    filled.states = _states(cell, counted, other_data=len(counted) < len(started))
     return filled
 
 
-def _states(cell: ExpandedCell, records: dict[int, Record], other: bool) -> list[str]:
-    if cell.problem or (not records and not other):
+def _states(cell: ExpandedCell, records: dict[int, Record], other_data: bool) -> list[str]:
+    """Such as `2/3 seeds`; `records` are those of the current data, by seed."""
+    if cell.problem or (not records and not other_data):
         return ["not run"]
     counts = Counter(record.status for record in records.values())
     states = []
     if counts["finished"] < len(cell.runs):
         states.append(f"{counts['finished']}/{len(cell.runs)} seeds")
     states += [f"{counts[s]} {text}" for s, text in _STATES.items() if counts[s]]
-    done = [r for r in records.values() if r.finished]
-    if len({(r.git.revision, r.git.dirty) for r in done}) > 1:
+    finished = [record for record in records.values() if record.finished]
+    if len({(record.git.revision, record.git.dirty) for record in finished}) > 1:
         states.append("mixed revisions")
-    return states + ["other data"] * other
+    return [*states, "other data"] if other_data else states
 
 
-def _data_key(record: Record) -> str:
+def _dataset_key(record: Record) -> str:
+    """The dataset with its options, but for the folder it lies in."""
     config = record.config["dataset"]
     return str({k: v for k, v in sorted(config.items()) if k != "root"})
 
 
-def _current_data(records: dict[str, Record]) -> dict[str, str]:
-    """The fingerprint of each dataset (with its options) in the newest record that has it."""
+def _current_fingerprints(records: dict[str, Record]) -> dict[str, str]:
+    """The fingerprint of each dataset (with its options) in the newest record on it."""
     ordered = sorted(records.values(), key=lambda record: record.started)
-    return {_data_key(record): record.dataset.fingerprint for record in ordered}
+    return {_dataset_key(record): record.dataset.fingerprint for record in ordered}
 
 
-def _on(cell: ExpandedCell, records: dict[str, Record], dataset: str) -> bool:
-    """Whether the cell's runs are of the dataset that the table declares for it."""
-    there = [records[run] for run in cell.runs.values() if run in records]
-    return all(record.setting("dataset.name") == dataset for record in there)
+def _runs_on(cell: ExpandedCell, records: dict[str, Record], dataset: str) -> bool:
+    """Whether all runs of the cell that have a record use that dataset."""
+    started = [records[run_id] for run_id in cell.runs.values() if run_id in records]
+    return all(record.setting("dataset.name") == dataset for record in started)
 
 
 def _rank(rows: list[Row]) -> None:
-    """Mark the best and the second of each column, as far as the printed digits tell."""
+    """Mark the best and the second best of each column, compared as rounded for print."""
     for key in {key for row in rows for key in row.cells}:
         cells = [row.cells[key] for row in rows if key in row.cells]
         metric = metric_of(key[1])
-        values = {
-            id(c): round(c.value.mean, metric.digits)
-            for c in cells
-            if c.value is not None and metric.better
+        rounded = {
+            id(cell): round(cell.value.mean, metric.digits)
+            for cell in cells
+            if cell.value is not None and metric.better
         }
-        best = sorted(set(values.values()), reverse=metric.better == "higher")
-        for cell in cells if len(best) > 1 else ():
-            if id(cell) in values and values[id(cell)] in best[:2]:
-                cell.place = best.index(values[id(cell)]) + 1
+        ranking = sorted(set(rounded.values()), reverse=metric.better == "higher")
+        for cell in cells if len(ranking) > 1 else ():
+            if id(cell) in rounded and rounded[id(cell)] in ranking[:2]:
+                cell.place = ranking.index(rounded[id(cell)]) + 1
 
 
-def _flag(experiment: Experiment, row: Row) -> None:
-    """Published numbers that are worse than the degraded input of the paper's own dataset."""
+def _flag_below_degraded(experiment: Experiment, row: Row) -> None:
+    """Flag published numbers that are worse than the degraded input of the paper's own dataset."""
     for (number, metric), cell in row.cells.items():
-        floor = degraded_inputs().get((experiment.name, experiment.columns[number].title, metric))
-        if cell.published is not None and floor is not None:
-            cell.below_degraded = metric_of(metric).sign * (cell.published.mean - floor) < 0
+        column = experiment.columns[number].title
+        degraded = degraded_inputs().get((experiment.name, column, metric))
+        if cell.published is not None and degraded is not None:
+            cell.below_degraded = metric_of(metric).sign * (cell.published.mean - degraded) < 0

@@ -12,7 +12,7 @@ _PREAMBLE = r"""\documentclass[a4paper,landscape,10pt]{article}
 \pagestyle{empty}
 \begin{document}
 """
-# as wide as it is, unless that is wider than the page
+# shrink to the line width, but never enlarge
 _FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 _PLACES = {1: r"\textbf{{{}}}", 2: r"\underline{{{}}}"}
 
@@ -30,12 +30,12 @@ _ACCENTS = set("\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u03
 
 
 def document(tables: list[Table]) -> str:
-    """A file that compiles by itself, a page for each table."""
+    """A LaTeX file that compiles by itself, with a page for each table."""
     return _PREAMBLE + "\\clearpage\n".join(map(latex, tables)) + "\\end{document}\n"
 
 
 def latex(table: Table) -> str:
-    """A `table` environment; best `\\textbf`, second `\\underline`, published numbers beneath.
+    """A `table` environment; best `\\textbf`, second `\\underline`, published numbers below ours.
 
     Needs the packages booktabs and graphicx, and inputenc with utf8.
     """
@@ -54,7 +54,7 @@ def latex(table: Table) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that LaTeX prints as it stands; letters it has not got as `[U+65E5]`."""
+    """Text that LaTeX prints unchanged; letters that it lacks become `[U+65E5]`."""
     return "".join(map(_escaped, unicodedata.normalize("NFC", text)))
 
 
@@ -76,12 +76,12 @@ def _escaped(character: str) -> str:
 
 
 def _tabular(table: Table) -> list[str]:
-    details, shown = layout.details(table), layout.slots(table)
+    details, slots = layout.details(table), layout.slots(table)
     left = 1 + len(details)
     lines = [
-        rf"\begin{{tabular}}{{{'l' * left}{'r' * len(shown)}}}",
+        rf"\begin{{tabular}}{{{'l' * left}{'r' * len(slots)}}}",
         r"\toprule",
-        *_head(table, details, shown),
+        *_head(table, details, slots),
         r"\midrule",
     ]
     for number, (group, rows) in enumerate(layout.grouped(table)):
@@ -89,52 +89,52 @@ def _tabular(table: Table) -> list[str]:
             lines.append(r"\addlinespace")
         if group:
             lines.append(
-                rf"\multicolumn{{{left + len(shown)}}}{{l}}{{\textit{{{escape(group)}}}}}\\"
+                rf"\multicolumn{{{left + len(slots)}}}{{l}}{{\textit{{{escape(group)}}}}}\\"
             )
-        lines += [_row(row, details, shown, indent=bool(group)) for row in rows]
+        lines += [_row(row, details, slots, indent=bool(group)) for row in rows]
     return [*lines, r"\bottomrule", r"\end{tabular}"]
 
 
-def _head(table: Table, details: list[str], shown: list[tuple[int, str]]) -> list[str]:
-    """Columns above their metrics, with a rule over those of each."""
-    above, rules, first = [], [], 2 + len(details)
+def _head(table: Table, details: list[str], slots: list[tuple[int, str]]) -> list[str]:
+    """The titles of columns, a rule below each, and the titles of their metrics."""
+    titles, rules, first = [], [], 2 + len(details)
     for number, column in enumerate(table.columns):
-        span = sum(n == number for n, _ in shown)
-        above.append(rf"\multicolumn{{{span}}}{{c}}{{{escape(column.title)}}}")
+        span = sum(n == number for n, _ in slots)
+        titles.append(rf"\multicolumn{{{span}}}{{c}}{{{escape(column.title)}}}")
         rules.append(rf"\cmidrule(lr){{{first}-{first + span - 1}}}")
         first += span
-    names = ["", *details, *(layout.heading(metric) for _, metric in shown)]
+    names = ["", *details, *(layout.heading(metric) for _, metric in slots)]
     return [
-        " & ".join(["" for _ in ["", *details]] + above) + r" \\",
+        " & ".join(["" for _ in ["", *details]] + titles) + r" \\",
         "".join(rules),
         " & ".join(map(escape, names)) + r" \\",
     ]
 
 
-def _row(row: Row, details: list[str], shown: list[tuple[int, str]], indent: bool) -> str:
+def _row(row: Row, details: list[str], slots: list[tuple[int, str]], indent: bool) -> str:
     title = (r"\quad " if indent else "") + escape(row.declared.title)
-    told = [escape(row.declared.details.get(name, "")) for name in details]
-    return " & ".join([title, *told, *(_cell(row.cells.get(key)) for key in shown)]) + r" \\[2pt]"
+    texts = [escape(row.declared.details.get(name, "")) for name in details]
+    return " & ".join([title, *texts, *(_cell(row.cells.get(key)) for key in slots)]) + r" \\[2pt]"
 
 
 def _cell(cell: Cell | None) -> str:
-    """Ours, the published number and the states, one beneath the other."""
+    """Our number, the published one and the states, one below the other."""
     if cell is None:
         return escape(layout.MISSING)
-    number = _PLACES.get(cell.place, "{}").format(escape(layout.ours(cell) or layout.MISSING))
-    beneath = []
+    number = _PLACES.get(cell.place, "{}").format(escape(layout.mean_text(cell) or layout.MISSING))
+    below = []
     if cell.published is not None:
         mark = layout.BELOW if cell.below_degraded else ""
-        told = [layout.theirs(cell.published, cell.metric) + mark, layout.difference(cell)]
-        beneath.append(escape("; ".join(filter(None, told))))
-    beneath += [rf"\textit{{{escape(state)}}}" for state in cell.states]
-    if not beneath:
+        published = layout.published_text(cell.published, cell.metric) + mark
+        below.append(escape("; ".join(filter(None, [published, layout.difference_text(cell)]))))
+    below += [rf"\textit{{{escape(state)}}}" for state in cell.states]
+    if not below:
         return number
-    stacked = rf"{{\normalsize {number}}} \\[2pt] " + r" \\ ".join(beneath)
+    stacked = rf"{{\normalsize {number}}} \\[2pt] " + r" \\ ".join(below)
     return rf"{{\scriptsize\begin{{tabular}}[t]{{@{{}}r@{{}}}}{stacked}\end{{tabular}}}}"
 
 
 def _notes(table: Table) -> str:
-    first = " ".join([layout.OURS, layout.MARKS, *layout.said(table)])
+    notes = " ".join([layout.MEAN_NOTE, layout.RANK_NOTE, *layout.notes(table)])
     slips = [f"Slip in the paper: {slip}" for slip in table.experiment.slips]
-    return r" \par ".join(map(escape, [first, *slips]))
+    return r" \par ".join(map(escape, [notes, *slips]))

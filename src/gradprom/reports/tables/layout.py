@@ -1,41 +1,41 @@
-"""What all forms of a table share: the order of its parts, its texts, the notes beneath it."""
+"""What all forms of a table share: the order of its parts, its texts, the notes below it."""
 
 from gradprom.metrics.registry import metric as metric_of
 from gradprom.reports.tables.published import Published
 from gradprom.reports.tables.table import Cell, Row, Table
 
-OURS = "Ours: mean ± sample standard deviation over seeds (their number); ± needs two."
-MARKS = "Best bold, second underlined."
+MEAN_NOTE = "Ours: mean ± sample standard deviation over seeds (their number); ± needs two."
+RANK_NOTE = "Best bold, second underlined."
 MISSING = "–"
 BELOW = "↓"
 """Marks a published number that is worse than the degraded input itself."""
-SAID_OF_BELOW = "published worse than the degraded input itself"
+BELOW_MEANING = "published worse than the degraded input itself"
 
 
 def slots(table: Table) -> list[tuple[int, str]]:
-    """The number columns: every column's metrics, as far as any row has them."""
-    there = {key for row in table.rows for key in row.cells}
-    numbered = range(len(table.columns))
-    return [(n, m) for n in numbered for m in table.experiment.metrics if (n, m) in there]
+    """The columns of numbers, as column number and metric; those that no row has are left out."""
+    filled = {key for row in table.rows for key in row.cells}
+    numbers = range(len(table.columns))
+    return [(n, m) for n in numbers for m in table.experiment.metrics if (n, m) in filled]
 
 
 def heading(metric: str) -> str:
-    """A metric's name above its numbers."""
+    """The title of a metric."""
     return metric_of(metric).title
 
 
 def details(table: Table) -> list[str]:
-    """Names of what is printed beside the titles, such as `Backbone`, in order."""
+    """Names of the details printed beside the row titles, such as `Backbone`, in order."""
     return list(dict.fromkeys(key for row in table.rows for key in row.declared.details))
 
 
 def rows(table: Table) -> list[Row]:
-    """All rows, the degraded input first where it is known."""
+    """All rows, those of the degraded input first."""
     return [*table.degraded, *table.rows]
 
 
 def grouped(table: Table) -> list[tuple[str, list[Row]]]:
-    """Neighbouring rows of one group under its heading; no heading where there is no group."""
+    """Neighbouring rows of one group with its heading, which is empty for rows without a group."""
     groups: list[tuple[str, list[Row]]] = []
     for row in rows(table):
         if not groups or groups[-1][0] != row.declared.group:
@@ -45,13 +45,13 @@ def grouped(table: Table) -> list[tuple[str, list[Row]]]:
 
 
 def number(value: float, metric: str) -> str:
-    """A mean with the digits of its metric; in powers of ten where its axis is in those."""
-    one = metric_of(metric)
-    return one.brief.format(value) if one.log else one.number(value)
+    """A mean with the digits of its metric; in powers of ten for metrics with a log axis."""
+    shown = metric_of(metric)
+    return shown.brief.format(value) if shown.log else shown.number(value)
 
 
-def ours(cell: Cell) -> str:
-    """Such as `24.610 ± 0.030 (3)`; the mean alone for the degraded input, which no run made."""
+def mean_text(cell: Cell) -> str:
+    """Our number, such as `24.610 ± 0.030 (3)`; the mean alone for the degraded input."""
     if cell.value is None:
         return ""
     mean, std = number(cell.value.mean, cell.metric), cell.value.std
@@ -61,48 +61,48 @@ def ours(cell: Cell) -> str:
     return f"{mean}{spread} ({cell.value.n})"
 
 
-def theirs(published: Published, metric: str) -> str:
+def published_text(published: Published, metric: str) -> str:
     """The published number as the paper prints it."""
     if published.std is None:
         return number(published.mean, metric)
-    one = metric_of(metric)
-    digits = one.digits if one.std_digits is None else one.std_digits
-    return f"{one.number(published.mean)} ± {published.std:.{digits}f}"
+    shown = metric_of(metric)
+    digits = shown.digits if shown.std_digits is None else shown.std_digits
+    return f"{shown.number(published.mean)} ± {published.std:.{digits}f}"
 
 
-def difference(cell: Cell) -> str:
-    """Ours less the published number, signed; nothing where the two are not comparable."""
+def difference_text(cell: Cell) -> str:
+    """Our number minus the published one, signed; empty where the two are not comparable."""
     if cell.difference is None:
         return ""
     return signed(cell.difference, cell.metric)
 
 
 def signed(value: float, metric: str) -> str:
-    """A difference of means: `+0.111`, `−2.335`, `0.000`."""
+    """A difference of means, such as `+0.111`, `−2.335` or `0.000`."""
     # + 0.0 turns a rounded -0.0 into 0.0
     rounded = round(value, metric_of(metric).digits) + 0.0
     return f"{'+' if rounded > 0 else ''}{number(rounded, metric)}".replace("-", "−")
 
 
-def said(table: Table) -> list[str]:
-    """What a reader must know of the numbers: what ran, of what, and what the marks mean."""
+def notes(table: Table) -> list[str]:
+    """Sentences below the table: the overrides, what ran, and what the marks mean."""
     cells = [cell for row in table.rows for cell in row.cells.values()]
-    told = [f"Asked for with {' '.join(table.asked)}."] if table.asked else []
-    told += [f"Ran: {'; '.join(table.setup)}."] if table.setup else []
+    sentences = [f"Overrides: {' '.join(table.narrowing)}."] if table.narrowing else []
+    sentences += [f"Ran: {'; '.join(table.setup)}."] if table.setup else []
     if any(c.value and c.published and not c.comparable for c in cells):
-        told.append(
-            f"The published numbers are of {table.datasets}: beside ours of other data they stand "
-            f"without a difference."
+        sentences.append(
+            f"The published numbers are of {table.datasets}; no difference is shown to our "
+            f"numbers of other data."
         )
     if any(cell.published for cell in cells):
-        told.append("The published number stands beneath ours, with ours less published.")
+        sentences.append("Below our number: the published one, and ours minus published.")
     if any(cell.below_degraded for cell in cells):
-        told.append(f"{BELOW} {SAID_OF_BELOW}.")
-    return told + unrunnable(table)
+        sentences.append(f"{BELOW} {BELOW_MEANING}.")
+    return sentences + unrunnable(table)
 
 
 def unrunnable(table: Table) -> list[str]:
-    """Why rows have no runs, a sentence for each reason."""
+    """Why cells cannot be run, a sentence for each reason."""
     reasons: dict[str, list[str]] = {}
     for row in table.rows:
         for problem in row.problems:

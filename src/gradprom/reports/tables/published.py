@@ -1,4 +1,4 @@
-"""A paper's numbers: its `published.csv`, and where each belongs in a declared table."""
+"""A paper's numbers, from its `published.csv`, for the cells of a declared table."""
 
 import csv
 import functools
@@ -14,20 +14,21 @@ from gradprom.metrics.registry import metric as metric_of
 
 @dataclass(frozen=True)
 class Published:
-    """One number as printed; ± where the paper gives one."""
+    """One number as the paper prints it."""
 
     mean: float
     std: float | None
+    """The number after ±; None where the paper gives none."""
 
 
 def published(experiment: Experiment, row: Row, column: Column, metric: str) -> Published | None:
-    """The paper's number for a cell, None where it prints none.
+    """Look up the paper's number for a cell; None where it prints none.
 
     Raises
     ------
     ConfigError
-        If what the table declares fits several numbers, with its file and line; or if the paper's
-        published.csv is not there, or lacks a column.
+        If several published numbers fit the cell, with the file and line of its row; or if the
+        paper's `published.csv` is missing or lacks a column.
     """
     if experiment.published is None or experiment.paper is None:
         return None
@@ -47,7 +48,7 @@ def published(experiment: Experiment, row: Row, column: Column, metric: str) -> 
 
 @functools.cache
 def _lines(paper: papers.Paper, table: str, metric: str) -> list[dict[str, str]]:
-    """The numbers that a paper's table prints of one metric."""
+    """The lines of `published.csv` for one table and metric."""
     path = paper.folder / "published.csv"
     if not path.is_file():
         raise ConfigError(f"{path} is missing, though a table of {paper.folder.name} needs it")
@@ -61,10 +62,10 @@ def _lines(paper: papers.Paper, table: str, metric: str) -> list[dict[str, str]]
 
 
 def degraded_inputs() -> dict[tuple[str, str, str], float]:
-    """What the degraded inputs of the papers' datasets score, measured once with this code.
+    """Scores of the degraded inputs of the papers' datasets, measured once with this code.
 
-    By experiment, column title and metric; a published number below it is worse than doing
-    nothing.
+    By experiment, column title and metric. A published number worse than this is worse than no
+    enhancement at all.
     """
     return _measured(tuple(folder / "degraded_inputs.csv" for folder in papers.paper_folders()))
 

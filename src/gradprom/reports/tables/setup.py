@@ -1,4 +1,4 @@
-"""What the runs behind a table were made of, in a few words beneath it."""
+"""The datasets, networks and epochs of the runs behind a table, for the note below it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,9 +7,9 @@ from gradprom.runs.record import Record
 
 
 def setup(records: list[Record]) -> list[str]:
-    """Such as `dataset phantom, 64×64`: each aspect with its values, none of them twice.
+    """Such as `dataset phantom, 64×64`: each aspect with its distinct values.
 
-    A run says itself what it is made of; of older records its configuration is read.
+    A record holds its own description; for older ones it is derived from the configuration.
     """
     values: dict[str, dict[str, None]] = {}
     for record in records:
@@ -19,7 +19,7 @@ def setup(records: list[Record]) -> list[str]:
 
 
 def _by_configuration(config: dict[str, Any]) -> dict[str, str]:
-    """The same of a record from before runs described themselves."""
+    """The description of a record that is older than `Record.setup`."""
     return {title: describe(config) for title, describe in _ASPECTS.items()}
 
 

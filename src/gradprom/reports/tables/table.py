@@ -1,6 +1,6 @@
-"""A table as it stands: numbers of ours beside the published ones, and every gap named.
+"""A filled table: our numbers beside the published ones, and the reason for every gap.
 
-A row here holds what has come of a row that an experiment declares; `filling.fill` makes it.
+A `Row` here holds the results of a row that an experiment declares; `filling.fill` makes it.
 """
 
 from dataclasses import dataclass, field
@@ -11,8 +11,8 @@ from gradprom.identity import digest
 from gradprom.reports.statistics.estimate import Estimate
 from gradprom.reports.tables.published import Published
 
-LONGEST = 100
-"""Characters of what was asked in a file's name; many file systems take 255 in all."""
+MAX_NARROWING = 100
+"""Most characters of the narrowing overrides in a file name; many file systems allow 255 in all."""
 
 
 @dataclass
@@ -20,23 +20,24 @@ class Cell:
     """One number of the table, or the reason why there is none."""
 
     metric: str
+    """Name in the metric registry."""
     value: Estimate | None = None
-    """Ours; None where no run has finished."""
+    """Of our runs; None where none has finished."""
     finished: dict[int, str] = field(default_factory=dict)
     """Ids of the runs behind it, by seed."""
     states: list[str] = field(default_factory=list)
     """Such as `2/3 seeds`, `1 failed`, `not run`, `mixed revisions`, `other data`."""
     published: Published | None = None
     below_degraded: bool = False
-    """Whether the published number is worse than that of the degraded input itself."""
+    """Whether the published number is worse than the score of the degraded input itself."""
     comparable: bool = False
-    """Whether ours is of the dataset that the paper names."""
+    """Whether our runs use the dataset that the table declares, which is the paper's."""
     place: int = 0
-    """1 best of its column, 2 second, 0 neither."""
+    """1 for the best of its column, 2 for the second best, 0 for neither."""
 
     @property
     def difference(self) -> float | None:
-        """Ours less the published number, where both are of one dataset."""
+        """Our number minus the published one; None where the two are not comparable."""
         if self.value is None or self.published is None or not self.comparable:
             return None
         return self.value.mean - self.published.mean
@@ -48,40 +49,47 @@ class Row:
 
     declared: DeclaredRow
     cells: dict[tuple[int, str], Cell]
-    """By column (its number) and metric; metrics that the row does not have are left out."""
+    """By column number and metric; metrics that the row does not have are left out."""
     expected: dict[int, dict[int, str]] = field(default_factory=dict)
-    """Ids of the runs that should exist, by column and seed."""
+    """Ids of the runs that should exist, by column number and seed."""
     problems: list[str] = field(default_factory=list)
-    """Why cells of the row cannot be run; without repetition."""
+    """Why cells of the row cannot be run; each reason once."""
     degraded: bool = False
-    """Whether it is of the degraded input itself, which no run has made."""
+    """Whether it holds the scores of the degraded input itself, which no run produced."""
+
+    def finished_runs(self, column: int) -> list[str]:
+        """Ids of the runs behind the numbers of a column, each once."""
+        cells = [cell for (number, _), cell in self.cells.items() if number == column]
+        return list(dict.fromkeys(run for cell in cells for run in cell.finished.values()))
 
 
 @dataclass
 class Table:
-    """A table as it stands."""
+    """A filled table."""
 
     experiment: Experiment
-    """Narrowed as it was asked for."""
-    asked: list[str]
-    """The words that narrowed or changed it."""
+    """With only the rows and columns that the overrides select."""
+    narrowing: list[str]
+    """The overrides that select rows and columns, or apply to every cell."""
     degraded: list[Row]
-    """What the degraded inputs themselves score: a row, or one for each test set."""
+    """Scores of the degraded inputs themselves: one row, or one for each test set."""
     rows: list[Row]
+    """In the order in which the experiment declares them."""
     setup: list[str]
-    """What ran, such as `phantom, 64×64`; published numbers may be of another setup."""
+    """What ran, such as `dataset phantom, 64×64`; published numbers may be of another setup."""
     datasets: str = ""
-    """The datasets that the paper's table is of, as text."""
+    """The datasets that the table declares, as text."""
 
     @property
     def columns(self) -> tuple[Column, ...]:
+        """The experiment's columns."""
         return self.experiment.columns
 
     @property
     def key(self) -> str:
-        """A name for files: the experiment's, with what was asked, or a digest of it if long."""
-        told = "-".join(word.replace("=", "_") for word in self.asked)
-        kept = "".join(c if c.isalnum() or c in "_.-" else "_" for c in told)
-        if len(kept) > LONGEST:
-            kept = digest(self.asked)
-        return "-".join(filter(None, [self.experiment.key, kept]))
+        """A name for files: the experiment's, then the overrides or, if they are long, a digest."""
+        joined = "-".join(override.replace("=", "_") for override in self.narrowing)
+        suffix = "".join(c if c.isalnum() or c in "_.-" else "_" for c in joined)
+        if len(suffix) > MAX_NARROWING:
+            suffix = digest(self.narrowing)
+        return "-".join(filter(None, [self.experiment.key, suffix]))

@@ -1,4 +1,4 @@
-"""A table as text: in a terminal, as Markdown, as CSV."""
+"""A table as text: for a terminal, as Markdown, as CSV."""
 
 import csv
 import io
@@ -19,92 +19,94 @@ PLACES = {1: "bold", 2: "underline"}
 
 @dataclass
 class Terminal:
-    """A table that puts as many of its columns side by side as the terminal has room for."""
+    """A table that is split into parts where the terminal is too narrow for all its columns."""
 
     table: Table
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield Text(f"{self.table.experiment.title}. {self.table.experiment.caption}")
-        yield from _fitting(self.table, console, options)
-        yield Text(f"{_legend(self.table)} {layout.MARKS}", "dim")
-        for note in [*layout.said(self.table), *_slips(self.table)]:
+        yield from _parts(self.table, console, options)
+        yield Text(f"{_legend(self.table)} {layout.RANK_NOTE}", "dim")
+        for note in [*layout.notes(self.table), *_slips(self.table)]:
             yield Text(note, "dim")
         yield Text("")
 
 
 def terminal(table: Table) -> Terminal:
-    """The table for a person at a terminal: ours, and the published numbers dim beneath."""
+    """The table for a terminal: our numbers, and the published ones dimmed below them."""
     return Terminal(table)
 
 
 def _legend(table: Table) -> str:
     if table.experiment.published is None:
-        return layout.OURS
+        return layout.MEAN_NOTE
     seeds = len(table.experiment.seeds)
-    return f"Ours: mean ± sample standard deviation; {seeds} seeds unless told."
+    return f"Ours: mean ± sample standard deviation; {seeds} seeds unless stated otherwise."
 
 
 def _slips(table: Table) -> list[str]:
     return [f"Slip in the paper: {slip}" for slip in table.experiment.slips]
 
 
-def _fitting(table: Table, console: Console, options: ConsoleOptions) -> list[RichTable]:
+def _parts(table: Table, console: Console, options: ConsoleOptions) -> list[RichTable]:
     """The table in as few parts as the width allows, each with all rows."""
     count = len(table.columns)
     unlimited = options.update(width=10_000)
-    for parts in range(1, count + 1):
-        size = -(-count // parts)
-        found = [_part(table, range(i, min(i + size, count))) for i in range(0, count, size)]
-        widest = max(Measurement.get(console, unlimited, part).maximum for part in found)
+    for number in range(1, count + 1):
+        size = -(-count // number)
+        parts = [_part(table, range(i, min(i + size, count))) for i in range(0, count, size)]
+        widest = max(Measurement.get(console, unlimited, part).maximum for part in parts)
         if widest <= options.max_width:
             break
-    return found
+    return parts
 
 
 def _part(table: Table, numbers: range) -> RichTable:
+    """All rows of the columns with these numbers."""
     rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     rich.add_column("")
-    shown = [(n, metric) for n, metric in layout.slots(table) if n in numbers]
-    for n, metric in shown:
+    slots = [(n, metric) for n, metric in layout.slots(table) if n in numbers]
+    for n, metric in slots:
         title = Text.assemble(table.columns[n].title, "\n", layout.heading(metric))
         rich.add_column(title, justify="right", no_wrap=True)
     for group, rows in layout.grouped(table):
         if group:
             rich.add_row(Text(group, "italic"))
         for row in rows:
-            cells = [_compact(row.cells.get(key), table) for key in shown]
+            cells = [_compact(row.cells.get(slot), table) for slot in slots]
             rich.add_row(_label(row, indent="  " * bool(group)), *cells)
     return rich
 
 
 def _label(row: Row, indent: str) -> Text:
-    told = [
+    """The title of a row, its details dimmed below."""
+    details = [
         f"{key}: {value}" if value in ("Yes", "No") else value
         for key, value in row.declared.details.items()
     ]
     text = Text(f"{indent}{row.declared.title}")
-    if told:
-        text.append(f"\n{indent}{' · '.join(told)}", "dim")
+    if details:
+        text.append(f"\n{indent}{' · '.join(details)}", "dim")
     return text
 
 
 def _compact(cell: Cell | None, table: Table) -> Text:
     if cell is None:
         return Text(layout.MISSING, "dim")
-    parts = [_ours(cell, table)]
+    parts = [_mean(cell, table)]
     if cell.published is not None:
         mark = layout.BELOW if cell.below_degraded else ""
-        told = f"{layout.number(cell.published.mean, cell.metric)}{mark}"
-        parts.append(Text(f"{told} {layout.difference(cell)}".strip(), "dim"))
+        published = f"{layout.number(cell.published.mean, cell.metric)}{mark}"
+        parts.append(Text(f"{published} {layout.difference_text(cell)}".strip(), "dim"))
     parts += [Text(state, "yellow") for state in cell.states]
     return Text("\n").join(parts)
 
 
-def _ours(cell: Cell, table: Table) -> Text:
-    """Mean and spread; with the number of seeds where no published numbers need the room."""
+def _mean(cell: Cell, table: Table) -> Text:
+    """Mean and spread; with the number of seeds only in tables without published numbers."""
     if cell.value is None:
         return Text(layout.MISSING, "dim")
-    mean, _, spread = layout.ours(cell).partition(" ")
+    mean, _, spread = layout.mean_text(cell).partition(" ")
     if table.experiment.published is not None:
         std = cell.value.std
         spread = "" if std is None else f"±{layout.number(std, cell.metric)}"
@@ -115,20 +117,22 @@ def _ours(cell: Cell, table: Table) -> Text:
 
 def markdown(table: Table) -> str:
     """Heading, caption, a pipe table and its notes; best `**bold**`, second `<u>underlined</u>`."""
-    details, shown = layout.details(table), layout.slots(table)
-    titles = [f"{_plain(table.columns[n].title)}<br>{layout.heading(m)}" for n, m in shown]
+    details, slots = layout.details(table), layout.slots(table)
+    titles = [f"{_plain(table.columns[n].title)}<br>{layout.heading(m)}" for n, m in slots]
     grouped = any(row.declared.group for row in table.rows)
     head = [*([""] if grouped else []), "", *map(_plain, details)]
     lines = [[*head, *titles], [*["---"] * len(head), *["---:"] * len(titles)]]
     for group, rows in layout.grouped(table):
         for row in rows:
             first = [_plain(group) if row is rows[0] else ""] if grouped else []
-            told = [_plain(row.declared.details.get(name, "")) for name in details]
-            cells = [_marked(row.cells.get(key)) for key in shown]
-            lines.append([*first, _plain(row.declared.title), *told, *cells])
+            texts = [_plain(row.declared.details.get(name, "")) for name in details]
+            cells = [_marked(row.cells.get(slot)) for slot in slots]
+            lines.append([*first, _plain(row.declared.title), *texts, *cells])
     text = f"## {_plain(table.experiment.title)}\n\n{_plain(table.experiment.caption)}\n\n"
     text += "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    text += f"\n{' '.join(map(_plain, [layout.OURS, layout.MARKS, *layout.said(table)]))}\n"
+    text += (
+        f"\n{' '.join(map(_plain, [layout.MEAN_NOTE, layout.RANK_NOTE, *layout.notes(table)]))}\n"
+    )
     if table.experiment.slips:
         text += "\nSlips in the paper's table:\n\n"
         text += "".join(f"- {_plain(slip)}\n" for slip in table.experiment.slips)
@@ -136,7 +140,7 @@ def markdown(table: Table) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown takes as it stands."""
+    """Text that Markdown shows unchanged."""
     text = "".join(f"\\{c}" if c in "\\`*_[]|#~" else c for c in text)
     return text.replace("&", "&amp;").replace("<", "&lt;").replace("\n", " ")
 
@@ -145,11 +149,12 @@ def _marked(cell: Cell | None) -> str:
     if cell is None:
         return layout.MISSING
     around = {1: "**{}**", 2: "<u>{}</u>"}.get(cell.place, "{}")
-    parts = [around.format(layout.ours(cell) or layout.MISSING)]
+    parts = [around.format(layout.mean_text(cell) or layout.MISSING)]
     if cell.published is not None:
         mark = layout.BELOW if cell.below_degraded else ""
-        told = [layout.theirs(cell.published, cell.metric) + mark, layout.difference(cell)]
-        parts.append(f"<sub>{'; '.join(filter(None, told))}</sub>")
+        published = layout.published_text(cell.published, cell.metric) + mark
+        texts = filter(None, [published, layout.difference_text(cell)])
+        parts.append(f"<sub>{'; '.join(texts)}</sub>")
     return "<br>".join([*parts, *cell.states])
 
 
@@ -160,19 +165,19 @@ CSV_COLUMNS = (
 
 
 def as_csv(table: Table) -> str:
-    """A line a cell, with all that is known of it; `std` is the sample's (ddof 1).
+    """CSV with a line for each cell; `std` is the sample standard deviation (ddof 1).
 
-    `runs` are the ids behind the mean as `seed:id`, `difference` is ours less published, empty
-    where the two are of different data.
+    `runs` are the ids behind the mean as `seed:id`; `difference` is ours minus published, empty
+    where the two are for different data.
     """
     details = layout.details(table)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["table", "group", "row", *details, *CSV_COLUMNS])
     for row in layout.rows(table):
-        told = [row.declared.details.get(name, "") for name in details]
+        texts = [row.declared.details.get(name, "") for name in details]
         for numbers in _numbers(table, row):
-            writer.writerow([table.key, row.declared.group, row.declared.title, *told, *numbers])
+            writer.writerow([table.key, row.declared.group, row.declared.title, *texts, *numbers])
     return buffer.getvalue()
 
 
@@ -185,7 +190,7 @@ def _numbers(table: Table, row: Row) -> Iterator[list[object]]:
         yield [
             *(table.columns[n].title, metric),
             *((value.mean, value.std) if value else (None, None)),
-            # the degraded input is of no run
+            # no run produced the degraded input: n is 0
             *(len(cell.finished), cell.place or None, ", ".join(cell.states)),
             *((published.mean, published.std) if published else (None, None)),
             *(cell.difference, _yes(cell.comparable), _yes(cell.below_degraded)),
