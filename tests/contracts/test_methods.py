@@ -52,7 +52,7 @@ every = pytest.mark.parametrize("case", CASES)
 
 @pytest.fixture(autouse=True)
 def undisturbed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preemption, "_asked", False)
+    monkeypatch.setattr(preemption, "_requested", False)
 
 
 def made(case: str, results: Path = Path("results"), *overrides: str) -> Run:

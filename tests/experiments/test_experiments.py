@@ -156,8 +156,8 @@ def test_the_example_of_the_documentation_is_a_table(mine: Path) -> None:
         *(
             ("{strategy: gradprom}", f"{{lam: {value}}}", f"small.yaml:{sentence}")
             for value, sentence in (
-                ("{value: gate, of_row: C}", "10: of_row: C is no row above"),
-                ("{value: gate, of_row: A}", "10: of_row: A is no row above"),
+                ("{value: gate, of_row: C}", "10: of_row: there is no row C above"),
+                ("{value: gate, of_row: A}", "10: of_row: there is no row A above"),
                 ("{value: gat, of_row: A}", "10: unknown metric gat; choose from psnr, ssim"),
                 ("{value: gate}", "10: the key of_row is missing"),
                 ("{open_share_of: A}", "10: unknown key open_share_of; choose from value, of_row"),

@@ -202,7 +202,7 @@ def test_the_default_report_is_of_every_paper_that_says_all(second: Path) -> Non
 def test_a_report_of_two_papers(
     second: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_ids, "known", lambda runs, results: records_factory.identify(runs))
+    monkeypatch.setattr(run_ids, "identities", lambda runs, results: records_factory.identify(runs))
     made = records_factory.make(tmp_path, ["second/table1"])
     plan = {"runs": [], "experiments": ["second/table1"], "asked": []}
     records_factory.write_checked(made.study.folder / "sweeps" / "0" / "plan.json", plan)

@@ -129,7 +129,7 @@ def initial(run: Run) -> dict[str, Any]:
 
 def interrupt(patch: pytest.MonkeyPatch, always: bool = True) -> None:
     """Ask for the run's place after every batch, or never."""
-    patch.setattr(preemption, "_asked", always)
+    patch.setattr(preemption, "_requested", always)
 
 
 def files(run: Run) -> dict[str, bytes]:
@@ -258,7 +258,7 @@ def test_a_run_asked_for_its_place_again_and_again(
         if asked():
             raise Interrupted
 
-    monkeypatch.setattr(preemption, "asked", asked)
+    monkeypatch.setattr(preemption, "requested", asked)
     monkeypatch.setattr(preemption, "obey", obey)
     while record is None:
         lives += 1

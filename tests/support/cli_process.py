@@ -2,7 +2,7 @@
 
 Importing torch takes seconds, so children are forked from a server that has done it once and
 never computes anything itself. In all else they are what a person starts: `run.py` as the main
-module, words on the command line, text in a file, an exit code, and a number to send signals to.
+module, command-line arguments, text in a file, an exit code, and a number to send signals to.
 """
 
 import json
@@ -93,8 +93,8 @@ class Child:
         assert self.wait() == -signal.SIGKILL
 
 
-def start(results: Path, *words: str, pause: float = 0.0, beside: Path | None = None) -> Child:
-    """`python run.py TINY… words… results=…`, not waited for.
+def start(results: Path, *arguments: str, pause: float = 0.0, beside: Path | None = None) -> Child:
+    """`python run.py TINY… arguments… results=…`, not waited for.
 
     It rests for `pause` seconds after each checkpoint, for those who want to look or shoot. Its
     output and notes are in the folder of results, or `beside` it where that may have no room.
@@ -102,27 +102,27 @@ def start(results: Path, *words: str, pause: float = 0.0, beside: Path | None = 
     notes = beside or results
     notes.mkdir(parents=True, exist_ok=True)
     output = notes / f"output-{len(list(notes.glob('output-*')))}.txt"
-    process = PROCESSES.Process(target=_main, args=(words, results, output, pause), daemon=True)
+    process = PROCESSES.Process(target=_main, args=(arguments, results, output, pause), daemon=True)
     output.touch()
     process.start()
     return Child(process, output)
 
 
-def run(results: Path, *words: str, beside: Path | None = None) -> tuple[int, str]:
-    """Exit code and text of `python run.py TINY… words… results=…`."""
-    child = start(results, *words, beside=beside)
+def run(results: Path, *arguments: str, beside: Path | None = None) -> tuple[int, str]:
+    """Exit code and text of `python run.py TINY… arguments… results=…`."""
+    child = start(results, *arguments, beside=beside)
     return child.wait(), child.text
 
 
-def _main(words: tuple[str, ...], results: Path, output: Path, pause: float) -> None:
+def _main(arguments: tuple[str, ...], results: Path, output: Path, pause: float) -> None:
     stream = os.open(output, os.O_WRONLY | os.O_APPEND)
     os.dup2(stream, 1)
     os.dup2(stream, 2)
     torch.set_num_threads(1)
     _watch(output.with_name("trained.txt"), pause)
-    switches = [word for word in words if word.startswith("-")]
-    rest = [word for word in words if not word.startswith("-")]
-    sys.argv = ["run.py", *switches, *TINY, *rest, f"results={results}"]
+    switches = [argument for argument in arguments if argument.startswith("-")]
+    overrides = [argument for argument in arguments if not argument.startswith("-")]
+    sys.argv = ["run.py", *switches, *TINY, *overrides, f"results={results}"]
     runpy.run_path(str(ROOT / "run.py"), run_name="__main__")
 
 
@@ -169,17 +169,17 @@ def study(results: Path) -> Study:
 
 
 def records(results: Path) -> dict[str, Record]:
-    """Records by their overrides beyond TINY and results, in words."""
-    found = {}
+    """Records by their overrides beyond TINY and results, as one text."""
+    by_overrides = {}
     for record in study(results).records():
         where = ("results=", "runs_per_device=")
-        own = [o for o in record.overrides if o not in TINY and not o.startswith(where)]
-        found[" ".join(own)] = record
-    return found
+        overrides = [o for o in record.overrides if o not in TINY and not o.startswith(where)]
+        by_overrides[" ".join(overrides)] = record
+    return by_overrides
 
 
 def stage_folder(results: Path, name: str) -> Path | None:
-    """The place of the one stage of that name, once its training has begun."""
+    """The folder of the one stage of that name; None before its training has begun."""
     for path in (results / "stages").glob("*/stage.json"):
         if (read_json(path) or {}).get("name") == name:
             return path.parent

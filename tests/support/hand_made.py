@@ -1,4 +1,4 @@
-"""Records made by hand, of a run on the phantom, for tables without a declared experiment."""
+"""Hand-made records of runs on the phantom, for tables without a declared experiment."""
 
 import json
 from copy import deepcopy
@@ -45,7 +45,7 @@ def record(psnr: float | None = None, ssim: float = 0.5, **changes: Any) -> Reco
 
     Without a PSNR it has not finished.
     """
-    made: Record = {
+    content: Record = {
         "status": "failed" if psnr is None else "finished",
         "overrides": [],
         "choices": dict(CHOICES),
@@ -57,31 +57,31 @@ def record(psnr: float | None = None, ssim: float = 0.5, **changes: Any) -> Reco
     }
     if psnr is not None:
         scores = {"psnr": psnr, "ssim": ssim, "degraded_psnr": 20.0, "degraded_ssim": 0.25}
-        made |= {"metrics": scores, "training": {}}
+        content |= {"metrics": scores, "training": {}}
     for key, value in {"config__seed": 0, **changes}.items():
         *path, last = key.split("__")
-        section = made
+        section = content
         for name in path:
             section = section[name]
         section[last] = value
-    return {**made, "id": digest([repr(made)]), "seed": made["config"]["seed"]}
+    return {**content, "id": digest([repr(content)]), "seed": content["config"]["seed"]}
 
 
 def strategy(name: str, psnr: float | None = None, **changes: Any) -> Record:
-    own = {"name": name} | ({} if name == "mainstream" else {"lam": 1e-4})
-    return record(psnr, choices__strategy=name, config__strategy=own, **changes)
+    options = {"name": name} | ({} if name == "mainstream" else {"lam": 1e-4})
+    return record(psnr, choices__strategy=name, config__strategy=options, **changes)
 
 
 PARTS = [30, 90, 150, 210]
 """Grey levels that stand for degraded, enhanced, clean, error."""
 
 
-def keep(study: Study, made: Record, panel: bool = True) -> None:
-    """What a run leaves, small: a panel of 12 pixels in each part, two stages of history."""
-    folder = study.run(made["id"])
+def write_run(study: Study, record: Record, panel: bool = True) -> None:
+    """Write a run's folder: a panel of 12 pixels in each part, two stages of history."""
+    folder = study.run(record["id"])
     folder.mkdir(parents=True)
-    (folder / "record.json").write_text(json.dumps(made))
-    if made["status"] != "finished":
+    (folder / "record.json").write_text(json.dumps(record))
+    if record["status"] != "finished":
         return
     rows = [{"stage": "warmup", "epoch": 1, "step": s, "psnr": 10.0 + s} for s in range(3)]
     rows += [

@@ -31,7 +31,7 @@ from gradprom.training.stage import Stage, Start
 
 @dataclass
 class Options:
-    """Backbone, auxiliary and strategy say nearly all."""
+    """Options beside the sections `backbone`, `auxiliary` and `strategy`."""
 
     name: str = "task_driven"
     loss: str = added("mse")
@@ -42,7 +42,7 @@ class Options:
 
 
 def check(config: Config) -> None:
-    """Refuse what cannot be trained: a strategy that needs a recognizer where there is none."""
+    """Raise ConfigError for what cannot be trained, such as a strategy without its recognizer."""
     recognition.check(config)
     tasks = config.auxiliary.tasks
     if config.strategy.has_auxiliary and not tasks:
@@ -60,7 +60,7 @@ def build(config: Config) -> "TaskDriven":
 
 
 class TaskDriven(Method):
-    """The method of the paper; see the module's text."""
+    """The method of the paper; see the module's docstring."""
 
     def __init__(self, config: Config):
         super().__init__(config)
@@ -107,7 +107,7 @@ class TaskDriven(Method):
         networks["enhancer"].load_state_dict(start.weights(warmup)["enhancer"])
         for task, stage in zip(self.tasks, pretraining, strict=True):
             networks[task].load_state_dict(start.weights(stage)[task])
-        strategy = replace(self.config.strategy)  # with a state of its own, at its beginning
+        strategy = replace(self.config.strategy)  # a copy, whose state is the initial one
         enhancer = networks.pop("enhancer")
         training = EnhancerTraining(self.config, enhancer, networks, strategy, start)
         # Adam's moments and the schedule go on where the warm-up left them
@@ -133,7 +133,7 @@ class TaskDriven(Method):
         )
 
     def metrics(self) -> tuple[str, ...]:
-        """Those of the enhanced images, and of the recognizers on them."""
+        """Names of the scores of enhanced images, and of the recognizers on them."""
         return (*metrics.USUAL, *recognition.metrics(self.tasks))
 
     def build_networks(self) -> dict[str, nn.Module]:
@@ -148,7 +148,7 @@ class TaskDriven(Method):
 
     @torch.no_grad()
     def evaluate(self, batch: Batch, restored: Tensor | None) -> dict[str, Tensor]:
-        """The usual measures of the enhanced images, and what the recognizers make of them."""
+        """Scores of the enhanced images, and of the recognizers on them."""
         assert restored is not None
         scores = metrics.measure(restored, batch.target)
         for name in self.tasks:
@@ -166,7 +166,7 @@ class TaskDriven(Method):
             "degradation": c.degradation,
             "backbone": c.backbone,
             "trainer": {**rates, "augment": t.augment, "cycle": cycle},
-            # stages are as old as the paper's loss
+            # ids of stages with the paper's loss are older than the key
             **({} if self.loss == "mse" else {"loss": self.loss}),
             **holdout_reads(c),
             **precision_reads(c),
@@ -275,7 +275,7 @@ class EnhancerTraining(NetworkTraining):
 
 
 class WarmUp(EnhancerTraining):
-    """The enhancer alone; what it leaves lets coupled training go on as if there were no cut."""
+    """Warm-up of the enhancer alone; its artefact has all that coupled training continues from."""
 
     def artefact(self) -> dict[str, Any]:
         """The enhancer's weights and Adam's state."""
