@@ -244,7 +244,7 @@ def test_overrides_select_or_replace(
         ({"strategy": ["joint"]}, "strategy=joint: experiment=mine/small has no such cell"),
         (
             {"lam": ["1", "2"]},
-            "lam=1,2: experiment=mine/small does not vary lam, so that it takes one",
+            "lam=1,2: experiment=mine/small does not vary lam; give it one value",
         ),
         ({"seed": ["x"]}, "seed=x must be a whole number >= 0"),
     ],

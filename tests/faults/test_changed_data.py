@@ -130,7 +130,7 @@ def test_a_run_is_not_resumed_on_other_data(
     with pytest.raises(DataError, match="has changed since run"):
         dataset_changes.require_same_data(run, "lost")  # as one that a cluster has taken
     sentence = (
-        f"dataset=folder has changed since run {run.id} began: {told}; put it back, or begin anew "
+        f"dataset=folder has changed since run {run.id} began: {told}; restore it, or start again "
         f"after `gradprom forget {run.id} study=local`"
     )
     for begin in (

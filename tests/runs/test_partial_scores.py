@@ -254,12 +254,12 @@ def test_a_run_asked_for_its_place_again_and_again(
         looks += 1
         return looks % 3 == 0
 
-    def obey() -> None:
+    def raise_if_requested() -> None:
         if asked():
             raise Interrupted
 
     monkeypatch.setattr(preemption, "requested", asked)
-    monkeypatch.setattr(preemption, "obey", obey)
+    monkeypatch.setattr(preemption, "raise_if_requested", raise_if_requested)
     while record is None:
         lives += 1
         try:
@@ -267,9 +267,9 @@ def test_a_run_asked_for_its_place_again_and_again(
         except Interrupted:
             continue
     other = make("stopped", *words)
-    assert lives > 4 and record["interruptions"] >= 2
+    assert lives > 4 and record.interruptions >= 2
     for key in ("metrics", "training"):
-        assert json.dumps(record[key]) == json.dumps(expected[key])
+        assert json.dumps(getattr(record, key)) == json.dumps(getattr(expected, key))
     history = [run.study.run(run.id) / "history.csv" for run in (one, other)]
     assert history[0].read_bytes() == history[1].read_bytes()
     assert files(one) == files(other)

@@ -1,9 +1,9 @@
 """Task-driven enhancement (Section 3): an enhancer, its recognizers, and a gradient strategy.
 
-Three kinds of stage: each recognizer is pre-trained on clean images; the enhancer is warmed up
-alone, "to avoid model collapse" (Section 3.2); then both are coupled, and the strategy decides
-when the recognizers' gradients may reach the enhancer. Benchmark-i is the strategy `mainstream`:
-the same warm-up and the same number of coupled steps, without a recognizer.
+Each recognizer is pre-trained on clean images; the enhancer is warmed up alone, "to avoid model
+collapse" (Section 3.2); then both are coupled, and the strategy decides when the recognizers'
+gradients may reach the enhancer. Benchmark-i is the strategy `mainstream`: the same warm-up and
+the same number of coupled steps, without a recognizer.
 """
 
 from dataclasses import dataclass, replace
@@ -71,17 +71,13 @@ class TaskDriven(Method):
     def stage(self) -> Stage:
         """Coupled training, on top of warm-up and recognizer pre-training."""
         c, version = self.config, recognition.stage_version(self.config)
+        images, reads = recognition.batches(c, []), self._enhancer_reads()
+        epochs, begin = c.trainer.warmup_epochs, self._begin_warmup
         warmup = Stage(
-            "warmup",
-            c.trainer.warmup_epochs,
-            c.seed,
-            self._enhancer_reads(),
-            version=version,
-            batches=recognition.batches(c, []),
-            begin=self._begin_warmup,
+            "warmup", epochs, c.seed, reads, version=version, batches=images, begin=begin
         )
         pretraining = [recognition.pretraining(c, task) for task in self.tasks]
-        reads = {**self._enhancer_reads(), "strategy": c.strategy}
+        reads = {**reads, "strategy": c.strategy}
         if self.tasks:
             reads |= {"supervision": c.supervision, "tasks": self.tasks}
         if c.strategy.learns:
