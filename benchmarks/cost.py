@@ -22,7 +22,7 @@ from gradprom.config import Config
 from gradprom.config.typed import image_size
 from gradprom.degradations import scale_of
 from gradprom.methods import recognition
-from gradprom.sweeps.request import read, shell_composer
+from gradprom.sweeps.request import read_request, shell_composer
 from gradprom.training.stage import Stage
 
 IMAGES = {"isic2018": 2075, "covid_ct": 600, "lizard": 2880, "camus": 1600}
@@ -51,7 +51,7 @@ def table_groups(args: argparse.Namespace) -> list[list[str]]:
 def row(title: str, tables: list[str], args: argparse.Namespace) -> dict[str, Any]:
     """Runs, distinct stages, steps and operations of some tables."""
     overrides = [f"experiment={','.join(tables)}", "pretrained=false"]
-    runs = read(overrides, shell_composer()).runs
+    runs = read_request(overrides, shell_composer()).runs
     stages = {
         stage.id: (stage, run.config) for run in runs for stage in run.method.stage().lineage()
     }

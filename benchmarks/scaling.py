@@ -27,8 +27,8 @@ from gradprom.experiments.overrides import OverrideList
 from gradprom.methods.task_driven import TaskDriven
 from gradprom.reports.report import report
 from gradprom.sweeps import run_ids
-from gradprom.sweeps.plan import make as make_plan
-from gradprom.sweeps.request import read, shell_composer
+from gradprom.sweeps.plan import make_plan
+from gradprom.sweeps.request import read_request, shell_composer
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
@@ -98,7 +98,7 @@ def _parameters(sizes: list[int], device: str, place: Path) -> dict[int, measuri
 def _planned(sizes: list[int], device: str, place: Path) -> dict[int, measuring.Piece]:
     def plan(runs: int) -> None:
         overrides = [f"seed=range({runs})", "strategy=gradprom", f"results={place}"]
-        make_plan(read(overrides, shell_composer()).runs, retry_failed=False)
+        make_plan(read_request(overrides, shell_composer()).runs, retry_failed=False)
 
     config.register()
     return {n: partial(plan, n) for n in sizes}

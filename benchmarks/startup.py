@@ -151,7 +151,7 @@ def _sweep(count: int) -> list[str]:
 def _finish(results: Path, overrides: list[str]) -> None:
     """Leave what the runs of a sweep would leave, had they been trained."""
     composer = Composer(composing.compose)
-    for run in request.read([*overrides, f"results={results}"], composer).runs:
+    for run in request.read_request([*overrides, f"results={results}"], composer).runs:
         record = records_factory.finished(run.study, run.id, run.overrides, SCORES)
         dataset = replace(record.dataset, fingerprint=run.images().fingerprint)
         config = yaml.safe_load(run.yaml)
@@ -168,7 +168,7 @@ def _leave(run: Run, record: Record) -> None:
     (folder / "scores.csv").write_text("\n".join([",".join(["id", "group", *names]), *rows]) + "\n")
     (folder / "history.csv").write_text(records_factory.history(run.id, STEPS))
     (folder / "config.yaml").write_text(run.yaml)
-    run.study.keep(record)
+    run.study.write_record(record)
 
 
 def _report(place: Place, count: int) -> Cost:
@@ -185,7 +185,7 @@ def _report(place: Place, count: int) -> Cost:
         results, names, seeds, rows=STEPS, name="reported", identify=identify
     )
     for record in reported.records.values():
-        reported.study.keep(record)  # with the checksums of its files
+        reported.study.write_record(record)  # with the checksums of its files
     return place.cost(*GRADPROM, "report", seeds, "study=reported")
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import measuring
 from gradprom import config
 from gradprom.runs.records import Study
-from gradprom.sweeps.request import read, shell_composer
+from gradprom.sweeps.request import read_request, shell_composer
 
 ROOT = Path(__file__).parents[1]
 PART = ("experiment=table1", "profile=demo", "dataset=phantom", "noise=0.1", "seed=0")
@@ -42,7 +42,7 @@ def measured(args: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
     shared, stages, scores = run("shared stages", ["-m", *swept], place / "shared")
     alone = 0.0
     separate_scores: dict[str, Any] = {}
-    request = read([*swept, f"results={place / 'alone'}"], shell_composer())
+    request = read_request([*swept, f"results={place / 'alone'}"], shell_composer())
     lineages = [swept_run.method.stage().lineage() for swept_run in request.runs]
     epochs = {stage.id: stage.epochs for lineage in lineages for stage in lineage}
     total_epochs = sum(stage.epochs for lineage in lineages for stage in lineage)

@@ -270,7 +270,7 @@ def _rerun(args: argparse.Namespace) -> None:
     for run in runs:
         run.images()  # fails before anything is moved if the run cannot be trained again
     _forget(args)
-    entry.here(runs, retry_failed=True)
+    entry.run_here(runs, retry_failed=True)
 
 
 if __name__ == "__main__":

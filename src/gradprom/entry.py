@@ -1,4 +1,4 @@
-"""What `run.py` does: a sweep, one job of a sweep, or a single run."""
+"""The entry points of `run.py`: a sweep, one job of a sweep, or a single run."""
 
 import logging
 import sys
@@ -19,65 +19,72 @@ from gradprom.reports import swept
 from gradprom.runs.execution import execute
 from gradprom.runs.run import Run
 from gradprom.storage.files import NO_ROOM, require_writable, writing
-from gradprom.sweeps import plan as plans
-from gradprom.sweeps import request as requests
+from gradprom.sweeps.plan import Plan, describe, make_plan
 from gradprom.sweeps.preflight import preflight
 from gradprom.sweeps.progress import Display, estimate
-from gradprom.sweeps.request import make_run
+from gradprom.sweeps.request import make_run, read_request
 from gradprom.training.parallel.placement import find_place
 from gradprom.tuning import is_requested
 
 log = logging.getLogger(__name__)
 
-GOES_ON = "Interrupted. The same command goes on from the last checkpoint."
-STAYS = (
-    "The jobs stay with Slurm. `gradprom status --watch` tells how they stand, `gradprom cancel` "
-    "takes back what waits, and the same command goes on from there."
+ON_INTERRUPT = "Interrupted. The same command goes on from the last checkpoint."
+ON_SUBMIT = (
+    "The jobs stay with Slurm. `gradprom status --watch` shows their progress, `gradprom cancel` "
+    "cancels those that wait, and the same command resumes them."
 )
 
 
 def sweep(
     arguments: list[str], compose: Callable[[list[str]], DictConfig], launcher: Launcher
 ) -> None:
-    """Run what `arguments` ask for: their Cartesian product, or the cells of `experiment=`.
+    """Run the Cartesian product of overrides, or the cells of `experiment=`.
 
-    `compose` makes one job's configuration. All jobs are composed, typed and planned, and their
-    data looked at, before one is launched. Exits with 1 if the configuration is wrong or a run
-    failed, with 130 on Ctrl-C.
+    All jobs are composed, checked and planned, and their data examined, before the first is
+    launched. Exits with 1 if the configuration is wrong or a run failed, with 130 on Ctrl-C.
+
+    Parameters
+    ----------
+    arguments
+        Overrides of the command line.
+    compose
+        Composes the configuration of one job from its overrides.
+    launcher
+        Hydra's launcher, as configured.
     """
     composer = Composer(compose)
     if is_requested(arguments):
-        from gradprom.tuning.command import tune  # with Optuna, which takes a while to import
+        from gradprom.tuning.command import tune  # late: Optuna is slow to import
 
         return tune(arguments, composer, launcher)
     with one_sentence():
-        request = requests.read(arguments, composer)
+        request = read_request(arguments, composer)
         node, choices = composer(next(iter(request.jobs.values())))
         if not node.sweep.dry_run:
             require_writable(Path(node.results))
-        plan = plans.make(request.runs, node.sweep.retry_failed)
+        plan = make_plan(request.runs, node.sweep.retry_failed)
         plan.expansions, plan.narrowing = request.expansions, request.narrowing
         plan.swept = request.swept
         if not node.sweep.dry_run:
             preflight(plan, choices["hydra/launcher"])
-    on_cluster, words = choices["hydra/launcher"] == "submitit_slurm", request.jobs
+    on_cluster, overrides = choices["hydra/launcher"] == "submitit_slurm", request.jobs
     packing = submission.Packing.of(node)
     if on_cluster and not node.slurm.wait:
-        if introduce(plan, node.sweep.dry_run):
+        if announce(plan, node.sweep.dry_run):
             with one_sentence():
-                submission.submit(plan, words, launcher, packing)
-            print(STAYS)
+                submission.submit(plan, overrides, launcher, packing)
+            print(ON_SUBMIT)
         return
 
     def launch() -> list[Any]:
-        return submission.launch(plan, words, launcher, packing)
+        return submission.launch(plan, overrides, launcher, packing)
 
     with one_sentence():
-        work_through(plan, node.sweep.dry_run, launch, STAYS if on_cluster else GOES_ON)
+        run_plan(plan, node.sweep.dry_run, launch, ON_SUBMIT if on_cluster else ON_INTERRUPT)
 
 
 def task(node: DictConfig) -> None:
-    """Hydra's task function: a job of a sweep, or the single run that was asked for."""
+    """Hydra's task function: one job of a sweep, or a single run."""
     hydra = HydraConfig.get()
     choices, overrides = dict(hydra.runtime.choices), list(hydra.overrides.task)
     if hydra.mode == RunMode.MULTIRUN:
@@ -98,13 +105,23 @@ def task(node: DictConfig) -> None:
                 f"experiment={node.experiment}"
             )
         run = make_run(node, choices, overrides)
-    here([run], node.sweep.dry_run, node.sweep.retry_failed)
+    run_here([run], node.sweep.dry_run, node.sweep.retry_failed)
 
 
-def here(runs: list[Run], dry_run: bool = False, retry_failed: bool = False) -> None:
-    """Runs in this process, one after another, with a sweep's plan, progress and table."""
+def run_here(runs: list[Run], dry_run: bool = False, retry_failed: bool = False) -> None:
+    """Execute runs in this process, one after another, with a sweep's plan, progress and table.
+
+    Parameters
+    ----------
+    runs
+        The runs, of one study.
+    dry_run
+        Show the plan alone.
+    retry_failed
+        Also execute runs that have failed before.
+    """
     with one_sentence():
-        plan = plans.make(runs, retry_failed)
+        plan = make_plan(runs, retry_failed)
         if not dry_run:
             preflight(plan)
 
@@ -112,54 +129,65 @@ def here(runs: list[Run], dry_run: bool = False, retry_failed: bool = False) -> 
         try:
             return execute(run)
         except NotWritable:
-            raise  # there is no room for the next one either
+            raise  # the next run could not be written either
         except Exception as error:
             return error
 
     with one_sentence():
-        work_through(plan, dry_run, lambda: [outcome(job.run) for job in plan.pending])
+        run_plan(plan, dry_run, lambda: [outcome(job.run) for job in plan.pending])
 
 
-def introduce(plan: plans.Plan, dry_run: bool) -> bool:
-    """Show a plan and note it in its study; False if that is all that was asked for."""
-    print(plans.describe(plan))
+def announce(plan: Plan, dry_run: bool) -> bool:
+    """Show a plan and store it in its study; False after a dry run, which stores nothing."""
+    print(describe(plan))
     if plan.pending:
         print(estimate(plan))
     sys.stdout.flush()
     if not dry_run:
-        logging.raiseExceptions = False  # a log that finds no room is no reason for a traceback
+        logging.raiseExceptions = False  # no traceback for a log that cannot be written
         plan.keep()
     return not dry_run
 
 
-def work_through(
-    plan: plans.Plan, dry_run: bool, launch: Callable[[], list[Any]], left: str = GOES_ON
+def run_plan(
+    plan: Plan, dry_run: bool, launch: Callable[[], list[Any]], on_interrupt: str = ON_INTERRUPT
 ) -> None:
-    """Show the plan, launch what is pending under a live display, show what came out.
+    """Show the plan, launch pending jobs under a live display, and show the results.
 
-    `launch` returns, for each pending job, the exception that stopped it, or anything else.
-    Exits with 1 if a run failed, with 130 on Ctrl-C, which is when `left` is said.
+    Exits with 1 if a run failed, with 130 on Ctrl-C.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    dry_run
+        Show the plan alone.
+    launch
+        Executes the pending jobs; returns for each the exception that stopped it, or anything
+        else.
+    on_interrupt
+        The text that is printed on Ctrl-C.
 
     Raises
     ------
     NotWritable
-        If there is no room for results; the same command goes on later.
+        If results cannot be written; the same command resumes later.
     """
-    if follows(plan):
-        step_along(plan, dry_run, launch)
+    if is_follower(plan):
+        run_follower(plan, dry_run, launch)
         return
-    if not introduce(plan, dry_run):
+    if not announce(plan, dry_run):
         return
     outcomes: list[Any] = []
     try:
         with Display(plan, Console()):
             outcomes = launch()
     except KeyboardInterrupt:
-        print(f"\n{left}")
+        print(f"\n{on_interrupt}")
         sys.exit(130)
     except NotWritable:
         raise
-    except Exception as error:  # a launcher lost a job: the records tell what is there
+    except Exception as error:  # a launcher lost a job: records show which runs finished
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             with writing(Path(error.filename or plan.folder)):
                 raise
@@ -170,10 +198,10 @@ def work_through(
     for job, outcome in zip(plan.pending, outcomes, strict=False):
         record = job.run.study.record(job.run.id)
         if isinstance(outcome, Exception) and (record is None or record.status == "started"):
-            print(f"stopped  {job.run.label}: {outcome}")  # the others' records have it all
+            print(f"stopped  {job.run.label}: {outcome}")  # other records have their own errors
     study = plan.jobs[0].run.study
     if plan.expansions:
-        from gradprom.reports.report import report  # it takes a while to import
+        from gradprom.reports.report import report  # slow to import
 
         report(study, [expansion.experiment.name for expansion in plan.expansions], plan.narrowing)
     ids = [job.run.id for job in plan.jobs]
@@ -181,13 +209,13 @@ def work_through(
         sys.exit(1)
 
 
-def follows(plan: plans.Plan) -> bool:
-    """Whether this is a task of Slurm's beside rank 0, which alone shows and writes."""
+def is_follower(plan: Plan) -> bool:
+    """Whether this process is a Slurm task other than rank 0, which alone prints and writes."""
     return any(find_place(job.run.config.trainer.devices).rank > 0 for job in plan.jobs)
 
 
-def step_along(plan: plans.Plan, dry_run: bool, launch: Callable[[], list[Any]]) -> None:
-    """Train what is pending with rank 0; exits with 1 and a sentence if it ended early."""
+def run_follower(plan: Plan, dry_run: bool, launch: Callable[[], list[Any]]) -> None:
+    """Take part in pending training led by rank 0; exits with 1 and a message if rank 0 is lost."""
     outcomes = launch() if plan.pending and not dry_run else []
     for outcome in outcomes:
         if isinstance(outcome, Exception):

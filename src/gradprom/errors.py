@@ -21,11 +21,11 @@ class RunError(GradpromError):
 
 
 class Pruned(RunError):
-    """A tuning has stopped a run because it fell behind the others."""
+    """A tuning has stopped a run because its scores fell behind those of others."""
 
 
 class NotWritable(RunError):
-    """A result cannot be written, for want of space or permission: the run itself is fine."""
+    """A result cannot be written for lack of space or permission; the run itself has not failed."""
 
 
 class NotServed(ConfigError):

@@ -1,7 +1,7 @@
-"""Identity: the one small module that every stored thing trusts for its name.
+"""Ids of runs, stages and everything else that is stored.
 
-An id is the first 12 hex digits of the SHA-256 of a canonical JSON. What goes in is the
-configuration that has an effect; how, is decided here.
+An id is the first 12 hex digits of the SHA-256 of canonical JSON. Callers choose what is hashed:
+the configuration that has an effect. This module defines how.
 """
 
 import hashlib
@@ -10,13 +10,14 @@ from dataclasses import field, fields, is_dataclass
 from typing import Any
 
 LENGTH = 12
+"""Hex digits of an id."""
 
 
 def added(default: Any) -> Any:
-    """A dataclass field that is younger than stored ids: left out while it holds `default`.
+    """A dataclass field added after ids were stored: it is not hashed while it holds `default`.
 
-    The value is fixed at the time the field is added. Changing the default later then changes
-    new ids, as it must, and leaves the meaning of the old ones alone.
+    `default` is the value that code before the field implied, and stays as it is. If the field's
+    own default changes later, new ids change, as they must, and old ones keep their meaning.
     """
     return field(default=default, metadata={"before": default})
 
@@ -24,8 +25,8 @@ def added(default: Any) -> Any:
 def canonical(value: Any) -> Any:
     """Reduce a value to JSON types: dataclasses to dicts, floats to 12 significant digits.
 
-    Fields whose metadata says `hashed=False` and fields made by `added` that hold the value from
-    before are left out.
+    Fields with `hashed=False` in their metadata, and fields made by `added` that hold their first
+    default, are left out.
 
     Raises
     ------
@@ -33,8 +34,8 @@ def canonical(value: Any) -> Any:
         For a type that has no canonical form.
     """
     if is_dataclass(value) and not isinstance(value, type):
-        kept = [f for f in fields(value) if _counts(f.metadata, getattr(value, f.name))]
-        return {f.name: canonical(getattr(value, f.name)) for f in kept}
+        hashed = [f for f in fields(value) if _is_hashed(f.metadata, getattr(value, f.name))]
+        return {f.name: canonical(getattr(value, f.name)) for f in hashed}
     if isinstance(value, dict):
         return {str(key): canonical(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -52,7 +53,7 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:LENGTH]
 
 
-def _counts(metadata: Any, value: Any) -> bool:
+def _is_hashed(metadata: Any, value: Any) -> bool:
     if not metadata.get("hashed", True):
         return False
     return "before" not in metadata or value != metadata["before"]

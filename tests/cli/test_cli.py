@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from support import tiny_runs
-from support.bare_records import keep_record
+from support.bare_records import write_bare_record
 from support.datasets import covid_ct_folder
 
 from gradprom import cli
@@ -141,12 +141,14 @@ def test_status_counts_and_says_where_things_stand(
     study = Study(tmp_path, "mine")
     progress = RunProgress(stage="warmup", epoch=2, epochs=5)
     error = {"type": "NonFinite", "message": "a loss", "where": "engine.py:9 in train"}
-    keep_record(study, "aaaaaaaaaaaa", "finished")
-    keep_record(study, "bbbbbbbbbbbb", "started", host=socket.gethostname(), pid=os.getpid())
+    write_bare_record(study, "aaaaaaaaaaaa", "finished")
+    write_bare_record(study, "bbbbbbbbbbbb", "started", host=socket.gethostname(), pid=os.getpid())
     study.heartbeat("bbbbbbbbbbbb", replace(progress, stage="coupled"))
-    keep_record(study, "cccccccccccc", "started", host=socket.gethostname(), pid=dead_process())
+    write_bare_record(
+        study, "cccccccccccc", "started", host=socket.gethostname(), pid=dead_process()
+    )
     study.heartbeat("cccccccccccc", progress)
-    keep_record(study, "dddddddddddd", "failed", error=error, overrides=[])
+    write_bare_record(study, "dddddddddddd", "failed", error=error, overrides=[])
     plan = {
         "runs": [
             {"id": "eeeeeeeeeeee", "label": "seed=3"},

@@ -18,7 +18,7 @@ from support import cli_process, datasets, tiny_runs
 from gradprom import entry
 from gradprom.errors import ConfigError
 from gradprom.models.recognizers import resnet
-from gradprom.sweeps import plan as plans
+from gradprom.sweeps.plan import make_plan
 from gradprom.training.store import StageStore
 
 RUN = Path(__file__).resolve().parents[2] / "run.py"
@@ -121,8 +121,8 @@ def test_a_sweep_says_what_hydra_refuses_in_one_line(
 # what the schema and the checks across groups refuse
 
 SENTENCES = {
-    "noise=-1": "noise=-1.0 is no noise level; it must be a finite number >= 0",
-    "noise=nan": "noise=nan is no noise level; it must be a finite number >= 0",
+    "noise=-1": "noise=-1.0 must be a finite number >= 0",
+    "noise=nan": "noise=nan must be a finite number >= 0",
     "auxiliary=none": (
         "strategy=gradprom needs an auxiliary task and auxiliary=none has none; choose "
         "auxiliary=diagnosis, segmentation or multitask, or strategy=mainstream"
@@ -264,12 +264,12 @@ def test_weights_are_asked_for_before_anything_is_trained(
     words = [*tiny_runs.PHANTOM, "auxiliary.backbone=resnet18", "pretrained=true"]
     run = tiny_runs.make(tmp_path, *words)
     with pytest.raises(ConfigError, match="^no resnet18$"):
-        entry.preflight(plans.make([run], retry_failed=False))
+        entry.preflight(make_plan([run], retry_failed=False))
     store = StageStore(run.study.stages, run.images().fingerprint)
     [recognizer] = [s for s in run.method.stage().parents if s.name == "recognizer.diagnosis"]
     store.folder(recognizer).mkdir(parents=True)
     (store.folder(recognizer) / "artefact.pt").touch()
-    entry.preflight(plans.make([run], retry_failed=False))
+    entry.preflight(make_plan([run], retry_failed=False))
 
 
 def test_a_plan_asks_for_neither_device_nor_weights(tmp_path: Path) -> None:

@@ -156,8 +156,8 @@ def test_the_example_of_the_documentation_is_a_table(mine: Path) -> None:
         *(
             ("{strategy: gradprom}", f"{{lam: {value}}}", f"small.yaml:{sentence}")
             for value, sentence in (
-                ("{value: gate, of_row: C}", "10: of_row: C is no row above"),
-                ("{value: gate, of_row: A}", "10: of_row: A is no row above"),
+                ("{value: gate, of_row: C}", "10: of_row: there is no row C above"),
+                ("{value: gate, of_row: A}", "10: of_row: there is no row A above"),
                 ("{value: gat, of_row: A}", "10: unknown metric gat; choose from psnr, ssim"),
                 ("{value: gate}", "10: the key of_row is missing"),
                 ("{open_share_of: A}", "10: unknown key open_share_of; choose from value, of_row"),
@@ -244,7 +244,7 @@ def test_overrides_select_or_replace(
         ({"strategy": ["joint"]}, "strategy=joint: experiment=mine/small has no such cell"),
         (
             {"lam": ["1", "2"]},
-            "lam=1,2: experiment=mine/small does not vary lam, so that it takes one",
+            "lam=1,2: experiment=mine/small does not vary lam; give it one value",
         ),
         ({"seed": ["x"]}, "seed=x must be a whole number >= 0"),
     ],

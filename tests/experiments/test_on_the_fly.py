@@ -145,7 +145,7 @@ def test_a_plan_keeps_it(tmp_path: Path) -> None:
 
 def swept(results: Path, *words: str) -> Expansion:
     arguments = [*tiny_runs.PHANTOM, *words, f"results={results}"]
-    found = request.read(arguments, request.shell_composer()).swept
+    found = request.read_request(arguments, request.shell_composer()).swept
     assert found is not None
     return found
 

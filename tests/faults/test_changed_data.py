@@ -17,7 +17,7 @@ from gradprom.runs import dataset_changes
 from gradprom.runs import run as runs
 from gradprom.runs.execution import execute
 from gradprom.runs.run import Run
-from gradprom.sweeps import plan as plans
+from gradprom.sweeps.plan import make_plan
 from gradprom.training.store import Slot
 
 PICTURES = [f"slice {number}" for number in range(12)]
@@ -75,7 +75,7 @@ def interrupted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     record = run.study.record(run.id)
     assert record is not None
     dead = next(pid for pid in range(2**22 - 1, 1, -1) if not psutil.pid_exists(pid))
-    run.study.keep(replace(record, pid=dead))
+    run.study.write_record(replace(record, pid=dead))
     assert run.study.state(run.id) == "interrupted"
 
 
@@ -130,18 +130,18 @@ def test_a_run_is_not_resumed_on_other_data(
     with pytest.raises(DataError, match="has changed since run"):
         dataset_changes.require_same_data(run, "lost")  # as one that a cluster has taken
     sentence = (
-        f"dataset=folder has changed since run {run.id} began: {told}; put it back, or begin anew "
+        f"dataset=folder has changed since run {run.id} began: {told}; restore it, or start again "
         f"after `gradprom forget {run.id} study=local`"
     )
     for begin in (
-        lambda: plans.make([other, run], retry_failed=False),
+        lambda: make_plan([other, run], retry_failed=False),
         lambda: execute(run),
     ):
         with pytest.raises(DataError) as error:
             begin()
         assert str(error.value) == sentence
     with pytest.raises(SystemExit, match="gradprom: dataset=folder has changed since run"):
-        entry.here([other, run])  # none of the sweep is trained
+        entry.run_here([other, run])  # none of the sweep is trained
     assert sorted(run.study.results.glob("stages/*")) == before
     assert len(list((run.study.folder / "runs").iterdir())) == 1
 
@@ -180,7 +180,7 @@ def test_a_finished_run_of_other_data_is_trained_again(tmp_path: Path, pictures:
     old = execute(run)
     swap(pictures)
     run = made(tmp_path, pictures)
-    assert plans.make([run], False).summary() == "1 run: 0 new, 0 done, 1 other data"
+    assert make_plan([run], False).summary() == "1 run: 0 new, 0 done, 1 other data"
     new = execute(run)
     assert new.dataset.fingerprint != old.dataset.fingerprint
     assert new.metrics != old.metrics

@@ -22,7 +22,7 @@ from gradprom.runs.execution import execute
 from gradprom.runs.run import Run
 from gradprom.runs.run_progress import RunProgress
 from gradprom.storage.files import read_json
-from gradprom.sweeps import plan as plans
+from gradprom.sweeps.plan import make_plan
 from gradprom.training.store import Slot
 
 WORDS = (*tiny_runs.PHANTOM, "trainer.log_every=1", "trainer.checkpoint_seconds=0")
@@ -57,7 +57,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results of a run that nothing has disturbed."""
     results = tmp_path_factory.mktemp("whole") / "results"
     execute(made(results))
-    plans.make([made(results)], retry_failed=False).keep()
+    make_plan([made(results)], retry_failed=False).keep()
     return results
 
 
@@ -83,7 +83,7 @@ def spoiled(path: Path, seed: int) -> bool:
 
 def rebuilt(results: Path, whole: Path, run: Run) -> None:
     """The next sweep makes what is missing, and ends with the bits of the undisturbed run."""
-    plan = plans.make([run], retry_failed=False)
+    plan = make_plan([run], retry_failed=False)
     for job in plan.pending:
         execute(job.run)
     assert outcome(results, run.id) == outcome(whole, run.id)
@@ -115,7 +115,7 @@ def test_a_finished_run_with_a_damaged_file_is_no_result(
     assert problem in capsys.readouterr().out
 
     trained = {path: path.stat().st_mtime_ns for path in results.glob("stages/*/artefact.pt")}
-    assert plans.make([run], retry_failed=False).summary() == "1 run: 1 new, 0 done"
+    assert make_plan([run], retry_failed=False).summary() == "1 run: 1 new, 0 done"
     rebuilt(results, whole, run)
     assert trained == {path: path.stat().st_mtime_ns for path in trained}, "trained again"
     [aside] = (results / "set-aside").iterdir()
@@ -229,7 +229,7 @@ def test_damaged_notes_are_written_again(noted: Path, tmp_path: Path, kind: str,
         pytest.skip("its content is the same")
     assert of_pictures(results).images().fingerprint == fingerprint
     run = of_pictures(results)
-    assert plans.make([run], retry_failed=False).summary() == "1 run: 0 new, 1 done"
+    assert make_plan([run], retry_failed=False).summary() == "1 run: 0 new, 1 done"
     shutil.rmtree(results / "local" / "runs")
     execute(run)
     assert read_json(path) == before
@@ -244,7 +244,7 @@ def test_no_command_stumbles_over_damaged_notes(
     study = run.study
     record = study.record(run.id)
     assert record is not None
-    study.keep(replace(record, status="started", host="elsewhere"))
+    study.write_record(replace(record, status="started", host="elsewhere"))
     row = {"loss_main": 0.1, "psnr": 20.0}
     stage = RunProgress(stage="warmup", stage_id="a", epoch=1, epochs=2, step=1, steps=4)
     study.heartbeat(run.id, replace(stage, seconds_per_step=0.1, row=row))

@@ -19,7 +19,7 @@ from faults.lifecycle import (
 )
 from support import cli_process
 from support.cli_process import PROCESSES
-from support.counted_stage import STEPS, expected, notes, several, wait_for
+from support.counted_stage import STEPS, expected, notes, start_processes, wait_for
 
 from gradprom.storage.files import replacing
 
@@ -117,7 +117,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
 
 
 def test_one_that_is_killed_is_followed_from_its_checkpoint(tmp_path: Path) -> None:
-    processes = several(tmp_path, 3, pause=0.02)
+    processes = start_processes(tmp_path, 3, pause=0.02)
     killed = []
     for goal in (6, 13):
         wait_for(lambda goal=goal: len(notes(tmp_path)) > goal)

@@ -73,7 +73,7 @@ def started(tmp_path: Path) -> Any:
     """A run whose record says that this very process trains it."""
     run = tiny_runs.make(tmp_path, *tiny_runs.PHANTOM)
     record = dataclasses.replace(execute(run), status="started")
-    run.study.keep(record)
+    run.study.write_record(record)
     assert run.study.state(run.id) == "running"
     return run
 
@@ -92,7 +92,7 @@ def test_a_word_from_another_time_is_not_believed_for_ever(
 ) -> None:
     """After a clock was set back by hours, a dead run's word would be from the future for hours."""
     record = started.study.record(started.id)
-    started.study.keep(dataclasses.replace(record, host="elsewhere"))
+    started.study.write_record(dataclasses.replace(record, host="elsewhere"))
     started.study.heartbeat(started.id, RunProgress())
     assert started.study.state(started.id) == "running"
     now = time.time()
@@ -120,7 +120,7 @@ def test_a_training_begun_again_in_one_process_has_its_chances_anew(
             raise Stopped
 
     with monkeypatch.context() as patch:
-        patch.setattr(execution, "_teller", lambda run, store: stop)
+        patch.setattr(execution, "_heartbeat_writer", lambda run, store: stop)
         with pytest.raises(Stopped):
             execute(run)
     execute(run)

@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 from support import tiny_runs
-from support.coupled_steps import CPU, HandAdam, batch, config, equal, memory, state, training
+from support.coupled_steps import (
+    CPU,
+    HandAdam,
+    batch,
+    config,
+    equal,
+    optimizer_state,
+    state,
+    training,
+)
 from torch.nn import functional as F
 
 from gradprom import metrics
@@ -74,7 +83,7 @@ def test_a_training_continues_from_its_state() -> None:
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     for number in range(2, 5):
         second.update(batch(number), probe=False)
-    assert equal(memory(whole), memory(second))
+    assert equal(optimizer_state(whole), optimizer_state(second))
     assert equal(state(whole.enhancer), state(second.enhancer))
 
 
@@ -184,5 +193,5 @@ def test_the_recognizer_method_is_supervised_training_on_degraded_images(
 
 def test_a_recognizer_does_not_enhance() -> None:
     method = Recognizer(config("method=recognizer"))
-    with pytest.raises(RunError, match="method=recognizer cannot enhance"):
+    with pytest.raises(RunError, match="method=recognizer has no enhancer"):
         method.enhance(torch.zeros(1, 3, 32, 32))

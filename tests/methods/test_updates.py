@@ -14,11 +14,11 @@ from support.coupled_steps import (
     batch,
     config,
     equal,
-    memory,
     networks,
+    non_finite_batch,
+    optimizer_state,
     state,
     training,
-    without_sense,
 )
 from torch import nn
 from torch.nn import functional as F
@@ -249,12 +249,12 @@ def test_a_step_without_labels_is_the_enhancers_alone(strategy: str) -> None:
 def test_an_update_that_is_not_finite_is_skipped(strategy: str, what: str) -> None:
     trained = training(config(f"strategy={strategy}", "supervision=unsupervised"))
     trained.update(batch(0), probe=False)
-    before = memory(trained)
-    logs = trained.update(without_sense(what, 1), probe=True)
+    before = optimizer_state(trained)
+    logs = trained.update(non_finite_batch(what, 1), probe=True)
     assert not bool(logs["finite"])
-    assert equal(before, memory(trained))
+    assert equal(before, optimizer_state(trained))
     assert bool(trained.update(batch(2), probe=False)["finite"])
-    assert not equal(before, memory(trained))
+    assert not equal(before, optimizer_state(trained))
 
 
 @pytest.mark.parametrize("strategy", ["joint", "gradprom"])
@@ -264,7 +264,7 @@ def test_an_auxiliary_loss_that_is_not_finite_stops_all_updates(strategy: str) -
     trained.update(batch(0), probe=False)
     with torch.no_grad():
         trained.recognizers["diagnosis"][3].bias.fill_(math.inf)
-    before = memory(trained)
+    before = optimizer_state(trained)
     logs = trained.update(batch(1), probe=False)
     assert math.isfinite(float(logs["loss_main"])) and not bool(logs["finite"])
-    assert equal(before, memory(trained))
+    assert equal(before, optimizer_state(trained))

@@ -150,7 +150,7 @@ def test_other_commands_of_the_readme_compose() -> None:
         words = [word for word in words if word not in launching]
         if any(word.startswith("experiment=") for word in words):
             words += [] if "seed=0" in words else ["seed=0"]
-            assert request.read(words, request.shell_composer()).runs
+            assert request.read_request(words, request.shell_composer()).runs
             continue
         overrides = OverridesParser.create().parse_overrides(words)
         [jobs] = BasicSweeper.split_arguments(overrides, max_batch_size=None)

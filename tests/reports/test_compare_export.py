@@ -208,10 +208,10 @@ def test_a_folder_with_something_in_it_is_left_alone(
     tmp_path: Path, results: Path, first: Record
 ) -> None:
     (tmp_path / "kept.txt").write_text("kept")
-    with pytest.raises(SystemExit, match="^gradprom: .* is there already and not empty"):
+    with pytest.raises(SystemExit, match="^gradprom: .* already exists and is not empty"):
         cli.main(["export", first.id, "-o", str(tmp_path), f"results={results}"])
     assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"]
-    with pytest.raises(SystemExit, match="kept.txt is there already"):
+    with pytest.raises(SystemExit, match="kept.txt already exists"):
         cli.main(["export", first.id, "-o", str(tmp_path / "kept.txt"), f"results={results}"])
 
 

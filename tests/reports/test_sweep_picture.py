@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from support.hand_made import PARTS, Record, keep, record, strategy
+from support.hand_made import PARTS, Record, record, strategy, write_run
 
 from gradprom.reports import swept, unplanned
 from gradprom.reports.plots import sweep_picture
@@ -34,7 +34,7 @@ def test_the_picture_shows_degraded_enhanced_and_clean(tmp_path: Path) -> None:
         strategy("mainstream", 25.0),
     ]
     for one in made:
-        keep(study, one)
+        write_run(study, one)
     assert drawn(made, study, path)
     with Image.open(path) as picture:
         picture.load()
@@ -45,7 +45,7 @@ def test_the_picture_shows_degraded_enhanced_and_clean(tmp_path: Path) -> None:
 def test_runs_without_panels_leave_their_places_empty(tmp_path: Path) -> None:
     study, made = Study(tmp_path, "local"), [record(24.0), strategy("joint", 25.0)]
     for one in made:
-        keep(study, one, panel=False)
+        write_run(study, one, panel=False)
     assert drawn(made, study, tmp_path / "picture.png")
     assert shown(tmp_path / "picture.png") == []
 

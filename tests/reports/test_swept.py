@@ -204,7 +204,7 @@ def test_a_summary_tells_failures_and_counts_what_is_missing(
     error = {"type": "NonFinite", "message": "not finite at step 3", "where": "engine.py:9 in x"}
     made = [record(24.0), strategy("joint", error=error, overrides=["strategy=joint"])]
     for one in made:
-        hand_made.keep(study, one)
+        hand_made.write_run(study, one)
     ids = [one.id for one in made]
     assert swept.show(ids, study, folder, None) == 1
     assert swept.show([*ids, "notthere"], study, folder, None) == 2
@@ -271,7 +271,7 @@ def test_a_missing_seed_is_told_on_the_page_and_in_latex(study: Study) -> None:
     records = [*seeds("joint", 24.0), *seeds("frozen", 25.0)]
     expansion = sweep(study, "a", records)
     for one in records[:-1]:
-        hand_made.keep(study, one)
+        hand_made.write_run(study, one)
     page = reported(study)
     assert page.count(">2/3 seeds</span>") == 2  # of PSNR and of SSIM
     assert "2/3 seeds" in (study.folder / "report" / "sweep-a.tex").read_text()
@@ -290,7 +290,7 @@ def test_two_sweeps_are_two_tables_the_newest_first_then_the_rest(study: Study) 
         os.utime(plan, (number, number))
     write_json(study.folder / "sweeps" / "c" / "plan.json", {"runs": [{"id": single[0].id}]})
     for one in [*old, *new, *single]:
-        hand_made.keep(study, one)
+        hand_made.write_run(study, one)
     found = sections(reported(study))
     assert found[:3] == ["sweep-new", "sweep-old", "further-runs"]
     # no paper's table has runs, and none was asked for
@@ -304,7 +304,7 @@ def test_a_table_that_is_named_is_reported_alone(study: Study) -> None:
     records = seeds("joint", 24.0)
     sweep(study, "a", records)
     for one in records:
-        hand_made.keep(study, one)
+        hand_made.write_run(study, one)
     report.report(study, ["table1"], [])
     page = (study.folder / "report" / "index.html").read_text()
     assert "table1" in sections(page) and "sweep-a" not in sections(page)
@@ -315,6 +315,6 @@ def test_an_old_plan_still_gives_a_table(study: Study) -> None:
     plan = {"runs": [{"id": one.id, "label": ""} for one in records]}
     write_json(study.folder / "sweeps" / "a" / "plan.json", plan)
     for one in records:
-        hand_made.keep(study, one)
+        hand_made.write_run(study, one)
     assert sections(reported(study))[0] == "further-runs"
     assert "24.100 ± 0.100 (3)" in (study.folder / "report" / "further-runs.md").read_text()

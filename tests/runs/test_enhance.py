@@ -428,7 +428,7 @@ def test_an_output_that_is_there_is_said_to_be_replaced(
 def test_wrong_requests_are_one_sentence(tmp_path: Path, results: Path) -> None:
     image_files.write(tmp_path / "a.png", random_picture(np.uint8, 3, 0))
     output = tmp_path / "b.png"
-    with pytest.raises(SystemExit, match="gradprom: a run of method=recognizer cannot enhance"):
+    with pytest.raises(SystemExit, match="gradprom: a run of method=recognizer has no enhancer"):
         enhance(results, "recognizer", tmp_path / "a.png", output)
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(SystemExit, match="^gradprom: .*text.png: not an image; an 8- or 16-bit"):
@@ -459,7 +459,7 @@ def stored_weights(results: Path, study: str) -> Path:
     ("harm", "sentence"),
     [
         ("gone", "the weights of run .* are gone: there is no .*artefact.pt; `gradprom rerun"),
-        ("damaged", "the weights of run .* are of no use: .* is damaged"),
+        ("damaged", "the weights of run .* cannot be used: .* is damaged"),
         ("other", "the weights of run .* are those of another architecture .*size mismatch"),
         ("config", "the stored configuration does not fit this version: .*channels=0"),
         ("unknown", "config.yaml does not fit this version: .*nosuchkey"),
@@ -488,7 +488,7 @@ def test_weights_of_no_use_are_one_sentence(
         yaml.write_text(yaml.read_text() + "nosuchkey: 1\n")
     else:
         record = replace(record, status="started")
-    study.keep(record)  # as a version that wrote such a configuration would have left it
+    study.write_record(record)  # as a version that wrote such a configuration would have left it
     image_files.write(tmp_path / "a.png", random_picture(np.uint8, 3, 0))
     with pytest.raises(SystemExit, match=sentence):
         enhance(copy, "colour", tmp_path / "a.png", tmp_path / "b.png")

@@ -17,7 +17,7 @@ from gradprom import metrics
 from gradprom.config import Evaluation
 from gradprom.data.base import Images
 from gradprom.degradations import Downsample, Gaussian
-from gradprom.runs.evaluation import evaluate, parts, summarise
+from gradprom.runs.evaluation import evaluate, scored_batches, summarise
 from gradprom.runs.execution import execute
 from gradprom.runs.run import Run
 from gradprom.training.stage import Start
@@ -38,7 +38,7 @@ def multitask(tmp_path: Path, *overrides: str) -> Run:
 
 def panels(method: Any, data: Images, degradation: Any, options: Evaluation) -> dict[str, Any]:
     """The pictures of all batches together."""
-    every = parts(method, data, degradation, options, CPU)
+    every = scored_batches(method, data, degradation, options, CPU)
     return {id: picture for part in every for id, picture in part.panels.items()}
 
 
@@ -71,7 +71,7 @@ def test_the_degraded_input_is_scored_as_it_is_given() -> None:
     frame = evaluate(method, data, Gaussian(sigma=0.2), Evaluation(), CPU)
     for row in frame.itertuples():
         clean = data.target[int(str(row.id))].numpy() / 255
-        error = np.mean((method.seen[str(row.id)].numpy() - clean) ** 2, dtype=np.float64)
+        error = np.mean((method.inputs[str(row.id)].numpy() - clean) ** 2, dtype=np.float64)
         assert row.degraded_psnr == pytest.approx(10 * math.log10(1 / error), abs=1e-4)
         assert 0 < row.degraded_ssim < 1
 
@@ -95,7 +95,7 @@ def test_a_smaller_input_is_scored_and_shown_enlarged() -> None:
     frame = evaluate(method, data, Downsample(scale=2), Evaluation(), CPU)
     found = panels(method, data, Downsample(scale=2), Evaluation())
     for row in frame.itertuples():
-        small = method.seen[str(row.id)]
+        small = method.inputs[str(row.id)]
         assert small.shape == (3, 8, 12)
         target = data.target[int(str(row.id))].float() / 255
         larger = bicubic(small, 16, 24)
@@ -122,7 +122,7 @@ def test_the_degradation_depends_on_evaluation_seed_and_image_alone() -> None:
         method = Halves()
         torch.manual_seed(len(options))  # what others drew must not matter
         evaluate(method, data, Gaussian(sigma=0.2), Evaluation(**options), CPU)
-        return method.seen
+        return method.inputs
 
     first = seen(images())
     for options in ({"batch_size": 1}, {"batch_size": 3, "panels": 0}):
@@ -188,7 +188,7 @@ def test_panels_show_degraded_enhanced_clean_error(channels: int) -> None:
     for id, picture in found.items():
         assert picture.shape == (16, 4 * 24, channels) and picture.dtype == np.uint8
         degraded, enhanced, clean, error = np.split(picture, 4, axis=1)
-        input = method.seen[id].permute(1, 2, 0).numpy()
+        input = method.inputs[id].permute(1, 2, 0).numpy()
         target = data.target[int(id)].permute(1, 2, 0).numpy()
         assert np.array_equal(clean, target)
         assert np.array_equal(degraded, np.rint(input * 255))

@@ -150,7 +150,7 @@ def test_interrupted_after_every_batch(
     """Scores, metrics and pictures to the bit, and no image is restored twice."""
     expected, left = whole(make("whole"))
     assert set(left) == {"scores.csv", *(f"panels/{n:02d}.png" for n in range(5))}
-    assert {"psnr", "accuracy", "miou"} <= set(expected["metrics"])
+    assert {"psnr", "accuracy", "miou"} <= set(expected[0])
     restored.clear()
     interrupt(monkeypatch)
     for number, images in enumerate((3, 6, 8)):
@@ -229,8 +229,8 @@ def test_gone_on_with_in_batches_of_another_size(
             scoring.score(run, initial(run), CPU)
     other = make("other", "evaluation.batch_size=2")
     assert other.id == run.id
-    found = scoring.score(other, initial(other), CPU)["metrics"]
-    assert found == pytest.approx(expected["metrics"], rel=1e-5)
+    scores, _ = scoring.score(other, initial(other), CPU)
+    assert scores == pytest.approx(expected[0], rel=1e-5)
     table = pd.read_csv(other.study.run(other.id) / "scores.csv", dtype={"id": str})
     images = other.images()
     assert table["id"].tolist() == [images.ids[row] for row in images.splits["test"]]
@@ -254,12 +254,12 @@ def test_a_run_asked_for_its_place_again_and_again(
         looks += 1
         return looks % 3 == 0
 
-    def obey() -> None:
+    def raise_if_requested() -> None:
         if asked():
             raise Interrupted
 
     monkeypatch.setattr(preemption, "requested", asked)
-    monkeypatch.setattr(preemption, "raise_if_requested", obey)
+    monkeypatch.setattr(preemption, "raise_if_requested", raise_if_requested)
     while record is None:
         lives += 1
         try:
@@ -267,9 +267,9 @@ def test_a_run_asked_for_its_place_again_and_again(
         except Interrupted:
             continue
     other = make("stopped", *words)
-    assert lives > 4 and record["interruptions"] >= 2
+    assert lives > 4 and record.interruptions >= 2
     for key in ("metrics", "training"):
-        assert json.dumps(record[key]) == json.dumps(expected[key])
+        assert json.dumps(getattr(record, key)) == json.dumps(getattr(expected, key))
     history = [run.study.run(run.id) / "history.csv" for run in (one, other)]
     assert history[0].read_bytes() == history[1].read_bytes()
     assert files(one) == files(other)

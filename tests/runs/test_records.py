@@ -15,7 +15,7 @@ from gradprom.runs.record import ErrorInfo, FurtherTestSet, Record, Revision, re
 from gradprom.runs.records import Study
 from gradprom.runs.run_progress import RunProgress
 from gradprom.storage.files import with_checksum
-from gradprom.sweeps import plan as plans
+from gradprom.sweeps.plan import make_plan
 from gradprom.sweeps.status import overview
 
 
@@ -41,9 +41,9 @@ def damage(text: str, kind: str) -> str:
 @pytest.mark.parametrize(
     ("kind", "told"),
     [
-        ("truncated", "truncated or no JSON"),
-        ("empty", "truncated or no JSON"),
-        ("a list", "truncated or no JSON"),
+        ("truncated", "truncated or not JSON"),
+        ("empty", "truncated or not JSON"),
+        ("a list", "truncated or not JSON"),
         ("schema", "written as schema 7, and this version reads 1 and 2"),
         ("no metrics", "lacks metrics"),
         ("another's", "is that of run 000000000000"),
@@ -65,7 +65,7 @@ def test_an_unreadable_record_is_named_and_its_run_trained_again(
         f"{path}: {told}; the next sweep that needs it trains it again"
     ]
     assert told in overview(run.study)
-    assert plans.make([run], retry_failed=False).summary() == "1 run: 1 new, 0 done"
+    assert make_plan([run], retry_failed=False).summary() == "1 run: 1 new, 0 done"
     assert execute(run).metrics == first.metrics
     [aside] = (tmp_path / "set-aside").iterdir()
     assert (aside / "record.json").read_text() == broken
@@ -197,7 +197,7 @@ def test_a_record_is_written_with_the_keys_of_its_status_in_their_order(tmp_path
     assert {tuple(entry) for entry in content["stages"]} == {tuple(stage)}
     record = run.study.record(run.id)
     assert record is not None
-    run.study.keep(record)
+    run.study.write_record(record)
     assert path.read_text() == text
 
     fresh = replace(record, keys=None, metrics={}, training={}, stages=[], duration=None)

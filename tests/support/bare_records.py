@@ -1,4 +1,4 @@
-"""Records with no more than the command line needs to tell where runs stand."""
+"""Records with just the keys that the state of a run depends on."""
 
 import json
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 from gradprom.runs.records import Study
 
 
-def keep_record(study: Study, run_id: str, status: str, **more: Any) -> None:
+def write_bare_record(study: Study, run_id: str, status: str, **changes: Any) -> None:
     folder = study.run(run_id)
     folder.mkdir(parents=True)
-    head = {
+    content = {
         "id": run_id,
         "status": status,
         "overrides": ["noise=0.1"],
@@ -21,4 +21,4 @@ def keep_record(study: Study, run_id: str, status: str, **more: Any) -> None:
         "metrics": {},
         "training": {},
     }
-    (folder / "record.json").write_text(json.dumps({**head, **more}))
+    (folder / "record.json").write_text(json.dumps({**content, **changes}))

@@ -15,7 +15,7 @@ PATIENTS = (
     (12, "Medium", "Poor", 60, 91),
 )
 LISTS = {"training": (1, 2, 5, 7), "validation": (3,), "testing": (4, 6, 12)}
-"""As published they also list patients who are not there."""
+"""As in the published lists, some patients have no images."""
 
 _HEADER = """ObjectType = Image
 NDims = 3
@@ -66,7 +66,7 @@ def old_layout(parent: Path) -> Path:
 
 
 def new_layout(parent: Path) -> Path:
-    """`parent`/CAMUS_public as database_nifti/patientXXXX/*.nii.gz, arrays kept as [W,H]."""
+    """`parent`/CAMUS_public as database_nifti/patientXXXX/*.nii.gz, arrays stored as [W,H]."""
     root = parent / "CAMUS_public"
     for patient, name, pixels in _frames():
         folder = root / "database_nifti" / patient

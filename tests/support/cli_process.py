@@ -2,7 +2,7 @@
 
 Importing torch takes seconds, so children are forked from a server that has done it once and
 never computes anything itself. In all else they are what a person starts: `run.py` as the main
-module, words on the command line, text in a file, an exit code, and a number to send signals to.
+module, command-line arguments, text in a file, an exit code, and a number to send signals to.
 """
 
 import json
@@ -96,53 +96,53 @@ class Child:
 
 def start(
     results: Path,
-    *words: str,
+    *arguments: str,
     pause: float = 0.0,
     beside: Path | None = None,
     sizes: tuple[str, ...] = TINY,
     plugins: Path | None = None,
 ) -> Child:
-    """`python run.py TINY… words… results=…`, not waited for.
+    """`python run.py TINY… arguments… results=…`, not waited for.
 
     It rests for `pause` seconds after each checkpoint, for those who want to look or shoot. Its
     output and notes are in the folder of results, or `beside` it where that may have no room.
     The folder that holds `plugins` is on its path, for it and for the processes that it starts.
     """
-    words = (*(word for word in words if word.startswith("-")), *sizes, *_settings(words))
-    return _begin(beside or results, "run", (*words, f"results={results}"), pause, plugins)
-
-
-def _settings(words: tuple[str, ...]) -> list[str]:
-    return [word for word in words if not word.startswith("-")]
+    arguments = (
+        *(argument for argument in arguments if argument.startswith("-")),
+        *sizes,
+        *_overrides(arguments),
+    )
+    return _begin(beside or results, "run", (*arguments, f"results={results}"), pause, plugins)
 
 
 def _begin(
-    notes: Path, kind: str, words: tuple[str, ...], pause: float, plugins: Path | None
+    notes: Path, kind: str, arguments: tuple[str, ...], pause: float, plugins: Path | None
 ) -> Child:
     notes.mkdir(parents=True, exist_ok=True)
     output = notes / f"output-{len(list(notes.glob('output-*')))}.txt"
     process = PROCESSES.Process(
-        target=_main, args=(kind, words, output, pause, plugins), daemon=True
+        target=_main, args=(kind, arguments, output, pause, plugins), daemon=True
     )
     output.touch()
     process.start()
     return Child(process, output)
 
 
-def run(results: Path, *words: str, **options: Any) -> tuple[int, str]:
-    """Exit code and text of `python run.py TINY… words… results=…`, as `start` takes them."""
-    child = start(results, *words, **options)
+def run(results: Path, *arguments: str, **options: Any) -> tuple[int, str]:
+    """Exit code and text of `python run.py TINY… arguments… results=…`, as `start` takes them."""
+    child = start(results, *arguments, **options)
     return child.wait(), child.text
 
 
-def tool(results: Path, *words: str, plugins: Path | None = None) -> tuple[int, str]:
-    """Exit code and text of `gradprom words… results=…`."""
-    child = _begin(results, "tool", (*words, f"results={results}"), 0.0, plugins)
+def tool(results: Path, *arguments: str, plugins: Path | None = None) -> tuple[int, str]:
+    """Exit code and text of `gradprom arguments… results=…`."""
+    child = _begin(results, "tool", (*arguments, f"results={results}"), 0.0, plugins)
     return child.wait(), child.text
 
 
 def _main(
-    kind: str, words: tuple[str, ...], output: Path, pause: float, plugins: Path | None
+    kind: str, arguments: tuple[str, ...], output: Path, pause: float, plugins: Path | None
 ) -> None:
     stream = os.open(output, os.O_WRONLY | os.O_APPEND)
     os.dup2(stream, 1)
@@ -152,7 +152,7 @@ def _main(
         sys.path.insert(0, str(plugins))
         os.environ["PYTHONPATH"] = str(plugins)
     _watch(output.with_name("trained.txt"), pause)
-    sys.argv = ["run.py" if kind == "run" else "gradprom", *words]
+    sys.argv = ["run.py" if kind == "run" else "gradprom", *arguments]
     if kind == "run":
         runpy.run_path(str(ROOT / "run.py"), run_name="__main__")
     else:
@@ -202,17 +202,17 @@ def study(results: Path) -> Study:
 
 
 def records(results: Path) -> dict[str, Record]:
-    """Records by their overrides beyond TINY and results, in words."""
-    found = {}
+    """Records by their overrides beyond TINY and results, as one text."""
+    by_overrides = {}
     for record in study(results).records():
         where = ("results=", "runs_per_device=")
-        own = [o for o in record.overrides if o not in TINY and not o.startswith(where)]
-        found[" ".join(own)] = record
-    return found
+        overrides = [o for o in record.overrides if o not in TINY and not o.startswith(where)]
+        by_overrides[" ".join(overrides)] = record
+    return by_overrides
 
 
 def stage_folder(results: Path, name: str) -> Path | None:
-    """The place of the one stage of that name, once its training has begun."""
+    """The folder of the one stage of that name; None before its training has begun."""
     for path in (results / "stages").glob("*/stage.json"):
         if (read_json(path) or {}).get("name") == name:
             return path.parent

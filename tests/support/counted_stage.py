@@ -1,4 +1,4 @@
-"""A stage whose training only counts, and processes that want it at once."""
+"""A stage whose training only counts, and processes that need it at the same time."""
 
 import os
 import time
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from support.cli_process import PROCESSES
 
-from gradprom.training import store as stores
+from gradprom.training import store
 from gradprom.training.stage import Stage
 from gradprom.training.store import Slot, StageStore
 
@@ -32,19 +32,19 @@ def count(slot: Slot, notes: Path, pause: float = 0.0) -> dict[str, Any]:
 
 
 def obtain(root: Path, notes: Path, pause: float, result: Path) -> None:
-    """One of several processes that want the stage."""
-    stores.POLL = 0.01
+    """One of several processes that need the stage."""
+    store.POLL = 0.01
     artefact = StageStore(root, FINGERPRINT).obtain(STAGE, lambda slot: count(slot, notes, pause))
     torch.save(artefact["weights"], result)
 
 
-def several(tmp_path: Path, number: int, pause: float) -> list[Any]:
-    started = []
+def start_processes(tmp_path: Path, number: int, pause: float) -> list[Any]:
+    processes = []
     for i in range(number):
         arguments = (tmp_path / "stages", tmp_path / "notes", pause, tmp_path / f"result-{i}")
-        started.append(PROCESSES.Process(target=obtain, args=arguments, daemon=True))
-        started[-1].start()
-    return started
+        processes.append(PROCESSES.Process(target=obtain, args=arguments, daemon=True))
+        processes[-1].start()
+    return processes
 
 
 def notes(tmp_path: Path) -> list[tuple[int, int]]:
@@ -55,9 +55,9 @@ def notes(tmp_path: Path) -> list[tuple[int, int]]:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
+    deadline = time.monotonic() + 60
     while not condition():
-        assert time.monotonic() < until, "waited for in vain"
+        assert time.monotonic() < deadline, "the condition was not met in 60 s"
         time.sleep(0.002)
 
 

@@ -1,4 +1,4 @@
-"""Small networks and batches for a coupled step, and what it should do: an oracle in float64."""
+"""Small networks and batches for a coupled step, and an oracle of the step in float64."""
 
 import copy
 import math
@@ -56,16 +56,17 @@ def networks(tasks: list[str], seed: int = 0) -> tuple[nn.Module, dict[str, nn.M
         ]
 
     enhancer = nn.Sequential(*body(1)).double()
-    made = {}
+    recognizers = {}
     for task in tasks:
         head = [Pool()] if task == "diagnosis" else []
-        made[task] = nn.Sequential(*body(CLASSES[task]), *head).double()
-    return enhancer, made
+        recognizers[task] = nn.Sequential(*body(CLASSES[task]), *head).double()
+    return enhancer, recognizers
 
 
-def training(made: Config, seed: int = 0) -> EnhancerTraining:
-    enhancer, recognizers = networks(list(made.auxiliary.tasks), seed)
-    return EnhancerTraining(made, enhancer, recognizers, made.strategy, Start({}, 2, CPU))
+def training(configuration: Config, seed: int = 0) -> EnhancerTraining:
+    enhancer, recognizers = networks(list(configuration.auxiliary.tasks), seed)
+    strategy = configuration.strategy
+    return EnhancerTraining(configuration, enhancer, recognizers, strategy, Start({}, 2, CPU))
 
 
 def state(*modules: nn.Module) -> list[Tensor]:
@@ -77,23 +78,22 @@ def equal(first: list[Tensor], second: list[Tensor]) -> bool:
     return len(first) == len(second) and all(map(torch.equal, first, second))
 
 
-def without_sense(what: str, seed: int) -> Batch:
-    """A batch whose main loss, or whose auxiliary loss alone, is not finite."""
-    made = batch(seed)
-    value = {"nan": math.nan, "inf": math.inf}[what]
-    target = made.target.clone()
-    target[0, 0, 0, 0] = value
-    return replace(made, target=target)
+def non_finite_batch(value: str, seed: int) -> Batch:
+    """A batch with a target pixel of value `nan` or `inf`, so that its main loss is not finite."""
+    finite = batch(seed)
+    target = finite.target.clone()
+    target[0, 0, 0, 0] = {"nan": math.nan, "inf": math.inf}[value]
+    return replace(finite, target=target)
 
 
-def memory(trained: EnhancerTraining) -> list[Tensor]:
+def optimizer_state(trained: EnhancerTraining) -> list[Tensor]:
     """Parameters, and Adam's moments and counts."""
-    kept = []
+    tensors = []
     for optimizer in trained.networks.optimizers.values():
         for parameter in optimizer.parameters:
             moments = optimizer.optimizer.state[parameter]
-            kept += [parameter.detach(), *(moments[key] for key in sorted(moments))]
-    return [value.clone() for value in kept]
+            tensors += [parameter.detach(), *(moments[key] for key in sorted(moments))]
+    return [value.clone() for value in tensors]
 
 
 # the oracle
@@ -119,14 +119,14 @@ class HandAdam:
 class Oracle:
     """Eq. 6, a whole backward pass a loss, from copies of a training's networks."""
 
-    def __init__(self, made: Config, of: EnhancerTraining):
-        self.config, self.strategy = made, made.strategy.name
-        self.enhancer = copy.deepcopy(of.enhancer)
-        self.recognizers = {name: copy.deepcopy(net) for name, net in of.recognizers.items()}
+    def __init__(self, configuration: Config, trained: EnhancerTraining):
+        self.config, self.strategy = configuration, configuration.strategy.name
+        self.enhancer = copy.deepcopy(trained.enhancer)
+        self.recognizers = {name: copy.deepcopy(net) for name, net in trained.recognizers.items()}
         for recognizer in self.recognizers.values():
             recognizer.requires_grad_(True)
-        # of whose gradients the gate is decided
-        self.deciding = 2 if getattr(made.strategy, "gate_on", "all") == "last" else 0
+        # the number of last parameters whose gradients decide the gate; 0: all
+        self.deciding = 2 if getattr(configuration.strategy, "gate_on", "all") == "last" else 0
         self.theta = HandAdam(list(self.enhancer.parameters()), LR)
         self.phi = {
             name: HandAdam(list(net.parameters()), COUPLED_LR)
@@ -140,11 +140,11 @@ class Oracle:
         judge = copy.deepcopy(recognizer).eval()
         logits = recognizer(enhanced)
         if self.config.supervision == "unsupervised":
-            wanted = torch.softmax(judge(batch.target), 1).detach()
-            return (torch.softmax(logits, 1) - wanted).square().mean()
+            soft_labels = torch.softmax(judge(batch.target), 1).detach()
+            return (torch.softmax(logits, 1) - soft_labels).square().mean()
         truth = batch.label if task == "diagnosis" else batch.mask
-        told = torch.log_softmax(logits, 1).gather(1, truth.unsqueeze(1))
-        return -told.mean()
+        log_likelihood = torch.log_softmax(logits, 1).gather(1, truth.unsqueeze(1))
+        return -log_likelihood.mean()
 
     def step(self, batch: Batch) -> dict[str, float]:
         theta = list(self.enhancer.parameters())
@@ -156,21 +156,25 @@ class Oracle:
         main_gradients, logs, steps = list(total), {"loss_main": float(main.detach())}, []
         for task, loss in losses.items():
             phi = list(self.recognizers[task].parameters())
-            found = torch.autograd.grad(loss, [*theta, *phi], retain_graph=True)
-            own, theirs = found[: len(theta)], list(found[len(theta) :])
-            inner = sum(float((g * h).sum()) for g, h in zip(main_gradients, own, strict=True))
-            deciding = zip(main_gradients[-self.deciding :], own[-self.deciding :], strict=True)
+            gradients = torch.autograd.grad(loss, [*theta, *phi], retain_graph=True)
+            theta_gradients, phi_gradients = gradients[: len(theta)], list(gradients[len(theta) :])
+            inner = sum(
+                float((g * h).sum()) for g, h in zip(main_gradients, theta_gradients, strict=True)
+            )
+            deciding = zip(
+                main_gradients[-self.deciding :], theta_gradients[-self.deciding :], strict=True
+            )
             agreement = sum(float((g * h).sum()) for g, h in deciding)
             is_open = self.strategy != "gradprom" or agreement >= 0
             self.gates.append(is_open)
             if is_open:
-                total = [g + LAM * h for g, h in zip(total, own, strict=True)]
-            norm = math.sqrt(sum(float((g * g).sum()) for g in own))
+                total = [g + LAM * h for g, h in zip(total, theta_gradients, strict=True)]
+            norm = math.sqrt(sum(float((g * g).sum()) for g in theta_gradients))
             logs |= {f"loss_{task}": float(loss.detach()), f"gate_{task}": float(is_open)}
             logs |= {f"cosine_{task}": inner / norm / length, f"ratio_{task}": LAM * norm / length}
             if self.deciding:
                 logs[f"agree_{task}"] = float(is_open == (inner >= 0))
-            steps.append((self.phi[task], theirs))
+            steps.append((self.phi[task], phi_gradients))
         self.theta.step(total)
         for adam, gradients in steps if self.strategy != "frozen" else []:
             adam.step(gradients)

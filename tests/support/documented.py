@@ -1,4 +1,4 @@
-"""The files that a page of the documentation gives, as they stand there."""
+"""The example files of a page of the documentation."""
 
 import importlib
 import re
@@ -20,20 +20,20 @@ _FILE = re.compile(r"^```\w+\n# ([\w/]+\.(?:py|yaml))\n(.*?)^```", re.M | re.S)
 
 
 def files(page: str) -> dict[str, str]:
-    """Content by place, in order."""
+    """Contents by path, in the order of the page."""
     return dict(_FILE.findall((DOCS / page).read_text()))
 
 
 @contextmanager
 def component(page: str, package: ModuleType, folder: Path) -> Iterator[tuple[ModuleType, str]]:
-    """The page's one file and one YAML in `folder`, found as if they were among ours.
+    """The page's one file and one YAML in `folder`, found as if they were part of the package.
 
     Yields the module, and the override with which Hydra finds the YAML.
     """
     (code, yaml), before = files(page), package.__path__
     assert Path(code).parent == Path("src", *package.__name__.split("."))
-    for place, content in files(page).items():
-        path = folder / place
+    for name, content in files(page).items():
+        path = folder / name
         path.parent.mkdir(parents=True)
         path.write_text(content)
     module = f"{package.__name__}.{Path(code).stem}"
@@ -48,7 +48,7 @@ def component(page: str, package: ModuleType, folder: Path) -> Iterator[tuple[Mo
 
 
 def configuration(*overrides: str) -> config.Config:
-    """What the command line makes of some overrides, typed and checked."""
+    """The configuration of some overrides, typed and checked."""
     node = compose([*overrides])
     with flag_override(node, ["struct", "readonly"], False):
         del node["hydra"]
@@ -63,10 +63,10 @@ def block(page: str, language: str) -> str:
 
 def module(page: str, name: str) -> ModuleType:
     """The Python block of a page, as a module."""
-    made = ModuleType(name)
-    sys.modules[name] = made  # dataclasses look their module up
-    exec(compile(block(page, "python"), DOCS / page, "exec"), made.__dict__)
-    return made
+    loaded = ModuleType(name)
+    sys.modules[name] = loaded  # dataclasses look their module up
+    exec(compile(block(page, "python"), DOCS / page, "exec"), loaded.__dict__)
+    return loaded
 
 
 def contrasts_folder(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Records made by hand, of a run on the phantom, for tables without a declared experiment."""
+"""Hand-made records of runs on the phantom, for tables without a declared experiment."""
 
 import json
 from copy import deepcopy
@@ -76,7 +76,7 @@ PARTS = [30, 90, 150, 210]
 """Grey levels that stand for degraded, enhanced, clean, error."""
 
 
-def keep(study: Study, record: Record, panel: bool = True) -> None:
+def write_run(study: Study, record: Record, panel: bool = True) -> None:
     """What a run leaves, small: a panel of 12 pixels in each part, two stages of history."""
     folder = study.run(record.id)
     folder.mkdir(parents=True)

@@ -33,7 +33,7 @@ PICTURES = (
     Picture("pannuke_1", 3, 2, (64, 64)),
 )
 ABSENT = (("dpath_9", 1), ("pannuke_9", 3))
-"""In the table, but their images are not there."""
+"""In the table, but without images."""
 
 
 def lizard_folder(parent: Path) -> Path:
@@ -101,5 +101,5 @@ def write_labels(path: Path, nuclei: Nuclei, **changes: object) -> None:
         "centroid": np.array([nuclei.centroids[id] for id in ids]),
         **changes,
     }
-    kept = {key: value for key, value in contents.items() if value is not None}
-    savemat(path, kept, do_compression=True)
+    present = {key: value for key, value in contents.items() if value is not None}
+    savemat(path, present, do_compression=True)

@@ -1,4 +1,4 @@
-"""Plans of tiny runs, and what their jobs would leave, had they been trained."""
+"""Plans of tiny runs, and files as their jobs would write them."""
 
 import json
 from pathlib import Path
@@ -6,24 +6,24 @@ from typing import Any
 
 from support import tiny_runs
 
-from gradprom.sweeps import plan as plans
+from gradprom.sweeps.plan import Job, Plan, make_plan
 from gradprom.training.stage import Stage
 from gradprom.training.store import StageStore
 
 
-def plan(results: Path, *commands: str, retry_failed: bool = False) -> plans.Plan:
-    made = [tiny_runs.make(results, *tiny_runs.PHANTOM, *c.split()) for c in commands]
-    return plans.make(made, retry_failed)
+def plan(results: Path, *commands: str, retry_failed: bool = False) -> Plan:
+    runs = [tiny_runs.make(results, *tiny_runs.PHANTOM, *c.split()) for c in commands]
+    return make_plan(runs, retry_failed)
 
 
-def put(job: plans.Job, stage: Stage) -> None:
-    """Leave a stage in the store; a plan only asks whether it is there."""
+def put(job: Job, stage: Stage) -> None:
+    """Leave a stage in the store; a plan only checks that it exists."""
     folder = StageStore(job.run.study.stages, job.run.images().fingerprint).folder(stage)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "artefact.pt").touch()
 
 
-def finish(job: plans.Job, seconds: float, **changes: Any) -> None:
+def finish(job: Job, seconds: float, **changes: Any) -> None:
     """Leave the stages and the record of a job that took so many seconds a step."""
     lineage = job.run.method.stage().lineage()
     stages = [
@@ -32,7 +32,7 @@ def finish(job: plans.Job, seconds: float, **changes: Any) -> None:
     ]
     for stage in lineage:
         put(job, stage)
-    made = {
+    record = {
         "id": job.run.id,
         "status": "finished",
         "dataset": {"fingerprint": job.run.images().fingerprint},
@@ -44,4 +44,4 @@ def finish(job: plans.Job, seconds: float, **changes: Any) -> None:
     }
     path = job.run.study.run(job.run.id) / "record.json"
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(made))
+    path.write_text(json.dumps(record))

@@ -41,30 +41,30 @@ CHOICES = {
 REVISION = "0407e8adab0c7a5a3dda501a6b0be33ff03316ba"
 
 
-def identify(asked: list[OverrideList]) -> list[Identity]:
-    """An id for any words, equal for equal words in any order."""
-    return [Identity(digest(sorted(words))) for words in asked]
+def identify(runs: list[OverrideList]) -> list[Identity]:
+    """An id for any overrides, equal for equal ones in any order."""
+    return [Identity(digest(sorted(overrides))) for overrides in runs]
 
 
 @dataclass
 class Made:
-    """A study of fabricated records and what they were made for."""
+    """A study of fabricated records, and the experiments that they belong to."""
 
     study: Study
     names: tuple[str, ...]
-    words: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
     identify: Identify = identify
     records: dict[str, Record] = field(default_factory=dict)
     """By run id; put others in their places at will before `tables`."""
 
     def expansions(self) -> list[Expansion]:
-        return expanded(list(self.names), list(self.words), self.identify, self.study)
+        return expanded(list(self.names), list(self.overrides), self.identify, self.study)
 
     def tables(self) -> list[Table]:
         """The tables of the records as they are now."""
         return [
-            fill(one, self.records, list(self.words), read(one.experiment.name)[0])
-            for one in self.expansions()
+            fill(expansion, self.records, list(self.overrides), read(expansion.experiment.name)[0])
+            for expansion in self.expansions()
         ]
 
     def change(self, record: Record, **changes: Any) -> Record:
@@ -87,13 +87,13 @@ def record(run_id: str = "0123456789ab", status: str = "finished", **fields: Any
 def make(
     results: Path,
     names: list[str],
-    *words: str,
+    *overrides: str,
     rows: int = 24,
     panels: int = 0,
     name: str = "made",
     identify: Identify = identify,
 ) -> Made:
-    """Write a record for each run that some experiments, narrowed by words, are made of.
+    """Write a record for each run that some experiments, narrowed by overrides, are made of.
 
     Parameters
     ----------
@@ -104,42 +104,44 @@ def make(
     identify
         Where the ids come from, if they are to be those of real runs.
     """
-    made = Made(Study(results, name), tuple(names), words, identify)
-    # rows that take a result of other rows have runs only once those are there
+    fabricated = Made(Study(results, name), tuple(names), overrides, identify)
+    # rows that take a result of other rows have runs only once those have finished
     for _ in range(2):
-        for expansion in made.expansions():
+        for expansion in fabricated.expansions():
             for cell in expansion.cells:
-                _fill(made, expansion.experiment, cell, rows, panels)
-    return made
+                _fill(fabricated, expansion.experiment, cell, rows, panels)
+    return fabricated
 
 
-def _fill(made: Made, experiment: Experiment, cell: Cell, rows: int, panels: int) -> None:
-    missing = {seed: run_id for seed, run_id in cell.runs.items() if run_id not in made.records}
+def _fill(fabricated: Made, experiment: Experiment, cell: Cell, rows: int, panels: int) -> None:
+    missing = {
+        seed: run_id for seed, run_id in cell.runs.items() if run_id not in fabricated.records
+    }
     middle = _middle(experiment, cell) if missing else {}
     for seed, run_id in missing.items():
         chance = random.Random(run_id)
         scores = {f"degraded_{metric}": value for metric, value in DEGRADED.items()}
         scores |= {m: value + chance.gauss(0, SPREAD[m]) for m, value in middle.items()}
-        record = finished(made.study, run_id, cell.overrides[seed], scores, cell.row.test_set)
-        made.records[run_id] = record
-        _write(made.study.run(run_id), record, rows, panels)
+        record = finished(fabricated.study, run_id, cell.overrides[seed], scores, cell.row.test_set)
+        fabricated.records[run_id] = record
+        _write(fabricated.study.run(run_id), record, rows, panels)
 
 
 def _middle(experiment: Experiment, cell: Cell) -> dict[str, float]:
-    found = {}
+    means = {}
     for metric in experiment.metrics_of(cell.row):
         if metric in TYPICAL:
             printed = published(experiment, cell.row, cell.column, metric)
-            found[metric] = printed.mean if printed else TYPICAL[metric]
-    return found
+            means[metric] = printed.mean if printed else TYPICAL[metric]
+    return means
 
 
 def finished(
-    study: Study, run_id: str, words: OverrideList, scores: dict[str, float], test_set: str = ""
+    study: Study, run_id: str, overrides: OverrideList, scores: dict[str, float], test_set: str = ""
 ) -> Record:
     """The record of a run that finished."""
     chance = random.Random(run_id)
-    config = configuration(study, words)
+    config = configuration(study, overrides)
     data: dict[str, Any] = {
         "counts": {"train": 2594, "test": 1000},
         "fingerprint": digest(config["dataset"]) * 5,
@@ -154,8 +156,11 @@ def finished(
         id=run_id,
         training_id=digest([run_id, "training"]),
         seed=config["seed"],
-        choices={**CHOICES, **{k: v for k, v in _told(words).items() if k in CHOICES}},
-        overrides=words,
+        choices={
+            **CHOICES,
+            **{k: v for k, v in _parsed_overrides(overrides).items() if k in CHOICES},
+        },
+        overrides=overrides,
         config=config,
         dataset=DatasetInfo(name=config["dataset"]["name"], split="its own", **data),
         git=Revision(revision=REVISION, dirty=False),
@@ -174,49 +179,54 @@ def finished(
 
 
 def failed(record: Record, message: str) -> Record:
-    """The same run, had it come to grief."""
+    """The same run as one that failed."""
     error = ErrorInfo(
         type="NonFinite",
         message=message,
         where="engine.py:118 in _read",
         traceback=f"Traceback (most recent call last):\n  …\nNonFinite: {message}\n",
     )
-    gone: dict[str, Any] = {"metrics": {}, "evaluate_on": {}, "training": {}, "duration": None}
-    return replace(record, status="failed", error=error, peak_memory=0, **gone)
+    cleared: dict[str, Any] = {"metrics": {}, "evaluate_on": {}, "training": {}, "duration": None}
+    return replace(record, status="failed", error=error, peak_memory=0, **cleared)
 
 
-def configuration(study: Study, words: OverrideList) -> dict[str, Any]:
-    """A configuration as a record tells it, roughly what the words would compose."""
-    told = _told(words)
-    auxiliary = told.get("auxiliary", "diagnosis")
+def configuration(study: Study, overrides: OverrideList) -> dict[str, Any]:
+    """A configuration as records have it, roughly as Hydra would compose it."""
+    settings = _parsed_overrides(overrides)
+    auxiliary = settings.get("auxiliary", "diagnosis")
     tasks = {"multitask": ["diagnosis", "segmentation"], "none": []}.get(auxiliary, [auxiliary])
     config: dict[str, Any] = {
-        "dataset": {"name": told.get("dataset", "isic2018"), "size": 256, "split_seed": 0},
-        "degradation": _degradation(told),
+        "dataset": {"name": settings.get("dataset", "isic2018"), "size": 256, "split_seed": 0},
+        "degradation": _degradation(settings),
         "backbone": {
             "name": "resnet",
-            "encoder": "resnet101" if told.get("backbone") == "larger" else "resnet50",
+            "encoder": "resnet101" if settings.get("backbone") == "larger" else "resnet50",
         },
-        "strategy": {"name": told.get("strategy", "gradprom"), "lam": told.get("lam", 0.0001)},
-        "method": {"name": told.get("method", "task_driven")},
+        "strategy": {
+            "name": settings.get("strategy", "gradprom"),
+            "lam": settings.get("lam", 0.0001),
+        },
+        "method": {"name": settings.get("method", "task_driven")},
         "auxiliary": {"tasks": tasks, "backbone": "resnet101", "pretrained": True, "epochs": 30},
         "trainer": {"batch_size": 8, "lr": 0.0001, "warmup_epochs": 30, "coupled_epochs": 70},
         "evaluation": {"seed": 0, "batch_size": 16, "panels": 4},
-        "supervision": told.get("supervision", "supervised"),
-        "seed": told["seed"],
+        "supervision": settings.get("supervision", "supervised"),
+        "seed": settings["seed"],
         "study": study.name,
         "results": str(study.results),
-        "evaluate_on": told.get("evaluate_on", []),
+        "evaluate_on": settings.get("evaluate_on", []),
     }
-    for key, value in told.items():
+    for key, value in settings.items():
         if "." in key:
             group, leaf = key.split(".")
             config[group][leaf] = value
     return config
 
 
-def _told(words: OverrideList) -> dict[str, Any]:
-    return {key: _parsed(value) for key, value in (word.split("=", 1) for word in words)}
+def _parsed_overrides(overrides: OverrideList) -> dict[str, Any]:
+    return {
+        key: _parsed(value) for key, value in (override.split("=", 1) for override in overrides)
+    }
 
 
 @functools.cache
@@ -224,10 +234,10 @@ def _parsed(text: str) -> Any:
     return yaml.safe_load(text)
 
 
-def _degradation(told: dict[str, Any]) -> dict[str, Any]:
-    if told.get("degradation") == "downsample":
-        return {"name": "downsample", "scale": told["scale"]}
-    return {"name": told.get("degradation", "gaussian"), "sigma": told.get("noise", 0.1)}
+def _degradation(settings: dict[str, Any]) -> dict[str, Any]:
+    if settings.get("degradation") == "downsample":
+        return {"name": "downsample", "scale": settings["scale"]}
+    return {"name": settings.get("degradation", "gaussian"), "sigma": settings.get("noise", 0.1)}
 
 
 def _write(folder: Path, record: Record, rows: int, panels: int) -> None:
@@ -260,12 +270,12 @@ def history(run_id: str, rows: int) -> str:
         for i in range(1, rows // 3 + 1):
             main = 0.02 / i**0.5 * chance.uniform(0.9, 1.1) * (0.5 if stage == "coupled" else 1)
             psnr, auxiliary = 20 + 3 * i**0.3 + chance.gauss(0, 0.1), 1.1 / i**0.3
-            told = {
+            values = {
                 "warmup": f"{main},{psnr},,,",
                 "recognizer.diagnosis": f",,{auxiliary},,",
                 "coupled": f"{main},,{auxiliary},{chance.random()},{chance.random() / 100}",
             }
-            lines.append(f"{stage},{i},{10 * i},{told[stage]}")
+            lines.append(f"{stage},{i},{10 * i},{values[stage]}")
     return "\n".join(lines) + "\n"
 
 

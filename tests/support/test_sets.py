@@ -1,4 +1,4 @@
-"""A test set in memory, and a method whose answers are easy to tell."""
+"""A test set in memory, and a method with known results."""
 
 import torch
 from torch import Tensor
@@ -9,10 +9,10 @@ from gradprom.data.loader import Batch
 
 
 class Halves:
-    """It halves the images, and notes what it saw."""
+    """It halves the images, and keeps its inputs by id."""
 
     def __init__(self) -> None:
-        self.seen: dict[str, Tensor] = {}
+        self.inputs: dict[str, Tensor] = {}
 
     def enhance(self, images: Tensor) -> Tensor:
         return images / 2
@@ -21,7 +21,7 @@ class Halves:
         return self.enhance(batch.input)
 
     def evaluate(self, batch: Batch, restored: Tensor | None) -> dict[str, Tensor]:
-        self.seen |= dict(zip(batch.ids, batch.input, strict=True))
+        self.inputs |= dict(zip(batch.ids, batch.input, strict=True))
         number = torch.tensor([int(id) for id in batch.ids])
         return {"number": number, "union": torch.stack([number, number + 1], 1)}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.planned import finish, plan, put
 
-from gradprom.sweeps import plan as plans
+from gradprom.sweeps.plan import describe
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_a_plan_counts_what_is_shared_once(results: Path) -> None:
         ("recognizer.diagnosis", 2),
         ("warmup", 2),
     ]
-    lines = plans.describe(made).splitlines()
+    lines = describe(made).splitlines()
     assert lines[0] == made.summary()
     told = {line.split()[0]: line.split(maxsplit=1)[1] for line in lines[1:-1]}
     assert told["dataset"] == "phantom, 32×32"
@@ -76,7 +76,7 @@ def test_stages_in_the_store_are_not_planned_again(results: Path) -> None:
     put(job, last)
     made = plan(results, "")
     assert made.stages == {} and len(made.pending) == 1
-    assert plans.describe(made).endswith(
+    assert describe(made).endswith(
         "nothing, only evaluation: 0 steps (100% fewer than each run alone), 0 epochs instead of 3"
     )
 

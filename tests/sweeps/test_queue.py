@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.bare_records import keep_record
+from support.bare_records import write_bare_record
 
 from gradprom import cli
 from gradprom.errors import RunError
@@ -69,11 +69,11 @@ def test_where_runs_stand(study: Study, say: Callable[[str, str], None]) -> None
     queue.note_job(study, name, "7")
     say("squeue", f"{name}|7_0|RUNNING|node1|None\n{name}|7_2|PENDING||Resources\n"
         f"{name}|7_3|PENDING||BeginTime")  # fmt: skip
-    keep_record(study, done, "finished", job="7_0")
-    keep_record(study, begun, "started", job="7_0")
-    keep_record(study, taken, "started", job="7_1", host="node2")
-    keep_record(study, requeued, "started", job="7_3")
-    keep_record(study, unknown, "started", job=None)
+    write_bare_record(study, done, "finished", job="7_0")
+    write_bare_record(study, begun, "started", job="7_0")
+    write_bare_record(study, taken, "started", job="7_1", host="node2")
+    write_bare_record(study, requeued, "started", job="7_3")
+    write_bare_record(study, unknown, "started", job=None)
     study.heartbeat(begun, RunProgress(stage="coupled", epoch=2, epochs=4, seconds_left=125.0))
     assert study_status(study).states == {
         done: "done", begun: "running", taken: "lost", requeued: "queued",
@@ -90,7 +90,7 @@ def test_where_slurm_does_not_answer_only_heartbeats_tell(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue.note(study, "lab", [[RUNS[0]]], "logs")
-    keep_record(study, RUNS[0], "started", job="7")
+    write_bare_record(study, RUNS[0], "started", job="7")
     monkeypatch.setenv("PATH", "")
     assert queue.jobs(study) is None
     assert study_status(study).states == {RUNS[0]: "interrupted"}
@@ -150,7 +150,7 @@ def test_runs_side_by_side_and_one_after_another(study: Study, tmp_path: Path) -
 
 def test_one_that_is_killed_is_noted_and_stops_no_other(study: Study, tmp_path: Path) -> None:
     for run_id in RUNS[:2]:
-        keep_record(study, run_id, "started")
+        write_bare_record(study, run_id, "started")
 
     def launch(number: int) -> None:
         if number == 0:

@@ -25,9 +25,8 @@ from gradprom.runs import run as runs
 from gradprom.runs.execution import execute
 from gradprom.runs.run_progress import RunProgress
 from gradprom.storage.files import read_checked, write_checked
-from gradprom.sweeps import plan as plans
 from gradprom.sweeps import progress
-from gradprom.sweeps.plan import Job, Plan
+from gradprom.sweeps.plan import Job, Plan, describe, make_plan
 from gradprom.sweeps.progress import Display, Forecast, estimate
 from gradprom.sweeps.text import duration
 
@@ -295,7 +294,7 @@ def test_records_of_other_data_do_not_count_and_are_kept_aside(run: runs.Run, st
     other = {**record.dataset.to_json(), "fingerprint": "5 patients, then 500"}
     old = rewrite(run, dataset=other, status=status)
     assert run.study.state(run.id, {"": content}) == "other data"
-    assert plans.make([run], retry_failed=False).summary() == "1 run: 0 new, 0 done, 1 other data"
+    assert make_plan([run], retry_failed=False).summary() == "1 run: 0 new, 0 done, 1 other data"
     assert execute(run).metrics == record.metrics
     assert run.study.state(run.id, {"": content}) == "done"
     [aside] = (run.study.results / "set-aside").iterdir()
@@ -325,9 +324,9 @@ def test_a_run_whose_process_has_ended_was_interrupted(run: runs.Run) -> None:
 def test_what_stopped_a_run_before_its_record_is_told(
     run: runs.Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plan = plans.make([run], retry_failed=False)
+    plan = make_plan([run], retry_failed=False)
     with pytest.raises(SystemExit) as exit:
-        entry.work_through(plan, False, lambda: [RunError("no such device here")])
+        entry.run_plan(plan, False, lambda: [RunError("no such device here")])
     assert exit.value.code == 1
     assert f"stopped  {run.label}: no such device here" in capsys.readouterr().out
 
@@ -336,14 +335,14 @@ def test_a_launcher_that_loses_its_jobs_does_not_hide_the_others(
     run: runs.Run, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     other = tiny_runs.make(run.study.results, *tiny_runs.PHANTOM, "strategy=mainstream", "seed=1")
-    plan = plans.make([run, other], retry_failed=False)
+    plan = make_plan([run, other], retry_failed=False)
 
     def launch() -> list[Any]:
         execute(run)
         raise OSError("the scheduler is gone")
 
     with pytest.raises(SystemExit) as exit:
-        entry.work_through(plan, False, launch)
+        entry.run_plan(plan, False, launch)
     assert exit.value.code == 1
     assert "the launcher stopped: the scheduler is gone" in caplog.text
     assert re.search(r"^ ?mainstream +\d", capsys.readouterr().out, re.MULTILINE)
@@ -351,7 +350,7 @@ def test_a_launcher_that_loses_its_jobs_does_not_hide_the_others(
 
 def test_only_what_is_missing_is_planned(run: runs.Run) -> None:
     joint = tiny_runs.make(run.study.results, *tiny_runs.PHANTOM, "strategy=joint")
-    fresh = plans.make([run, joint], retry_failed=False)
+    fresh = make_plan([run, joint], retry_failed=False)
     assert sorted(name for name, _ in fresh.stages.values()) == [
         "coupled",
         "coupled",
@@ -359,14 +358,14 @@ def test_only_what_is_missing_is_planned(run: runs.Run) -> None:
         "warmup",
     ]
     execute(run)
-    rest = plans.make([run, joint], retry_failed=False)
+    rest = make_plan([run, joint], retry_failed=False)
     assert sorted(name for name, _ in rest.stages.values()) == ["coupled", "recognizer.diagnosis"]
     assert [job.state for job in rest.jobs] == ["done", "new"] and len(rest.pending) == 1
-    assert rest.id == fresh.id and rest.id == plans.make([joint, run], False).id
+    assert rest.id == fresh.id and rest.id == make_plan([joint, run], False).id
     # without its record, a run whose stages are all there is only evaluated
     (run.study.run(run.id) / "record.json").unlink()
-    again = plans.make([run], retry_failed=False)
-    assert not again.stages and "nothing, only evaluation: 0 steps" in plans.describe(again)
+    again = make_plan([run], retry_failed=False)
+    assert not again.stages and "nothing, only evaluation: 0 steps" in describe(again)
 
 
 # The display, reading what a run at work leaves.
@@ -376,7 +375,7 @@ def at_work(run: runs.Run, **progress: Any) -> Plan:
     """A plan of two runs, the first of which is being trained by this process."""
     other = dataclasses.replace(run, config=dataclasses.replace(run.config, seed=1))
     run.overrides, other.overrides = ["noise=0.1"], ["noise=0.2"]
-    plan = plans.make([run, other], retry_failed=False)
+    plan = make_plan([run, other], retry_failed=False)
     folder = run.study.run(run.id)
     folder.mkdir(parents=True)
     record = {"id": run.id, "config": {}, "dataset": {}, "status": "started"}
@@ -447,7 +446,7 @@ def test_time_left_counts_shared_stages_once(run: runs.Run) -> None:
 def test_time_is_told_before_the_sweep_where_runs_have_shown_it(run: runs.Run) -> None:
     record = execute(run)
     more = dataclasses.replace(run, config=dataclasses.replace(run.config, seed=1))
-    plan = plans.make([run, more], retry_failed=False)
+    plan = make_plan([run, more], retry_failed=False)
     seconds = sum(stage.seconds for stage in record.stages)
     assert f"about {duration(seconds)}" in estimate(plan)
     assert estimate(Plan([Job(run, "done", {})], retry_failed=False)) == ""

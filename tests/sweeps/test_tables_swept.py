@@ -20,8 +20,8 @@ from gradprom.errors import ConfigError
 from gradprom.runs import restore
 from gradprom.runs.execution import execute
 from gradprom.runs.records import Study, value_of
-from gradprom.sweeps import plan as plans
 from gradprom.sweeps import request, run_ids
+from gradprom.sweeps.plan import Plan, describe, make_plan, tables
 
 TABLE = ("-m", "experiment=table1", "profile=demo", "dataset=phantom", "noise=0.1", "seed=0,1")
 
@@ -145,26 +145,26 @@ def test_what_is_wrong_is_told_before_anything_is_trained(
 def test_rows_that_a_dataset_cannot_serve_are_told_and_the_others_planned(tmp_path: Path) -> None:
     asked = ["experiment=table5", "dataset=covid_ct", "noise=0.1", "seed=0", "profile=demo"]
     composer = request.shell_composer()
-    found = request.read([*asked, f"results={tmp_path}"], composer)
+    found = request.read_request([*asked, f"results={tmp_path}"], composer)
     refused = "auxiliary=segmentation needs masks and dataset=covid_ct has none"
     [table] = found.expansions
     problems = {c.row.title: c.problem for c in table.cells if c.problem and not c.row.waits_for}
     assert set(problems) == {"Ours (V_R seg)"} and refused in problems["Ours (V_R seg)"]
     assert len(found.runs) == 5
-    plan = plans.Plan([], retry_failed=False, expansions=found.expansions)
-    told = "\n".join(plans.tables(plan))
+    plan = Plan([], retry_failed=False, expansions=found.expansions)
+    told = "\n".join(tables(plan))
     assert "Table V: 5 of 11 cells, 5 distinct runs" in told
     assert f"left out   Ours (V_R seg): {refused}" in told
     assert "U-SAID, D2SM, WinNet, ADAP: wait for their methods" in told
     with pytest.raises(ConfigError, match=refused):
-        request.read(["experiment=table2", *asked[1:]], composer)
+        request.read_request(["experiment=table2", *asked[1:]], composer)
 
 
 def test_what_is_known_of_the_data_stands_in_plan_and_record(tmp_path: Path) -> None:
     isic_folder(tmp_path)
     words = [*tiny_runs.SMALL, "dataset=isic2018", f"data_root={tmp_path}"]
     run = tiny_runs.make(tmp_path / "results", *words)
-    told = plans.describe(plans.make([run], retry_failed=False))
+    told = describe(make_plan([run], retry_failed=False))
     assert re.search(r"note +isic2018: \d+ of \d+ images are labelled", told)
     notes = execute(run).dataset.notes
     assert notes and all(note in told for note in notes)
@@ -193,7 +193,7 @@ def test_one_training_is_tested_on_another_dataset_as_well(tmp_path: Path, colou
     both = tiny_runs.make(tmp_path, *tiny_runs.PHANTOM, other(colours))
     assert plain.training_id == both.training_id and plain.id != both.id
     first = execute(plain)
-    assert plans.make([both], retry_failed=False).stages == {}  # only evaluation is left
+    assert make_plan([both], retry_failed=False).stages == {}  # only evaluation is left
     record = execute(both)
     assert record.metrics == first.metrics
     told = record.evaluate_on["folder"]
@@ -216,10 +216,10 @@ def test_another_test_set_that_changes_makes_the_record_stale(
 ) -> None:
     run = tiny_runs.make(tmp_path, *tiny_runs.PHANTOM, other(colours))
     execute(run)
-    assert plans.make([run], retry_failed=False).summary() == "1 run: 0 new, 1 done"
+    assert make_plan([run], retry_failed=False).summary() == "1 run: 0 new, 1 done"
     Image.new("RGB", (32, 32)).save(colours / "00.png")
     again = tiny_runs.make(tmp_path / ".." / tmp_path.name, *tiny_runs.PHANTOM, other(colours))
-    assert plans.make([again], retry_failed=False).summary() == (
+    assert make_plan([again], retry_failed=False).summary() == (
         "1 run: 0 new, 0 done, 1 other data"
     )
 
@@ -243,7 +243,8 @@ def test_equal_rows_of_two_tables_are_one_run(tmp_path: Path) -> None:
     """At the paper's settings; neither data nor weights are needed to know it."""
     asked = ["experiment=table1,table2,table3,table5", "seed=0", f"results={tmp_path}"]
     tables = {
-        x.experiment.name: x for x in request.read(asked, request.shell_composer()).expansions
+        x.experiment.name: x
+        for x in request.read_request(asked, request.shell_composer()).expansions
     }
 
     def runs(table: str, title: str, column: str, group: str = "", backbone: str = "") -> set[str]:

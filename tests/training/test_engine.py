@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 import torch
-from support.coupled_steps import CPU, batch, config, equal, memory, training, without_sense
+from support.coupled_steps import (
+    CPU,
+    batch,
+    config,
+    equal,
+    non_finite_batch,
+    optimizer_state,
+    training,
+)
 
 from gradprom.data.loader import Batch
 from gradprom.methods.task_driven import EnhancerTraining
@@ -30,7 +38,7 @@ class Batches:
 
     def batch(self, seed: int, step: int) -> Batch:
         self.last = step + 1
-        return without_sense("nan", step) if step == self.bad else batch(step)
+        return non_finite_batch("nan", step) if step == self.bad else batch(step)
 
 
 class Shelf:
@@ -142,7 +150,7 @@ def train(
         trained.append(training(replace(made, strategy=replace(made.strategy)), len(trained)))
         return trained[-1]
 
-    patch.setattr(engine.preemption, "asked", asked)
+    patch.setattr(engine.preemption, "requested", asked)
     while True:
         arguments: Any = (Stage("coupled", 2, 0, {}), build, loader, shelf, made.trainer)
         try:
@@ -155,7 +163,7 @@ def assert_equal_runs(one: tuple[dict[str, Any], Any], other: tuple[dict[str, An
     assert one[0]["history"] == other[0]["history"]
     for name, weights in one[0]["weights"].items():
         assert equal([*weights.values()], [*other[0]["weights"][name].values()]), name
-    assert equal(memory(one[1]), memory(other[1]))
+    assert equal(optimizer_state(one[1]), optimizer_state(other[1]))
 
 
 @pytest.mark.parametrize("log_every", [1, 4, 50])
@@ -182,14 +190,14 @@ def test_a_checkpoint_of_another_format_is_not_taken_up(
     again = train(shelf, 4, set(), monkeypatch)
     assert_equal_runs(whole, again)
     assert again[0]["interruptions"] == shelf.resumed == 0
-    assert "begins anew" in caplog.text
+    assert "starts again" in caplog.text
 
 
 def test_a_row_that_was_cut_tells_where_it_was_not_finite(monkeypatch: pytest.MonkeyPatch) -> None:
     """The step before the cut, though the row is read in the next life."""
     shelf, made = Memory(), config("strategy=gradprom", "trainer.log_every=10")
     loader = Batches(2)
-    monkeypatch.setattr(engine.preemption, "asked", lambda: loader.last == 6)
+    monkeypatch.setattr(engine.preemption, "requested", lambda: loader.last == 6)
     arguments: Any = (
         Stage("coupled", 2, 0, {}), lambda n: training(made), loader, shelf, made.trainer,
     )  # fmt: skip

@@ -132,7 +132,9 @@ def test_pictures_and_scores_are_never_computed_in_tf32(tmp_path: Path) -> None:
 
     with precision.tf32(True):
         method: Any = Watched()
-        for _ in evaluation.parts(method, images(), WatchedNoise(), Evaluation(batch_size=2), CPU):
+        for _ in evaluation.scored_batches(
+            method, images(), WatchedNoise(), Evaluation(batch_size=2), CPU
+        ):
             assert flags() == (True, True)  # who consumes the parts is left as they were
         inference.enhance(method.enhance, torch.rand(1, 32, 32).numpy(), 1)
     assert len(seen) == 7 and set(seen) == {(False, False)}

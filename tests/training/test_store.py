@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 import torch
-from support.counted_stage import FINGERPRINT, STAGE, STEPS, count, expected, notes, several
+from support.counted_stage import FINGERPRINT, STAGE, STEPS, count, expected, notes, start_processes
 
 from gradprom.storage import lease as leases
 from gradprom.storage.files import write_json
-from gradprom.training import store as stores
+from gradprom.training import store as store_module
 from gradprom.training.stage import Stage
 from gradprom.training.store import Slot, StageStore
 
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StageStore:
-    monkeypatch.setattr(stores, "POLL", 0.01)
+    monkeypatch.setattr(store_module, "POLL", 0.01)
     return StageStore(tmp_path / "stages", FINGERPRINT)
 
 
@@ -26,7 +26,7 @@ def refuse(slot: Slot) -> dict[str, Any]:
 
 
 def test_of_several_processes_one_trains_and_all_get_the_same(tmp_path: Path) -> None:
-    processes = several(tmp_path, 4, pause=0.01)
+    processes = start_processes(tmp_path, 4, pause=0.01)
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
@@ -99,7 +99,7 @@ def test_several_that_find_a_damaged_artefact_make_it_once(tmp_path: Path) -> No
     store = StageStore(tmp_path / "stages", FINGERPRINT)
     store.folder(STAGE).mkdir(parents=True)
     (store.folder(STAGE) / "artefact.pt").write_bytes(b"damaged")
-    processes = several(tmp_path, 4, pause=0.005)
+    processes = start_processes(tmp_path, 4, pause=0.005)
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
@@ -119,7 +119,7 @@ def test_other_content_or_another_stage_is_another_place(tmp_path: Path) -> None
     }
     assert [made[name]["name"] for name in made] == list(made)
     assert len(list(tmp_path.iterdir())) == 3
-    assert whole.folder(STAGE) == whole.place(STAGE.id)
+    assert whole.folder(STAGE) == whole.folder_by_id(STAGE.id)
 
 
 def test_a_training_that_fails_lets_go_and_keeps_its_checkpoint(store: StageStore) -> None:
@@ -154,11 +154,13 @@ def test_who_was_followed_waits_for_the_follower_and_keeps_its_hands_off(
     def finish(seconds: float) -> None:
         """Stands for the follower, while the other waits."""
         if len(waits) == 3:
-            stores.save_state(store.folder(STAGE) / "artefact.pt", {"made by": "the follower"})
+            store_module.save_state(
+                store.folder(STAGE) / "artefact.pt", {"made by": "the follower"}
+            )
         waits.append(seconds)
 
     waits: list[float] = []
-    monkeypatch.setattr(stores.time, "sleep", finish)
+    monkeypatch.setattr(store_module.time, "sleep", finish)
     with caplog.at_level(logging.WARNING):
         assert store.obtain(STAGE, train) == {"made by": "the follower"}
     assert followers[0].held() and len(waits) > 3

@@ -34,7 +34,7 @@ class Row:
     """A heading that rows share, such as `Sup.`."""
     overrides: Settings = field(default_factory=dict)
     metrics: tuple[str, ...] = ()
-    """Those of the table that the row has; empty: all."""
+    """The metrics of the table that the row shows; empty: all."""
     details: dict[str, str] = field(default_factory=dict)
     """Printed beside the title, such as the backbone and the publication."""
     published: dict[str, str] = field(default_factory=dict)
@@ -42,9 +42,9 @@ class Row:
     test_set: str = ""
     """One of `evaluate_on`, whose scores are shown; empty: the test split of the dataset."""
     waits_for: str = ""
-    """What the repository lacks to run it; empty: nothing."""
+    """What is missing to run it, such as a method; empty: nothing."""
     place: str = field(default="", compare=False)
-    """File and line, such as `gradprom/table1.yaml:17`; empty for a row that is in no file."""
+    """File and line, such as `gradprom/table1.yaml:17`; empty for a row that no file declares."""
 
     @property
     def label(self) -> str:
@@ -57,7 +57,7 @@ class Experiment:
     """A table, or a sweep that is shown like one."""
 
     name: str
-    """As it is asked for, such as `table1` or `task_gan/table1`."""
+    """The value of `experiment=`, such as `table1` or `task_gan/table1`."""
     title: str
     caption: str
     overrides: Settings
@@ -68,17 +68,17 @@ class Experiment:
     published: int | str | None = None
     """The number of the paper's table, if it is one."""
     slips: tuple[str, ...] = ()
-    """What is wrong in the paper's own table."""
+    """Errors in the paper's own table."""
     paper: Paper | None = None
-    """Whose experiment it is; None for one that is in no file."""
+    """The paper of the experiment; None for one that no file declares."""
 
     @property
     def key(self) -> str:
-        """Its name where a file or an anchor is named after it, such as `task_gan-table1`."""
+        """Its name in names of files and anchors, such as `task_gan-table1`."""
         return self.name.replace("/", "-")
 
     def cell(self, row: Row, column: Column) -> Settings:
-        """What a cell sets; the row wins over the column, and that over the table."""
+        """The overrides of a cell; a row's win over a column's, and those over the table's."""
         return {**self.overrides, **column.overrides, **row.overrides}
 
     def datasets(self) -> dict[tuple[str, str], str]:
@@ -91,11 +91,11 @@ class Experiment:
 
     def metrics_of(self, row: Row) -> tuple[str, ...]:
         """The metrics that a row shows, in the table's order."""
-        return tuple(m for m in self.metrics if not row.metrics or m in row.metrics)
+        return tuple(name for name in self.metrics if not row.metrics or name in row.metrics)
 
 
 def read(name: str, home: Paper | None = None) -> list[Experiment]:
-    """An experiment by its name, or all those that `name` includes.
+    """Read an experiment, or all experiments that the file `name` includes.
 
     Parameters
     ----------
@@ -107,22 +107,22 @@ def read(name: str, home: Paper | None = None) -> list[Experiment]:
     Raises
     ------
     ConfigError
-        If there is none of that name, or its file has a key, metric, group or value that means
-        nothing; with the file and the line.
+        If there is no experiment of that name, or its file has an unknown key, metric, group or
+        value; with the file and the line.
     """
     paper, stem = papers.find(name, home)
     root = document(paper.folder / f"{stem}.yaml")
     entries = root.mapping()
     if "include" in entries:
-        included = entries["include"].texts()
-        return [experiment for each in included for experiment in read(each, paper)]
+        names = entries["include"].texts()
+        return [experiment for included in names for experiment in read(included, paper)]
     return [_experiment(paper, stem, entries, root)]
 
 
 def default() -> list[Experiment]:
     """The experiments that a report shows unless others are named: those of every `all.yaml`."""
-    having = [paper for paper in papers.papers() if "all" in paper.experiments()]
-    return [experiment for paper in having for experiment in read("all", paper)]
+    papers_with_all = [paper for paper in papers.papers() if "all" in paper.experiments()]
+    return [experiment for paper in papers_with_all for experiment in read("all", paper)]
 
 
 def _experiment(paper: Paper, stem: str, entries: dict[str, Reader], root: Reader) -> Experiment:
@@ -182,7 +182,13 @@ def _published_keys(entries: dict[str, Reader], paper: Paper) -> dict[str, str]:
 
 
 def known_metrics(reader: Reader, allowed: tuple[str, ...]) -> tuple[str, ...]:
-    """A list of metrics that are allowed."""
+    """Names of metrics from a YAML list.
+
+    Raises
+    ------
+    ConfigError
+        For a name that is not in `allowed`; with the file and the line.
+    """
     for item in reader.items():
         if item.value() not in allowed:
             raise item.wrong(f"unknown metric {item.value()}; choose from {', '.join(allowed)}")
@@ -190,20 +196,20 @@ def known_metrics(reader: Reader, allowed: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _check_references(experiment: Experiment, readers: list[Reader]) -> None:
-    """Rows that take a result of another row name one that stands before them, and only one."""
+    """Check that each row that takes a result of another row names exactly one earlier row."""
     for number, (row, reader) in enumerate(zip(experiment.rows, readers, strict=True)):
         for value in row.overrides.values():
             if not isinstance(value, ResultOf):
                 continue
-            meant = rows_called(value.row, experiment.rows[:number])
-            if not meant:
-                raise reader.wrong(f"of_row: {value.row} is no row above this one")
-            if len(meant) > 1:
-                labels = ", ".join(other.label for other in meant)
+            targets = rows_named(value.row, experiment.rows[:number])
+            if not targets:
+                raise reader.wrong(f"of_row: there is no row {value.row} above this one")
+            if len(targets) > 1:
+                labels = ", ".join(target.label for target in targets)
                 raise reader.wrong(f"of_row: {value.row} may be any of {labels}")
 
 
-def rows_called(name: str, rows: tuple[Row, ...]) -> list[Row]:
-    """The rows that have a label, or else those that have it as their title."""
+def rows_named(name: str, rows: tuple[Row, ...]) -> list[Row]:
+    """The rows whose label is `name`; if there are none, those whose title is."""
     labelled = [row for row in rows if row.label == name]
     return labelled or [row for row in rows if row.title == name]

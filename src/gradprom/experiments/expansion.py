@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from gradprom.errors import ConfigError
-from gradprom.experiments.declared import Column, Experiment, Row, read, rows_called
+from gradprom.experiments.declared import Column, Experiment, Row, read, rows_named
 from gradprom.experiments.narrowing import narrow
 from gradprom.experiments.overrides import OverrideList, key_of, override_text, values_of
 from gradprom.experiments.settings import ResultOf
@@ -16,20 +16,21 @@ from gradprom.runs.records import Study
 
 @dataclass(frozen=True)
 class Identity:
-    """What overrides lead to: a run's id, or the sentence that says why there is none."""
+    """The id of the run that some overrides describe, or the reason why they describe none."""
 
     id: str = ""
     problem: str = ""
 
 
 Identify = Callable[[list[OverrideList]], list[Identity]]
+"""From the overrides of runs to their identities, in the same order."""
 Lookup = Callable[[str], Record | None]
 """From a run's id to its record; None where there is none."""
 
 
 @dataclass
 class Cell:
-    """A row in a column: the runs that it is the mean of."""
+    """A row in a column: the runs whose mean it shows."""
 
     row: Row
     column: Column
@@ -43,7 +44,7 @@ class Cell:
 
 @dataclass
 class Expansion:
-    """An experiment, narrowed, with the runs of every cell."""
+    """An experiment with the runs of every cell."""
 
     experiment: Experiment
     cells: list[Cell]
@@ -58,22 +59,47 @@ class Expansion:
         return {run for cell in self.cells for run in cell.runs.values()}
 
     def finished(self, records: dict[str, Record]) -> int:
-        """How many of its runs have finished, by records by run id."""
+        """How many of its runs have finished.
+
+        Parameters
+        ----------
+        records
+            Records by run id.
+        """
         return sum(run in records and records[run].finished for run in self.runs)
 
 
 def expanded(
     names: list[str], narrowing: OverrideList, identify: Identify, study: Study
 ) -> list[Expansion]:
-    """The experiments of some names, narrowed by overrides, with the runs of their cells."""
-    given = {}
+    """Read experiments, narrow them, and find the runs of their cells.
+
+    Parameters
+    ----------
+    names
+        Values of `experiment=`.
+    narrowing
+        Overrides of the command line that select cells or set values.
+    identify
+        Computes the ids of runs.
+    study
+        The study whose records provide results of other rows.
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown, an override adds or deletes a key, or no cell is left or can be run.
+    """
+    values = {}
     for override in OverridesParser.create().parse_overrides(narrowing):
         if override.is_add() or override.is_delete():
-            raise ConfigError(f"{override.input_line}: with experiment= keys can only be set")
-        given[key_of(override)] = values_of(override)
+            raise ConfigError(
+                f"{override.input_line}: with experiment= an override can only set a key"
+            )
+        values[key_of(override)] = values_of(override)
     declared = [experiment for name in names for experiment in read(name)]
     unique = list({experiment.name: experiment for experiment in declared}.values())
-    return [expand(narrow(experiment, given), identify, study.record) for experiment in unique]
+    return [expand(narrow(experiment, values), identify, study.record) for experiment in unique]
 
 
 def expand(experiment: Experiment, identify: Identify, record_of: Lookup) -> Expansion:
@@ -82,7 +108,7 @@ def expand(experiment: Experiment, identify: Identify, record_of: Lookup) -> Exp
     Raises
     ------
     ConfigError
-        If no cell of it can be run, with what stands against the first.
+        If no cell can be run, with the reason for the first.
     """
     cells = [Cell(row, column) for row in experiment.rows for column in experiment.columns]
     result = Expansion(experiment, cells)
@@ -91,11 +117,11 @@ def expand(experiment: Experiment, identify: Identify, record_of: Lookup) -> Exp
         for cell in batch:
             cell.problem = cell.row.waits_for and f"waits for {cell.row.waits_for}"
             if not cell.problem:
-                _spell_out(result, cell, record_of)
+                _set_overrides(result, cell, record_of)
         _identify([cell for cell in batch if not cell.problem], identify)
-    refused = [c for c in cells if c.problem and not c.row.waits_for and not _references(c.row)]
-    if refused and not any(cell.runs for cell in cells):
-        raise ConfigError(refused[0].problem)
+    invalid = [c for c in cells if c.problem and not c.row.waits_for and not _references(c.row)]
+    if invalid and not any(cell.runs for cell in cells):
+        raise ConfigError(invalid[0].problem)
     return result
 
 
@@ -104,8 +130,8 @@ def _references(row: Row) -> list[ResultOf]:
     return [value for value in row.overrides.values() if isinstance(value, ResultOf)]
 
 
-def _spell_out(expansion: Expansion, cell: Cell, record_of: Lookup) -> None:
-    """Write down the overrides of each seed, or say which results they wait for."""
+def _set_overrides(expansion: Expansion, cell: Cell, record_of: Lookup) -> None:
+    """Set a cell's overrides of each seed, or its problem if it waits for other results."""
     for seed in expansion.experiment.seeds:
         settings = dict(expansion.experiment.cell(cell.row, cell.column))
         for key, value in settings.items():
@@ -122,8 +148,8 @@ def _spell_out(expansion: Expansion, cell: Cell, record_of: Lookup) -> None:
 def _result(
     expansion: Expansion, cell: Cell, reference: ResultOf, seed: int, record_of: Lookup
 ) -> float | None:
-    """What the run of another row has for a metric; None until it has finished."""
-    for row in rows_called(reference.row, expansion.experiment.rows)[:1]:
+    """A metric of the run of another row; None until that run has finished."""
+    for row in rows_named(reference.row, expansion.experiment.rows)[:1]:
         run = expansion.at(row, cell.column).runs.get(seed)
         value = value_of(record_of(run), reference.metric, row.test_set) if run else None
         return None if value is None else _rounded(value)
@@ -131,14 +157,14 @@ def _result(
 
 
 def _rounded(value: float) -> float:
-    """Four decimals are enough for an override; what is smaller keeps three digits."""
+    """Four decimals, which are enough for an override; three digits of values below 0.001."""
     return round(value, 4) if abs(value) >= 1e-3 else float(f"{value:.3g}")
 
 
 def _identify(cells: list[Cell], identify: Identify) -> None:
-    wanted = [(cell, seed) for cell in cells for seed in cell.overrides]
-    identities = identify([cell.overrides[seed] for cell, seed in wanted])
-    for (cell, seed), identity in zip(wanted, identities, strict=True):
+    runs = [(cell, seed) for cell in cells for seed in cell.overrides]
+    identities = identify([cell.overrides[seed] for cell, seed in runs])
+    for (cell, seed), identity in zip(runs, identities, strict=True):
         if identity.problem:
             cell.problem = identity.problem
         else:

@@ -1,8 +1,8 @@
-"""An experiment narrowed by what stands on the command line.
+"""Narrow an experiment by overrides of the command line.
 
 An override of a key that the experiment varies selects rows or columns; one of any other key
-replaces it everywhere. `dataset` may also name one that the experiment does not have, to see a
-table on one's own data.
+replaces it everywhere. `dataset` may also be one that the experiment does not have, to fill a
+table with results on other data.
 """
 
 from collections.abc import Iterator
@@ -16,15 +16,22 @@ from gradprom.experiments.declared import Column, Experiment, Row
 from gradprom.experiments.settings import Settings
 
 
-def narrow(experiment: Experiment, given: dict[str, list[str]]) -> Experiment:
-    """Apply the overrides of the command line, as key → values.
+def narrow(experiment: Experiment, overrides: dict[str, list[str]]) -> Experiment:
+    """Apply overrides of the command line to an experiment.
+
+    Parameters
+    ----------
+    experiment
+        The experiment as declared.
+    overrides
+        The values of each key, as typed.
 
     Raises
     ------
     ConfigError
-        If nothing is left, or a key that the experiment does not vary has several values.
+        If no cell is left, or a key that the experiment does not vary has several values.
     """
-    for key, texts in given.items():
+    for key, texts in overrides.items():
         values = [_parse(text) for text in texts]
         if key == "seed":
             experiment = replace(experiment, seeds=_seeds(values))
@@ -34,14 +41,14 @@ def narrow(experiment: Experiment, given: dict[str, list[str]]) -> Experiment:
             experiment = _replace(experiment, key, texts[0])
         else:
             raise ConfigError(
-                f"{key}={','.join(texts)}: experiment={experiment.name} does not vary {key}, so "
-                f"that it takes one value"
+                f"{key}={','.join(texts)}: experiment={experiment.name} does not vary {key}; "
+                f"give it one value"
             )
     return experiment
 
 
 def _parse(text: str) -> Any:
-    """A value as YAML reads it, and `1e-4` as the number that it is to Hydra."""
+    """A value as Hydra reads it: as YAML does, but `1e-4` is a number."""
     value = yaml.safe_load(text)
     try:
         return float(value) if isinstance(value, str) else value
@@ -82,7 +89,7 @@ def _select(experiment: Experiment, key: str, values: list[Any]) -> Experiment:
     rows = tuple(row for row in experiment.rows if row in [r for r, _ in selected])
     columns = tuple(column for column in experiment.columns if column in [c for _, c in selected])
     if any(key in column.overrides for column in experiment.columns):
-        # rows that wait for their method have their columns all the same
+        # rows that cannot be run yet are shown in their columns all the same
         rows = tuple(row for row in experiment.rows if row in rows or row.waits_for)
     return replace(experiment, rows=rows, columns=columns)
 

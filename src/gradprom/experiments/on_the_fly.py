@@ -15,42 +15,42 @@ from gradprom.experiments.expansion import Cell, Expansion
 from gradprom.metrics.registry import main_metrics
 
 NAMES = ("strategy", "method")
-"""The groups one of which names every row."""
+"""Groups of the configuration; the choice of one of them is part of every row's label."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """One run of a sweep: what was chosen for it, and what it reads."""
+    """One run of a sweep: the sweep's choices for it, and the configuration that it reads."""
 
     id: str
     seed: int
     degradation: dict[str, Any]
     """Its options, as in a record."""
     choices: dict[str, str]
-    """What may tell it from others, in the order of its label: by group the file that was chosen,
-    by dotted or short key the value; empty where it has no effect on the run."""
+    """What may distinguish it from other runs, in the order of its label: the file chosen for each
+    group, and the value of each other key; an empty text where it has no effect on the run."""
     groups: frozenset[str]
-    """Those of `choices` that are groups, whose choice says enough without the group's name."""
+    """Groups of the configuration; in labels their choices stand without the group's name."""
     names: dict[str, str]
-    """The choice of one of `NAMES`, by it: what the row is called in any case."""
+    """The choice of one of `NAMES`, by group: it is always part of the row's label."""
     reads: dict[str, Any]
-    """All that it reads, as dotted keys."""
+    """The configuration that it reads, by dotted key."""
     scores: tuple[str, ...]
     """Names of the metrics it has."""
 
     @property
     def row_reads(self) -> dict[str, Any]:
-        """What it reads besides its seed and its degradation."""
-        own = {"seed"} if self.reads.get("strategy.seed") != self.seed else _SEEDS
+        """The configuration that it reads, but seed and degradation."""
+        seed_keys = {"seed"} if self.reads.get("strategy.seed") != self.seed else _SEEDS
         return {
             key: value
             for key, value in self.reads.items()
-            if key not in own and not key.startswith("degradation.")
+            if key not in seed_keys and not key.startswith("degradation.")
         }
 
 
 _SEEDS = {"seed", "strategy.seed"}
-"""A strategy that draws follows the run's seed, unless another is given."""
+"""A strategy with random decisions takes the run's seed unless its own is set."""
 
 
 @dataclass
@@ -67,16 +67,16 @@ class _Points:
 
 
 def experiment_of(points: Sequence[Point], name: str, title: str, caption: str) -> Expansion:
-    """The experiment whose cells some runs are.
+    """The experiment that has the runs of a sweep in its cells.
 
     Parameters
     ----------
     points
-        The runs; those with one id are one.
+        The runs; several with one id count as one.
     name
-        Names its files and its place on the page.
+        The experiment's name, also of its files and of its anchor on the page.
     title, caption
-        Stand above the table.
+        Texts above the table.
     """
     titles = _Titles()
     groups = _grouped(points, titles)
@@ -105,7 +105,7 @@ def experiment_of(points: Sequence[Point], name: str, title: str, caption: str) 
 
 
 class _Titles:
-    """Titles of columns, each degradation in words once."""
+    """Titles of columns, one for each degradation."""
 
     def __init__(self) -> None:
         self.by_options: dict[str, str] = {}
@@ -121,79 +121,81 @@ class _Titles:
         return self.by_options[key]
 
     def in_order(self) -> list[str]:
-        """Kind by kind, in rising values."""
+        """Sorted by kind of degradation, then by rising values."""
         return sorted(self.ranks, key=lambda title: self.ranks[title])
 
 
 def _grouped(points: Sequence[Point], titles: _Titles) -> list[_Points]:
-    """Rows: the runs that read the same, but for seed and degradation."""
+    """The runs of each row: they read the same configuration, but for seed and degradation."""
     groups: dict[str, _Points] = {}
     for point in points:
-        reads, place = point.row_reads, (titles.of(point.degradation), point.seed)
+        reads, position = point.row_reads, (titles.of(point.degradation), point.seed)
         key = json.dumps(reads, sort_keys=True)
-        # two runs that read the same and are not the same, as of two versions, are two rows
-        while key in groups and groups[key].points.get(place, point).id != point.id:
+        # runs that read the same and have different ids, as of two code versions, are two rows
+        while key in groups and groups[key].points.get(position, point).id != point.id:
             key, reads = f"{key}+", {**reads, "run": point.id}
         group = groups.setdefault(key, _Points(reads))
-        earlier = group.points.setdefault(place, point)
+        earlier = group.points.setdefault(position, point)
         if earlier is not point:
-            group.points[place] = _merged(earlier, point)
+            group.points[position] = _merged(earlier, point)
     return list(groups.values())
 
 
 def _merged(first: Point, second: Point) -> Point:
-    """One run that was asked for twice: only what both say was chosen for it."""
+    """One run that two overrides describe: it has the choices that both have."""
     choices = {key: v for key, v in first.choices.items() if second.choices.get(key) == v}
     return replace(first, choices=choices)
 
 
 def _labels(groups: list[_Points]) -> list[str]:
-    """What tells rows apart, in the sweep's order: choices, then keys where those do not."""
-    every = [point for group in groups for point in group.points.values()]
-    keys = dict.fromkeys(key for point in every for key in point.choices)
+    """Labels of rows: varied choices in the sweep's order, then keys where those are equal."""
+    points = [point for group in groups for point in group.points.values()]
+    keys = dict.fromkeys(key for point in points for key in point.choices)
     varied = [key for key in keys if len({group.common(key) for group in groups} - {None}) > 1]
     labels = [_label(group, varied) for group in groups]
-    alike: dict[str, list[_Points]] = {}
+    groups_by_label: dict[str, list[_Points]] = {}
     for label, group in zip(labels, groups, strict=True):
-        alike.setdefault(label, []).append(group)
-    differing = {label: _differing(some) for label, some in alike.items()}
+        groups_by_label.setdefault(label, []).append(group)
+    keys_by_label = {label: _differing(equal) for label, equal in groups_by_label.items()}
     return [
-        " ".join([label, *(f"{k}={group.reads[k]}" for k in differing[label] if k in group.reads)])
+        " ".join(
+            [label, *(f"{k}={group.reads[k]}" for k in keys_by_label[label] if k in group.reads)]
+        )
         for label, group in zip(labels, groups, strict=True)
     ]
 
 
 def _label(group: _Points, varied: list[str]) -> str:
-    """Choices of groups by their names, the strategy or method among them, then `key=value`."""
+    """Choices of groups, the strategy or method among them, then `key=value` of other keys."""
     [first, *_] = group.points.values()
     chosen = {key: value for key in varied if (value := group.common(key))}
-    bare = {key: value for key, value in chosen.items() if key in first.groups}
-    keyed = [f"{key}={value}" for key, value in chosen.items() if key not in first.groups]
-    return " ".join([*{**bare, **first.names}.values(), *keyed])
+    group_choices = {key: value for key, value in chosen.items() if key in first.groups}
+    settings = [f"{key}={value}" for key, value in chosen.items() if key not in first.groups]
+    return " ".join([*{**group_choices, **first.names}.values(), *settings])
 
 
 def _differing(groups: list[_Points]) -> list[str]:
-    """The keys in which rows that are labelled alike read different values."""
+    """The keys of which rows with equal labels read different values."""
     keys = dict.fromkeys(key for group in groups for key in group.reads)
     return [key for key in keys if len({repr(group.reads.get(key)) for group in groups}) > 1]
 
 
 def _metrics_of(group: _Points, metrics: list[str]) -> tuple[str, ...]:
-    """Those of images that its runs have, and those of training, which some runs log."""
+    """The scores that its runs have, and what training may log."""
     scores = {score for point in group.points.values() for score in point.scores}
     training = {metric.name for metric in main_metrics("training")}
     return tuple(metric for metric in metrics if metric in scores or metric in training)
 
 
 def _row_settings(group: _Points) -> dict[str, Any]:
-    """What all runs of a row share of what was chosen, and what it is called by."""
+    """The choices that all runs of a row share, and the one that names it."""
     [first, *_] = group.points.values()
     shared = {key: value for key in first.choices if (value := group.common(key)) is not None}
     return {**first.names, **shared}
 
 
 def _column_settings(title: str, groups: list[_Points]) -> dict[str, Any]:
-    """What all runs of a column share of what was chosen, such as the noise level."""
+    """The choices that all runs of a column share, such as the noise level."""
     points = [p for g in groups for (column, _), p in g.points.items() if column == title]
     shared = points[0].choices.items()
     return {k: v for k, v in shared if v and all(p.choices.get(k) == v for p in points)}
@@ -208,22 +210,22 @@ def _cells(row: Row, group: _Points, columns: list[Column]) -> list[Cell]:
     return cells
 
 
-# as it is kept in a plan
+# the form in which a plan stores it
 
 
 def as_plan(expansion: Expansion) -> dict[str, Any]:
     """The experiment and the ids of its runs, as JSON types."""
-    one = expansion.experiment
-    rows = {id(row): number for number, row in enumerate(one.rows)}
-    columns = {id(column): number for number, column in enumerate(one.columns)}
+    experiment = expansion.experiment
+    rows = {id(row): number for number, row in enumerate(experiment.rows)}
+    columns = {id(column): number for number, column in enumerate(experiment.columns)}
     return {
-        **{key: getattr(one, key) for key in ("name", "title", "caption")},
-        "seeds": list(one.seeds),
-        "metrics": list(one.metrics),
-        "columns": [{"title": c.title, "overrides": c.overrides} for c in one.columns],
+        **{key: getattr(experiment, key) for key in ("name", "title", "caption")},
+        "seeds": list(experiment.seeds),
+        "metrics": list(experiment.metrics),
+        "columns": [{"title": c.title, "overrides": c.overrides} for c in experiment.columns],
         "rows": [
             {"title": r.title, "overrides": r.overrides, "metrics": list(r.metrics)}
-            for r in one.rows
+            for r in experiment.rows
         ],
         "cells": [
             [rows[id(cell.row)], columns[id(cell.column)], list(cell.runs.items())]
@@ -232,21 +234,22 @@ def as_plan(expansion: Expansion) -> dict[str, Any]:
     }
 
 
-def from_plan(kept: dict[str, Any]) -> Expansion:
-    """What `as_plan` has written."""
+def from_plan(content: dict[str, Any]) -> Expansion:
+    """The experiment that `as_plan` has written."""
     rows = tuple(
-        Row(r["title"], overrides=r["overrides"], metrics=tuple(r["metrics"])) for r in kept["rows"]
+        Row(r["title"], overrides=r["overrides"], metrics=tuple(r["metrics"]))
+        for r in content["rows"]
     )
-    columns = tuple(Column(c["title"], c["overrides"]) for c in kept["columns"])
+    columns = tuple(Column(c["title"], c["overrides"]) for c in content["columns"])
     experiment = Experiment(
-        name=kept["name"],
-        title=kept["title"],
-        caption=kept["caption"],
+        name=content["name"],
+        title=content["title"],
+        caption=content["caption"],
         overrides={},
-        seeds=tuple(kept["seeds"]),
-        metrics=tuple(kept["metrics"]),
+        seeds=tuple(content["seeds"]),
+        metrics=tuple(content["metrics"]),
         columns=columns,
         rows=rows,
     )
-    cells = [Cell(rows[r], columns[c], runs=dict(runs)) for r, c, runs in kept["cells"]]
+    cells = [Cell(rows[r], columns[c], runs=dict(runs)) for r, c, runs in content["cells"]]
     return Expansion(experiment, cells)

@@ -5,7 +5,7 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 
 OverrideList = list[str]
-"""A run as it would be typed: `key=value` texts."""
+"""The overrides of one run as typed on the command line, `key=value` each."""
 
 
 def key_of(override: Override) -> str:
@@ -14,7 +14,7 @@ def key_of(override: Override) -> str:
 
 
 def values_of(override: Override) -> list[str]:
-    """The values of an override, one or several, as they were typed."""
+    """The values of an override as typed; several if it is a sweep."""
     if override.is_sweep_override():
         return [str(text) for text in override.sweep_string_iterator()]
     return [str(override.get_value_element_as_str())]

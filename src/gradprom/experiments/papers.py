@@ -2,12 +2,12 @@
 
     experiments/<paper>/paper.yaml           its title, its short name, key columns of its numbers
                         <experiment>.yaml    a table, or a sweep that is shown like one
-                        all.yaml             those that a report shows unless others are named
-                        published.csv        the numbers that it prints
+                        all.yaml             experiments that a report shows unless others are named
+                        published.csv        the numbers that the paper prints
                         degraded_inputs.csv, claims.yaml, figures.yaml
 
-All of these files are optional. `task_gan/table1` names a paper's own experiment; a name without
-folder is the first paper's, or that of the only other paper which has it.
+All of these files are optional. `task_gan/table1` names an experiment of one paper; a name without
+folder is the first paper's, or that of the only other paper with an experiment of that name.
 """
 
 from dataclasses import dataclass
@@ -18,36 +18,36 @@ from gradprom.experiments import folders
 from gradprom.experiments.yaml_reader import document
 
 FIRST = "gradprom"
-"""The folder whose experiments are named without it, in records and files as well."""
-_OTHERS = ("paper", "claims", "figures")
-"""YAML files of a paper that are no experiments."""
+"""The folder that is left out of the names of its experiments, in records and files as well."""
+_NO_EXPERIMENTS = ("paper", "claims", "figures")
+"""YAML files of a paper that declare no experiment."""
 
 
 class UnknownExperiment(ConfigError):
-    """A name that is that of no experiment, or of several."""
+    """No experiment, or more than one, has this name."""
 
 
 @dataclass(frozen=True)
 class Paper:
-    """A folder of experiments, those of one paper."""
+    """A folder with the experiments of one paper."""
 
     folder: Path
     title: str = ""
     short: str = ""
-    """Stands before the titles of its tables, so that two Tables 1 can be told apart."""
+    """A prefix of its tables' titles, which distinguishes the Tables 1 of two papers."""
     keys: tuple[str, ...] = ("row",)
-    """Columns of its published.csv that, with table and metric, tell one number from another.
+    """Columns of its published.csv that, with table and metric, identify a number.
 
-    The first holds the titles of rows.
+    The first one holds the titles of rows.
     """
 
     def experiments(self) -> list[str]:
         """Names of its experiments, without the folder."""
         stems = (path.stem for path in self.folder.glob("*.yaml"))
-        return sorted(stem for stem in stems if stem not in _OTHERS)
+        return sorted(stem for stem in stems if stem not in _NO_EXPERIMENTS)
 
     def full_name(self, experiment: str) -> str:
-        """What an experiment is called among those of all papers, such as `task_gan/table1`."""
+        """The name of an experiment among those of all papers, such as `task_gan/table1`."""
         return experiment if self.folder.name == FIRST else f"{self.folder.name}/{experiment}"
 
     def full_title(self, title: str) -> str:
@@ -56,28 +56,34 @@ class Paper:
 
 
 def papers() -> list[Paper]:
-    """Every paper, the first one first.
+    """All papers, beginning with `FIRST`.
 
     Raises
     ------
     ConfigError
-        If a paper.yaml means nothing, or two folders of papers have one name.
+        If a paper.yaml is not valid, or two folders of papers have one name.
     """
     return [_paper(folder) for folder in paper_folders()]
 
 
 def paper_folders() -> list[Path]:
-    """The folders of all papers, the first one's first; ConfigError if two have one name."""
-    found: dict[str, Path] = {}
+    """The folders of all papers, beginning with `FIRST`.
+
+    Raises
+    ------
+    ConfigError
+        If two folders have one name.
+    """
+    by_name: dict[str, Path] = {}
     for parent in folders.experiment_folders():
         for folder in sorted(parent.iterdir()) if parent.is_dir() else ():
             if not folder.is_dir() or folder.name.startswith((".", "_")):
                 continue
-            if folder.name in found:
-                raise ConfigError(f"two papers have one name: {found[folder.name]} and {folder}")
-            found[folder.name] = folder
-    # sorting leaves the others in their order
-    return sorted(found.values(), key=lambda folder: folder.name != FIRST)
+            if folder.name in by_name:
+                raise ConfigError(f"two papers have one name: {by_name[folder.name]} and {folder}")
+            by_name[folder.name] = folder
+    # the sort is stable: the other papers keep their order
+    return sorted(by_name.values(), key=lambda folder: folder.name != FIRST)
 
 
 def _paper(folder: Path) -> Paper:
@@ -91,7 +97,7 @@ def _paper(folder: Path) -> Paper:
 
 
 def names() -> list[str]:
-    """Every experiment there is."""
+    """The names of all experiments."""
     return [paper.full_name(name) for paper in papers() for name in paper.experiments()]
 
 
@@ -108,19 +114,20 @@ def find(name: str, home: Paper | None = None) -> tuple[Paper, str]:
     Raises
     ------
     UnknownExperiment
-        If there is none of that name, or several papers have one and none of them comes first.
+        If no paper has an experiment of that name, or several have and neither `home` nor
+        `FIRST` is one of them.
     """
     folder, _, experiment = name.rpartition("/")
-    having = [paper for paper in papers() if experiment in paper.experiments()]
+    candidates = [paper for paper in papers() if experiment in paper.experiments()]
     if folder:
-        having = [paper for paper in having if paper.folder.name == folder]
-    preferred = [paper for paper in having if paper == home or paper.folder.name == FIRST]
+        candidates = [paper for paper in candidates if paper.folder.name == folder]
+    preferred = [paper for paper in candidates if paper == home or paper.folder.name == FIRST]
     preferred.sort(key=lambda paper: paper != home)
     if preferred:
         return preferred[0], experiment
-    if len(having) > 1:
-        candidates = " or ".join(paper.full_name(experiment) for paper in having)
-        raise UnknownExperiment(f"experiment={name} may be {candidates}: name one of them")
-    if not having:
+    if len(candidates) > 1:
+        full_names = " or ".join(paper.full_name(experiment) for paper in candidates)
+        raise UnknownExperiment(f"experiment={name} may be {full_names}: name one of them")
+    if not candidates:
         raise UnknownExperiment(f"experiment={name} is unknown; choose from {', '.join(names())}")
-    return having[0], experiment
+    return candidates[0], experiment

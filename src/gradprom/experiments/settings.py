@@ -1,4 +1,4 @@
-"""What a table, a column or a row sets: keys of the command line with their values.
+"""Overrides of a table, a column or a row: keys of the command line with their values.
 
 A value of a row can be a result of another row: `{value: gate, of_row: GradProm}`.
 """
@@ -21,7 +21,7 @@ class ResultOf:
     """A value that is known once other runs have finished."""
 
     metric: str
-    """What is taken of each run: one of its scores, or of what its training told."""
+    """One of each run's scores, or a value that its training logged."""
     row: str
     """Label or title of the row, in the same column and with the same seed."""
 
@@ -32,12 +32,12 @@ def read_settings(reader: Reader, metrics: tuple[str, ...] = ()) -> Settings:
     Parameters
     ----------
     metrics
-        What can be taken of another row's runs; empty where no other row can be meant.
+        Metrics that can be taken from another row; empty where a value cannot refer to one.
 
     Raises
     ------
     ConfigError
-        For a key, a choice or a metric that there is not; with the file and the line.
+        For an unknown key, choice or metric; with the file and the line.
     """
     settings = {}
     for key, value in reader.mapping().items():
@@ -59,8 +59,8 @@ def _value(reader: Reader, metrics: tuple[str, ...]) -> Any:
 
 
 def _check_key(key: str, value: Reader) -> None:
-    every_group = groups()
-    if key.split(".")[0] not in {f.name for f in fields(Root)} | set(every_group):
-        raise value.wrong(f"unknown group or key {key}; groups are {', '.join(every_group)}")
-    if key in every_group and value.value() not in (allowed := choices(key)):
+    group_names = groups()
+    if key.split(".")[0] not in {f.name for f in fields(Root)} | set(group_names):
+        raise value.wrong(f"unknown group or key {key}; groups are {', '.join(group_names)}")
+    if key in group_names and value.value() not in (allowed := choices(key)):
         raise value.wrong(f"{key}={value.value()} is unknown; choose from {', '.join(allowed)}")

@@ -13,8 +13,7 @@ from gradprom.launch import local
 from gradprom.runs.records import Study
 from gradprom.storage.lease import exclusive
 from gradprom.sweeps import queue
-from gradprom.sweeps.plan import Plan
-from gradprom.sweeps.plan import make as make_plan
+from gradprom.sweeps.plan import Plan, make_plan
 
 ByRun = dict[str, OverrideList]
 """The overrides of each run, by its id."""

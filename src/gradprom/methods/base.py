@@ -1,8 +1,8 @@
-"""What a method is: the seam that every file of this package stands behind.
+"""The interface of a method, which every other module of this package implements.
 
-A method describes itself: what it trains, as a graph of stages that say what they read; what its
-evaluation reads; which scores it has; and what a plan, a report and a card say of it. Nothing
-outside this package knows of recognizers, tasks or strategies.
+A method describes itself: the graph of stages that it trains, with what they read of the
+configuration; what its evaluation reads; which scores it has; and how plans, reports and cards
+describe it. Code outside this package knows nothing of recognizers, tasks or strategies.
 """
 
 from abc import ABC, abstractmethod
@@ -22,31 +22,31 @@ from gradprom.training.stage import Stage, Weights
 
 @dataclass(frozen=True)
 class Description:
-    """A configured method in words."""
+    """A configured method as plans, reports and cards describe it."""
 
     title: str
     """Such as `Image enhancer (srresnet, strategy gradprom, diagnosis)`."""
     parts: dict[str, str] = field(default_factory=dict)
-    """What a plan and a report list, such as `enhancer`: `srresnet (channels 16, blocks 4)`."""
+    """Entries of plans and reports, such as `enhancer`: `srresnet (channels 16, blocks 4)`."""
     logged: tuple[str, ...] = ()
-    """Beginnings of the names of logged values whose means over the last stage a record keeps."""
+    """Prefixes of logged values whose means over the last stage a record has."""
     exported: dict[str, str] = field(default_factory=dict)
-    """Names of networks in an exported file, by their own, where the two differ."""
+    """Names of networks in an exported file, by the network's name, where the two differ."""
     network: str = ""
-    """The network that a person applies by hand, where the method cannot enhance an image."""
+    """The network that a card shows how to call, where the method cannot enhance an image."""
 
 
 class Method(ABC):
     """A whole training recipe, for one configuration; no network is built until it is needed.
 
-    A method's module has `Options`, its options, `build(config)`, which makes this, and
-    `check(config)`, which refuses what the parts of a configuration do not allow together.
+    A method's module has `Options`, its options; `build(config)`, which returns an instance; and
+    `check(config)`, which raises ConfigError if parts of a configuration do not fit together.
     """
 
     def __init__(self, config: Config):
         self.config = config
         self.networks: dict[str, nn.Module] = {}
-        """By name, once `restore` has made them."""
+        """By name; empty until `restore` builds them."""
 
     @abstractmethod
     def stage(self) -> Stage:
@@ -54,7 +54,7 @@ class Method(ABC):
 
     @abstractmethod
     def describe(self) -> Description:
-        """What plans, reports and cards say of it."""
+        """Its description in plans, reports and cards."""
 
     @abstractmethod
     def metrics(self) -> tuple[str, ...]:
@@ -73,14 +73,14 @@ class Method(ABC):
         batch
             Test images with all their annotations.
         restored
-            What `restore_images` made of them.
+            The result of `restore_images`, [B, C, H, W] in [0, 1], or None.
         """
 
     def evaluation_reads(self) -> dict[str, Any]:
-        """What evaluation reads that no stage does, as part of the run's id.
+        """The part of the configuration that only evaluation reads, as part of the run's id.
 
-        Test conditions and solver options of methods that are not trained on them; nothing for a
-        method that is trained as it is tested.
+        Test conditions and solver options of methods that are not trained on them; empty for a
+        method that is trained under its test conditions.
         """
         return {}
 
@@ -98,20 +98,30 @@ class Method(ABC):
         )
 
     def restore_images(self, batch: Batch, noise: ImageNoise) -> Tensor | None:
-        """What becomes of the degraded test images, [B, C, H, W] in [0, 1]; None for nothing.
+        """Restore degraded test images.
 
-        `noise` is what a sampler draws from: each image's own, the same on every machine and in
-        every batch.
+        Parameters
+        ----------
+        batch
+            The test images.
+        noise
+            Random numbers for samplers; those of an image are the same on every machine and in
+            every batch.
+
+        Returns
+        -------
+        Tensor or None
+            [B, C, H, W] in [0, 1]; None if the method restores no images.
         """
         return self.enhance(batch.input)
 
     def restore(self, weights: Weights, device: torch.device) -> None:
-        """Build the networks and fill them with what the last stage has left.
+        """Build the networks and load the weights of the last stage.
 
         Raises
         ------
         KeyError, RuntimeError
-            If a network is missing, or its weights are those of another architecture.
+            If a network has no weights, or those of another architecture.
         """
         self.networks = self.build_networks()
         for name, network in self.networks.items():
@@ -119,7 +129,7 @@ class Method(ABC):
             network.to(device).eval()
 
     def reads(self) -> dict[str, Any]:
-        """All that training and evaluation read, by key; the same key in two stages is one."""
+        """The configuration that training and evaluation read, by key, merged over stages."""
         merged: dict[str, Any] = {}
         parts = [stage.reads for stage in self.stage().lineage()]
         for part in (*parts, self.evaluation_reads()):
@@ -128,6 +138,6 @@ class Method(ABC):
 
 
 def _merged(old: Any, new: Any) -> Any:
-    """Two stages' parts of one section together."""
+    """The values of one key in two stages as one; sections are united."""
     both = isinstance(old, Mapping) and isinstance(new, Mapping)
     return {**old, **new} if both else new

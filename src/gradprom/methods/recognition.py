@@ -1,4 +1,4 @@
-"""What recognizers share over the methods: their checks, networks and own training."""
+"""Recognizers, as all methods use them: checks, networks, and training on labels alone."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from gradprom.training.stage import Stage, Start
 
 
 def check(config: Config) -> None:
-    """Refuse a recognizer that there is not, or that the dataset cannot teach."""
+    """Raise ConfigError for an unknown recognizer, or one that the dataset has no labels for."""
     require_annotations(config)
     backbone = config.auxiliary.backbone
     for task in config.auxiliary.tasks:
@@ -26,36 +26,48 @@ def check(config: Config) -> None:
 
 
 def require_annotations(config: Config) -> None:
-    """Raises NotServed where the dataset lacks the labels or masks that a task needs."""
+    """Raise NotServed if the dataset lacks the labels or masks that a task needs."""
     for task in config.auxiliary.tasks:
         task_by_name(task).require(config.facts, config.dataset.name)
 
 
 @torch.no_grad()
 def clean_logits(recognizer: nn.Module, clean: Tensor) -> Tensor:
-    """The recognizer's word on the clean image: no gradient, no BatchNorm update."""
-    learning = recognizer.training
+    """Recognizer logits on clean images [B, C, H, W]: no gradient, no BatchNorm update."""
+    was_training = recognizer.training
     recognizer.eval()
     logits = recognizer(clean)
-    recognizer.train(learning)
+    recognizer.train(was_training)
     return logits
 
 
-def seen(batch: Batch) -> Tensor:
-    """The input as a recognizer sees it, [B, C, H, W]: enlarged bicubically to the target's size
-    where it was down-sampled, because masks are at full size."""
+def recognizer_input(batch: Batch) -> Tensor:
+    """The degraded images at the size of the clean ones, [B, C, H, W].
+
+    Down-sampled ones are enlarged bicubically, because masks are at full size.
+    """
     return enlarge(batch.input, batch.target.shape[-2:])
 
 
 def build(config: Config, task: str, fresh: bool, channels: int = 0) -> nn.Module:
-    """A recognizer for a task, of images with as many channels as clean ones, or `channels`.
+    """Build the recognizer of a task.
 
-    A `fresh` one starts as `config.auxiliary` says, others are to be filled with trained weights.
+    Parameters
+    ----------
+    config
+        The configuration.
+    task
+        The task's name.
+    fresh
+        Start from the weights that `config.auxiliary` names; otherwise trained weights are to be
+        loaded afterwards.
+    channels
+        Channels of its input; 0: those of the clean images.
     """
-    a, chosen = config.auxiliary, task_by_name(task)
-    classes = len(chosen.classes(config.facts))
+    a, component = config.auxiliary, task_by_name(task)
+    classes = len(component.classes(config.facts))
     channels, pretrained = channels or config.facts.channels, a.pretrained and fresh
-    return build_recognizer(chosen.output, a.backbone, pretrained, channels, classes)
+    return build_recognizer(component.output, a.backbone, pretrained, channels, classes)
 
 
 def label(config: Config, tasks: Sequence[str]) -> str:
@@ -69,7 +81,7 @@ def metrics(tasks: Sequence[str]) -> tuple[str, ...]:
 
 
 def reads(config: Config) -> dict[str, Any]:
-    """What a recognizer's own training reads of the configuration."""
+    """The part of the configuration that training on labels alone reads."""
     a, t = config.auxiliary, config.trainer
     pretrained = a.pretrained and recognizer_by_name(a.backbone).PRETRAINED
     return {
@@ -82,7 +94,7 @@ def reads(config: Config) -> dict[str, Any]:
 
 
 def pretraining(config: Config, task: str) -> Stage:
-    """Recognizer pre-training: on clean images, with labels."""
+    """The stage that pre-trains a recognizer on clean images with labels."""
     epochs = config.auxiliary.epochs
     return Stage(
         f"recognizer.{task}",
@@ -96,7 +108,7 @@ def pretraining(config: Config, task: str) -> Stage:
 
 
 def batches(config: Config, tasks: Sequence[str], degraded: bool = True) -> Batches:
-    """Batches as `trainer` says, with what the tasks need beside the images."""
+    """Batches of `trainer.batch_size` images, with the annotations that the tasks need."""
     return Batches(
         size=config.trainer.batch_size,
         degradation=config.degradation if degraded else None,
@@ -106,14 +118,14 @@ def batches(config: Config, tasks: Sequence[str], degraded: bool = True) -> Batc
 
 
 def stage_version(config: Config) -> int:
-    """Of stages on `trainer.schedule`: 2 since `onecycle` leaves Adam's β1 as it is."""
+    """Version of stages on `trainer.schedule`: 2 since `onecycle` does not cycle Adam's β1."""
     return 2 if config.trainer.schedule == "onecycle" else 1
 
 
 class RecognizerTraining(NetworkTraining):
-    """A recognizer learning from labels alone, on whatever images its batches hold.
+    """Training of a recognizer on labels alone, on clean or degraded images.
 
-    It sees smaller images enlarged (`seen`): masks are at full size.
+    Smaller images are enlarged (`recognizer_input`), because masks are at full size.
     """
 
     def __init__(self, config: Config, task: str, epochs: int, start: Start, channels: int = 0):
@@ -128,7 +140,7 @@ class RecognizerTraining(NetworkTraining):
     def update(self, batch: Batch, probe: bool) -> dict[str, Tensor]:
         """One step on the supervised loss."""
         target = self.learned.truth(batch)
-        logits = self.networks[self.task](seen(batch))
+        logits = self.networks[self.task](recognizer_input(batch))
         loss, finite = self.networks.backward(self.learned.supervised_loss(logits, target))
         hits = self.learned.accuracy(logits.detach(), target)
         return {f"loss_{self.task}": loss, f"accuracy_{self.task}": hits, "finite": finite}

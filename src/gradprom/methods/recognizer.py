@@ -1,8 +1,8 @@
 """Benchmark-ii and -iii (Section 4.3): a recognizer trained and tested on degraded images.
 
-There is no enhancer. Its budget is the recognizer's in task-driven training: pre-training and
-coupled epochs together. Down-sampled images are first enlarged bicubically to the clean images'
-size, at which the masks are.
+There is no enhancer. The recognizer is trained for as many epochs as in task-driven training:
+pre-training and coupled epochs together. Down-sampled images are first enlarged bicubically to
+the size of the clean images and their masks.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Options:
 
 
 def check(config: Config) -> None:
-    """Refuse anything but one task, for a recognizer that there is."""
+    """Raise ConfigError unless there is one task, and a recognizer for it."""
     recognition.check(config)
     if len(config.auxiliary.tasks) != 1:
         raise ConfigError(
@@ -45,7 +45,7 @@ def build(config: Config) -> "Recognizer":
 
 
 class Recognizer(Method):
-    """The recognizer alone; see the module's text."""
+    """The recognizer alone; see the module's docstring."""
 
     def __init__(self, config: Config):
         super().__init__(config)
@@ -81,7 +81,7 @@ class Recognizer(Method):
         )
 
     def metrics(self) -> tuple[str, ...]:
-        """Those of its task."""
+        """Names of its task's scores."""
         return recognition.metrics([self.task])
 
     def build_networks(self) -> dict[str, nn.Module]:
@@ -94,6 +94,6 @@ class Recognizer(Method):
 
     @torch.no_grad()
     def evaluate(self, batch: Batch, restored: Tensor | None) -> dict[str, Tensor]:
-        """What the recognizer makes of the degraded images."""
-        logits = self.networks[self.task](recognition.seen(batch))
+        """The task's scores of the recognizer's output on the degraded images."""
+        logits = self.networks[self.task](recognition.recognizer_input(batch))
         return task_by_name(self.task).scores(logits, batch)

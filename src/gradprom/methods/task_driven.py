@@ -1,9 +1,9 @@
 """Task-driven enhancement (Section 3): an enhancer, its recognizers, and a gradient strategy.
 
-Three kinds of stage: each recognizer is pre-trained on clean images; the enhancer is warmed up
-alone, "to avoid model collapse" (Section 3.2); then both are coupled, and the strategy decides
-when the recognizers' gradients may reach the enhancer. Benchmark-i is the strategy `mainstream`:
-the same warm-up and the same number of coupled steps, without a recognizer.
+Each recognizer is pre-trained on clean images; the enhancer is warmed up alone, "to avoid model
+collapse" (Section 3.2); then both are coupled, and the strategy decides when the recognizers'
+gradients may reach the enhancer. Benchmark-i is the strategy `mainstream`: the same warm-up and
+the same number of coupled steps, without a recognizer.
 """
 
 from dataclasses import dataclass, replace
@@ -32,7 +32,7 @@ from gradprom.training.stage import Stage, Start
 
 @dataclass
 class Options:
-    """Backbone, auxiliary and strategy say nearly all."""
+    """Options beside the sections `backbone`, `auxiliary` and `strategy`."""
 
     name: str = "task_driven"
     loss: str = added("mse")
@@ -43,7 +43,7 @@ class Options:
 
 
 def check(config: Config) -> None:
-    """Refuse what cannot be trained: a strategy that needs a recognizer where there is none."""
+    """Raise ConfigError for what cannot be trained, such as a strategy without its recognizer."""
     recognition.check(config)
     tasks = config.auxiliary.tasks
     if config.strategy.has_auxiliary and not tasks:
@@ -61,7 +61,7 @@ def build(config: Config) -> "TaskDriven":
 
 
 class TaskDriven(Method):
-    """The method of the paper; see the module's text."""
+    """The method of the paper; see the module's docstring."""
 
     def __init__(self, config: Config):
         super().__init__(config)
@@ -72,17 +72,13 @@ class TaskDriven(Method):
     def stage(self) -> Stage:
         """Coupled training, on top of warm-up and recognizer pre-training."""
         c, version = self.config, recognition.stage_version(self.config)
+        images, reads = recognition.batches(c, []), self._enhancer_reads()
+        epochs, begin = c.trainer.warmup_epochs, self._begin_warmup
         warmup = Stage(
-            "warmup",
-            c.trainer.warmup_epochs,
-            c.seed,
-            self._enhancer_reads(),
-            version=version,
-            batches=recognition.batches(c, []),
-            begin=self._begin_warmup,
+            "warmup", epochs, c.seed, reads, version=version, batches=images, begin=begin
         )
         pretraining = [recognition.pretraining(c, task) for task in self.tasks]
-        reads = {**self._enhancer_reads(), "strategy": c.strategy}
+        reads = {**reads, "strategy": c.strategy}
         if self.tasks:
             reads |= {"supervision": c.supervision, "tasks": self.tasks}
         if c.strategy.learns:
@@ -108,7 +104,7 @@ class TaskDriven(Method):
         networks["enhancer"].load_state_dict(start.weights(warmup)["enhancer"])
         for task, stage in zip(self.tasks, pretraining, strict=True):
             networks[task].load_state_dict(start.weights(stage)[task])
-        strategy = replace(self.config.strategy)  # with a state of its own, at its beginning
+        strategy = replace(self.config.strategy)  # a copy, whose state is the initial one
         enhancer = networks.pop("enhancer")
         training = EnhancerTraining(self.config, enhancer, networks, strategy, start)
         # Adam's moments and the schedule go on where the warm-up left them
@@ -134,7 +130,7 @@ class TaskDriven(Method):
         )
 
     def metrics(self) -> tuple[str, ...]:
-        """Those of the enhanced images, and of the recognizers on them."""
+        """Names of the scores of enhanced images, and of the recognizers on them."""
         return (*metrics.USUAL, *recognition.metrics(self.tasks))
 
     def build_networks(self) -> dict[str, nn.Module]:
@@ -149,7 +145,7 @@ class TaskDriven(Method):
 
     @torch.no_grad()
     def evaluate(self, batch: Batch, restored: Tensor | None) -> dict[str, Tensor]:
-        """The usual measures of the enhanced images, and what the recognizers make of them."""
+        """Scores of the enhanced images, and of the recognizers on them."""
         assert restored is not None
         scores = metrics.measure(restored, batch.target)
         for name in self.tasks:
@@ -167,7 +163,7 @@ class TaskDriven(Method):
             "degradation": c.degradation,
             "backbone": c.backbone,
             "trainer": {**rates, "augment": t.augment, "cycle": cycle},
-            # stages are as old as the paper's loss
+            # ids of stages with the paper's loss are older than the key
             **({} if self.loss == "mse" else {"loss": self.loss}),
             **holdout_reads(c),
             **precision_reads(c),
@@ -255,7 +251,7 @@ class EnhancerTraining(NetworkTraining):
 
 
 class WarmUp(EnhancerTraining):
-    """The enhancer alone; what it leaves lets coupled training go on as if there were no cut."""
+    """Warm-up of the enhancer alone; its artefact has all that coupled training continues from."""
 
     def artefact(self) -> dict[str, Any]:
         """The enhancer's weights and Adam's state."""

@@ -10,12 +10,20 @@ from gradprom.runs.run import Run
 from gradprom.storage.files import read_checked, write_checked
 from gradprom.training.store import StageStore
 
-SHOWN = 5
-"""Most names of a kind in a message."""
+MAX_NAMES = 5
+"""Most file names of each kind of change in a message."""
 
 
-def note(run: Run, fingerprint: str) -> None:
-    """Keep what a run's dataset is made of, once for all runs of a study that share it."""
+def save_contents(run: Run, fingerprint: str) -> None:
+    """Store checksums and labels of a run's dataset, once for all runs of a study on it.
+
+    Parameters
+    ----------
+    run
+        A run on the dataset.
+    fingerprint
+        SHA-256 (hex) of the dataset's content and split.
+    """
     path = run.study.data(fingerprint)
     if read_checked(path) is None:
         content = _content(run)
@@ -24,30 +32,30 @@ def note(run: Run, fingerprint: str) -> None:
 
 
 def require_same_data(run: Run, state: str) -> None:
-    """Refuse to take up a run on other data than it was begun with.
+    """Refuse to resume a run on other data than it was started with.
 
     Raises
     ------
     DataError
-        If `state` is `interrupted` or `lost` and the run has stages trained, or in training, on a
-        dataset that has changed since; it lists what has.
+        If `state` is `interrupted` or `lost`, and a stage of the run was trained, at least in part,
+        on a dataset that has changed since; the message lists the changes.
     """
     record = run.study.record(run.id) if state in ("interrupted", "lost") else None
     if record is None:
         return
-    began, now = record.dataset.fingerprint, run.images().fingerprint
-    if began == now or not _has_trained(run, began):
+    first = record.dataset.fingerprint
+    if first == run.images().fingerprint or not _has_trained(run, first):
         return
-    before = read_checked(run.study.data(began))
-    changed = _differences(before, _content(run)) if before else "what, is not known"
+    content = read_checked(run.study.data(first))
+    changes = _differences(content, _content(run)) if content else "it is not known what"
     raise DataError(
-        f"dataset={run.config.dataset.name} has changed since run {run.id} began: {changed}; put "
-        f"it back, or begin anew after `gradprom forget {run.id} study={run.study.name}`"
+        f"dataset={run.config.dataset.name} has changed since run {run.id} began: {changes}; "
+        f"restore it, or start again after `gradprom forget {run.id} study={run.study.name}`"
     )
 
 
 def _content(run: Run) -> dict[str, Any]:
-    """A checksum of each file, by its path as seen from the dataset's folder, and all labels."""
+    """Checksums of files, by path in the dataset's folder, and labels of images, by id."""
     options = run.config.dataset
     source = component("dataset", options.name).build(options)
     entries = source.index()
@@ -61,7 +69,7 @@ def _content(run: Run) -> dict[str, Any]:
 
 
 def _has_trained(run: Run, fingerprint: str) -> bool:
-    """Whether anything that the run needs was trained on data of that fingerprint."""
+    """Whether a stage of the run was trained, at least in part, on data of that fingerprint."""
     store = StageStore(run.study.stages, fingerprint)
     folders = [store.folder(stage) for stage in run.method.stage().lineage()]
     return any((f / name).exists() for f in folders for name in ("checkpoint.pt", "artefact.pt"))
@@ -70,12 +78,18 @@ def _has_trained(run: Run, fingerprint: str) -> bool:
 def _differences(before: dict[str, Any], after: dict[str, Any]) -> str:
     """Such as `changed a.png, b.png; added c.png`."""
     old, new = before["files"], after["files"]
-    labels, now = before["labels"], after["labels"]
-    found = {
+    old_labels, new_labels = before["labels"], after["labels"]
+    names_by_change = {
         "changed": [name for name in old if name in new and old[name] != new[name]],
         "added": [name for name in new if name not in old],
         "removed": [name for name in old if name not in new],
-        "other labels of": [id for id in labels if id in now and labels[id] != now[id]],
+        "other labels of": [
+            id for id in old_labels if id in new_labels and old_labels[id] != new_labels[id]
+        ],
     }
-    told = [f"{kind} {listed(sorted(names), SHOWN)}" for kind, names in found.items() if names]
-    return "; ".join(told) or "its split"
+    changes = [
+        f"{kind} {listed(sorted(names), MAX_NAMES)}"
+        for kind, names in names_by_change.items()
+        if names
+    ]
+    return "; ".join(changes) or "its split"

@@ -1,4 +1,4 @@
-"""One pass over a test set: each image restored once, scored, and shown, from the same tensors."""
+"""One pass over a test set, in which each image is restored once, scored, and drawn."""
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from gradprom.training import precision
 
 
 class Evaluable(Protocol):
-    """What of a method is needed to score it."""
+    """The part of a method that scoring needs."""
 
     def restore_images(self, batch: Batch, noise: ImageNoise) -> Tensor | None:
         """The restored images; None where the method restores none."""
@@ -30,16 +30,16 @@ class Evaluable(Protocol):
 
 
 @dataclass
-class Part:
-    """What became of one batch of test images."""
+class ScoredBatch:
+    """The scores and pictures of one batch of test images."""
 
     rows: list[dict[str, Any]]
     """A row an image: id, group, the degraded input's and the method's scores."""
     panels: dict[str, np.ndarray]
-    """uint8 [H, 4·W, 3 or 1], degraded | restored | clean | error, by id; where it is wanted."""
+    """uint8 [H, 4·W, 3 or 1], degraded | restored | clean | error, by id, of images to be shown."""
 
 
-def parts(
+def scored_batches(
     method: Evaluable,
     images: Images,
     degradation: Any,
@@ -47,23 +47,39 @@ def parts(
     device: torch.device,
     split: str = "test",
     done: Collection[str] = (),
-) -> Iterator[Part]:
+) -> Iterator[ScoredBatch]:
     """Score a split batch by batch, all in float32, whatever `trainer.precision` was.
 
-    A degraded input that is smaller than the clean image is scored enlarged, bicubically. Batches
-    of which all images are `done`, by id, are passed over.
+    A degraded input that is smaller than the clean image is enlarged bicubically and then scored.
+
+    Parameters
+    ----------
+    method
+        The method, with its weights.
+    images
+        The dataset.
+    degradation
+        Degrades the test images.
+    options
+        The section `evaluation` of the configuration.
+    device
+        Where the networks are.
+    split
+        The split that is scored.
+    done
+        Ids of images that have scores; a batch is skipped if all its images have.
     """
-    every = _parts(method, images, degradation, options, device, split, done)
+    batches = _scored_batches(method, images, degradation, options, device, split, done)
     while True:
-        # around each part, for a generator would leave its caller in its own precision
+        # around each batch, because a generator would leave its caller in its own precision
         with precision.tf32(False):
-            part = next(every, None)
-        if part is None:
+            scored = next(batches, None)
+        if scored is None:
             return
-        yield part
+        yield scored
 
 
-def _parts(
+def _scored_batches(
     method: Evaluable,
     images: Images,
     degradation: Any,
@@ -71,7 +87,7 @@ def _parts(
     device: torch.device,
     split: str,
     done: Collection[str],
-) -> Iterator[Part]:
+) -> Iterator[ScoredBatch]:
     groups = dict(zip(images.ids, images.groups, strict=True))
     shown = {images.ids[row] for row in images.splits[split][: options.panels]}
     for batch in test_batches(images, split, options.batch_size, degradation, options.seed, device):
@@ -84,14 +100,14 @@ def _parts(
         for name, values in scores.items():
             columns |= _columns(name, values.cpu())  # the host waits for the device here
         rows = [
-            {"id": id, **{name: values[place] for name, values in columns.items()}}
-            for place, id in enumerate(batch.ids)
+            {"id": id, **{name: values[index] for name, values in columns.items()}}
+            for index, id in enumerate(batch.ids)
         ]
         panels = {}
         if restored is not None and shown & set(batch.ids):
             pictures = _panels(batch, restored)
             panels = {id: p for id, p in zip(batch.ids, pictures, strict=True) if id in shown}
-        yield Part(rows, panels)
+        yield ScoredBatch(rows, panels)
 
 
 def evaluate(
@@ -102,13 +118,13 @@ def evaluate(
     device: torch.device,
     split: str = "test",
 ) -> pd.DataFrame:
-    """All rows of a split, as `parts` makes them."""
-    every = parts(method, images, degradation, options, device, split)
-    return pd.DataFrame([row for part in every for row in part.rows])
+    """A table of all rows of a split, as `scored_batches` yields them."""
+    batches = scored_batches(method, images, degradation, options, device, split)
+    return pd.DataFrame([row for batch in batches for row in batch.rows])
 
 
 def _degraded_scores(batch: Batch, scored: Iterable[str]) -> dict[str, Tensor]:
-    """Of the inputs themselves; nothing where they have other channels than the target."""
+    """Scores of the degraded inputs; none where they have other channels than the target."""
     if batch.input.shape[1] != batch.target.shape[1]:
         return {}
     degraded = enlarge(batch.input, batch.target.shape[-2:])

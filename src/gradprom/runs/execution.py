@@ -32,27 +32,35 @@ from gradprom.training.store import Slot, StageStore
 
 log = logging.getLogger(__name__)
 
-TELL = 0.5
-"""Least seconds between two words on where a run stands."""
-
-
+HEARTBEAT_INTERVAL = 0.5
+"""Least seconds between two writes of `progress.json`."""
 Watch = Callable[[engine.Progress], None]
+"""Called after each row of the history."""
 
 
 def execute(run: Run, watch: Watch | None = None) -> Record | None:
-    """Train what is missing of a run, evaluate it, and write its record, which is returned.
+    """Train the missing stages of a run, evaluate it, and write its record.
 
-    None is returned where the record of a run that another process has finished cannot be read.
+    Parameters
+    ----------
+    run
+        The run.
+    watch
+        Called after each row of the history; may raise Pruned to end the run.
 
-    `watch` is told of each row of the history as well; it may raise Pruned to end the run.
+    Returns
+    -------
+    Record or None
+        The record; None where another process has finished the run and its record cannot be read.
 
     Raises
     ------
     Pruned
         From `watch`; the run's record then says `pruned`.
     Exception
-        What else stopped the run; its record then says `failed`, with the error and its place.
-        After NotWritable it says `started`, as after a kill: the same command goes on.
+        Any other error that stopped the run; its record then says `failed`, with the error and the
+        line of code. After NotWritable it says `started`, as after a kill, and the same command
+        resumes the run.
     """
     options = run.config.trainer
     torch.set_num_threads(options.threads)
@@ -77,57 +85,55 @@ def _execute(run: Run, place: Place, device: torch.device, watch: Watch | None) 
     if state == "other data" or (state == "new" and run.study.has_record(run.id)):
         run.study.set_aside(run.study.run(run.id))
     for data in (images, *run.test_sets().values()):
-        _keep_splits(run, data)
-    dataset_changes.note(run, images.fingerprint)
-    head = _head(run, images, device)
-    _write_record(run, head)
-    began = time.monotonic()
+        _write_splits(run, data)
+    dataset_changes.save_contents(run, images.fingerprint)
+    started = _started_record(run, images, device)
+    _write_record(run, started)
+    start_time = time.monotonic()
     try:
         artefact = _train(run, images, place, device, watch)
-        rows = all_rows(artefact)
-        history.write(run.study.run(run.id), rows)
-        metrics, others = score(run, artefact["weights"], device)
+        history.write(run.study.run(run.id), all_rows(artefact))
+        metrics, further = score(run, artefact["weights"], device)
     except (RankLost, NotWritable):
-        raise  # no fault of the run: it goes on when it is asked for again
+        raise  # not the run's fault: the same command resumes it
     except Pruned as reason:
-        _write_record(run, replace(head, status="pruned", reason=str(reason)))
+        _write_record(run, replace(started, status="pruned", reason=str(reason)))
         raise
     except Exception as error:
-        _write_record(run, replace(head, status="failed", error=_describe(error)))
+        _write_record(run, replace(started, status="failed", error=_describe(error)))
         raise
     stages = [StageInfo.from_json(stage) for stage in artefact["stages"]]
     record = replace(
-        head,
+        started,
         status="finished",
         metrics=metrics,
-        evaluate_on=others,
+        evaluate_on=further,
         training=_last_values(histories(artefact)[run.training_id], run.method.describe().logged),
         stages=stages,
         interruptions=sum(stage.interruptions for stage in stages),
-        duration=time.monotonic() - began,
+        duration=time.monotonic() - start_time,
         peak_memory=provenance.peak_memory(device),
     )
     _write_record(run, record)
     for path in run.study.run(run.id).glob(".*"):
-        path.unlink()  # a draft that a killed process has left
-    for path in (run.study.run(run.id) / "progress.json", ranks.meeting(run)):
+        path.unlink()  # a temporary file left by a killed process
+    for path in (run.study.run(run.id) / "progress.json", ranks.rendezvous_file(run)):
         path.unlink(missing_ok=True)
     return record
 
 
-def _keep_splits(run: Run, images: base.Images) -> None:
-    """The ids of each split, once for all runs of a study that share the data."""
+def _write_splits(run: Run, images: base.Images) -> None:
+    """Store the ids of each split, once for all runs of a study that share the data."""
     path = run.study.splits(images.fingerprint)
     ids = {name: [images.ids[row] for row in rows] for name, rows in images.splits.items()}
-    kept = read_json(path)
-    if kept != ids:
+    if read_json(path) != ids:
         if path.exists():
             log.warning("%s is damaged; it is written again", path)
         write_json(path, ids)
 
 
-def _head(run: Run, images: base.Images, device: torch.device) -> Record:
-    """What is known of a run before it is trained."""
+def _started_record(run: Run, images: base.Images, device: torch.device) -> Record:
+    """The record of a run that is about to be trained."""
     config, description = run.config, run.method.describe()
     return Record(
         schema=SCHEMA,
@@ -146,7 +152,7 @@ def _head(run: Run, images: base.Images, device: torch.device) -> Record:
         packages=provenance.packages(),
         host=socket.gethostname(),
         pid=os.getpid(),
-        job=provenance.this_job(),
+        job=provenance.slurm_job(),
         device=f"{device.type}: {provenance.device_name(device)}",
         precision=config.trainer.precision,
         title=description.title,
@@ -171,36 +177,36 @@ def _train(
     def train(stage: Stage, slot: Slot) -> dict[str, Any]:
         parents = {parent.id: obtain(parent) for parent in stage.parents}
         weights = {id: parent["weights"] for id, parent in parents.items()}
-        with together(stage.id):
+        with all_ranks(stage.id):
             trained = ranks.train_stage(run, stage, weights, device, slot, observe)
         return joined(stage, trained, list(parents.values()))
 
-    with ranks.leading(run, place, device) as together:
+    with ranks.lead_ranks(run, place, device) as all_ranks:
         return obtain(run.method.stage())
 
 
 def _observer(run: Run, store: StageStore, watch: Watch | None) -> Watch:
-    """What each row of the history goes to while a stage is trained."""
-    told = [_teller(run, store)]
+    """One observer that calls all: heartbeat, logger and `watch`."""
+    observers = [_heartbeat_writer(run, store)]
     if run.config.logger != "csv":
-        told.append(tensorboard.writer(run.study.run(run.id) / "tensorboard"))
+        observers.append(tensorboard.writer(run.study.run(run.id) / "tensorboard"))
     if watch is not None:
-        told.append(watch)  # the last, for it may end the run
+        observers.append(watch)  # last, because it may end the run
 
     def observe(progress: engine.Progress) -> None:
-        for tell in told:
-            tell(progress)
+        for observer in observers:
+            observer(progress)
 
     return observe
 
 
-def _teller(run: Run, store: StageStore) -> Watch:
-    """Leaves word of where the run stands, not more often than every `TELL` seconds."""
+def _heartbeat_writer(run: Run, store: StageStore) -> Watch:
+    """Writes the run's progress at most every `HEARTBEAT_INTERVAL` seconds."""
     last, lineage = 0.0, run.method.stage().lineage()
 
-    def tell(progress: engine.Progress) -> None:
+    def write_heartbeat(progress: engine.Progress) -> None:
         nonlocal last
-        if time.monotonic() - last < TELL:
+        if time.monotonic() - last < HEARTBEAT_INTERVAL:
             return
         last = time.monotonic()
         run.study.heartbeat(
@@ -218,36 +224,36 @@ def _teller(run: Run, store: StageStore) -> Watch:
             ),
         )
 
-    return tell
+    return write_heartbeat
 
 
 def _seconds_left(progress: engine.Progress, lineage: list[Stage], store: StageStore) -> float:
-    """Of the run's training, if the stages after this one go at its pace."""
-    after = lineage[[stage.id for stage in lineage].index(progress.stage.id) + 1 :]
-    epochs = sum(stage.epochs for stage in after if not store.has(stage))
+    """Seconds left of the run's training, if later stages take as long for a step as this one."""
+    later = lineage[[stage.id for stage in lineage].index(progress.stage.id) + 1 :]
+    epochs = sum(stage.epochs for stage in later if not store.has(stage))
     steps = progress.steps - progress.step + epochs * progress.steps / progress.stage.epochs
     return steps * progress.seconds_per_step
 
 
 def _write_record(run: Run, record: Record) -> None:
     write_text(run.study.run(run.id) / "config.yaml", run.yaml)
-    run.study.keep(record)
+    run.study.write_record(record)
 
 
-def _last_values(rows: list[dict[str, Any]], kept: tuple[str, ...]) -> dict[str, float]:
+def _last_values(rows: list[dict[str, Any]], prefixes: tuple[str, ...]) -> dict[str, float]:
     """Means over a stage's rows of the logged values whose names begin so, by name."""
-    import pandas as pd  # late, for it takes a while and training does without
+    import pandas as pd  # late: slow to import, and not needed for training
 
     frame = pd.DataFrame(rows)
-    names = [name for name in map(str, frame.columns) if name.startswith(kept)]
+    names = [name for name in map(str, frame.columns) if name.startswith(prefixes)]
     return {name: float(frame[name].mean()) for name in names}
 
 
 def _describe(error: Exception) -> ErrorInfo:
-    place = traceback.extract_tb(error.__traceback__)[-1]
+    frame = traceback.extract_tb(error.__traceback__)[-1]
     return ErrorInfo(
         type=type(error).__name__,
         message=str(error),
-        where=f"{Path(place.filename).name}:{place.lineno} in {place.name}",
+        where=f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}",
         traceback="".join(traceback.format_exception(error)),
     )

@@ -1,4 +1,4 @@
-"""A run as a folder to hand on: weights, configuration, and a card that says what they are."""
+"""A run exported as a folder: weights, configuration, and a model card."""
 
 from pathlib import Path
 
@@ -9,52 +9,69 @@ from torch import Tensor
 from gradprom.config import Config, component
 from gradprom.errors import RunError
 from gradprom.methods.base import Method
-from gradprom.runs import restore as stored
 from gradprom.runs.model_card import card
 from gradprom.runs.records import Study
+from gradprom.runs.restore import load_weights, read_config, typed
 from gradprom.runs.scoring import restore
 from gradprom.storage.files import replacing, write_text
 
 Weights = dict[str, dict[str, Tensor]]
 
-# where things lie on the machine that trained, which is nobody's business
-_PLACES = {"results": "results", "study": "local", "data_root": "data", "dataset.root": "data"}
+# paths of the machine that trained the run are private, and replaced by neutral ones
+_NEUTRAL_PATHS = {
+    "results": "results",
+    "study": "local",
+    "data_root": "data",
+    "dataset.root": "data",
+}
 
 
 def export(study: Study, prefix: str, folder: Path) -> None:
     """Write `weights.safetensors`, `config.yaml` and `README.md` of a finished run.
 
-    Tensors are named by their network, such as `enhancer.…` and `recognizer.<task>.…`.
+    Names of tensors begin with that of their network, such as `enhancer.…` and
+    `recognizer.<task>.…`.
+
+    Parameters
+    ----------
+    study
+        The study of the run.
+    prefix
+        The run's id, or its first digits.
+    folder
+        Where to write; it must not exist or be empty.
 
     Raises
     ------
     RunError
-        If the folder holds something, or the run's weights cannot be had.
+        If the folder is not empty, or the run has no weights that can be read.
     """
     from safetensors.torch import save
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RunError(f"{folder} is there already and not empty; choose another -o")
+        raise RunError(f"{folder} already exists and is not empty; choose another -o")
     record = study.resolve(prefix)
-    node = stored.read_config(study.run(record.id) / "config.yaml")
-    weights = stored.load_weights(study, record)
-    description = _method(stored.typed(node)).describe()
+    node = read_config(study.run(record.id) / "config.yaml")
+    weights = load_weights(study, record)
+    description = _method(typed(node)).describe()
     tensors = {
         f"{description.exported.get(name, name)}.{key}": tensor.contiguous()
         for name, state in weights.items()
         for key, tensor in state.items()
     }
-    for key, neutral in _PLACES.items():
+    for key, neutral in _NEUTRAL_PATHS.items():
         if OmegaConf.select(node, key) is not None:
             OmegaConf.update(node, key, neutral)
     with replacing(folder / "weights.safetensors") as stream:
         stream.write(save(tensors, metadata={"run": record.id}))
     write_text(folder / "config.yaml", OmegaConf.to_yaml(node, resolve=True))
-    write_text(folder / "README.md", card(record, description, hidden=tuple(_PLACES)))
+    write_text(folder / "README.md", card(record, description, hidden=tuple(_NEUTRAL_PATHS)))
 
 
 def load(folder: Path | str, device: torch.device | str = "cpu") -> Method:
-    """The method of an exported run: `enhance` takes float32 [B, C, H, W] in [0, 1].
+    """Load an exported run: its method, with the trained weights.
+
+    The method's `enhance` takes float32 [B, C, H, W] in [0, 1].
 
     Raises
     ------
@@ -65,7 +82,7 @@ def load(folder: Path | str, device: torch.device | str = "cpu") -> Method:
     from safetensors.torch import load_file
 
     folder = Path(folder)
-    method = _method(stored.typed(stored.read_config(folder / "config.yaml")))
+    method = _method(typed(read_config(folder / "config.yaml")))
     try:
         tensors = load_file(folder / "weights.safetensors")
     except (OSError, SafetensorError) as error:
@@ -79,12 +96,12 @@ def _method(config: Config) -> Method:
 
 
 def _by_network(method: Method, tensors: dict[str, Tensor]) -> Weights:
-    """The tensors of each network of a method, by its name and theirs."""
+    """The state dict of each network of a method, by the network's name."""
     exported = method.describe().exported
     weights: Weights = {}
     for network in method.build_networks():
         prefix = f"{exported.get(network, network)}."
         keys = [key for key in tensors if key.startswith(prefix)]
-        if keys:  # one without any is missed by its name
+        if keys:  # `restore` reports a network without tensors by its name
             weights[network] = {key.removeprefix(prefix): tensors[key] for key in keys}
     return weights

@@ -1,4 +1,4 @@
-"""Runs from before a fix are set aside; nothing that was computed is deleted."""
+"""Set runs aside, such as those from before a fix; nothing that was computed is deleted."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,24 +14,35 @@ from gradprom.training.store import StageStore
 def forget(study: Study, prefixes: list[str], stages: bool) -> list[tuple[Path, Path]]:
     """Move runs and their last stages to `results/set-aside`.
 
-    With `stages`, all stages that they are made of, which other runs may share. Returns what was
-    moved and where to.
+    Parameters
+    ----------
+    study
+        The study of the runs.
+    prefixes
+        The runs' ids, or their first digits.
+    stages
+        Move all stages of the runs, which other runs may share, and not the last ones alone.
+
+    Returns
+    -------
+    list
+        Each folder that was moved, and its new path.
 
     Raises
     ------
     RunError
-        If a run is not there or is running, or a stage is being trained; then nothing is moved.
+        If a run does not exist or is running, or a stage is being trained; then nothing is moved.
     """
     records = _resolve(study, prefixes)
     folders = {f: None for r in records for f in _stage_folders(study, r, stages) if f.exists()}
     for record in records:
         if study.state(record.id) == "running":
-            raise RunError(f"run {record.id} is running; stop it before it is set aside")
+            raise RunError(f"run {record.id} is running; stop it before you set it aside")
     paths = [*(study.run(record.id) for record in records), *folders]
     runs = [study.leases(record.id) for record in records]
     with ExitStack() as stack:
         for folder in [*runs, *folders]:
-            # the lease keeps others from starting on the run or stage between look and move
+            # the lease keeps other processes from starting the run or stage before it is moved
             lease = Applicant(folder).try_acquire()
             if lease is None:
                 kind = "run" if folder in runs else "stage"
@@ -46,12 +57,12 @@ def _resolve(study: Study, prefixes: list[str]) -> list[Record]:
     return list({record.id: record for record in records}.values())
 
 
-def _stage_folders(study: Study, record: Record, every: bool) -> list[Path]:
-    """Where a run's last stage is, or all of its stages."""
+def _stage_folders(study: Study, record: Record, all_stages: bool) -> list[Path]:
+    """The folder of a run's last stage, or of all its stages."""
     store = StageStore(study.stages, record.dataset.fingerprint)
-    if not every:
-        return [store.place(record.training_id)]
+    if not all_stages:
+        return [store.folder_by_id(record.training_id)]
     if record.stages:
-        return [store.place(stage.id) for stage in record.stages]
-    # a run that has not finished only has its configuration to tell
+        return [store.folder_by_id(stage.id) for stage in record.stages]
+    # the record of an unfinished run lists no stages; its configuration defines them
     return [store.folder(stage) for stage in load_run(study, record.id).method.stage().lineage()]

@@ -1,9 +1,9 @@
 """A run's `history.csv`: what training logged, a row for each few steps of each stage.
 
 The columns are `stage`, `epoch`, `step` (of its stage) and what any of the stages logs: losses,
-PSNR in dB, and what the strategy decided, each a mean over the steps since the row before. A value
+PSNR in dB, and the strategy's decisions, each a mean over the steps since the previous row. A value
 that a stage does not log is an empty cell. Files are read without pandas, which takes several
-times as long for so small a file; a report reads thousands of them.
+times as long for such a small file; a report reads thousands of them.
 """
 
 import csv
@@ -24,19 +24,19 @@ FILE = "history.csv"
 
 @dataclass(frozen=True)
 class History:
-    """Rows as they stand in the file; without columns where there is no file, or nothing in it."""
+    """The rows of the file as texts; no columns where the file is missing or empty."""
 
     columns: tuple[str, ...] = ()
     rows: Sequence[Sequence[str]] = ()
 
     def stages(self) -> dict[str, "History"]:
         """The rows of each stage, by its name, as trained."""
-        parts: dict[str, list[Sequence[str]]] = {}
+        rows_by_stage: dict[str, list[Sequence[str]]] = {}
         if self.rows:
-            place = self.columns.index("stage")
+            index = self.columns.index("stage")
             for row in self.rows:
-                parts.setdefault(row[place], []).append(row)
-        return {stage: History(self.columns, rows) for stage, rows in parts.items()}
+                rows_by_stage.setdefault(row[index], []).append(row)
+        return {stage: History(self.columns, rows) for stage, rows in rows_by_stage.items()}
 
     def last_stage(self) -> "History":
         """The rows of the stage that was trained last; one before it may have its name."""
@@ -47,11 +47,11 @@ class History:
 
     def cells(self, column: str) -> list[str]:
         """The texts of a column, empty where a row has no value."""
-        place = self.columns.index(column)
-        return [row[place] for row in self.rows]
+        index = self.columns.index(column)
+        return [row[index] for row in self.rows]
 
     def values(self, column: str) -> NDArray[np.float64]:
-        """The numbers of a column [rows]; NaN where a row has no value, or none has."""
+        """The numbers of a column, [rows]; NaN where a row has no value or no row has."""
         if column not in self.columns:
             return np.full(len(self.rows), np.nan)
         return np.array([float(cell) if cell else np.nan for cell in self.cells(column)], float)
@@ -68,7 +68,7 @@ def read(folder: Path) -> History:
 
 
 def write(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Leave the rows of all stages in a run's folder; NaN and what a row lacks as empty cells."""
+    """Write the rows of all stages to a run's folder; NaN and missing values are empty cells."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")

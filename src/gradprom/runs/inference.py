@@ -1,10 +1,10 @@
 """Enhancement of a picture of any size: whole where it fits a tile, else by overlapping tiles.
 
-Neighbouring tiles share a strip of `OVERLAP` pixels. On its outer `MARGIN` a tile has no say,
-because the network saw a border there that the picture does not have; in between, the two tiles
-fade into each other. For a network whose receptive field reaches no further than `MARGIN`
-(SR-ResNet as published: 41 pixels) the result is therefore that of the whole picture at once; for
-others, such as the ResNet encoders, seams are smooth.
+Neighbouring tiles share a strip of `OVERLAP` pixels. On its outer `MARGIN` a
+tile's output is discarded, because the network saw a border there that the picture does not have;
+in between, the two tiles fade into each other. For a network whose receptive field reaches no
+further than `MARGIN` (SR-ResNet as published: 41 pixels) the result is therefore that of the whole
+picture at once; for others, such as the ResNet encoders, seams are smooth.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gradprom.training import precision
 Array = NDArray[np.float32]
 
 MARGIN = 48
-"""Pixels at a tile's inner edge that are computed and thrown away."""
+"""Pixels at a tile's inner edge that are computed and discarded."""
 FADE = 32
 """Pixels over which one tile fades into the next."""
 OVERLAP = 2 * MARGIN + FADE
@@ -76,7 +76,7 @@ def enhance(
     Raises
     ------
     RunError
-        If `tile` is no multiple of 32 from 256 on.
+        If `tile` is not a multiple of 32 that is at least 256.
     """
     if tile < LEAST_TILE or tile % GRID:
         raise RunError(f"tile={tile}: allowed are multiples of {GRID} from {LEAST_TILE} on")
@@ -87,8 +87,8 @@ def enhance(
         for columns, column_weights in _spans(width, tile, scale):
             part = torch.from_numpy(planes[..., rows, columns].copy()).to(device)
             weights = row_weights[:, None] * column_weights
-            place = (..., _scaled(rows, scale), _scaled(columns, scale))
-            enhanced[place] += network(part).cpu().numpy() * weights
+            region = (..., _scaled(rows, scale), _scaled(columns, scale))
+            enhanced[region] += network(part).cpu().numpy() * weights
     return _as_image(enhanced, len(image))
 
 
@@ -102,7 +102,7 @@ def _as_batch(image: Array, channels: int) -> Array:
 
 
 def _as_image(planes: Array, channels: int) -> Array:
-    """What `_as_batch` made of a picture, back again: [B, c, H, W] -> [channels, H, W]."""
+    """The inverse of `_as_batch`: [B, c, H, W] -> [channels, H, W]."""
     if planes[0].shape[0] == channels:
         return planes[0]
     return planes[0].mean(axis=0, keepdims=True) if channels == 1 else planes[:, 0]
@@ -114,7 +114,7 @@ def _spans(length: int, tile: int, scale: int = 1) -> list[tuple[slice, Array]]:
     The weights add up to 1 at every pixel of the output.
     """
     fade = _fade_in(scale)
-    # the last tile is shorter, instead of being moved back off the grid
+    # the last tile is shorter; moved back to full size, it would leave the grid
     starts = range(0, max(length - OVERLAP, 1), tile - OVERLAP)
     spans = []
     for start in starts:

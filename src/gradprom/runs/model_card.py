@@ -8,7 +8,17 @@ from gradprom.runs.record import Record
 
 
 def card(record: Record, description: Description, hidden: tuple[str, ...]) -> str:
-    """The README of a finished run, in Markdown; the command leaves the `hidden` keys out."""
+    """The model card of a finished run, in Markdown.
+
+    Parameters
+    ----------
+    record
+        The run's record.
+    description
+        Its method's description of itself.
+    hidden
+        Keys whose overrides are left out of the command.
+    """
     sections = {
         "Data": _data(record),
         f"Scores on the {_split(record)} split": _scores(record.metrics),
@@ -35,25 +45,25 @@ def _data(record: Record) -> str:
         [
             f"- dataset: {data.name}, {pixels}, {made}",
             f"- split: {data.split} ({counts})",
-            f"- degradation: {_told(config['degradation'])}",
+            f"- degradation: {_degradation_text(config['degradation'])}",
             f"- fingerprint of the content and the split: `{data.fingerprint}`",
         ]
     )
 
 
 def _split(record: Record) -> str:
-    """What the run was scored on."""
+    """The split that the run was scored on."""
     return "validation" if record.setting("validation") else "test"
 
 
-def _scores(found: dict[str, float]) -> str:
+def _scores(scores: dict[str, float]) -> str:
     lines = ["| | degraded input | this run |", "|---|---:|---:|"]
     for name, metric in METRICS.items():
-        if name in found:
-            digits = metric.digits + 1  # a table's means are of several runs, this is one
-            values = (found.get(DEGRADED + name), found[name])
-            shown = ["–" if value is None else f"{value:.{digits}f}" for value in values]
-            lines.append(f"| {metric.axis} | {' | '.join(shown)} |")
+        if name in scores:
+            digits = metric.digits + 1  # tables show means of several runs, the card one run
+            values = (scores.get(DEGRADED + name), scores[name])
+            cells = ["–" if value is None else f"{value:.{digits}f}" for value in values]
+            lines.append(f"| {metric.axis} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -74,10 +84,10 @@ def _protocol(record: Record) -> str:
 def _training(record: Record, hidden: tuple[str, ...]) -> str:
     stages = (f"{s.name} {s.epochs} epochs ({s.steps} steps)" for s in record.stages)
     packages = ", ".join(f"{name} {version}" for name, version in record.packages.items())
-    kept = [o for o in record.overrides if o.split("=")[0] not in hidden]
+    overrides = [o for o in record.overrides if o.split("=")[0] not in hidden]
     return "\n".join(
         [
-            f"- command: `python run.py {' '.join(kept)}`",
+            f"- command: `python run.py {' '.join(overrides)}`",
             f"- stages: {', '.join(stages)}",
             f"- seed: {record.seed}",
             f"- revision: {record.git.text()}",
@@ -86,9 +96,9 @@ def _training(record: Record, hidden: tuple[str, ...]) -> str:
     )
 
 
-def _told(options: dict[str, Any]) -> str:
+def _degradation_text(options: dict[str, Any]) -> str:
     if "order" in options:  # a mix
-        return " + ".join(_told(options[part]) for part in options["order"])
+        return " + ".join(_degradation_text(options[part]) for part in options["order"])
     rest = (f"{key} {value}" for key, value in options.items() if key != "name")
     return f"{options['name']} ({', '.join(rest)})"
 

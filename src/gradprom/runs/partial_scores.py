@@ -1,8 +1,9 @@
-"""The rows of an evaluation as they come, so that one that was interrupted goes on where it was.
+"""The rows of an unfinished evaluation, from which an interrupted one resumes.
 
     results/<study>/runs/<id>/scores<suffix>.partial    a line a batch: its checksum, then its rows
 
-A line is written at once and checked when it is read: one that a kill has cut is dropped.
+Each line is written as soon as its batch is scored. A line that a kill has cut short fails its
+checksum and is dropped.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ Rows = list[dict[str, Any]]
 
 
 def read(path: Path, fingerprint: str) -> Rows:
-    """The rows of the test set with this fingerprint; none of what follows a damaged line."""
+    """The rows of the test set with this fingerprint, up to the first damaged line."""
     rows: Rows = []
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -26,15 +27,15 @@ def read(path: Path, fingerprint: str) -> Rows:
         checksum, _, text = line.partition(" ")
         if checksum != _checksum(text):
             break
-        part = json.loads(text)
-        if part["fingerprint"] != fingerprint:
+        batch = json.loads(text)
+        if batch["fingerprint"] != fingerprint:
             break
-        rows += part["rows"]
+        rows += batch["rows"]
     return rows
 
 
 def rewrite(path: Path, fingerprint: str, rows: Rows) -> None:
-    """Leave these rows alone: what follows a damaged line would not be read."""
+    """Replace the file's content by these rows: lines after a damaged one would not be read."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(_line(fingerprint, rows) if rows else "", encoding="utf-8")

@@ -12,25 +12,25 @@ from gradprom.storage.json_object import JsonObject, parts
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedRun(JsonObject):
-    """A run that a sweep is to have."""
+    """A run of a sweep."""
 
     id: str = ""
     label: str = ""
-    """The run in a person's words: its overrides."""
+    """The run's overrides, as shown to people."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlanNote(JsonObject):
-    """The runs of a sweep and what it was asked for."""
+    """The runs of a sweep, and the request that they come from."""
 
     runs: list[PlannedRun] = parts(PlannedRun)
-    """The distinct runs, in the order in which they were asked for."""
+    """The distinct runs, in the order of the request."""
     tables: dict[str, list[str]] = field(default_factory=dict)
     """Ids of the runs of each experiment, by its title; none in the oldest plans, as below."""
     experiments: list[str] = field(default_factory=list)
     """Names of the experiments whose cells the runs are."""
     asked: list[str] = field(default_factory=list)
-    """The overrides that narrowed them."""
+    """The overrides that narrowed the experiments."""
     swept: dict[str, Any] | None = None
     """The table of a sweep that no experiment declares (`experiments.on_the_fly`); None of others,
     and in plans older than it."""

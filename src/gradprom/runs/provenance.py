@@ -18,7 +18,7 @@ PACKAGES = ("torch", "numpy", "pandas", "hydra-core", "omegaconf", "timm", "pill
 
 @functools.cache
 def revision() -> Revision:
-    """Git revision of the code and whether its tree differs from it; None where there is no git."""
+    """Git revision of the code, and whether files differ from it; empty where there is no git."""
     root = Path(__file__).parents[3]
     try:
         commit = _git(root, "rev-parse", "HEAD")
@@ -34,17 +34,17 @@ def _git(root: Path, *arguments: str) -> str:
 
 @functools.cache
 def packages() -> dict[str, str]:
-    """Versions of what results depend on."""
-    found = {"python": platform.python_version()}
+    """Versions of Python and of the packages that results depend on, by name."""
+    versions = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
-def this_job() -> str | None:
+def slurm_job() -> str | None:
     """The Slurm job that this process belongs to, as `squeue` names it; None outside of one."""
     if array := os.environ.get("SLURM_ARRAY_JOB_ID"):
         return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"
@@ -59,7 +59,7 @@ def device_name(device: torch.device) -> str:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Most memory this process has held, in bytes: the device's, or resident on a CPU."""
+    """Peak memory of this process in bytes: allocated on the device, or resident on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

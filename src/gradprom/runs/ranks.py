@@ -30,9 +30,10 @@ from gradprom.training.parallel.rendezvous import Follower, Leader
 from gradprom.training.stage import Stage, Start, Training
 from gradprom.training.store import NoSlot, Slot
 
-Together = Callable[[str], AbstractContextManager[None]]
+AllRanks = Callable[[str], AbstractContextManager[None]]
+"""From a stage's id to a block in which all ranks train that stage."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-"""What may reach all processes of a job at once; rank 0 alone answers it."""
+"""Signals that may reach all processes of a job at once; only rank 0 reacts to them."""
 
 
 def train_stage(
@@ -43,8 +44,28 @@ def train_stage(
     slot: Slot,
     observe: Observe,
 ) -> dict[str, Any]:
-    """What `engine.train` makes of a stage; rank 0 has its parents' `weights`, by stage id, and
-    shares them."""
+    """Train a stage with all ranks.
+
+    Parameters
+    ----------
+    run
+        The run that needs the stage.
+    stage
+        The stage.
+    weights
+        What its parents have left, by stage id, on rank 0, which shares it; None on other ranks.
+    device
+        The device of this rank.
+    slot
+        Where checkpoints are stored.
+    observe
+        Called after each row of the history.
+
+    Returns
+    -------
+    dict
+        As `engine.train` returns it.
+    """
     weights = distributed.share(weights)
     config = run.config
     loader = Loader(
@@ -59,9 +80,9 @@ def train_stage(
     def build(epoch_steps: int) -> Training:
         return stage.begin(Start(weights or {}, epoch_steps, device))
 
-    # on every rank, for all must end the history's rows at the same steps
-    measured = config.validation and stage.id == run.training_id
-    measure = validator(run, device) if measured else None
+    # on every rank, because all must end the history's rows at the same steps
+    is_validated = config.validation and stage.id == run.training_id
+    measure = validator(run, device) if is_validated else None
     with precision.tf32(config.trainer.precision == "tf32"):
         return engine.train(stage, build, loader, slot, config.trainer, observe, measure)
 
@@ -81,44 +102,45 @@ def require_shares(run: Run) -> None:
 
 
 @contextlib.contextmanager
-def leading(run: Run, place: Place, device: torch.device) -> Iterator[Together]:
-    """What brings all ranks together for a stage, by its id; they go home when the block ends.
+def lead_ranks(run: Run, place: Place, device: torch.device) -> Iterator[AllRanks]:
+    """Start the other ranks, or wait for them; they are shut down when the block ends.
 
-    On one device there is nobody to bring.
+    Yields a function from a stage's id to a block in which all ranks train that stage. On one
+    device that block does nothing.
     """
     if place.ranks == 1:
         yield lambda stage_id: contextlib.nullcontext()
         return
 
     def start(rank: int, port: int) -> subprocess.Popen[bytes]:
-        words = [str(run.study.results), run.study.name, run.id, str(rank), str(port)]
-        command = [sys.executable, "-m", "gradprom.runs.ranks", *words]
+        arguments = [str(run.study.results), run.study.name, run.id, str(rank), str(port)]
+        command = [sys.executable, "-m", "gradprom.runs.ranks", *arguments]
         return subprocess.Popen(command, stdin=subprocess.DEVNULL)
 
-    leader = Leader(place, device, meeting(run), start)
+    leader = Leader(place, device, rendezvous_file(run), start)
     try:
         yield leader.stage
     finally:
         leader.end()
 
 
-def meeting(run: Run) -> Path:
+def rendezvous_file(run: Run) -> Path:
     """The file in which Slurm's tasks find rank 0."""
     return run.study.run(run.id) / "ranks.json"
 
 
 def follow_leader(run: Run, place: Place, device: torch.device) -> None:
-    """Train along as one of Slurm's tasks until rank 0 has finished the run."""
+    """Take part in the training as one of Slurm's tasks until rank 0 has finished the run."""
 
-    def over() -> bool:
+    def is_done() -> bool:
         return run.study.state(run.id, run.fingerprints()) == "done"
 
-    found = rendezvous.find_leader(place, meeting(run), over)
+    address = rendezvous.find_leader(place, rendezvous_file(run), is_done)
     try:
-        if found is not None:
-            _follow(run, Follower(place, device, *found))
+        if address is not None:
+            _follow(run, Follower(place, device, *address))
     except RankLost:
-        if not over():  # it had nothing to train, and was gone before this task came
+        if not is_done():  # rank 0 had nothing to train, and ended before this task began
             raise
 
 
@@ -133,7 +155,7 @@ def _follow(run: Run, follower: Follower) -> None:
 
 
 def main() -> None:
-    """A rank beside rank 0 on this machine."""
+    """Run one of the ranks that rank 0 starts on its own machine."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     results, study, run_id, rank, port = sys.argv[1:]
@@ -146,7 +168,7 @@ def main() -> None:
     try:
         _follow(run, Follower(place, device, "localhost", int(port)))
     except GradpromError:
-        sys.exit(1)  # rank 0 tells
+        sys.exit(1)  # rank 0 reports the error
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The record of a run: what `record.json` says of it, with typed fields.
 
 Records are of schema 1 or 2. Keys that are younger than a record have the value that its docstring
-names; keys of a version to come are kept and written back.
+names; unknown keys, of later versions, are preserved when a record is written again.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ SCHEMA = 2
 """Of a record; raised when a key changes its meaning. From 2 on it has a checksum."""
 READABLE = (1, 2)
 STARTED = ("id", "status", "config", "dataset")
-"""What no record does without."""
+"""Keys that every record has."""
 FINISHED = ("metrics", "training")
-"""What that of a finished run has as well."""
+"""Further keys that the record of a finished run has."""
 _END = {
     "finished": (*FINISHED, "stages", "interruptions", "duration", "peak_memory", "files"),
     "pruned": ("reason",),
     "failed": ("error",),
 }
-"""By status: the keys that tell how a run ended."""
+"""By status: the keys that describe how a run ended."""
 _OTHERS = ("metrics", "evaluate_on", *_END["finished"], *_END["pruned"], *_END["failed"])
 
 
@@ -43,8 +43,7 @@ class DatasetInfo(JsonObject):
     fingerprint: str = ""
     """SHA-256 (hex) of its content and of its split."""
     notes: list[str] = field(default_factory=list)
-    """What a person should know of it, such as that few patients are on disk; younger than
-    schema 1, and then none."""
+    """Remarks on it, such as that only some patients are on disk; none in records of schema 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +57,7 @@ class FurtherTestSet(JsonObject):
     fingerprint: str = ""
     """SHA-256 (hex) of its content and of its split."""
     notes: list[str] = field(default_factory=list)
-    """As those of a dataset."""
+    """As `DatasetInfo.notes`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +94,9 @@ class StageInfo(JsonObject):
     steps: int = 0
     """Updates, in all epochs."""
     seconds: float = 0.0
-    """That its training took, by whichever run trained it."""
+    """Duration of its training, by whichever run trained it."""
     interruptions: int = 0
-    """How often its training was taken up from a checkpoint."""
+    """How often its training was resumed from a checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,8 +129,7 @@ class Record(JsonObject):
     overrides: list[str] = field(default_factory=list)
     """Of the command line, as they were typed."""
     config: dict[str, Any]
-    """The typed configuration as plain data; of the version that trained the run, and so no type
-    of today's."""
+    """The typed configuration as plain data, with the keys of the version that trained the run."""
     dataset: DatasetInfo = part(DatasetInfo)
     git: Revision = part(Revision, default_factory=Revision)
     packages: dict[str, str] = field(default_factory=dict)
@@ -141,21 +139,20 @@ class Record(JsonObject):
     pid: int = 0
     """The process on that machine."""
     job: str | None = None
-    """The Slurm job, as `squeue` names it; None outside of one, and in records older than it."""
+    """The Slurm job, as `squeue` names it; None outside of one, and in older records."""
     device: str = ""
     """Its type and its name, such as `cuda: NVIDIA H100`."""
     precision: str = "float32"
     """Of the training: `trainer.precision`, which older records do not say."""
     title: str = ""
-    """The method in a person's words; empty in records older than it."""
+    """The method as shown to people; empty in older records."""
     setup: dict[str, str] = field(default_factory=dict)
-    """What the plan lists of the run, such as dataset and networks, by title; younger than
-    schema 1, and then empty."""
+    """What the plan lists of the run, such as dataset and networks, by title; empty in records
+    of schema 1."""
     reads: dict[str, Any] = field(default_factory=dict)
-    """What the method reads of the configuration, by dotted key; younger than schema 1, and then
-    empty."""
+    """What the method reads of the configuration, by dotted key; empty in records of schema 1."""
     scores: list[str] = field(default_factory=list)
-    """Names of the metrics that the method has; younger than schema 1, and then empty."""
+    """Names of the metrics that the method has; empty in records of schema 1."""
     started: str = ""
     """When, in ISO 8601 with the offset of the time zone."""
     status: str
@@ -176,20 +173,20 @@ class Record(JsonObject):
     peak_memory: int = 0
     """Bytes on the device."""
     reason: str = ""
-    """Why a tuning gave a pruned run up."""
+    """Why the tuning stopped a pruned run."""
     error: ErrorInfo | None = part(ErrorInfo, default=None)
     """What stopped a failed run."""
     files: dict[str, str] = field(default_factory=dict)
     """SHA-256 (hex) of the other files of a finished run, by name; since schema 2."""
 
     def expected(self) -> list[str]:
-        """Those of its status."""
+        """The keys that a record of its status has."""
         head = [name for name in _FIELDS if name not in _OTHERS]
         return [*head, *_END.get(self.status, ())]
 
     @property
     def finished(self) -> bool:
-        """Whether the run has come to its end, and has scores."""
+        """Whether the run has finished, and has scores."""
         return self.status == "finished"
 
     def setting(self, key: str, default: Any = None) -> Any:
@@ -208,25 +205,30 @@ class Record(JsonObject):
         return value
 
     def fingerprints(self) -> dict[str, str]:
-        """What the run was trained and tested on: "" its own dataset, and its further test sets."""
-        others = {name: other.fingerprint for name, other in self.evaluate_on.items()}
-        return {"": self.dataset.fingerprint, **others}
+        """Fingerprints of the run's own dataset, by "", and of its further test sets, by name."""
+        further = {name: test_set.fingerprint for name, test_set in self.evaluate_on.items()}
+        return {"": self.dataset.fingerprint, **further}
 
 
 _FIELDS = tuple(Record.__annotations__)
 
 
 def read_record(path: Path) -> tuple[Record | None, str]:
-    """A record, or why it is of no use.
+    """A record, or the reason why it cannot be used.
 
     Parameters
     ----------
     path
         `record.json` in the folder of the run, whose id is the folder's name.
+
+    Returns
+    -------
+    tuple
+        The record and an empty text, or None and the reason.
     """
     content = read_json(path)
     if not isinstance(content, dict) or not content:
-        return None, "truncated or no JSON"
+        return None, "truncated or not JSON"
     if CHECKSUM in content or content.get("schema", 1) == SCHEMA:
         content = without_checksum(content)
     problem = _problem(content, path.parent.name) if content else "does not fit its checksum"
@@ -239,7 +241,7 @@ def read_record(path: Path) -> tuple[Record | None, str]:
 
 
 def _problem(content: Mapping[str, Any], run_id: str) -> str:
-    """Why the content of a record is of no use; nothing where it is."""
+    """Why the content of a record cannot be used; empty where it can."""
     if content.get("schema", 1) not in READABLE:
         readable = " and ".join(map(str, READABLE))
         return f"written as schema {content['schema']}, and this version reads {readable}"
@@ -251,7 +253,7 @@ def _problem(content: Mapping[str, Any], run_id: str) -> str:
 
 
 def damage(folder: Path, record: Record) -> str:
-    """The first of a run's other files that is not what its record says; nothing if all are."""
+    """What is wrong with the first of a run's files that is not as recorded; empty if none is."""
     for name, digest in record.files.items():
         try:
             intact = is_plain(name) and file_digest(folder / name) == digest
@@ -268,13 +270,13 @@ def value_of(record: Record | None, metric: str, test_set: str = "") -> float | 
     Parameters
     ----------
     record
-        None where the run has left none.
+        None where the run has no record.
     metric
         Such as `psnr`, or `gate` for the values `gate_<task>` of coupled training.
     test_set
         One of `evaluate_on`, whose scores are meant; empty: the test split of the dataset.
     """
-    from gradprom.metrics.registry import METRICS  # late, for NumPy takes a while
+    from gradprom.metrics.registry import METRICS  # late, because NumPy is slow to import
 
     if record is None or not record.finished:
         return None
@@ -282,5 +284,5 @@ def value_of(record: Record | None, metric: str, test_set: str = "") -> float | 
         return METRICS[metric].of_training(record.training)
     if not test_set:
         return record.metrics.get(metric)
-    other = record.evaluate_on.get(test_set)
-    return None if other is None else other.metrics.get(metric)
+    further = record.evaluate_on.get(test_set)
+    return None if further is None else further.metrics.get(metric)

@@ -2,20 +2,20 @@
 
 from typing import Any
 
-_YOUNGER = {
+_ADDED_LATER = {
     "validation": 0.0,
     "strategy.gate_on": "all",
     "trainer.precision": "float32",
     "trainer.compile": False,
     "trainer.channels_last": False,
 }
-"""Keys that are younger than stored records, with the value that those would have."""
+"""Keys that old records lack, with the value that they imply."""
 
 
 def flatten(config: dict[str, Any]) -> dict[str, Any]:
-    """A record's nested configuration as dotted keys, those it is too old to have among them."""
+    """A record's nested configuration as dotted keys, with those that an old record lacks."""
     flat = dotted(config)
-    return {**flat, **{key: value for key, value in _YOUNGER.items() if key not in flat}}
+    return {**flat, **{key: value for key, value in _ADDED_LATER.items() if key not in flat}}
 
 
 def dotted(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -11,7 +11,7 @@
     results/<study>/data/<fingerprint>.json        a checksum of each of its files, its labels
 
 A record has a checksum of its own and one of each of the run's other files (pictures apart), so
-that none of them is believed once a byte of it has changed.
+that a change of any byte is noticed.
 
 Nothing here imports torch, so that `gradprom status` answers at once.
 """
@@ -30,7 +30,7 @@ from gradprom.runs.run_progress import RunProgress, read_progress
 from gradprom.storage.files import file_digest, is_plain, is_study, write_checked, writing
 
 _FILES = ("config.yaml", "history.csv", "scores*.csv")
-"""Those whose checksums a record has."""
+"""Files whose checksums a record has."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +60,15 @@ class Study:
         return self.results / "cache"
 
     def splits(self, fingerprint: str) -> Path:
-        """The ids of the splits of a dataset, by its fingerprint."""
+        """The file with the ids of each split of the dataset with that fingerprint."""
         return self.folder / "splits" / f"{fingerprint[:16]}.json"
 
     def data(self, fingerprint: str) -> Path:
-        """What a dataset of that fingerprint was made of."""
+        """The file of checksums and labels of the dataset with that fingerprint."""
         return self.folder / "data" / f"{fingerprint[:16]}.json"
 
     def leases(self, run_id: str) -> Path:
-        """Where processes that want a run agree on which of them trains it."""
+        """The folder of the lease by which one process alone trains a run."""
         return self.results / "leases" / self.name / run_id
 
     def run(self, run_id: str) -> Path:
@@ -76,7 +76,7 @@ class Study:
         return self.folder / "runs" / run_id
 
     def record(self, run_id: str) -> Record | None:
-        """The record of a run; None where there is none, or none that can be read."""
+        """The record of a run; None where it is missing or cannot be read."""
         return read_record(self._record(run_id))[0]
 
     def has_record(self, run_id: str) -> bool:
@@ -91,7 +91,13 @@ class Study:
         return self.load()[0]
 
     def load(self, prefix: str = "") -> tuple[list[Record], list[str]]:
-        """All records whose id begins so, by id; and a sentence for each that is of no use."""
+        """All records whose id begins with `prefix`, sorted by id, and what is wrong with others.
+
+        Returns
+        -------
+        tuple
+            The records, and a sentence for each one that cannot be used.
+        """
         records: list[Record] = []
         problems = []
         for path in self._record_files(prefix):
@@ -100,14 +106,14 @@ class Study:
                 problem = damage(path.parent, record)
             if record is not None and not problem:
                 records.append(record)
-            elif path.exists():  # and no folder of a run that has only its configuration yet
+            elif path.exists():  # a new run's folder may have a configuration but no record yet
                 problems.append(f"{path}: {problem}; the next sweep that needs it trains it again")
         return records, problems
 
     def _record_files(self, prefix: str) -> list[Path]:
-        """Where the runs whose id begins so have their records, by id."""
+        """Paths of the records whose id begins with `prefix`, sorted by id."""
         folder = self.folder / "runs"
-        # a glob that looks for the file in each takes longer than to parse it
+        # a glob that looks for the file in each folder takes longer than parsing the files
         names = os.listdir(folder) if folder.is_dir() else []
         return [folder / name / "record.json" for name in sorted(names) if name.startswith(prefix)]
 
@@ -117,8 +123,8 @@ class Study:
         plans = [read_plan(path) for path in sorted(paths, key=lambda path: path.stat().st_mtime)]
         return [plan for plan in plans if plan is not None]
 
-    def keep(self, record: Record) -> None:
-        """Write a run's record; that of a finished run with the checksums of its other files."""
+    def write_record(self, record: Record) -> None:
+        """Write a run's record; for a finished run with the checksums of its other files."""
         folder = self.run(record.id)
         if record.finished:
             files = sorted(path for kind in _FILES for path in folder.glob(kind))
@@ -133,13 +139,13 @@ class Study:
         RunError
             If there is none, or more than one.
         """
-        found, problems = ([], []) if prefix and not is_plain(prefix) else self.load(prefix)
-        if problems and not found:
+        records, problems = ([], []) if prefix and not is_plain(prefix) else self.load(prefix)
+        if problems and not records:
             raise RunError(problems[0])
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise RunError(f"run {prefix} is ambiguous: {', '.join(r.id for r in found)}")
+        if len(records) == 1:
+            return records[0]
+        if records:
+            raise RunError(f"run {prefix} is ambiguous: {', '.join(r.id for r in records)}")
         raise RunError(
             f"study {self.name} has no run {prefix}; `gradprom status study={self.name}` lists them"
         )
@@ -148,8 +154,8 @@ class Study:
         """`new`, `done`, `failed`, `pruned`, `running`, `interrupted`, or `other data`.
 
         A run counts as done, or as failed, only for the dataset content it was trained and tested
-        on: the `fingerprints` of its test sets by name, "" its own dataset's. Where they are
-        given, a run counts as new once any of its files is damaged.
+        on: the `fingerprints` of its test sets by name, "" for its own dataset's. With
+        `fingerprints`, a run also counts as new if any of its files is damaged.
         """
         record = self.record(run_id)
         if record is None or (fingerprints is not None and damage(self.run(run_id), record)):
@@ -163,16 +169,16 @@ class Study:
         return read_progress(self.run(run_id) / "progress.json")
 
     def heartbeat(self, run_id: str, progress: RunProgress) -> None:
-        """Write down where a run stands now."""
+        """Write the progress of a run, with the time."""
         now = replace(progress, updated=time.time())
         write_checked(self.run(run_id) / "progress.json", now.to_json())
 
     def fail(self, run_id: str, kind: str, message: str) -> None:
-        """Say of a run that began, and whose process could not, that it failed."""
+        """Mark a started run as failed, where its own process could not do so."""
         record = self.record(run_id)
         if record is not None and record.status == "started":
             error = ErrorInfo(type=kind, message=message, where="outside Python")
-            self.keep(replace(record, status="failed", error=error))
+            self.write_record(replace(record, status="failed", error=error))
 
     def set_aside(self, path: Path) -> Path:
         """Move a folder to `results/set-aside`: nothing that was computed is ever deleted."""

@@ -1,4 +1,4 @@
-"""A stored run made usable again: its configuration, and its method with the trained weights."""
+"""Restore a stored run: its configuration, and its method with the trained weights."""
 
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,11 @@ def load_run(study: Study, prefix: str) -> Run:
     Raises
     ------
     RunError
-        If there is no such run, or this version of the code cannot use its configuration.
+        If the run does not exist, or this version of the code cannot use its configuration.
     """
     record = study.resolve(prefix)
     node = read_config(study.run(record.id) / "config.yaml")
-    # where the folder of results is called today, and not when the run was trained
+    # the folder of results may have moved since the run was trained
     node.results, node.study = str(study.results), study.name
     return Run(typed(node), plain(node), record.choices, record.overrides)
 
@@ -40,7 +40,8 @@ def restored_method(run: Run, record: Record, device: torch.device) -> Method:
     Raises
     ------
     RunError
-        If the run has not finished, or its weights are gone, damaged or of another architecture.
+        If the run has not finished, or its weights are missing, damaged or of another
+        architecture.
     """
     restore(run.method, load_weights(run.study, record), device, record.id)
     return run.method
@@ -52,27 +53,29 @@ def load_weights(study: Study, record: Record) -> dict[str, dict[str, torch.Tens
     Raises
     ------
     RunError
-        If the run has not finished, or its weights are gone or damaged.
+        If the run has not finished, or its weights are missing or damaged.
     """
     require_finished(record)
-    again = f"`gradprom rerun {record.id} study={study.name}` trains them again"
+    remedy = f"`gradprom rerun {record.id} study={study.name}` trains them again"
     store = StageStore(study.stages, record.dataset.fingerprint)
-    path = store.place(record.training_id) / "artefact.pt"
+    path = store.folder_by_id(record.training_id) / "artefact.pt"
     try:
         weights: Any = load_state(path).get("weights")
     except FileNotFoundError:
         raise RunError(
-            f"the weights of run {record.id} are gone: there is no {path}; {again}"
+            f"the weights of run {record.id} are gone: there is no {path}; {remedy}"
         ) from None
     except DamagedFile as error:
-        raise RunError(f"the weights of run {record.id} are of no use: {error}; {again}") from error
+        raise RunError(
+            f"the weights of run {record.id} cannot be used: {error}; {remedy}"
+        ) from error
     if not _are_weights(weights):
-        raise RunError(f"the weights of run {record.id} are of no use: {path} has none; {again}")
+        raise RunError(f"the weights of run {record.id} cannot be used: {path} has none; {remedy}")
     return weights
 
 
 def _are_weights(value: Any) -> bool:
-    """Whether it is what a stage leaves: networks by name, each with its tensors by name."""
+    """Whether a value maps names of networks to state dicts."""
     networks = value.values() if isinstance(value, dict) else [None]
     return all(
         isinstance(network, dict) and all(isinstance(t, torch.Tensor) for t in network.values())
@@ -83,8 +86,8 @@ def _are_weights(value: Any) -> bool:
 def require_finished(record: Record) -> None:
     """Raises RunError for the record of a run that has not finished."""
     if record.status != "finished":
-        told = {"started": "is running or was interrupted"}.get(record.status, record.status)
-        raise RunError(f"run {record.id} has no results: it {told}")
+        state = {"started": "is running or was interrupted"}.get(record.status, record.status)
+        raise RunError(f"run {record.id} has no results: it {state}")
 
 
 def read_config(path: Path) -> DictConfig:
@@ -93,12 +96,12 @@ def read_config(path: Path) -> DictConfig:
     Raises
     ------
     RunError
-        If it is not there, is no configuration, or has keys that the schema does not know.
+        If the file is missing, is not a configuration, or has keys that the schema does not know.
     """
     try:
         stored = OmegaConf.load(path)
         if isinstance(stored, DictConfig):
-            stored.pop("slurm", None)  # how it was launched is over, and the words for it change
+            stored.pop("slurm", None)  # launch settings have no effect now, and their keys change
         node = OmegaConf.merge(OmegaConf.structured(config.Root), stored)
     except FileNotFoundError:
         raise RunError(f"there is no {path}") from None
@@ -109,12 +112,12 @@ def read_config(path: Path) -> DictConfig:
 
 
 def typed(node: DictConfig) -> config.Config:
-    """The typed configuration; as ConfigError, but it says that the configuration is a stored one.
+    """The typed form of a stored configuration.
 
     Raises
     ------
     RunError
-        If this version of the code refuses it.
+        If this version of the code refuses it; the message says that the configuration is stored.
     """
     try:
         return config.load(node)

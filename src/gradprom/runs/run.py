@@ -1,4 +1,4 @@
-"""A run: a configuration made ready to be trained, with its identity and its data."""
+"""A run: a configuration that can be trained, with its identity and its data."""
 
 import dataclasses
 import functools
@@ -22,13 +22,13 @@ from gradprom.training.stage import Stage
 
 @dataclass
 class Run:
-    """A configuration made ready to be trained: its method, its identity, its study."""
+    """A configuration that can be trained: its method, its identity, its study."""
 
     config: Config
     composed: dict[str, Any]
     """The configuration as Hydra composed it, resolved."""
     choices: dict[str, str]
-    """Which file each group of the configuration was taken from."""
+    """The file chosen for each group of the configuration."""
     overrides: list[str]
 
     @functools.cached_property
@@ -38,25 +38,25 @@ class Run:
 
     @functools.cached_property
     def last_stage(self) -> Stage:
-        """The last stage, with all it builds on; made once, as its id takes a while."""
+        """The last stage, with all it builds on; built once, because computing its id is slow."""
         return self.method.stage()
 
     @functools.cached_property
     def training_id(self) -> str:
-        """The id of the last stage, and so of all that was trained."""
+        """The id of the last stage, which covers all training of the run."""
         return self.last_stage.id
 
     @functools.cached_property
     def id(self) -> str:
         """The run's id: what was trained, how and on what it was evaluated."""
-        others = [self.config.evaluate_on] if self.config.evaluate_on else []
-        # a method that is trained as it is tested reads no more
+        further = [self.config.evaluate_on] if self.config.evaluate_on else []
+        # absent for methods whose test conditions are those of training, as in older ids
         conditions = [reads] if (reads := self.method.evaluation_reads()) else []
-        return digest([self.training_id, self.config.evaluation, *others, *conditions])
+        return digest([self.training_id, self.config.evaluation, *further, *conditions])
 
     @property
     def reads(self) -> dict[str, Any]:
-        """All that its id follows from but the seed, by key, as JSON types."""
+        """All values that determine its id, but the seed, by key, as JSON types."""
         config = self.config
         epochs = {stage.name: stage.epochs for stage in self.last_stage.lineage()}
         reads = {**self.method.reads(), "epochs": epochs, "evaluation": config.evaluation}
@@ -64,17 +64,17 @@ class Run:
 
     @property
     def yaml(self) -> str:
-        """The composed configuration, for the record; to write it takes milliseconds."""
+        """The composed configuration as YAML; takes milliseconds."""
         return OmegaConf.to_yaml(OmegaConf.create(self.composed))
 
     @property
     def study(self) -> Study:
-        """Where the record goes."""
+        """The study that holds the run's record."""
         return Study(Path(self.config.results), self.config.study)
 
     @property
     def label(self) -> str:
-        """The run in a person's words: its overrides."""
+        """The run as shown to people: its overrides."""
         return " ".join(self.overrides) or "defaults"
 
     @property
@@ -84,8 +84,10 @@ class Run:
         return f"{name}, {size}×{size}" if size else f"{name}, images of their own size"
 
     def images(self) -> base.Images:
-        """The dataset, decoded; read once in a process. Without its test split where images are
-        held out for validation."""
+        """The dataset, decoded; read once per process.
+
+        Without its test split where images are held out for validation.
+        """
         return _images(_Hashable(self.config.dataset), self.study.cache, self.config.validation)
 
     @property
@@ -94,28 +96,28 @@ class Run:
         return "validation" if self.config.validation else "test"
 
     def test_sets(self) -> dict[str, base.Images]:
-        """The further datasets to test on, decoded, by name."""
+        """The datasets of `evaluate_on`, decoded, by name."""
         return {
             options.name: _images(_Hashable(options), self.study.cache, 0.0)
             for options in self.config.evaluate_on
         }
 
     def fingerprints(self) -> dict[str, str]:
-        """Of all data the run needs: "" its own dataset's, then those of the further test sets."""
-        others = {name: images.fingerprint for name, images in self.test_sets().items()}
-        return {"": self.images().fingerprint, **others}
+        """Fingerprints of the run's own dataset, by "", and of its further test sets, by name."""
+        further = {name: images.fingerprint for name, images in self.test_sets().items()}
+        return {"": self.images().fingerprint, **further}
 
 
 def plain(node: DictConfig) -> dict[str, Any]:
     """A composed configuration, resolved, without OmegaConf's types."""
-    found = OmegaConf.to_container(node, resolve=True, enum_to_str=True)
-    assert isinstance(found, dict)
-    return {str(key): value for key, value in found.items()}
+    container = OmegaConf.to_container(node, resolve=True, enum_to_str=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
 
 
 @dataclass(frozen=True)
 class _Hashable:
-    """A dataset's options as a key of the cache below: equal options, one dataset in memory."""
+    """A dataset's options as a cache key, so that equal options share one dataset in memory."""
 
     options: Any
 
@@ -124,8 +126,8 @@ class _Hashable:
 
 
 @functools.lru_cache(maxsize=3)
-def _images(key: _Hashable, cache: Path, held_out: float) -> base.Images:
-    if held_out:
-        return hold_out(_images(key, cache, 0.0), held_out)
+def _images(key: _Hashable, cache: Path, validation_share: float) -> base.Images:
+    if validation_share:
+        return hold_out(_images(key, cache, 0.0), validation_share)
     source = component("dataset", key.options.name).build(key.options)
     return load(source, cache)

@@ -1,4 +1,4 @@
-"""Where a run in progress stands: what its `progress.json` says, the run's heartbeat."""
+"""The progress of a run: its `progress.json`, which is also its heartbeat."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gradprom.storage.json_object import JsonObject
 
 @dataclass(frozen=True, kw_only=True)
 class RunProgress(JsonObject):
-    """The stage that a run is at, and how far it has come."""
+    """The stage that is being trained, and how far it has come."""
 
     stage: str = ""
     """Name of the stage, such as `coupled`."""
@@ -30,10 +30,10 @@ class RunProgress(JsonObject):
     row: dict[str, Any] = field(default_factory=dict)
     """The last row of the history: means of losses and metrics, by name."""
     updated: float = 0.0
-    """When it was written, in seconds since the epoch."""
+    """Time of writing, in seconds since 1970."""
 
 
 def read_progress(path: Path) -> RunProgress | None:
-    """Where a run stood; None where there is no such file or it is damaged."""
+    """The progress of a run; None where the file is missing or damaged."""
     content = read_checked(path)
     return None if content is None else RunProgress.from_json(content)

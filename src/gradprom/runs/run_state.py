@@ -1,4 +1,4 @@
-"""Where a run stands, by its record and by the signs of life of its process."""
+"""The state of a run, from its record and its process's heartbeat."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def state_of(record: Record, fingerprints: dict[str, str] | None, alive: Callabl
     Parameters
     ----------
     fingerprints
-        Those of today's test sets by name, "" the run's own dataset's; None: whichever.
+        Of the present test sets by name, "" for the run's own dataset; None: do not compare.
     alive
-        Whether the run's process is at work; asked of a run that has not ended.
+        Whether the run's process is at work; called only for a run that has not ended.
     """
     if record.status == "started":
         return "running" if alive() else "interrupted"
@@ -33,21 +33,21 @@ def state_of(record: Record, fingerprints: dict[str, str] | None, alive: Callabl
 
 
 def is_alive(record: Record, path: Path, heartbeat: Callable[[], RunProgress | None]) -> bool:
-    """Whether the process that began a run is at work on it.
+    """Whether the process that started a run is still at work on it.
 
     Parameters
     ----------
     path
-        The file of the record, which is as old as the run.
+        The file of the record, written when the run started.
     heartbeat
-        Where the run stood when it last said so.
+        Reads the run's last progress.
     """
     if record.host == socket.gethostname():
-        born = process_start(record.pid)
-        if born is None or born < path.stat().st_mtime:
-            return born is not None
-        # a process younger than the record has only got the number of one that is dead, or the
-        # clock was set: let the heartbeat decide
+        process_started = process_start(record.pid)
+        if process_started is None or process_started < path.stat().st_mtime:
+            return process_started is not None
+        # a process younger than the record has reused the number of a dead one, or the clock was
+        # set: let the heartbeat decide
     progress = heartbeat()
-    # one from the future is as old as one from the past: clocks differ, and are set
+    # clocks differ and may be set: a heartbeat may come from the future
     return progress is not None and abs(time.time() - progress.updated) < HEARTBEAT_TIMEOUT

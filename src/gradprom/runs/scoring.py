@@ -1,4 +1,4 @@
-"""What a trained run scores on its test sets: numbers, tables of images, pictures."""
+"""Scores of a trained run on its test sets: means, tables of images, pictures."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,35 +27,39 @@ from gradprom.training.stage import Training, Weights
 def score(
     run: Run, weights: Weights, device: torch.device
 ) -> tuple[dict[str, float], dict[str, FurtherTestSet]]:
-    """Evaluate a run on its test split and its further test sets; the scores for its record.
+    """Evaluate a run on its test split and its further test sets.
 
-    A run with a validation split is scored on that one instead. Leaves `scores.csv` and `panels/`
-    in the run's folder, for a further test set `scores-<name>.csv` and `panels-<name>/`. A further
-    set's labels and masks are not of the recognizer's classes: it has the scores of the images
-    alone.
+    A run with a validation split is scored on that split instead. Writes `scores.csv` and `panels/`
+    to the run's folder, for a further test set `scores-<name>.csv` and `panels-<name>/`. Labels and
+    masks of a further test set are not of the recognizer's classes, so only its images are scored.
+
+    Returns
+    -------
+    tuple
+        The scores by name, and the further test sets with theirs.
 
     Raises
     ------
     Interrupted
-        If the cluster asked for the run's place; the next call goes on after the last batch.
+        After a preemption signal; the next call resumes after the last batch.
     """
     restore(run.method, weights, device, run.id)
     metrics = _score(run, run.method, run.images(), device, run.split)
-    others = {}
+    further = {}
     for name, images in run.test_sets().items():
         scores = _score(run, ImageScores(run.method), images, device, "test", f"-{name}")
-        others[name] = FurtherTestSet(metrics=scores, **describe(images))
-    return metrics, others
+        further[name] = FurtherTestSet(metrics=scores, **describe(images))
+    return metrics, further
 
 
 def describe(images: Images) -> dict[str, Any]:
-    """What a record says of a dataset's content."""
+    """Counts, fingerprint and notes of a dataset, as in records."""
     counts = {split: len(rows) for split, rows in images.splits.items()}
     return {"counts": counts, "fingerprint": images.fingerprint, "notes": images.notes}
 
 
 class ImageScores:
-    """A method seen as an enhancer alone."""
+    """A method of which only the restored images are scored."""
 
     def __init__(self, method: Method):
         self.method = method
@@ -72,26 +76,26 @@ class ImageScores:
 def _score(
     run: Run, method: Any, images: Images, device: torch.device, split: str, suffix: str = ""
 ) -> dict[str, float]:
-    """Scores of one test set; goes on with what an interrupted evaluation has left."""
-    import pandas as pd  # late, for it takes a while and training does without
+    """Scores of one test set; resumes an interrupted evaluation."""
+    import pandas as pd  # late: slow to import, and not needed for training
 
     from gradprom.runs import evaluation
 
     config, folder = run.config, run.study.run(run.id)
-    partial, mark = folder / f"scores{suffix}.partial", images.fingerprint
-    rows = partial_scores.read(partial, mark)
-    partial_scores.rewrite(partial, mark, rows)
+    partial, fingerprint = folder / f"scores{suffix}.partial", images.fingerprint
+    rows = partial_scores.read(partial, fingerprint)
+    partial_scores.rewrite(partial, fingerprint, rows)
     done = {row["id"] for row in rows}
-    numbers = {images.ids[row]: place for place, row in enumerate(images.splits[split])}
-    setting = images, config.degradation, config.evaluation, device, split
-    for part in evaluation.parts(method, *setting, done=done):
-        for id, pixels in part.panels.items():
-            _write_panel(folder / f"panels{suffix}", numbers[id], id, pixels)
-        fresh = [row for row in part.rows if row["id"] not in done]
-        partial_scores.append(partial, mark, fresh)
-        rows += fresh
+    positions = {images.ids[row]: position for position, row in enumerate(images.splits[split])}
+    conditions = images, config.degradation, config.evaluation, device, split
+    for batch in evaluation.scored_batches(method, *conditions, done=done):
+        for id, pixels in batch.panels.items():
+            _write_panel(folder / f"panels{suffix}", positions[id], id, pixels)
+        new_rows = [row for row in batch.rows if row["id"] not in done]
+        partial_scores.append(partial, fingerprint, new_rows)
+        rows += new_rows
         preemption.raise_if_requested()
-    rows.sort(key=lambda row: numbers[row["id"]])
+    rows.sort(key=lambda row: positions[row["id"]])
     table = pd.DataFrame(rows)
     write_text(folder / f"scores{suffix}.csv", table.to_csv(index=False))
     partial.unlink()
@@ -99,20 +103,20 @@ def _score(
 
 
 def validator(run: Run, device: torch.device) -> Callable[[Training], dict[str, float]]:
-    """What tells the validation scores of a run's networks while they are trained.
+    """A function that computes validation scores, by name, of a run in training.
 
-    It works on copies of their weights, so that it cannot change the training.
+    It works on copies of the weights, so that it cannot change the training.
     """
     from gradprom.runs import evaluation
 
     config, images = run.config, run.images()
     options = replace(config.evaluation, panels=0)
-    setting = images, config.degradation, options, device, run.split
+    conditions = images, config.degradation, options, device, run.split
 
     def measure(training: Training) -> dict[str, float]:
         method = component("method", config.method.name).build(config)
         restore(method, training.artefact(), device, run.id)
-        table = evaluation.evaluate(method, *setting)
+        table = evaluation.evaluate(method, *conditions)
         scores = evaluation.summarise(table)
         return {f"validation_{name}": scores[name] for name in tunable() if name in scores}
 
@@ -120,12 +124,12 @@ def validator(run: Run, device: torch.device) -> Callable[[Training], dict[str, 
 
 
 def restore(method: Method, weights: Weights, device: torch.device, run_id: str) -> None:
-    """Fill a method's networks with a run's weights.
+    """Load a run's weights into its method's networks.
 
     Raises
     ------
     RunError
-        If the weights are those of another architecture.
+        If the weights do not fit the networks.
     """
     try:
         method.restore(weights, device)

@@ -1,4 +1,4 @@
-"""`logger=tensorboard`: the history of what a run trains itself, beside `history.csv`."""
+"""`logger=tensorboard`: the history of stages that a run trains itself, beside `history.csv`."""
 
 from collections.abc import Callable
 from pathlib import Path

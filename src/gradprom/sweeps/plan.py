@@ -92,7 +92,7 @@ class Plan:
         return f"{len(self.jobs)} run{'s' * (len(self.jobs) != 1)}: {', '.join(parts)}"
 
 
-def make(runs: list[Run], retry_failed: bool) -> Plan:
+def make_plan(runs: list[Run], retry_failed: bool) -> Plan:
     """Look up every distinct run and every stage it needs; decodes datasets that are not cached.
 
     Parameters

@@ -1,4 +1,4 @@
-"""What a sweep runs: the Cartesian product of its overrides, or the cells of experiments."""
+"""The runs of a sweep: the Cartesian product of its overrides, or the cells of experiments."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,32 +23,39 @@ from gradprom.sweeps import run_ids
 
 @dataclass
 class Request:
-    """The runs of a sweep, the overrides of each, and the experiments whose cells they are."""
+    """The runs of a sweep, the overrides of each, and the experiments that they belong to."""
 
     runs: list[Run]
     jobs: dict[str, OverrideList]
-    """By run id, as Hydra's launcher takes them."""
+    """The overrides of each run as Hydra's launcher takes them, by run id."""
     expansions: list[Expansion] = field(default_factory=list)
     narrowing: OverrideList = field(default_factory=list)
-    """What narrowed the experiments."""
+    """The overrides that narrowed the experiments."""
     swept: Expansion | None = None
-    """The experiment that the product of overrides is."""
+    """The product of overrides as an experiment; None if the runs are those of declared ones."""
 
 
-def read(arguments: OverrideList, composer: Composer) -> Request:
-    """Compose and type every run that some overrides ask for.
+def read_request(arguments: OverrideList, composer: Composer) -> Request:
+    """Compose and check the configuration of every run of a sweep.
+
+    Parameters
+    ----------
+    arguments
+        Overrides of the command line, sweeps among them.
+    composer
+        Composes the configuration of one run.
 
     Raises
     ------
     ConfigError
-        In one sentence, for what is not allowed.
+        For the first override or configuration that is not allowed.
     """
     overrides = OverridesParser.create().parse_overrides(arguments)
     keys = [key_of(override) for override in overrides]
     if "experiment" in keys:
         last = overrides[len(keys) - 1 - keys[::-1].index("experiment")]
         rest = [text for text, key in zip(arguments, keys, strict=True) if key != "experiment"]
-        return _of_experiments(values_of(last), rest, composer)
+        return _experiment_request(values_of(last), rest, composer)
     [jobs] = BasicSweeper.split_arguments(overrides, max_batch_size=None)
     varied = {key_of(override) for override in overrides if override.is_sweep_override()}
     runs = [
@@ -66,14 +73,14 @@ def read(arguments: OverrideList, composer: Composer) -> Request:
 
 
 def _swept(runs: list[Run], caption: str) -> Expansion:
-    """The experiment that a sweep is; named after its runs, as its plan is."""
+    """A sweep as an experiment, which is named after its runs, as the plan is."""
     name = digest(sorted({run.id for run in runs}))
     points = [_point(run) for run in runs]
     return on_the_fly.experiment_of(points, f"sweep-{name}", f"Sweep {name}", caption)
 
 
 def _point(run: Run) -> on_the_fly.Point:
-    """A run with what the sweep chose for it, in the sweep's order."""
+    """A run with the sweep's choices for it, in the sweep's order."""
     pairs = (text.lstrip("+~").partition("=") for text in run.overrides)
     reads = run.reads
     name = next(group for group in on_the_fly.NAMES if group in reads or group == "method")
@@ -90,7 +97,17 @@ def _point(run: Run) -> on_the_fly.Point:
 
 
 def make_run(node: DictConfig, choices: dict[str, str], overrides: OverrideList) -> Run:
-    """A typed run from a composed node, labelled by `overrides`."""
+    """A run from a composed configuration.
+
+    Parameters
+    ----------
+    node
+        The configuration that Hydra composed.
+    choices
+        The file chosen for each group.
+    overrides
+        The overrides that label it.
+    """
     return Run(
         config.load(node),
         composed=plain(node),
@@ -99,16 +116,16 @@ def make_run(node: DictConfig, choices: dict[str, str], overrides: OverrideList)
     )
 
 
-def _of_experiments(names: list[str], overrides: OverrideList, composer: Composer) -> Request:
+def _experiment_request(names: list[str], overrides: OverrideList, composer: Composer) -> Request:
     places = [text for text in overrides if run_ids.is_place(text)]
     narrowing = [text for text in overrides if not run_ids.is_place(text)]
     node, _ = composer(places)
     study = Study(Path(node.results), node.study)
     built: dict[str, Run] = {}
-    work_out = identify_with(composer, built, places)
+    identify_here = identify_with(composer, built, places)
 
     def identify(runs: list[OverrideList]) -> list[Identity]:
-        identities = work_out(runs)
+        identities = identify_here(runs)
         run_ids.save(list(zip(runs, identities, strict=True)), study.results)
         return identities
 
@@ -121,7 +138,17 @@ def _of_experiments(names: list[str], overrides: OverrideList, composer: Compose
 
 
 def identify_with(composer: Composer, built: dict[str, Run], places: OverrideList) -> Identify:
-    """Identities worked out in this process; the runs are left in `built`, by id."""
+    """A function that computes identities in this process.
+
+    Parameters
+    ----------
+    composer
+        Composes the configuration of one run.
+    built
+        The runs are added to it, by id.
+    places
+        Overrides of folders and the like, which have no effect on ids.
+    """
 
     def identify(runs: list[OverrideList]) -> list[Identity]:
         identities = []
@@ -141,12 +168,12 @@ def identify_with(composer: Composer, built: dict[str, Run], places: OverrideLis
 
 
 def shell_composer() -> Composer:
-    """For overrides that come from outside Hydra's own command line."""
+    """A composer for overrides that do not come from Hydra's own command line."""
     return Composer(composing.compose)
 
 
 def _drop_untestable(expansions: list[Expansion], built: dict[str, Run]) -> None:
-    """A cell whose further test set is not on disk cannot be served; the others can."""
+    """Remove the runs of cells whose further test set is not on disk; other cells remain."""
     for cell in (cell for expansion in expansions for cell in expansion.cells if cell.runs):
         try:
             built[next(iter(cell.runs.values()))].test_sets()

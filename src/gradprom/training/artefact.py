@@ -1,4 +1,4 @@
-"""What the store keeps of a finished stage: its weights, and the histories of its lineage."""
+"""The artefact of a finished stage: its weights, and the histories of its lineage."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ Rows = list[dict[str, Any]]
 
 
 def joined(stage: Stage, trained: dict[str, Any], parents: list[Artefact]) -> Artefact:
-    """A stage's artefact, which includes its parents' histories in case they are deleted.
+    """A stage's artefact; it includes its parents' histories, as the parents may be deleted.
 
     Parameters
     ----------
@@ -20,6 +20,11 @@ def joined(stage: Stage, trained: dict[str, Any], parents: list[Artefact]) -> Ar
         What `engine.train` returned.
     parents
         The artefacts that it started from.
+
+    Returns
+    -------
+    dict
+        The artefact to be stored.
     """
     entry = {
         "name": stage.name,
@@ -29,12 +34,12 @@ def joined(stage: Stage, trained: dict[str, Any], parents: list[Artefact]) -> Ar
         "seconds": trained["seconds"],
         "interruptions": trained["interruptions"],
     }
-    stages = {old["id"]: old for parent in parents for old in parent["stages"]}
-    earlier = {id: rows for parent in parents for id, rows in histories(parent).items()}
+    ancestors = {a["id"]: a for parent in parents for a in parent["stages"]}
+    earlier_histories = {id: rows for parent in parents for id, rows in histories(parent).items()}
     return {
         "weights": trained["weights"],
-        "stages": [*stages.values(), entry],
-        "histories": {**earlier, stage.id: trained["history"]},
+        "stages": [*ancestors.values(), entry],
+        "histories": {**earlier_histories, stage.id: trained["history"]},
     }
 
 

@@ -28,22 +28,28 @@ from gradprom.training.store import Slot
 
 @dataclass
 class Progress:
-    """Where a stage stands, after each row of its history."""
+    """The progress of a stage's training, after each row of its history."""
 
     stage: Stage
     step: int
+    """Steps done."""
     steps: int
+    """Steps in all epochs of the stage."""
     epoch: int
+    """The present epoch, from 1."""
     row: dict[str, float]
+    """The row: means of logged values since the previous one, by name."""
     seconds_per_step: float
 
 
 log = logging.getLogger(__name__)
 
 FORMAT = 2
-"""Of a checkpoint; one of another format is not taken up."""
+"""Version of the checkpoint's content; a checkpoint of another version is not resumed."""
 Observe = Callable[[Progress], None]
+"""Called after each row of the history."""
 Measure = Callable[[Training], dict[str, float]]
+"""From a stage in training to validation scores by name."""
 
 
 class NonFinite(RunError):
@@ -59,19 +65,38 @@ def train(
     observe: Observe,
     measure: Measure | None = None,
 ) -> dict[str, Any]:
-    """Train a stage to its end and return its artefact with its history.
+    """Train a stage to its end, from its last checkpoint if it has one.
 
-    `build` makes the training from the steps in an epoch. The artefact holds `weights`, `history`
-    (a row for each `log_every` steps: the mean of each value over them), `interruptions` and
-    `seconds`. Where there is something to `measure`, each epoch ends a row, and it stands there.
+    Parameters
+    ----------
+    stage
+        The stage.
+    build
+        Makes the training, given the number of steps in an epoch.
+    loader
+        Draws its batches.
+    slot
+        Where checkpoints are stored.
+    options
+        The section `trainer` of the configuration.
+    observe
+        Called after each row of the history.
+    measure
+        Measures validation scores after each epoch; each epoch then ends a row, which has them.
+
+    Returns
+    -------
+    dict
+        `weights`; `history`, a row for each `log_every` steps with the mean of each value over
+        them; `interruptions`, how often it was resumed; `seconds`.
 
     Raises
     ------
     NonFinite
         With the step and the last finite values; the last good checkpoint stays.
     Interrupted
-        After a checkpoint, if the cluster asked for the run's place: at once on one device, at
-        the end of the row on several, which must all stop at the same step.
+        After a preemption signal and a checkpoint: at once on one device, at the end of the row
+        on several, which must all stop at the same step.
     """
     seed = stream(stage.seed, stage.name)
     steps = stage.epochs * loader.steps_per_epoch
@@ -82,12 +107,12 @@ def train(
     meter: list[dict[str, Tensor]] = []
     checkpoint = distributed.share(_load_checkpoint(slot))
     if checkpoint is not None:
-        # at once, so that one that ends before the next checkpoint is counted too
+        # counted at once, so that a resume that ends before the next checkpoint counts too
         interruptions = slot.count_resume()
         training.load_state_dict(checkpoint["training"])
         step, history = checkpoint["step"], checkpoint["history"]
         seconds = checkpoint["seconds"]
-        meter = [_on(loader.device, logs) for logs in checkpoint["meter"]]
+        meter = [_to_device(loader.device, logs) for logs in checkpoint["meter"]]
 
     def save() -> None:
         now = time.monotonic()
@@ -104,7 +129,7 @@ def train(
 
     row_began = saved = time.monotonic()
     while step < steps:
-        # ranks see other images, and so draw for them otherwise
+        # each rank sees other images, and so needs random numbers of its own
         torch.manual_seed(stream(seed, step, "networks") + distributed.rank())
         batch = loader.batch(seed, step)
         step += 1
@@ -143,14 +168,14 @@ def train(
     }
 
 
-def _on(device: torch.device, logs: dict[str, Tensor]) -> dict[str, Tensor]:
+def _to_device(device: torch.device, logs: dict[str, Tensor]) -> dict[str, Tensor]:
     return {key: value.to(device) for key, value in logs.items()}
 
 
 def _load_checkpoint(slot: Slot) -> dict[str, Any] | None:
     checkpoint = slot.load_checkpoint()
     if checkpoint is not None and checkpoint.get("format") != FORMAT:
-        log.warning("a checkpoint of another version cannot be taken up; the stage begins anew")
+        log.warning("a checkpoint of another version cannot be resumed; the stage starts again")
         return None
     return checkpoint
 
@@ -158,7 +183,7 @@ def _load_checkpoint(slot: Slot) -> dict[str, Any] | None:
 def _read(
     meter: list[dict[str, Tensor]], stage: Stage, step: int, history: list[dict[str, Any]]
 ) -> dict[str, float]:
-    """Mean of each logged value over the steps that logged it, after a look for NaN."""
+    """Mean of each logged value over the steps that logged it; raises NonFinite."""
     keys = list(dict.fromkeys(key for logs in meter for key in logs))
     values = {
         key: torch.stack([logs[key].float() for logs in meter if key in logs]).tolist()
@@ -167,11 +192,11 @@ def _read(
     values = distributed.average_rows(values)
     finite = values.pop("finite")
     if not all(finite):
-        bad = step - len(meter) + finite.index(0.0) + 1
+        failed_step = step - len(meter) + finite.index(0.0) + 1
         last = history[-1] if history else {}
         losses = ", ".join(f"{k} {v:.4g}" for k, v in last.items() if k.startswith("loss"))
         raise NonFinite(
-            f"a loss or gradient is not finite at step {bad} of stage {stage.name}; "
+            f"a loss or gradient is not finite at step {failed_step} of stage {stage.name}; "
             f"last finite values: {losses or 'none'} (step {last.get('step', 0)})"
         )
     return {key: sum(items) / len(items) for key, items in values.items()}

@@ -52,17 +52,16 @@ class Joined:
 class Networks:
     """Named networks with their optimizers, so that a method's `update` holds its losses alone.
 
-    Takes care of device, precision and memory layout, statistics over the ranks' whole batch,
-    gradients averaged over ranks, skipped updates that are not finite, clipping, schedules,
+    Handles device, precision and memory layout, statistics over the whole batch of all ranks,
+    averages of gradients over ranks, skipping of updates that are not finite, clipping, schedules,
     averaged weights, and state.
 
     Parameters
     ----------
     networks
-        By name; networks without an optimizer are kept as they are, and are part of what the
-        stage leaves.
+        By name; networks without an optimizer are not trained, but are part of the artefact.
     optimizers
-        By network.
+        Options of each optimizer, by the network's name.
     trainer
         Precision, layout and compilation.
     device
@@ -105,14 +104,14 @@ class Networks:
     def step(
         self, losses: Sequence[Tensor], names: Iterable[str] = (), averaged: bool = False
     ) -> tuple[list[Tensor], Tensor]:
-        """Update networks from the gradients that are there.
+        """Update networks from their accumulated gradients.
 
         Parameters
         ----------
         losses
-            0-dim tensors, for the log and for the look whether all is finite.
+            0-dim tensors, for the log and for the check that all values are finite.
         names
-            The networks that learn; all that have an optimizer, if there are none.
+            Names of the networks to update; if empty, all that have an optimizer.
         averaged
             Whether the gradients are averaged over the ranks already.
 
@@ -127,7 +126,7 @@ class Networks:
         gradients = [g for optimizer in optimizers.values() for g in optimizer.gradients()]
         if not averaged:
             distributed.average_into(gradients)
-        # averages alike, so that what is not finite on one rank is so on all
+        # averages are equal on all ranks, and so is whether they are finite
         values = [*distributed.average(torch.stack([*losses]).detach())]
         finite = all_finite(values, gradients)
         for name, optimizer in optimizers.items():
@@ -183,7 +182,13 @@ class Networks:
         return Joined(values, finite, decision, in_part)
 
     def backward(self, loss: Tensor) -> tuple[Tensor, Tensor]:
-        """`loss.backward()`, then `step` of all networks; the loss over ranks, and `finite`."""
+        """Call `loss.backward()`, then `step` all networks.
+
+        Returns
+        -------
+        tuple
+            The loss, averaged over ranks, and whether it and all gradients are finite.
+        """
         loss.backward()
         [value], finite = self.step([loss])
         return value, finite
@@ -222,7 +227,7 @@ class Networks:
                 value.copy_(state["averages"][name][key])
 
     def weights(self) -> dict[str, dict[str, Tensor]]:
-        """The state dict of each network by its name; averaged weights where there are some."""
+        """The state dict of each network by name, with averaged weights where it has them."""
         return {
             name: self.averages.get(name) or network.state_dict()
             for name, network in self.networks.items()
@@ -230,7 +235,7 @@ class Networks:
 
 
 class NetworkTraining:
-    """A training whose state is that of its `networks`; a method's adds `update`."""
+    """A training whose whole state is in its `networks`; a method's subclass adds `update`."""
 
     def __init__(self, networks: Networks):
         self.networks = networks
@@ -244,7 +249,7 @@ class NetworkTraining:
         self.networks.load_state_dict(state)
 
     def artefact(self) -> State:
-        """What the finished stage leaves to its children: network weights by name."""
+        """What later stages start from: network weights by name."""
         return dict(self.networks.weights())
 
 

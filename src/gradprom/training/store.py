@@ -68,7 +68,7 @@ class Slot:
             return None
 
     def count_resume(self) -> int:
-        """How often this stage's training was resumed, this time included.
+        """Count a resume of this stage's training, and return their number.
 
         Each resume creates a file, which is atomic: a kill cannot leave a wrong count.
         """
@@ -119,19 +119,19 @@ class StageStore:
 
     def folder(self, stage: Stage) -> Path:
         """The folder of a stage's artefact, checkpoint and lease."""
-        return self.place(stage.id)
+        return self.folder_by_id(stage.id)
 
-    def place(self, stage_id: str) -> Path:
-        """The same by the stage's id, as it is in records.
+    def folder_by_id(self, stage_id: str) -> Path:
+        """The folder of a stage by its id, such as a record has it.
 
         Raises
         ------
         RunError
-            If the id is not a plain name, and could lead out of the store.
+            If the id is not a plain name: a path could lead out of the store.
         """
         name = f"{stage_id}-{self.fingerprint[:8]}"
         if not is_plain(name):
-            raise RunError(f"{name} cannot be the name of a stage")
+            raise RunError(f"{name} is not a valid name of a stage")
         return self.root / name
 
     def find(self, stage: Stage) -> dict[str, Any] | None:
@@ -146,7 +146,7 @@ class StageStore:
         return (self.folder(stage) / "artefact.pt").exists()
 
     def obtain(self, stage: Stage, train: Callable[[Slot], dict[str, Any]]) -> dict[str, Any]:
-        """The stage's artefact: loaded, trained here, or waited for while another process trains.
+        """Load a stage's artefact, or train it, or wait while another process trains it.
 
         Parameters
         ----------
@@ -154,6 +154,11 @@ class StageStore:
             The stage.
         train
             Trains it in a slot and returns its artefact.
+
+        Returns
+        -------
+        dict
+            The artefact.
 
         Raises
         ------
@@ -173,9 +178,9 @@ class StageStore:
                 # it may have been finished between the check and the claim; a damaged one is set
                 # aside here, where no other process can be creating it
                 elif slot.load("artefact.pt") is None:
-                    self._make(stage, train, slot)
+                    self._train(stage, train, slot)
 
-    def _make(self, stage: Stage, train: Callable[[Slot], dict[str, Any]], slot: Slot) -> None:
+    def _train(self, stage: Stage, train: Callable[[Slot], dict[str, Any]], slot: Slot) -> None:
         description = {"name": stage.name, "epochs": stage.epochs, "seed": stage.seed}
         write_json(slot.folder / "stage.json", description)
         try:

@@ -24,8 +24,7 @@ from gradprom.runs import history
 from gradprom.runs.record import ErrorInfo, Record
 from gradprom.runs.run import Run
 from gradprom.storage.lease import exclusive
-from gradprom.sweeps.plan import aspects
-from gradprom.sweeps.plan import make as make_plan
+from gradprom.sweeps.plan import aspects, make_plan
 from gradprom.sweeps.preflight import preflight
 from gradprom.sweeps.progress import Display
 from gradprom.tuning import journal, report
