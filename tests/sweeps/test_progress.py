@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from support.planned import finish, plan
 
-from gradprom.sweeps.progress import Forecast, tell
+from gradprom.sweeps.progress import Forecast, progress_line
 from gradprom.sweeps.progress import estimate as time_needed
 from gradprom.sweeps.text import duration
 
@@ -35,10 +35,10 @@ def test_a_line_of_progress() -> None:
     row = {"clean_accuracy_diagnosis": 0.9, "loss_main": 0.0123456, "psnr": 19.08}
     row |= {"loss_diagnosis": 1.5, "gate_diagnosis": 0.5, "gate_segmentation": 1.0}
     progress = {"stage": "coupled", "epoch": 2, "epochs": 4, "row": row}
-    assert tell(progress) == "coupled 2/4  loss 0.01235  PSNR 19.1 dB  gates open 75%"
+    assert progress_line(progress) == "coupled 2/4  loss 0.01235  PSNR 19.1 dB  gates open 75%"
     row = {"loss_diagnosis": 0.5, "accuracy_diagnosis": 0.875}
     progress = {"stage": "recognizer.diagnosis", "epoch": 1, "epochs": 6, "row": row}
-    assert tell(progress) == "recognizer.diagnosis 1/6  loss 0.5  accuracy 88%"
+    assert progress_line(progress) == "recognizer.diagnosis 1/6  loss 0.5  accuracy 88%"
 
 
 def test_the_time_left_follows_from_the_paces_seen(results: Path) -> None:
