@@ -108,12 +108,10 @@ def start(
     output and notes are in the folder of results, or `beside` it where that may have no room.
     The folder that holds `plugins` is on its path, for it and for the processes that it starts.
     """
-    arguments = (
-        *(argument for argument in arguments if argument.startswith("-")),
-        *sizes,
-        *_overrides(arguments),
-    )
-    return _begin(beside or results, "run", (*arguments, f"results={results}"), pause, plugins)
+    switches = [argument for argument in arguments if argument.startswith("-")]
+    overrides = [argument for argument in arguments if not argument.startswith("-")]
+    command = (*switches, *sizes, *overrides, f"results={results}")
+    return _begin(beside or results, "run", command, pause, plugins)
 
 
 def _begin(
