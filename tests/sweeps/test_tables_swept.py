@@ -19,7 +19,8 @@ from gradprom.degradations import degrade_for_evaluation
 from gradprom.errors import ConfigError
 from gradprom.runs import restore
 from gradprom.runs.execution import execute
-from gradprom.runs.records import Study, value_of
+from gradprom.runs.record import value_of
+from gradprom.runs.records import Study
 from gradprom.sweeps import request, run_ids
 from gradprom.sweeps.plan import Plan, describe, make_plan, tables
 
