@@ -20,15 +20,16 @@ def start_task(results: Path, rank: int, step: int, *words: str) -> cli_process.
     output.touch()
     told = {"JOB_ID": 1, "STEP_ID": step, "NTASKS": 2, "PROCID": rank, "LOCALID": rank}
     environment = {f"SLURM_{name}": str(value) for name, value in told.items()}
-    arguments = (environment, (*words, "trainer.devices=2"), results, output)
+    words = (*cli_process.TINY, *words, "trainer.devices=2", f"results={results}")
+    arguments = (environment, words, output)
     process = cli_process.PROCESSES.Process(target=_task, args=arguments, daemon=True)
     process.start()
     return cli_process.Child(process, output)
 
 
-def _task(environment: dict[str, str], *arguments: Any) -> None:
+def _task(environment: dict[str, str], words: tuple[str, ...], output: Path) -> None:
     os.environ.update(environment)
-    cli_process._main(*arguments, 0.02)
+    cli_process._main("run", words, output, 0.02, None)
 
 
 def wait_for(results: Path, stage: str, children: list[cli_process.Child]) -> None:
@@ -89,4 +90,4 @@ def test_a_killed_task_of_slurm_ends_the_other_and_the_run_goes_on(
     # rank 0 alone shows plan and table
     assert "1 run: " in tasks[0].text and "records " in tasks[0].text
     assert "1 run: " not in tasks[1].text and "records " not in tasks[1].text
-    assert assert_as_on_one_device(tmp_path, reference)["interruptions"] == 2
+    assert assert_as_on_one_device(tmp_path, reference).interruptions == 2
