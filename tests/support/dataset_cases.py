@@ -1,0 +1,92 @@
+"""Every dataset, with files made for it. A new dataset is one more line in `CASES`.
+
+The files are made by code in the published layouts; a few real ones are looked at where they are.
+`own_sizes` is made up, and `contrasts` is the example in `docs/datasets.md`.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import pytest
+from omegaconf import OmegaConf
+from support import camus_files, datasets, documented, isic_files, lizard_files, own_sizes
+
+from gradprom.data.base import Entry, Source
+from gradprom.data.cache import content_key, fingerprint
+from gradprom.data.sources import camus, covid_ct, folder, isic2018, lizard, phantom
+
+SIZE = 32
+
+
+class Case(NamedTuple):
+    module: ModuleType
+    make: Callable[[Path], Path] | None
+    """Makes the files in a folder and returns the dataset's; None: it needs no files."""
+    options: dict[str, Any] = {}
+
+
+ANNOTATED = {
+    "masks": "masks",
+    "mask_classes": ["background", "lesion", "ruler"],
+    "labels": "labels.csv",
+    "classes": ["benign", "malignant"],
+}
+
+contrasts = documented.module("datasets.md", "contrasts")
+ELSEWHERE = {
+    "own_sizes": OmegaConf.structured(own_sizes.Options()),
+    "contrasts": OmegaConf.create(documented.block("datasets.md", "yaml")),
+}
+"""Configurations of the datasets that this project does not ship."""
+
+CASES = {
+    "own_sizes": Case(own_sizes, None),
+    "contrasts": Case(contrasts, documented.contrasts_folder),
+    "phantom": Case(phantom, None, {"train": 9, "test": 6}),
+    "covid_ct": Case(covid_ct, datasets.covid_ct_folder),
+    "isic2018": Case(isic2018, isic_files.isic_folder),
+    "lizard": Case(lizard, lizard_files.lizard_folder),
+    "camus_metaimage": Case(camus, camus_files.old_layout),
+    "camus_nifti": Case(camus, camus_files.new_layout),
+    "folder": Case(folder, isic_files.own_folder),
+    "folder_annotated": Case(folder, isic_files.own_folder, ANNOTATED),
+    "folder_of_patients": Case(folder, isic_files.grouped_folder, {**ANNOTATED, "test": 0.4}),
+}
+REAL = {
+    "real_covid_ct": Case(covid_ct, lambda _: datasets.real_data("COVID-CT")),
+    "real_isic2018": Case(isic2018, lambda _: datasets.real_data("ISIC2018")),
+    "real_camus": Case(camus, lambda _: datasets.real_data("CAMUS")),
+}
+ALL = CASES | REAL
+
+EVERY = [*CASES, *(pytest.param(name, marks=pytest.mark.realdata) for name in REAL)]
+WITH_FILES = [name for name, case in CASES.items() if case.make]
+PUBLISHED = [name for name, case in CASES.items() if case.module.ABOUT.folders]
+SIZED = [name for name, case in CASES.items() if hasattr(case.module.Options, "size")]
+LABELLED = ["own_sizes", "covid_ct", "isic2018", "lizard", "phantom", "folder_annotated"]
+
+
+def splits_of(name: str) -> list[dict[str, str]]:
+    """Options that choose each split there is."""
+    return [{"split": split} for split in getattr(ALL[name].module, "SPLITS", ())] or [{}]
+
+
+SPLITS = [(name, options) for name in CASES for options in splits_of(name)]
+SPLIT_IDS = ["-".join([name, *options.values()]) for name, options in SPLITS]
+
+
+def options_of(name: str, root: Path, **options: Any) -> Any:
+    case = ALL[name]
+    place = {"root": str(root)} if case.make else {}
+    size = {"size": SIZE} if hasattr(case.module.Options, "size") else {}
+    return case.module.Options(**{**size, **place, **case.options, **options})
+
+
+def build(name: str, root: Path, **options: Any) -> Source:
+    return ALL[name].module.build(options_of(name, root, **options))
+
+
+def fingerprint_of(source: Source, entries: list[Entry], cache: Path) -> str:
+    return fingerprint(content_key(source, entries, cache), entries, source.splits(entries))
