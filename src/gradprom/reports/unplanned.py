@@ -28,7 +28,7 @@ def expansion(records: list[Record]) -> Expansion:
     records
         Finished or not; at least one.
     """
-    caption = "Single runs, and runs of sweeps that no plan lists."
+    caption = "Runs of no other table: single ones, and those that an earlier version trained."
     # old and new records can only be compared in what both have: the configuration
     keys_read = reads if all(record.reads for record in records) else _by_configuration
     points = [_point(record, keys_read(record)) for record in records]
