@@ -1,8 +1,6 @@
-"""What every method keeps to: a new one is a line in `METHODS`, or in its plug-in's `CASES`.
+"""What every method keeps to.
 
-The worst fault of a method is silent: a key that its training or its evaluation reads and that it
-does not declare lets two configurations share a stage, or a run, and puts a wrong number into a
-table.
+A new one is a line in `METHODS` of `support.contract_cases`, or in its plug-in's `CASES`.
 """
 
 import copy
@@ -14,14 +12,12 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from support import contract_cases, tiny_runs
+from support.contract_cases import CPU, every, loader, made, method_of, scored
 from support.device_waits import NoWaiting
-from support.watched_config import changed, hashed_keys, watched
 from torch import Tensor
 
-from gradprom.config import Config, component
 from gradprom.data.image_noise import ImageNoise
-from gradprom.data.loader import Loader, test_batches
+from gradprom.data.loader import test_batches
 from gradprom.methods.base import Description, Method
 from gradprom.metrics.registry import METRICS
 from gradprom.runs import evaluation, scoring
@@ -31,43 +27,10 @@ from gradprom.storage import preemption
 from gradprom.storage.files import load_state, save_state
 from gradprom.training.stage import Stage, Start, Training
 
-CPU = torch.device("cpu")
-METHODS = {
-    "gradprom": ["auxiliary=multitask", "strategy=gradprom"],
-    "random gate": ["auxiliary=diagnosis", "strategy=random_gate"],
-    "unsupervised": ["auxiliary=segmentation", "strategy=joint", "supervision=unsupervised"],
-    "frozen, L1": ["auxiliary=diagnosis", "strategy=frozen", "+method.loss=l1"],
-    "mainstream": ["strategy=mainstream", "trainer.schedule=constant"],
-    "down-sampled": ["strategy=mainstream", "degradation=downsample", "scale=2"],
-    "recognizer": ["method=recognizer", "auxiliary=diagnosis"],
-    "recognizer of masks": ["method=recognizer", "auxiliary=segmentation"],
-}
-"""A method, and options that change what it reads, as overrides."""
-EPOCHS = ("auxiliary.epochs=2", "trainer.warmup_epochs=2", "trainer.coupled_epochs=2")
-"""Of two steps: each stage takes four."""
-OWN = {name: [*tiny_runs.PHANTOM, *EPOCHS, *overrides] for name, overrides in METHODS.items()}
-CASES = contract_cases.of_plugins() or OWN
-"""All overrides of each case; those of the plug-ins where there are some on the path."""
-WITHOUT_EFFECT = {"auxiliary.pretrained": "the small networks have no weights to start from"}
-"""Keys that are read and cannot change a result, and why."""
-every = pytest.mark.parametrize("case", CASES)
-
 
 @pytest.fixture(autouse=True)
 def undisturbed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preemption, "_requested", False)
-
-
-def made(case: str, results: Path = Path("results"), *overrides: str) -> Run:
-    return tiny_runs.make(results, *{**OWN, **CASES}[case], *overrides)
-
-
-def method_of(config: Config) -> Method:
-    return component("method", config.method.name).build(config)
-
-
-def loader(run: Run, stage: Stage) -> Loader:
-    return Loader(run.images(), "train", stage.batches, CPU)
 
 
 def begin(run: Run, stage: Stage, artefacts: dict[str, Any]) -> Training:
@@ -92,11 +55,6 @@ def trained(run: Run, method: Method, steps: int = 2) -> dict[str, Any]:
     return artefacts
 
 
-def scored(run: Run, method: Method) -> pd.DataFrame:
-    config = run.config
-    return evaluation.evaluate(method, run.images(), config.degradation, config.evaluation, CPU)
-
-
 def equal(one: Any, other: Any) -> bool:
     """Whether two states are the same in every bit."""
     if isinstance(one, Tensor):
@@ -106,80 +64,6 @@ def equal(one: Any, other: Any) -> bool:
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(equal, one, other))
     return one == other
-
-
-# identity
-
-
-@every
-def test_equal_configurations_give_equal_stages(case: str) -> None:
-    one, other = made(case).method.stage().lineage(), made(case).method.stage().lineage()
-    assert [stage.id for stage in one] == [stage.id for stage in other]
-    assert len({stage.id for stage in one}) == len(one)
-
-
-@every
-def test_what_is_read_is_declared(case: str, tmp_path: Path) -> None:
-    """Each hashed value that training or evaluation read changes the run's id, or is no use."""
-    run = made(case, tmp_path)
-    config, reads = watched(run.config)
-    method = method_of(config)
-    artefacts: dict[str, Any] = {}
-    for stage in method.stage().lineage():
-        batches = loader(run, stage)
-        with reads.recorded():
-            training = stage.begin(Start(artefacts, batches.steps_per_epoch, CPU))
-            for number in range(2):
-                training.update(batches.batch(3, number), probe=True)
-        artefacts[stage.id] = training.artefact()
-    with reads.recorded():
-        method.restore(artefacts[method.stage().id], CPU)
-        scored(run, method)
-    keys = {key for key in hashed_keys(run.config) if not key.startswith("facts.")}  # the dataset's
-    read = (reads.keys & keys) - WITHOUT_EFFECT.keys()
-    assert read  # it reads something, so the watch works
-    same = [key for key in sorted(read) if _run_id(run, changed(run.config, key)) == run.id]
-    assert not same
-
-
-@every
-def test_what_stages_are_fed_is_declared(case: str) -> None:
-    """Whatever changes a stage's batches changes its id."""
-    run = made(case)
-    before = {stage.name: stage for stage in run.method.stage().lineage()}
-    for key in sorted(hashed_keys(run.config) - {"auxiliary.tasks"}):
-        for stage in method_of(changed(run.config, key)).stage().lineage():
-            if stage.batches != before[stage.name].batches:
-                assert stage.id != before[stage.name].id, key
-
-
-@every
-def test_other_test_conditions_are_other_runs(case: str) -> None:
-    run = made(case)
-    keys = [key for key in hashed_keys(run.config) if key.startswith("degradation.")]
-    for key in [*keys, "evaluation.seed"]:
-        assert _run_id(run, changed(run.config, key)) != run.id, key
-
-
-def _run_id(run: Run, config: Config) -> str:
-    return Run(config, run.composed, run.choices, run.overrides).id
-
-
-def test_the_watch_notices_a_key_that_is_not_declared(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    from gradprom.methods import task_driven
-
-    reads = task_driven.TaskDriven._enhancer_reads
-
-    def forgetful(self: Any) -> dict[str, Any]:
-        declared = reads(self)
-        declared["trainer"] = {**declared["trainer"], "lr": None}
-        return declared
-
-    monkeypatch.setattr(task_driven.TaskDriven, "_enhancer_reads", forgetful)
-    with pytest.raises(AssertionError, match=r"trainer\.lr"):
-        test_what_is_read_is_declared("mainstream", tmp_path)
 
 
 # training

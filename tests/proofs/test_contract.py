@@ -7,13 +7,13 @@ from pathlib import Path
 
 CASES = ("adversarial", "prior", "contrasts")
 PLUGINS = Path(__file__).parent
-SUITE = PLUGINS.parent / "contracts" / "test_methods.py"
+SUITE = sorted((PLUGINS.parent / "contracts").glob("test_method*.py"))
 
 
 def test_methods_from_outside_keep_the_contract(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-vv", "-p", "no:xdist", f"--basetemp={tmp_path}/t"]
     ended = subprocess.run(
-        [*command, str(SUITE)],
+        [*command, *map(str, SUITE)],
         env={**os.environ, "PYTHONPATH": str(PLUGINS)},
         capture_output=True,
         text=True,
@@ -21,4 +21,5 @@ def test_methods_from_outside_keep_the_contract(tmp_path: Path) -> None:
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     for case in CASES:
+        assert f"test_what_is_read_is_declared[{case}] PASSED" in ended.stdout
         assert f"test_two_ranks_train_as_one[{case}] PASSED" in ended.stdout

@@ -1,4 +1,18 @@
-"""Methods that are listed for the contract suite from outside."""
+"""The methods that the contract suite holds to their contract, and a run of each case."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from support import tiny_runs
+
+from gradprom.config import Config, component
+from gradprom.data.loader import Loader
+from gradprom.methods.base import Method
+from gradprom.runs import evaluation
+from gradprom.runs.run import Run
+from gradprom.training.stage import Stage
 
 
 def of_plugins() -> dict[str, list[str]]:
@@ -11,3 +25,40 @@ def of_plugins() -> dict[str, list[str]]:
     except ModuleNotFoundError:
         return {}
     return dict(CASES)
+
+
+CPU = torch.device("cpu")
+METHODS = {
+    "gradprom": ["auxiliary=multitask", "strategy=gradprom"],
+    "random gate": ["auxiliary=diagnosis", "strategy=random_gate"],
+    "unsupervised": ["auxiliary=segmentation", "strategy=joint", "supervision=unsupervised"],
+    "frozen, L1": ["auxiliary=diagnosis", "strategy=frozen", "+method.loss=l1"],
+    "mainstream": ["strategy=mainstream", "trainer.schedule=constant"],
+    "down-sampled": ["strategy=mainstream", "degradation=downsample", "scale=2"],
+    "recognizer": ["method=recognizer", "auxiliary=diagnosis"],
+    "recognizer of masks": ["method=recognizer", "auxiliary=segmentation"],
+}
+"""A method, and options that change what it reads, as overrides."""
+EPOCHS = ("auxiliary.epochs=2", "trainer.warmup_epochs=2", "trainer.coupled_epochs=2")
+"""Of two steps: each stage takes four."""
+OWN = {name: [*tiny_runs.PHANTOM, *EPOCHS, *overrides] for name, overrides in METHODS.items()}
+CASES = of_plugins() or OWN
+"""All overrides of each case; those of the plug-ins where there are some on the path."""
+every = pytest.mark.parametrize("case", CASES)
+
+
+def made(case: str, results: Path = Path("results"), *overrides: str) -> Run:
+    return tiny_runs.make(results, *{**OWN, **CASES}[case], *overrides)
+
+
+def method_of(config: Config) -> Method:
+    return component("method", config.method.name).build(config)
+
+
+def loader(run: Run, stage: Stage) -> Loader:
+    return Loader(run.images(), "train", stage.batches, CPU)
+
+
+def scored(run: Run, method: Method) -> pd.DataFrame:
+    config = run.config
+    return evaluation.evaluate(method, run.images(), config.degradation, config.evaluation, CPU)

@@ -1,0 +1,85 @@
+"""Compilation and the layout in memory change training by nothing but rounding."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from support import coupled_steps, tiny_runs
+from support.small_training import CPU, batch, training
+from torch import nn
+
+from gradprom.config import Trainer
+from gradprom.errors import RunError
+from gradprom.runs.execution import execute
+from gradprom.sweeps import plan, preflight
+from gradprom.training import precision
+
+# the memory layout
+
+
+def test_channels_last_changes_nothing_but_rounding() -> None:
+    """And a training goes on in the other layout where it has stopped in one."""
+    words = ("strategy=gradprom", "auxiliary=multitask")
+    trained = {
+        last: training(*words, f"trainer.channels_last={last}", kind=torch.float64)
+        for last in (False, True)
+    }
+    for step in range(4):
+        if step == 2:
+            plain, last = (each.state_dict() for each in trained.values())
+            trained[False].load_state_dict(copy.deepcopy(last))
+            trained[True].load_state_dict(copy.deepcopy(plain))
+        logs = [each.update(coupled_steps.batch(step), probe=True) for each in trained.values()]
+        for name, value in logs[0].items():
+            torch.testing.assert_close(logs[1][name], value, rtol=1e-9, atol=1e-12)
+    pairs = zip(*(each.enhancer.parameters() for each in trained.values()), strict=True)
+    strides = []
+    for plain, last in pairs:
+        torch.testing.assert_close(last, plain, rtol=1e-9, atol=1e-12)
+        strides.append(plain.stride() == last.stride())
+    assert not all(strides)
+
+
+def test_a_machine_that_cannot_compile(tmp_path: Path) -> None:
+    """Told before anything is trained, in a sentence."""
+    run = tiny_runs.make(tmp_path, *tiny_runs.PHANTOM, "trainer.compile=true")
+    told = "trainer.compile=true and torch cannot compile on this machine .*compile=false"
+    precision._require_compiler.cache_clear()
+    with torch._inductor.config.patch({"cpp.cxx": (str(tmp_path / "g++"),)}):
+        with pytest.raises(RunError, match=told) as caught:
+            preflight.preflight(plan.make([run], retry_failed=False))
+        with pytest.raises(RunError, match=told):
+            execute(run)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "stages").exists()
+
+
+def test_compiled_steps_are_eager_ones_up_to_rounding() -> None:
+    """Two passes back through a compiled graph, BatchNorm's two modes, and the way to eager."""
+    precision._require_compiler.cache_clear()
+    precision.require_supported(Trainer(compile=True), CPU)  # which compiles a line
+    words = ["strategy=gradprom", "supervision=unsupervised"]
+    eager, compiled = training(*words), training(*words, "trainer.compile=true")
+    for number in range(3):
+        told = [each.update(batch(number), probe=False) for each in (eager, compiled)]
+        for name, value in told[0].items():
+            torch.testing.assert_close(told[1][name], value, rtol=1e-4, atol=1e-6)
+    for name, network in eager.networks.networks.items():
+        states = network.state_dict(), compiled.networks[name].state_dict()
+        assert list(states[0]) == list(states[1])
+        for key, value in states[0].items():
+            torch.testing.assert_close(states[1][key], value, rtol=1e-4, atol=1e-5)
+    assert all(graphs_of(network) for network in compiled.networks.networks.values())
+    resumed = training(*words)
+    resumed.load_state_dict(compiled.state_dict())
+    told = [each.update(batch(3), probe=False) for each in (resumed, compiled)]
+    for name, value in told[0].items():
+        torch.testing.assert_close(told[1][name], value, rtol=1e-4, atol=1e-6)
+
+
+def graphs_of(network: nn.Module) -> bool:
+    """Whether the network's output comes from a compiled graph."""
+    with torch.enable_grad():
+        output = network(batch(0).input)
+    return "CompiledFunction" in type(output.grad_fn).__name__
