@@ -249,5 +249,5 @@ def test_a_list_of_tensors_is_one() -> None:
     ragged = Ragged(torch.arange(10), [(2, 2), (1, 1), (5, 1)])
     assert [row.tolist() for row in ragged] == [[[0, 1], [2, 3]], [[4]], [[5], [6], [7], [8], [9]]]
     assert len(ragged) == 3 and ragged.nbytes == 80
-    with pytest.raises(ValueError, match="10 elements, and the shapes have 9"):
+    with pytest.raises(ValueError, match="10 elements, but the shapes have 9"):
         Ragged(torch.arange(10), [(3, 3)])
