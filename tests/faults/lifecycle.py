@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from support import cli_process
 
+from gradprom.runs.record import Record
 from gradprom.storage.files import DamagedFile, load_state, read_json
 
 PAUSE = 0.02
@@ -65,7 +65,7 @@ def frozen_at(moment: Moment, child: cli_process.Child, results: Path) -> bool:
     return False
 
 
-def finish(results: Path, words: tuple[str, ...]) -> dict[str, Any]:
+def finish(results: Path, words: tuple[str, ...]) -> Record:
     """The same command once more, to its end; returns the record."""
     code, text = cli_process.run(results, *words)
     assert code == 0, text

@@ -27,7 +27,7 @@ from gradprom.storage.files import replacing
 def test_killed_at_chosen_moments(tmp_path: Path) -> None:
     words = ("strategy=gradprom", "auxiliary=multitask", *LONGER)
     reference, results = tmp_path / "never stopped", tmp_path / "killed"
-    assert finish(reference, words)["interruptions"] == 0
+    assert finish(reference, words).interruptions == 0
 
     seen, counted = [], 0
     for name, moment in MOMENTS.items():

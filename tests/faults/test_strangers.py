@@ -131,7 +131,7 @@ def test_a_run_cannot_lie_elsewhere(
     """Even where a record waits there that calls itself by that name."""
     [record] = cli_process.study(results).records()
     for name in ("outside", "evil"):
-        write_checked(results / name / "record.json", {**record, "id": f"../../{name}"})
+        write_checked(results / name / "record.json", {**record.to_json(), "id": f"../../{name}"})
     Image.new("RGB", (32, 32)).save("a.png")
     before = everything(tmp_path)
     for command in ("enhance a.png -o b.png --run", "export -o x", "forget", "rerun"):

@@ -18,6 +18,7 @@ from gradprom.randomness import stream
 from gradprom.reports import swept, unplanned
 from gradprom.reports.tables import layout, text
 from gradprom.runs.execution import execute
+from gradprom.runs.record import Record
 from gradprom.runs.restore import restored_method
 from gradprom.runs.run import Run
 from gradprom.training.stage import Start
@@ -42,7 +43,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trained(results: Path) -> dict[str, tuple[Run, dict[str, Any]]]:
+def trained(results: Path) -> dict[str, tuple[Run, Record]]:
     made = {
         name: tiny_runs.make(results, *tiny_runs.PHANTOM, *words) for name, words in RUNS.items()
     }
@@ -64,7 +65,7 @@ def bicubic(images: Tensor, size: int) -> Tensor:
     return torch.from_numpy(np.stack(resized).clip(0, 1)).view(*images.shape[:2], size, size)
 
 
-Trained = dict[str, tuple[Run, dict[str, Any]]]
+Trained = dict[str, tuple[Run, Record]]
 
 
 def test_an_enhancer_enlarges_its_input(trained: Trained) -> None:

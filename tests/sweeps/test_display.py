@@ -79,15 +79,15 @@ def test_a_narrow_terminal_shows_all_of_it(run: runs.Run, monkeypatch: pytest.Mo
 
 def test_a_run_without_a_word_yet_is_shown(run: runs.Run, monkeypatch: pytest.MonkeyPatch) -> None:
     text = shown(at_work(run), monkeypatch, terminal=False)
-    assert text == "run 1/2  noise=0.1  starts, or waits for a stage that another run trains\n"
+    assert text == "run 1/2  noise=0.1  starting, or waiting for a stage that another run trains\n"
 
 
 def test_time_left_counts_shared_stages_once(run: runs.Run) -> None:
     plan = at_work(run, **coupled(run))  # two steps a stage; each seed has its own warm-up
     forecast = Forecast(plan)
     assert forecast.left(plan.jobs) is None  # how fast a warm-up goes is not known
-    forecast.learn({"stage": "warmup", "stage_id": "", "step": 0, "seconds_per_step": 10.0})
-    forecast.learn({**coupled(run)})
+    forecast.learn(RunProgress(stage="warmup", seconds_per_step=10.0))
+    forecast.learn(RunProgress(**coupled(run)))
     assert forecast.left(plan.jobs) == pytest.approx(4 * 10 + (1 + 2) * 60)
 
 
@@ -98,12 +98,3 @@ def test_time_is_told_before_the_sweep_where_runs_have_shown_it(run: runs.Run) -
     seconds = sum(stage.seconds for stage in record.stages)
     assert f"about {duration(seconds)}" in estimate(plan)
     assert estimate(Plan([Job(run, "done", {})], retry_failed=False)) == ""
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (61, "1 min 01 s"), (3599, "59 min 59 s"),
-     (3599.9, "1 h 00 min"), (7500, "2 h 05 min")],
-)  # fmt: skip
-def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from support.planned import finish, plan
 
+from gradprom.runs.run_progress import RunProgress
 from gradprom.sweeps.progress import Forecast, progress_line
 from gradprom.sweeps.progress import estimate as time_needed
 from gradprom.sweeps.text import duration
@@ -34,10 +35,10 @@ def test_durations(seconds: float, told: str) -> None:
 def test_a_line_of_progress() -> None:
     row = {"clean_accuracy_diagnosis": 0.9, "loss_main": 0.0123456, "psnr": 19.08}
     row |= {"loss_diagnosis": 1.5, "gate_diagnosis": 0.5, "gate_segmentation": 1.0}
-    progress = {"stage": "coupled", "epoch": 2, "epochs": 4, "row": row}
+    progress = RunProgress(stage="coupled", epoch=2, epochs=4, row=row)
     assert progress_line(progress) == "coupled 2/4  loss 0.01235  PSNR 19.1 dB  gates open 75%"
     row = {"loss_diagnosis": 0.5, "accuracy_diagnosis": 0.875}
-    progress = {"stage": "recognizer.diagnosis", "epoch": 1, "epochs": 6, "row": row}
+    progress = RunProgress(stage="recognizer.diagnosis", epoch=1, epochs=6, row=row)
     assert progress_line(progress) == "recognizer.diagnosis 1/6  loss 0.5  accuracy 88%"
 
 
@@ -48,8 +49,9 @@ def test_the_time_left_follows_from_the_paces_seen(results: Path) -> None:
     ids = {name: stage_id for stage_id, (name, _) in made.stages.items()}
 
     def learn(name: str, step: int, pace: float) -> None:
-        told = {"stage": name, "stage_id": ids[name], "step": step, "seconds_per_step": pace}
-        forecast.learn(told)
+        forecast.learn(
+            RunProgress(stage=name, stage_id=ids[name], step=step, seconds_per_step=pace)
+        )
 
     assert forecast.left(made.pending) is None
     learn("warmup", 1, 3.0)
@@ -64,7 +66,7 @@ def test_the_time_left_follows_from_the_paces_seen(results: Path) -> None:
 
 def test_finished_runs_tell_the_time_a_plan_takes(results: Path) -> None:
     commands = ["strategy=joint", "strategy=frozen", "strategy=joint noise=0.3"]
-    assert "told once the first run" in time_needed(plan(results, *commands))
+    assert "known once the first run" in time_needed(plan(results, *commands))
     finish(plan(results, *commands).jobs[0], seconds=10.0)
     made = plan(results, *commands)
     steps = sum(count for _, count in made.stages.values())

@@ -4,11 +4,11 @@ import os
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support import cli_process
 
+from gradprom.runs.record import Record
 from gradprom.training.parallel import rendezvous
 
 WORDS_OF_A_RUN = ("strategy=gradprom",)
@@ -43,7 +43,7 @@ def wait_for(results: Path, stage: str, children: list[cli_process.Child]) -> No
         time.sleep(0.01)
 
 
-def assert_as_on_one_device(results: Path, reference: Path) -> dict[str, Any]:
+def assert_as_on_one_device(results: Path, reference: Path) -> Record:
     [ours], [other] = (list(cli_process.records(f).values()) for f in (results, reference))
     assert ours.status == "finished" and ours.id == other.id
     assert ours.config["trainer"]["devices"] == 2

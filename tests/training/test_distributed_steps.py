@@ -98,11 +98,11 @@ def with_nan(made: Config) -> dict[str, Any]:
     """An image of the last rank alone is not finite."""
     training = begin(made, "train")
     training.update(share_of(unevenly_labelled(0)), probe=False)
-    before = coupled_steps.memory(training)
+    before = coupled_steps.optimizer_state(training)
     batch = unevenly_labelled(1)
     batch.target[-1, 0, 0, 0] = math.nan
     logs = training.update(share_of(batch), probe=False)
-    changed = not coupled_steps.equal(before, coupled_steps.memory(training))
+    changed = not coupled_steps.equal(before, coupled_steps.optimizer_state(training))
     return {"finite": bool(logs["finite"]), "changed": changed, "state": training.state_dict()}
 
 
