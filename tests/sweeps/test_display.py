@@ -79,15 +79,15 @@ def test_a_narrow_terminal_shows_all_of_it(run: runs.Run, monkeypatch: pytest.Mo
 
 def test_a_run_without_a_word_yet_is_shown(run: runs.Run, monkeypatch: pytest.MonkeyPatch) -> None:
     text = shown(at_work(run), monkeypatch, terminal=False)
-    assert text == "run 1/2  noise=0.1  starts, or waits for a stage that another run trains\n"
+    assert text == "run 1/2  noise=0.1  starting, or waiting for a stage that another run trains\n"
 
 
 def test_time_left_counts_shared_stages_once(run: runs.Run) -> None:
     plan = at_work(run, **coupled(run))  # two steps a stage; each seed has its own warm-up
     forecast = Forecast(plan)
     assert forecast.left(plan.jobs) is None  # how fast a warm-up goes is not known
-    forecast.learn({"stage": "warmup", "stage_id": "", "step": 0, "seconds_per_step": 10.0})
-    forecast.learn({**coupled(run)})
+    forecast.learn(RunProgress(stage="warmup", stage_id="", step=0, seconds_per_step=10.0))
+    forecast.learn(RunProgress(**coupled(run)))
     assert forecast.left(plan.jobs) == pytest.approx(4 * 10 + (1 + 2) * 60)
 
 

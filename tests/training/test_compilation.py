@@ -48,7 +48,7 @@ def test_a_machine_that_cannot_compile(tmp_path: Path) -> None:
     precision._require_compiler.cache_clear()
     with torch._inductor.config.patch({"cpp.cxx": (str(tmp_path / "g++"),)}):
         with pytest.raises(RunError, match=told) as caught:
-            preflight.preflight(plan.make([run], retry_failed=False))
+            preflight.preflight(plan.make_plan([run], retry_failed=False))
         with pytest.raises(RunError, match=told):
             execute(run)
     assert "\n" not in str(caught.value)
