@@ -56,18 +56,19 @@ def _distances(embedding: Array) -> Array:
 def _area(
     weights: Array, same: NDArray[np.bool_], begin: NDArray[np.intp], end: NDArray[np.intp]
 ) -> Array:
-    """The area for each draw, from weights [pairs, draws]; pairs stand from the closest on.
+    """The area for each draw, from weights [pairs, draws] of pairs sorted by distance.
 
-    Counted are all pairs that are farther than one of one identity, and half of those as far; from
-    which those of one identity are taken again: over all of them these are half the square of
-    their weight, whatever their distances.
+    For each pair of one identity, all pairs at a larger distance count, and half of those at the
+    same distance. Among these are pairs of one identity, which do not belong there; summed over
+    all pairs of one identity, their share is half the square of the total weight, whatever the
+    distances.
     """
     until = np.zeros((len(weights) + 1, weights.shape[1]))
     np.cumsum(weights, axis=0, out=until[1:])
-    ours = weights[same]
+    same_weights = weights[same]
     farther = until[-1] - (until[begin] + until[end]) / 2
-    positive = ours.sum(axis=0)
-    won = (ours * farther).sum(axis=0) - positive**2 / 2
+    positive = same_weights.sum(axis=0)
+    won = (same_weights * farther).sum(axis=0) - positive**2 / 2
     with np.errstate(invalid="ignore"):
         return np.asarray(won / (positive * (until[-1] - positive)))
 

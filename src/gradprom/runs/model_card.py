@@ -40,10 +40,10 @@ def _data(record: Record) -> str:
     size, channels = config["dataset"].get("size"), config["facts"]["channels"]
     pixels = f"{size}×{size} pixels" if size else "images of their own size"
     inputs = config["facts"].get("inputs", channels)
-    made = f"{channels} channel(s)" + f" from inputs of {inputs}" * (inputs != channels)
+    channel_text = f"{channels} channel(s)" + f" from inputs of {inputs}" * (inputs != channels)
     return "\n".join(
         [
-            f"- dataset: {data.name}, {pixels}, {made}",
+            f"- dataset: {data.name}, {pixels}, {channel_text}",
             f"- split: {data.split} ({counts})",
             f"- degradation: {_degradation_text(config['degradation'])}",
             f"- fingerprint of the content and the split: `{data.fingerprint}`",

@@ -44,10 +44,10 @@ class JsonObject:
         for name, reader in columns.readers:
             if values[name] is not None and name in mapping:
                 values[name] = reader(values[name])
-        made = object.__new__(cls)
+        instance = object.__new__(cls)
         # a frozen dataclass's own __init__ takes longer than to parse the file
-        object.__setattr__(made, "__dict__", values)
-        return made
+        object.__setattr__(instance, "__dict__", values)
+        return instance
 
     def to_json(self) -> dict[str, Any]:
         """The object as it was read, with what has changed since."""
@@ -77,9 +77,9 @@ class _Columns:
     defaults: dict[str, Callable[[], Any]]
     """What makes the default value of each, in their order."""
     constants: dict[str, Any]
-    """The default values that nobody can change."""
-    made: tuple[tuple[str, Callable[[], Any]], ...]
-    """What makes the others."""
+    """The default values that are constants."""
+    factories: tuple[tuple[str, Callable[[], Any]], ...]
+    """What makes the default values of the other fields."""
     readers: tuple[tuple[str, Reader], ...]
     """What reads those that are objects themselves."""
 
@@ -94,21 +94,21 @@ def _columns(kind: type[JsonObject]) -> _Columns:
 
 
 def _look_up(kind: type[JsonObject]) -> _Columns:
-    own = [one for one in dataclasses.fields(kind) if one.name not in ("unknown", "keys")]
-    constant = [one for one in own if one.default is not MISSING]
-    defaults = {one.name: _default(one) for one in own}
+    fields = [f for f in dataclasses.fields(kind) if f.name not in ("unknown", "keys")]
+    constant = [f for f in fields if f.default is not MISSING]
+    defaults = {f.name: _default(f) for f in fields}
     return _Columns(
         defaults=defaults,
-        constants={one.name: one.default for one in constant},
-        made=tuple((one.name, defaults[one.name]) for one in own if one not in constant),
-        readers=tuple((f.name, f.metadata["reader"]) for f in own if "reader" in f.metadata),
+        constants={f.name: f.default for f in constant},
+        factories=tuple((f.name, defaults[f.name]) for f in fields if f not in constant),
+        readers=tuple((f.name, f.metadata["reader"]) for f in fields if "reader" in f.metadata),
     )
 
 
 def _completed(columns: _Columns, mapping: dict[str, Any]) -> dict[str, Any]:
     """The values of all fields, of which an object has some and perhaps others besides."""
     values = {**columns.constants, **mapping}
-    for name, default in columns.made:
+    for name, default in columns.factories:
         if name not in mapping:
             values[name] = default()
     unknown = {}
@@ -118,15 +118,15 @@ def _completed(columns: _Columns, mapping: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _default(one: dataclasses.Field[Any]) -> Callable[[], Any]:
-    """What makes a field's default value; it raises TypeError where there is none."""
-    if one.default_factory is not MISSING:
-        return one.default_factory
-    if one.default is not MISSING:
-        return lambda: one.default
+def _default(definition: dataclasses.Field[Any]) -> Callable[[], Any]:
+    """What makes a field's default value; it raises TypeError where there is ndefinition."""
+    if definition.default_factory is not MISSING:
+        return definition.default_factory
+    if definition.default is not MISSING:
+        return lambda: definition.default
 
     def missing() -> Any:
-        raise TypeError(f"lacks {one.name}")
+        raise TypeError(f"lacks {definition.name}")
 
     return missing
 
@@ -154,7 +154,7 @@ def parts(kind: type[JsonObject]) -> Any:
 
 
 def parts_by_name(kind: type[JsonObject]) -> Any:
-    """A field that is an object of such objects; without a default value, the empty one."""
+    """A field that is an object of such objects; without a default value, the empty definition."""
 
     def reader(items: Any) -> dict[str, Any]:
         return {name: kind.from_json(item) for name, item in dict(items).items()}
