@@ -119,7 +119,7 @@ def _completed(columns: _Columns, mapping: dict[str, Any]) -> dict[str, Any]:
 
 
 def _default(definition: dataclasses.Field[Any]) -> Callable[[], Any]:
-    """What makes a field's default value; it raises TypeError where there is ndefinition."""
+    """What makes a field's default value; it raises TypeError where there is none.."""
     if definition.default_factory is not MISSING:
         return definition.default_factory
     if definition.default is not MISSING:
