@@ -154,7 +154,7 @@ def parts(kind: type[JsonObject]) -> Any:
 
 
 def parts_by_name(kind: type[JsonObject]) -> Any:
-    """A field that is an object of such objects; without a default value, the empty definition."""
+    """A field that is an object of such objects; without a default value, the empty one."""
 
     def reader(items: Any) -> dict[str, Any]:
         return {name: kind.from_json(item) for name, item in dict(items).items()}
