@@ -100,7 +100,7 @@ def test_a_stage_that_holds_code_is_set_aside_and_trained(
     with_code(folder / name)
     record = tiny_runs.train(results, *tiny_runs.PHANTOM, "strategy=joint")
     assert record.metrics == before.metrics
-    assert f"{folder / name} is refused: it is no mapping of tensors" in caplog.text
+    assert str(folder / name) in caplog.text and "mapping of tensors" in caplog.text
     assert not (results.parent / "proof-that-code-has-run").exists()
 
 
