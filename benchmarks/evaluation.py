@@ -2,7 +2,7 @@
 
 - `forward`: the enhancer, and the recognizers on the enhanced and, for diagnosis, on the clean
   images, on batches that lie ready;
-- `evaluate`: `training.evaluation.evaluate`: degrading, the same passes, PSNR, SSIM and what the
+- `evaluate`: `runs.evaluation.evaluate`: degrading, the same passes, PSNR, SSIM and what the
   recognizers scored, of the degraded and of the enhanced images, as a table.
 
 Networks are those of the profiles with both recognizers, with their initial weights, the images
@@ -43,7 +43,7 @@ def measured(profile: str, args: argparse.Namespace) -> dict[str, Any]:
     device, options = torch.device(args.device), config.evaluation
     images = fixtures.images(args.images or IMAGES[profile], args.size, config.facts, "test")
     method = TaskDriven(config)
-    fixtures.coupled(method, device)
+    method.restore(fixtures.coupled(method, device).artefact(), device)
     split = (images, "test", options.batch_size, config.degradation, options.seed, device)
     batches = list(test_batches(*split))
     times = measuring.seconds(
