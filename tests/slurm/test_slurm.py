@@ -73,7 +73,7 @@ def test_a_run_of_two_tasks_requeued_in_the_middle_of_training(
 
 
 def test_a_time_limit_strikes(tmp_path: Path, reference: Path) -> None:
-    words = (*LONG, "trainer.coupled_epochs=900", "strategy=gradprom")
+    words = (*LONG, "trainer.coupled_epochs=2000", "strategy=gradprom")
     limits = ("hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=5")
     code, text = finish(tmp_path, start(tmp_path, *words, *limits))
     assert code == 0, text
