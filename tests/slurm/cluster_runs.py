@@ -85,10 +85,18 @@ def at_work() -> set[int]:
     }
 
 
+_held: dict[str, float] = {}
+"""When requeued jobs were first seen to wait, by their ids."""
+
+
 def hurry(results: Path) -> None:
-    """Slurm lets a requeued job wait for two minutes."""
-    for job in {job.id for job in jobs(results).values() if job.reason == "BeginTime"}:
-        slurm("scontrol", "update", f"jobid={job}", "starttime=now")
+    """Slurm lets a requeued job wait for two minutes, and kills one that begins again at once."""
+    held = {job.id for job in jobs(results).values() if job.reason == "BeginTime"}
+    for job in set(_held) - held:
+        del _held[job]
+    for job in held:
+        if time.monotonic() - _held.setdefault(job, time.monotonic()) > 3:
+            slurm("scontrol", "update", f"jobid={job}", "starttime=now")
 
 
 def finish(results: Path, child: Child) -> tuple[int, str]:

@@ -20,9 +20,6 @@ ByRun = dict[str, OverrideList]
 
 POLL = 3.0
 """Seconds between two queries of the queue."""
-ABSENCES = 3
-"""Queries in a row that must miss an unfinished run before it is lost: a job that is being requeued
-is listed as ended for a moment."""
 
 
 class JobLost(RunError):
@@ -114,18 +111,12 @@ def wait(plan: Plan) -> list[Exception | None]:
     """
     study = plan.jobs[0].run.study
     ids = {job.run.id for job in plan.jobs}
-    absences = 0
-    while True:
-        known = queue.jobs(study)
-        jobs = {} if known is None else {id: job for id, job in known.items() if id in ids}
-        plan.queued = sum(job.state == "PENDING" for job in jobs.values())
-        absences = absences + 1 if known is not None and not jobs else 0
-        if absences:
-            logs = {job.run.id: queue.log_of(study, job.run.id) for job in plan.pending}
-            losses = [_loss(study, run_id, log) for run_id, log in logs.items()]
-            if absences == ABSENCES or not any(losses):
-                return losses
+    while (known := queue.jobs(study)) is None or ids & set(known):
+        jobs = known or {}
+        plan.queued = sum(jobs[run_id].state == "PENDING" for run_id in ids & set(jobs))
         time.sleep(POLL)
+    logs = {job.run.id: queue.log_of(study, job.run.id) for job in plan.pending}
+    return [_loss(study, run_id, log) for run_id, log in logs.items()]
 
 
 def _loss(study: Study, run_id: str, log: Path | None) -> Exception | None:
