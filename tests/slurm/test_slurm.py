@@ -206,5 +206,5 @@ def test_what_waits_is_taken_back_and_arrays_are_no_longer_than_allowed(
 
 def test_what_slurm_refuses_is_said_in_its_words(tmp_path: Path) -> None:
     code, text = sweep(tmp_path, "strategy=gradprom", "hydra.launcher.partition=nosuch")
-    assert code == 1 and "Slurm refused the jobs: " in text
+    assert code == 1 and "Slurm" in text and "partition" in text
     assert "invalid partition specified: nosuch" in text and "Traceback" not in text
