@@ -113,9 +113,8 @@ def typed(group: str, options: type, node: DictConfig) -> Any:
         For an unknown key or a value that is not allowed.
     """
     try:
-        values = OmegaConf.to_container(
-            node, resolve=True
-        )  # here, because interpolations need the node's parent
+        # resolved here, because interpolations need the node's parent
+        values = OmegaConf.to_container(node, resolve=True)
         return copy.deepcopy(_built(options, pickle.dumps(values)))
     except (OmegaConfBaseException, ValueError) as error:
         raise ConfigError(f"{group}={node.name}: {first_line(error)}") from error

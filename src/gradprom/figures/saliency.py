@@ -190,8 +190,7 @@ def _overlaid(trained: Trained, recognizer: nn.Module, batch: Batch) -> list[Til
         if mask is not None and activation.any():
             caption += f"; {share_inside(activation, torch.from_numpy(mask)):.0%} in the mask"
         over = (activation / activation.max().clamp(min=1e-12)).numpy()
-        grey = picture(
-            images[number].mean(0, keepdim=True)
-        )  # in grey, so that all colour is the map's
+        # in grey, so that all colour is the map's
+        grey = picture(images[number].mean(0, keepdim=True))
         tiles.append(Tile(grey, caption, over=over, outline=mask))
     return tiles

@@ -49,9 +49,7 @@ def psnr(image: Tensor, target: Tensor) -> Tensor:
     ValueError
         If the shapes differ.
     """
-    _check_shapes(image, target)
-    error = (_doubled(image) - _doubled(target)).square().mean(dim=(1, 2, 3))
-    return -10 * error.log10()
+    return -10 * _squared_error(image, target).log10()
 
 
 def rmse(image: Tensor, target: Tensor) -> Tensor:
@@ -72,8 +70,7 @@ def rmse(image: Tensor, target: Tensor) -> Tensor:
     ValueError
         If the shapes differ.
     """
-    _check_shapes(image, target)
-    return (_doubled(image) - _doubled(target)).square().mean(dim=(1, 2, 3)).sqrt()
+    return _squared_error(image, target).sqrt()
 
 
 def mae(image: Tensor, target: Tensor) -> Tensor:
@@ -156,6 +153,12 @@ def _smooth(images: Tensor) -> Tensor:
             total.add_(images.narrow(dim, i, size), alpha=weights[i])
         images = total
     return images
+
+
+def _squared_error(image: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error of each image, float64 [B]."""
+    _check_shapes(image, target)
+    return (_doubled(image) - _doubled(target)).square().mean(dim=(1, 2, 3))
 
 
 def _doubled(images: Tensor) -> Tensor:

@@ -136,18 +136,12 @@ def _fill(
 
 def _sweep_tables(study: Study, records: dict[str, Record], planned: set[str]) -> list[Table]:
     """Tables of sweeps without a declared experiment, and one of the runs of no other table."""
-    tables = swept.tables(study, records)
-    planned = planned.union(
-        run_id
-        for table in tables
-        for row in table.rows
-        for by_seed in row.expected.values()
-        for run_id in by_seed.values()
-    )
+    expansions = swept.expansions(study)
+    planned = planned.union(*(expansion.runs for expansion in expansions))
     further = [record for run_id, record in records.items() if run_id not in planned]
     if further:
-        tables.append(swept.table_of(unplanned.expansion(further), records))
-    return tables
+        expansions.append(unplanned.expansion(further))
+    return [swept.table_of(expansion, records) for expansion in expansions]
 
 
 def _sweep_pictures(

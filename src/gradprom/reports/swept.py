@@ -21,19 +21,11 @@ FILE_WIDTH = 200
 """Columns of the output where it is not a terminal; rich would cut the table at 80."""
 
 
-def tables(study: Study, records: dict[str, Record]) -> list[Table]:
-    """Fill the tables of a study's ad hoc sweeps, the newest first.
-
-    Parameters
-    ----------
-    study
-        The study, whose plans hold the experiments made of its sweeps.
-    records
-        By run id.
-    """
+def expansions(study: Study) -> list[Expansion]:
+    """The experiments made of a study's ad hoc sweeps, as its plans hold them, the newest first."""
     plans = [plan.swept for plan in reversed(study.plans()) if plan.swept]
     by_name = {plan["name"]: plan for plan in plans}
-    return [table_of(on_the_fly.from_plan(plan), records) for plan in by_name.values()]
+    return [on_the_fly.from_plan(plan) for plan in by_name.values()]
 
 
 def table_of(expansion: Expansion, records: dict[str, Record]) -> Table:

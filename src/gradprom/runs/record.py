@@ -150,7 +150,7 @@ class Record(JsonObject):
     """What the plan lists of the run, such as dataset and networks, by title; empty in records
     of schema 1."""
     reads: dict[str, Any] = field(default_factory=dict)
-    """What the method reads of the configuration, by dotted key; empty in records of schema 1."""
+    """What the method reads of the configuration, nested by key; empty in records of schema 1."""
     scores: list[str] = field(default_factory=list)
     """Names of the metrics that the method has; empty in records of schema 1."""
     started: str = ""
