@@ -67,7 +67,18 @@ def group(store: dist.Store, rank: int, ranks: int, device: torch.device) -> Ite
         raise _lost() from error
     finally:
         if dist.is_initialized():
-            dist.destroy_process_group()
+            _leave()
+
+
+def _leave() -> None:
+    """Destroy the process group, gloo's part of it last.
+
+    The end of gloo waits for its threads, which may need Python's lock to let go of a tensor. In
+    torch 2.6 the group keeps the lock meanwhile, for ever; gloo by itself gives it up.
+    """
+    gloo = dist.distributed_c10d._get_default_group()._get_backend(torch.device("cpu"))
+    dist.destroy_process_group()
+    del gloo
 
 
 def average(values: Tensor) -> Tensor:
