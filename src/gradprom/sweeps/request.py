@@ -4,7 +4,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 from gradprom import config
@@ -12,8 +11,8 @@ from gradprom.config import composing
 from gradprom.config.composing import Composer
 from gradprom.errors import DataError, NotServed, first_line
 from gradprom.experiments import on_the_fly
-from gradprom.experiments.expansion import Expansion, Identify, Identity, expanded
-from gradprom.experiments.overrides import OverrideList, key_of, values_of
+from gradprom.experiments.expansion import Expansion, Identify, Identity, expanded, require_all_used
+from gradprom.experiments.overrides import OverrideList, key_of, parse, values_of
 from gradprom.identity import digest
 from gradprom.runs.record_config import dotted
 from gradprom.runs.records import Study
@@ -50,7 +49,7 @@ def read_request(arguments: OverrideList, composer: Composer) -> Request:
     ConfigError
         For the first override or configuration that is not allowed.
     """
-    overrides = OverridesParser.create().parse_overrides(arguments)
+    overrides = parse(arguments)
     keys = [key_of(override) for override in overrides]
     if "experiment" in keys:
         last = overrides[len(keys) - 1 - keys[::-1].index("experiment")]
@@ -119,6 +118,7 @@ def make_run(node: DictConfig, choices: dict[str, str], overrides: OverrideList)
 def _experiment_request(names: list[str], overrides: OverrideList, composer: Composer) -> Request:
     places = [text for text in overrides if run_ids.is_place(text)]
     narrowing = [text for text in overrides if not run_ids.is_place(text)]
+    require_all_used(names, narrowing)
     node, _ = composer(places)
     study = Study(Path(node.results), node.study)
     built: dict[str, Run] = {}
