@@ -6,33 +6,40 @@ Each command imports what it needs when it runs, so that `--help` and `status` a
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gradprom import streams
 from gradprom.errors import ConfigError, GradpromError
+from gradprom.settings import is_setting, results_and_study
+from gradprom.startup import prepare
 
 if TYPE_CHECKING:
     from gradprom.runs.records import Study
 
-SETTINGS = {"study": "local", "results": "results"}
-"""The settings of every command, given as `key=value`, with their defaults."""
 _EPILOG = "study=NAME and results=FOLDER select the records (default: local, results)."
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; a user error is reported in one sentence, with exit code 1."""
-    texts = sys.argv[1:] if arguments is None else arguments
-    settings = [text for text in texts if text.split("=")[0] in SETTINGS and "=" in text]
-    args = _parser().parse_args([text for text in texts if text not in settings])
-    args.settings = settings
     try:
+        words = prepare(sys.argv[1:] if arguments is None else arguments)
+        settings = [word for word in words if is_setting(word)]
+        args = _parser().parse_args([word for word in words if word not in settings])
+        args.settings = settings
         args.command(args)
+        sys.stdout.flush()
     except GradpromError as error:
         sys.exit(f"gradprom: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
+    lost = streams.failure()
+    # a reader that has seen enough, such as `head`, is no failure
+    if lost is not None and lost.errno != errno.EPIPE and args.command in _PRINTING:
+        sys.exit(1)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -134,8 +141,7 @@ def _command(
 def _study(args: argparse.Namespace) -> Study:
     from gradprom.runs.records import Study
 
-    values = SETTINGS | dict(text.split("=", 1) for text in args.settings)
-    return Study(Path(values["results"]), values["study"])
+    return Study(*results_and_study(args.settings))
 
 
 def _dataset(args: argparse.Namespace) -> tuple[Any, Any]:
@@ -272,6 +278,9 @@ def _rerun(args: argparse.Namespace) -> None:
     _forget(args)
     entry.run_here(runs, retry_failed=True)
 
+
+_PRINTING = (_describe, _degraded, _status, _compare)
+"""Commands whose only result is what they print."""
 
 if __name__ == "__main__":
     main()

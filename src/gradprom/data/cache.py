@@ -111,7 +111,7 @@ def _check(source: Source, entry: Entry, sample: dict[str, np.ndarray]) -> None:
 def _read(folder: Path) -> Arrays | None:
     """The cached arrays; None if there are none or any of them is damaged."""
     try:
-        sums: dict[str, str] = json.loads((folder / _SUMS).read_text())
+        sums: dict[str, str] = json.loads((folder / _SUMS).read_text(encoding="utf-8"))
         intact = all(file_digest(folder / f"{name}.npy") == sum for name, sum in sums.items())
         return _load(folder, list(sums)) if intact else None
     except (OSError, ValueError):
@@ -119,7 +119,7 @@ def _read(folder: Path) -> Arrays | None:
 
 
 def _names(folder: Path) -> list[str]:
-    return list(json.loads((folder / _SUMS).read_text()))
+    return list(json.loads((folder / _SUMS).read_text(encoding="utf-8")))
 
 
 def _load(folder: Path, names: list[str]) -> Arrays:
@@ -144,7 +144,7 @@ def _publish(samples: Iterable[dict[str, np.ndarray]], count: int, folder: Path)
             built.mkdir()
             names = array_files.write(samples, count, built)
             sums = {name: file_digest(built / f"{name}.npy") for name in names}
-            (built / _SUMS).write_text(json.dumps(sums))
+            (built / _SUMS).write_text(json.dumps(sums), encoding="utf-8")
             if folder.exists() and _read(folder) is None:
                 shutil.rmtree(folder, ignore_errors=True)
             try:

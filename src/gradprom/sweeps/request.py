@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from gradprom import config
 from gradprom.config import composing
 from gradprom.config.composing import Composer
+from gradprom.config.places import absolute
 from gradprom.errors import DataError, NotServed, first_line
 from gradprom.experiments import on_the_fly
 from gradprom.experiments.expansion import Expansion, Identify, Identity, expanded, require_all_used
@@ -120,7 +121,7 @@ def _experiment_request(names: list[str], overrides: OverrideList, composer: Com
     narrowing = [text for text in overrides if not run_ids.is_place(text)]
     require_all_used(names, narrowing)
     node, _ = composer(places)
-    study = Study(Path(node.results), node.study)
+    study = Study(Path(absolute(node.results)), node.study)
     built: dict[str, Run] = {}
     identify_here = identify_with(composer, built, places)
 

@@ -173,7 +173,11 @@ def _official(lists: Path, present: set[str]) -> dict[str, list[str]]:
     """The patients of the published lists as far as they are present."""
     files = {part: lists / f"subgroup_{name}.txt" for part, name in _LISTS.items()}
     offenders = [f"{file}: no such list" for file in files.values() if not file.is_file()]
-    named = {part: file.read_text().split() for part, file in files.items() if file.is_file()}
+    named = {
+        part: file.read_text(encoding="utf-8").split()
+        for part, file in files.items()
+        if file.is_file()
+    }
     counts = Counter(patient for patients in named.values() for patient in patients)
     offenders += [f"{patient}: listed {n} times" for patient, n in counts.items() if n > 1]
     chosen = {part: sorted(present & set(patients)) for part, patients in named.items()}
