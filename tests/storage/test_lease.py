@@ -1,5 +1,6 @@
 """One process at a time holds a stage, and a dead one does not hold it for long."""
 
+import errno
 import os
 import signal
 import time
@@ -14,7 +15,7 @@ import psutil
 import pytest
 from support.cli_process import PROCESSES
 
-from gradprom.errors import RunError
+from gradprom.errors import NotWritable, RunError
 from gradprom.storage import lease as leases
 from gradprom.storage.files import read_json, write_json
 from gradprom.storage.lease import Applicant, Lease, process_start
@@ -237,8 +238,86 @@ def test_more_leases_than_digits(tmp_path: Path) -> None:
     assert names(tmp_path) == ["lease-10001"]
 
 
-def race(folder: Path, rounds: int, barrier: Barrier, pipe: Connection) -> None:
+def no_links(*_: Any) -> None:
+    """As exFAT, SMB and mounts of object stores answer."""
+    raise PermissionError(errno.EPERM, "Operation not permitted")
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK])
+def test_a_file_system_without_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refused(*_: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", refused)
+    lease = acquire(tmp_path)
+    assert lease.held() and Applicant(tmp_path).try_acquire() is None
+    with lease.heartbeat():
+        pass
+    assert acquire(tmp_path).held() and names(tmp_path) == ["lease-0002"]
+
+
+def test_a_lease_without_content_yet_is_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of a process that stopped between creating the file and writing it."""
+    (tmp_path / "lease-0001").touch()
+    applicant = Applicant(tmp_path)
+    assert applicant.try_acquire() is None
+    monkeypatch.setattr(leases, "STALE", 0.0)
+    time.sleep(0.01)
+    assert applicant.try_acquire() is not None
+
+
+def test_nfs_may_report_the_failure_of_a_link_that_it_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = os.link
+
+    def twice(source: Path, target: Path) -> None:
+        link(source, target)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", twice)
+    assert acquire(tmp_path).held()
+
+
+def test_where_no_link_is_made_and_no_file_either_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", no_links)
+    create = os.open
+
+    def full(path: Any, flags: int, *rest: Any) -> int:
+        if Path(path).name == "lease-0001":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return create(path, flags, *rest)
+
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(NotWritable, match="lease-0001 cannot be written: No space left"):
+        Applicant(tmp_path).try_acquire()
+    assert names(tmp_path) == []
+
+
+def test_it_beats_where_nobody_may_set_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "BEAT", 0.01)
+    monkeypatch.setattr(os, "utime", no_links)
+    lease = acquire(tmp_path)
+    first = lease.path.stat().st_mtime_ns
+    with lease.heartbeat():
+        deadline = time.monotonic() + 30
+        while lease.path.stat().st_mtime_ns == first and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert lease.path.stat().st_mtime_ns > first and lease.held()
+
+
+def race(folder: Path, rounds: int, has_links: bool, barrier: Barrier, pipe: Connection) -> None:
     """Of each round's folder: ask twice, and say whether the lease was got, and is held still."""
+    if not has_links:
+        os.link = no_links
     for number in range(rounds):
         applicant = Applicant(folder / str(number))
         barrier.wait(60)
@@ -247,7 +326,10 @@ def race(folder: Path, rounds: int, barrier: Barrier, pipe: Connection) -> None:
         pipe.send((got is not None, got is not None and got.held()))
 
 
-def test_of_many_that_race_for_a_dead_ones_lease_exactly_one_wins(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_links", [True, False])
+def test_of_many_that_race_for_a_dead_ones_lease_exactly_one_wins(
+    tmp_path: Path, has_links: bool
+) -> None:
     rounds, count = 40, 5
     process = PROCESSES.Process(target=int, daemon=True)
     process.start()
@@ -259,7 +341,9 @@ def test_of_many_that_race_for_a_dead_ones_lease_exactly_one_wins(tmp_path: Path
     barrier = PROCESSES.Barrier(count)
     pipes = [PROCESSES.Pipe() for _ in range(count)]
     racers = [
-        PROCESSES.Process(target=race, args=(tmp_path, rounds, barrier, theirs), daemon=True)
+        PROCESSES.Process(
+            target=race, args=(tmp_path, rounds, has_links, barrier, theirs), daemon=True
+        )
         for _, theirs in pipes
     ]
     for racer in racers:
