@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradprom.errors import ConfigError, GradpromError
+from gradprom.errors import ConfigError, DataError, GradpromError
 
 if TYPE_CHECKING:
     from gradprom.runs.records import Study
@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one command; a user error is reported in one sentence, with exit code 1."""
     texts = sys.argv[1:] if arguments is None else arguments
     settings = [text for text in texts if text.split("=")[0] in SETTINGS and "=" in text]
-    args = _parser().parse_args([text for text in texts if text not in settings])
+    args = _parser().parse_args(_joined([text for text in texts if text not in settings]))
     args.settings = settings
     try:
         args.command(args)
@@ -33,6 +33,22 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"gradprom: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _joined(texts: list[str]) -> list[str]:
+    """`--range -160,240` in one word, for argparse takes the second for an option."""
+    if "--range" not in texts[:-1]:
+        return texts
+    at = texts.index("--range")
+    return [*texts[:at], f"--range={texts[at + 1]}", *texts[at + 2 :]]
+
+
+def _numbers(text: str) -> list[float]:
+    """Numbers between commas, in brackets or not."""
+    try:
+        return [float(number) for number in text.strip("[]").split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} must be two numbers, BLACK,WHITE") from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,15 +101,23 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     enhance = _command(commands, "enhance", _enhance, "enhance an image, or a folder of images")
-    enhance.add_argument("input", type=Path, help="an image, or a folder that contains only images")
+    enhance.add_argument("input", type=Path, help="an image or a stack, or a folder of them")
     enhance.add_argument(
         "-o",
         "--output",
         type=Path,
         required=True,
-        help="a .png file, or a folder; transparency is not changed",
+        help="a file of the input's kind (.png, .tif, .nii.gz, .dcm), or a folder",
     )
     enhance.add_argument("--run", required=True, metavar="RUN", help="the run with the weights")
+    enhance.add_argument(
+        "--range",
+        type=_numbers,
+        default=[],
+        metavar="BLACK,WHITE",
+        help="values of black and white in images of more than 8 bits (default: those of the "
+        "run's own data, or what the bits of all inputs can hold)",
+    )
     enhance.add_argument("--tile", type=int, default=512, help="pixels per side (default: 512)")
     enhance.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
 
@@ -214,31 +238,31 @@ def _names_and_overrides(texts: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _enhance(args: argparse.Namespace) -> None:
-    from gradprom.data import image_files
+    from gradprom.data import image_files, value_range
+    from gradprom.data.text_files import listed
 
-    targets = image_files.assign(args.input, args.output)
+    try:
+        given = value_range.checked(args.range, "--range ")
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    work = image_files.assign(args.input, args.output)
     study = _study(args)
     record = study.resolve(args.run)
 
-    import torch
+    from gradprom.runs import enhancement
 
-    from gradprom.runs import inference, restore
-    from gradprom.training.engine import choose_device
-
-    run = restore.load_run(study, record.id)
-    torch.set_num_threads(run.config.trainer.threads)
-    device, channels = choose_device(args.device), run.config.facts.channels
-    inference.require_pictures(run.config.facts, record.id)
-    scale = run.config.degradation.scale
-    method = restore.restored_method(run, record, device)
-    for source, target in targets.items():
-        picture = image_files.read(source)
-        planes = picture.planes()
-        enhanced = inference.enhance(method.enhance, planes, channels, args.tile, device, scale)
-        replaced = "  (replaced)" if target.exists() else ""
-        shown = picture.showing(enhanced)
-        image_files.write(target, shown)
-        print(f"{target}  {shown.kind()}{replaced}")
+    values = image_files.value_range(work.extremes, given, enhancement.trained_range(record))
+    enhancer = enhancement.Enhancer(study, record, args.tile, args.device)
+    outside = image_files.clipped(work.extremes, values)
+    for sentence in [*([outside] if outside else []), *work.skipped]:
+        print(f"gradprom: note: {sentence}", file=sys.stderr)
+    for line in enhancement.enhance_all(enhancer, work, values):
+        print(line)
+    if work.unreadable:
+        raise DataError(
+            f"{len(work.unreadable)} files could not be read, and the others are enhanced:"
+            + listed(work.unreadable)
+        )
 
 
 def _compare(args: argparse.Namespace) -> None:

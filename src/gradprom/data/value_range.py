@@ -73,7 +73,7 @@ def checked(values: Sequence[float], name: str) -> ValueRange | None:
     if len(values) != 2 or not np.isfinite(values).all() or values[0] >= values[1]:
         given = ",".join(f"{value:g}" for value in values)
         raise ValueError(
-            f"{name}=[{given}]: must be two values, that of black and a higher one of white"
+            f"{name}[{given}]: must be two values, that of black and a higher one of white"
         )
     return float(values[0]), float(values[1])
 

@@ -56,16 +56,22 @@ class Picture:
     def planes(self, values: ValueRange) -> NDArray[np.float32]:
         """float32 [C, H, W] in [0, 1], from black to white; what lies outside is clipped."""
         low, high = values
-        planes = self.pixels.transpose(2, 0, 1).astype(np.float32)
-        planes = ((planes - np.float32(low)) / np.float32(high - low)).clip(0, 1)
-        return 1 - planes if self.inverted else planes
+        planes = np.array(self.pixels.transpose(2, 0, 1), dtype=np.float32, order="C")
+        # in place, for pictures may be nearly as large as the memory
+        planes -= np.float32(low)
+        planes /= np.float32(high - low)
+        np.clip(planes, 0, 1, out=planes)
+        return np.subtract(1, planes, out=planes) if self.inverted else planes
 
     def showing(self, planes: NDArray[np.float32], values: ValueRange) -> Picture:
         """The same kind of picture with other contents, [C, H, W] in [0, 1], of any size."""
         low, high = values
-        planes = planes.clip(0, 1)
-        pixels = (1 - planes if self.inverted else planes) * np.float32(high - low)
-        pixels = _cast(pixels.transpose(1, 2, 0) + np.float32(low), self.pixels.dtype)
+        scaled = planes.clip(0, 1)
+        if self.inverted:
+            np.subtract(1, scaled, out=scaled)
+        scaled *= np.float32(high - low)
+        scaled += np.float32(low)
+        pixels = _cast(scaled.transpose(1, 2, 0), self.pixels.dtype)
         alpha = self.alpha if self.alpha is None else _resized(self.alpha, *planes.shape[1:])
         return replace(self, pixels=pixels, alpha=alpha)
 
@@ -95,7 +101,9 @@ class Contents:
 
     def enlarged(self, pages: list[Picture]) -> Contents:
         """The same file with other pages, all of which may be larger than before."""
-        return replace(self, pages=pages)
+        scale = pages[0].size[0] / self.pages[0].size[0]
+        spacing = self.spacing and (self.spacing[0] * scale, self.spacing[1] * scale)
+        return replace(self, pages=pages, spacing=spacing)
 
 
 def mode(type: np.dtype[Any], channels: int) -> str:
@@ -124,8 +132,9 @@ def _cast(values: NDArray[np.float32], type: np.dtype[Any]) -> NDArray[Any]:
     if type.kind == "f":
         return values.astype(type)
     limits = np.iinfo(type)
-    # in float64, which holds the limits of 32 bits
-    return np.rint(values.astype(np.float64)).clip(limits.min, limits.max).astype(type)
+    # float64 holds the limits of 32 bits, and float32 those of 16 in half the memory
+    exact = np.rint(values if type.itemsize < 4 else values.astype(np.float64))
+    return np.clip(exact, limits.min, limits.max, out=exact).astype(type)
 
 
 def _resized(alpha: NDArray[Any], height: int, width: int) -> NDArray[Any]:

@@ -96,7 +96,7 @@ class Options:
             raise ValueError(f"dataset.size={self.size}: must be at least 1 pixel")
         if not 0 < self.test < 1:
             raise ValueError(f"dataset.test={self.test}: must be between 0 and 1")
-        checked(self.range, "dataset.range")
+        checked(self.range, "dataset.range=")
         _check_names("classes", self.classes)
         _check_names("mask_classes", self.mask_classes)
         if bool(self.masks) != bool(self.mask_classes):
@@ -233,7 +233,7 @@ class Folder(Source):
         extremes = self._found()
         if not extremes:
             return None
-        values = checked(self.options.range, "dataset.range") or extremes.range()
+        values = checked(self.options.range, "dataset.range=") or extremes.range()
         if values is not None:
             return values
         raise DataError(
