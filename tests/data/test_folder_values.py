@@ -35,6 +35,8 @@ def write_png(path: Path, pixels: np.ndarray) -> None:
 @pytest.mark.parametrize(("top", "bits"), [(900, 10), (4012, 12), (60000, 16)])
 def test_the_range_is_that_of_the_data(tmp_path: Path, channels: int, top: int, bits: int) -> None:
     images = {f"{n}": made.levels(np.uint16, (*SHAPE, channels), top, seed=n) for n in range(4)}
+    for pixels in images.values():
+        pixels[0, 1, 0] = top  # the colours, not only transparency, reach it
     images["dark"] = images["0"] // 8  # would be of fewer bits by itself
     for name, pixels in images.items():
         write_png(tmp_path / f"{name}.png", pixels)
@@ -46,7 +48,8 @@ def test_the_range_is_that_of_the_data(tmp_path: Path, channels: int, top: int, 
         np.testing.assert_allclose(data.decode(entry)["target"], expected, atol=1)
     report = check(data, tmp_path / "cache")
     assert report.problems == []
-    assert f"values of more than 8 bits are read from 0 to {2**bits - 1}" in report.notes
+    read = f"uint16 values from 0 to {top}, read as black to white from 0 to {2**bits - 1}"
+    assert read in report.notes
     assert all("16-bit" in mode for mode in report.modes)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradprom.data.value_range import ValueRange
+from gradprom.data.value_range import Extremes, ValueRange
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -128,6 +128,10 @@ class Source(ABC):
     def notes(self, entries: list[Entry]) -> list[str]:
         """Remarks on this copy of the dataset, such as "5 of 500 patients"."""
         return []
+
+    def extremes(self) -> Extremes:
+        """The lowest and highest value in its files of more than 8 bits."""
+        return Extremes()
 
     def value_range(self) -> ValueRange | None:
         """The values of black and of white in its files of more than 8 bits, if it has any.

@@ -144,7 +144,8 @@ def _values(report: Report, source: Source) -> bool:
         report.problems.append(str(error))
         return False
     if values is not None:
-        report.notes.append(f"values of more than 8 bits are read from {value_range.text(values)}")
+        found = source.extremes().text()
+        report.notes.append(f"{found}, read as black to white from {value_range.text(values)}")
     return True
 
 

@@ -113,11 +113,12 @@ def mask(
     """
     from PIL import Image as Images
 
-    if formats.header(path).mode == "P":
+    contents = read(path)
+    if contents.palette:
         by_colours = any(set(code) == {0, 255} for code in codes)
         values = _palette_values(path, open_image(path, page), by_colours)
     else:
-        values = _grey_values(path, read(path).pages[page])
+        values = _grey_values(path, contents.pages[page])
     if values.shape[::-1] != image.size:
         sizes = ("{}×{}".format(*pair) for pair in (values.shape[::-1], image.size))
         raise ValueError("{}: the mask has {} pixels, its image {}".format(shown(path), *sizes))
@@ -141,6 +142,8 @@ def _grey_values(path: Path, drawn: Picture) -> NDArray[Any]:
 
 def _palette_values(path: Path, drawn: Image, by_colours: bool) -> NDArray[Any]:
     """Indices into a palette, or 0 and 255 where its colours are black and white."""
+    if drawn.mode != "P":  # a later frame of an animation
+        raise ValueError(f"{shown(path)}: mode {drawn.mode}, expected a mask of one channel")
     indices = np.asarray(drawn)
     palette = np.array(drawn.getpalette(), dtype=np.int64).reshape(-1, 3)
     colours = {int(index): tuple(palette[index].tolist()) for index in np.unique(indices)}

@@ -9,12 +9,15 @@ A file is recognised by its content, except for NIfTI, which is by its suffix. N
 torch.
 """
 
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
 from gradprom.data import names
 from gradprom.data.formats import dicom_files, nifti_files, pillow_files, tiff_files
 from gradprom.data.formats.contents import Contents, Header, alike
+from gradprom.data.value_range import Extremes
 
 STACKS = (".tif", ".tiff", ".gif", ".webp", ".nii", ".nii.gz", ".dcm", ".dicom")
 """Suffixes of formats in which a file can hold several images."""
@@ -51,13 +54,18 @@ def stem(path: Path) -> str:
     return names.key(path.name[: -len(names.suffix(path))] if is_image_name(path) else path.name)
 
 
+def may_be_stack(path: Path) -> bool:
+    """Whether a file can hold several images, by its suffix."""
+    return names.suffix(path) in STACKS or not is_image_name(path)
+
+
 def pages_of(path: Path) -> tuple[int, str]:
     """How many images a file holds, and whose they are, where it can say so; else 1 and "".
 
     Only files that can hold several by their suffix are opened. What is wrong with one shows when
     it is read.
     """
-    if is_image_name(path) and names.suffix(path) not in STACKS:
+    if not may_be_stack(path):
         return 1, ""
     try:
         found = header(path)
@@ -96,6 +104,17 @@ def read(path: Path) -> Contents:
             f"save the one that is meant by itself"
         )
     return contents
+
+
+def extremes(paths: Iterable[Path]) -> Extremes:
+    """Of all images of more than 8 bits in some files, but in those that cannot be read."""
+    found = Extremes()
+    for path in dict.fromkeys(paths):
+        with suppress(ValueError):
+            if header(path).deep:
+                for page in read(path).pages:
+                    found.add(page.pixels)
+    return found
 
 
 def write(path: Path, contents: Contents) -> None:

@@ -83,6 +83,8 @@ class Contents:
     format: str
     """Such as `PNG`."""
     pages: list[Picture]
+    palette: bool = False
+    """Whether the file keeps indices into a table of colours, by which its images are read."""
     spacing: tuple[float, float] | None = None
     """Pixels per metre along x and y; None where the file does not say."""
     original: Any = None

@@ -85,16 +85,19 @@ def read(path: Path) -> Contents:
         raise ValueError(f"{shown(path)}: format {image.format}; convert it to PNG or TIFF")
     spacing = spacing_of(image)
     if _deep_png(path) is not None:
-        return Contents("PNG", [_read_deep_png(path)], spacing)
+        return Contents("PNG", [_read_deep_png(path)], spacing=spacing)
+    return Contents(str(image.format), pages(path), image.mode == "P", spacing)
+
+
+def pages(path: Path) -> list[Picture]:
+    """All images of a file of 8 bits per channel; ValueError as from `opened`."""
+    found = []
     with opened(path) as image:
-        pages = [_page(image, number) for number in range(_count(image))]
-    return Contents(str(image.format), _alike(pages), spacing)
-
-
-def _page(image: Image, number: int) -> Picture:
-    image.seek(number)
-    image.load()
-    return of_image(image)
+        for number in range(_count(image)):
+            image.seek(number)
+            image.load()
+            found.append(_of_image(image))
+    return _alike(found)
 
 
 def _alike(frames: list[Picture]) -> list[Picture]:
@@ -108,7 +111,7 @@ def _alike(frames: list[Picture]) -> list[Picture]:
     ]
 
 
-def of_image(image: Image) -> Picture:
+def _of_image(image: Image) -> Picture:
     """An image of 8 bits per channel, turned upright."""
     from PIL import ImageOps
 

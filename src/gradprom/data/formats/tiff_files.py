@@ -54,14 +54,19 @@ def header(path: Path) -> Header:
 def read(path: Path) -> Contents:
     """See `formats.read`."""
     with _opened(path) as pages:
-        pictures = [_picture(path, page, number) for number, page in enumerate(pages)]
-        original = _original(pages[0])
+        original, palette = _original(pages[0]), pages[0].photometric == _PALETTE
+        for page in pages:
+            _require_whole(path, page)
+        if _is_shallow(pages[0]):
+            pictures = pillow_files.pages(path)
+        else:
+            pictures = [_deep_picture(path, page, number) for number, page in enumerate(pages)]
     metre = _METRE.get(original.unit)
     spacing = None
     if original.resolution is not None and metre is not None:
         x, y = original.resolution
         spacing = (x / metre, y / metre)
-    return Contents("TIFF", pictures, spacing, original)
+    return Contents("TIFF", pictures, palette, spacing, original)
 
 
 def write(path: Path, written: Contents) -> None:
@@ -147,16 +152,18 @@ def _shape(path: Path, page: Any) -> tuple[int, int, int]:
     return page.imagelength, page.imagewidth, page.samplesperpixel
 
 
-def _picture(path: Path, page: Any, number: int) -> Picture:
-    shape = _shape(path, page)
+def _require_whole(path: Path, page: Any) -> None:
+    _shape(path, page)
     ends = [at + count for at, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
     if not ends or max(ends) > path.stat().st_size:
         raise ValueError("truncated")
-    if _is_shallow(page):
-        return pillow_files.of_image(pillow_files.open_image(path, number))
+
+
+def _deep_picture(path: Path, page: Any, number: int) -> Picture:
+    shape = _shape(path, page)
     if page.dtype.kind == "c" or page.photometric == _PALETTE:
         raise ValueError("complex numbers or a palette of 16 bits; grey or RGB is read")
-    pixels = _deep(path, page, number)
+    pixels = _deep_pixels(path, page, number)
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         raise ValueError("values that are not finite")
     if page.planarconfig == 2 and shape[2] > 1:
@@ -169,7 +176,7 @@ def _is_shallow(page: Any) -> bool:
     return bool(np.max(page.bitspersample) <= 8) and page.dtype != np.int8
 
 
-def _deep(path: Path, page: Any, number: int) -> NDArray[Any]:
+def _deep_pixels(path: Path, page: Any, number: int) -> NDArray[Any]:
     try:
         return np.asarray(page.asarray())
     except zlib.error as error:

@@ -23,7 +23,6 @@ before any file is read. Where a folder lies is no part of a run's id, what it i
 """
 
 from collections import Counter, defaultdict
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ import numpy as np
 from gradprom.data import formats, image_io
 from gradprom.data.base import Entry, Facts, Source
 from gradprom.data.dataset_card import About
-from gradprom.data.formats.contents import Contents
+from gradprom.data.formats.recent import Recent
 from gradprom.data.listing import listing
 from gradprom.data.names import key, shown
 from gradprom.data.splits import by_group, stratified
@@ -130,7 +129,7 @@ class Folder(Source):
 
     def __init__(self, options: Options, facts: Facts) -> None:
         super().__init__(options, facts)
-        self._opened: dict[Path, Contents] = {}
+        self._read = Recent()
         self._extremes: Extremes | None = None
 
     def index(self) -> list[Entry]:
@@ -196,7 +195,7 @@ class Folder(Source):
         size, classes = self.options.size, len(self.facts.mask_classes)
         path, *masks = entry.files
         pages = self._read(path).pages
-        if len(pages) > 1 and formats.pages_of(path)[0] == 1:
+        if len(pages) > 1 and not formats.may_be_stack(path):
             raise ValueError(
                 f"{shown(path)}: holds {len(pages)} images; its suffix must be one of "
                 f"{', '.join(formats.STACKS)}"
@@ -218,19 +217,12 @@ class Folder(Source):
         if masks != images:
             raise ValueError(f"{shown(mask)}: holds {masks} masks, its image's file {images}")
 
-    def _read(self, path: Path) -> Contents:
-        """A file's content; the last two files are kept, for slices follow one another."""
-        if path not in self._opened:
-            self._opened = dict([*self._opened.items()][-1:])
-            self._opened[path] = formats.read(path)
-        return self._opened[path]
-
     def value_range(self) -> ValueRange | None:
         """That of the option, or the one that all images of more than 8 bits have together.
 
         Test images count: it tells of the scanner's bits, one of five values, and not of them.
         """
-        extremes = self._found()
+        extremes = self.extremes()
         if not extremes:
             return None
         values = checked(self.options.range, "dataset.range=") or extremes.range()
@@ -242,16 +234,10 @@ class Folder(Source):
             f"tissue in CT; what lies outside is clipped"
         )
 
-    def _found(self) -> Extremes:
-        """The extremes of all images; those that cannot be read are left to `decode`."""
+    def extremes(self) -> Extremes:
+        """Of all images; those that cannot be read are left to `decode`."""
         if self._extremes is None:
-            extremes = Extremes()
-            for path in dict.fromkeys(entry.files[0] for entry in self.index()):
-                with suppress(ValueError):
-                    if formats.header(path).deep:
-                        for page in formats.read(path).pages:
-                            extremes.add(page.pixels)
-            self._extremes = extremes
+            self._extremes = formats.extremes(entry.files[0] for entry in self.index())
         return self._extremes
 
     def decode_options(self) -> dict[str, Any]:
@@ -283,7 +269,7 @@ class Folder(Source):
         table = Path(self.options.root, self.options.labels)
         unread = [p.name for p in folder.others if not (p.exists() and p.samefile(table))]
         if unread:
-            notes.append(f"{len(unread)} files are no images: {listed([*map(shown, unread)], 3)}")
+            notes.append(f"not read, being no images: {listed([*map(shown, unread)], 3)}")
         groups = Counter(entry.group for entry in entries)
         if len(groups) < len(entries):
             notes.append(f"{len(groups)} groups, the largest of {max(groups.values())} images")
