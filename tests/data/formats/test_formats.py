@@ -205,3 +205,29 @@ def test_pages_of_different_sizes_are_refused(tmp_path: Path) -> None:
             writer.write(np.zeros((size, size), np.uint8), metadata=None)
     with pytest.raises(ValueError, match="a.tif: images of different sizes or kinds"):
         formats.read(tmp_path / "a.tif")
+
+
+def test_channels_that_are_no_colours_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    options = {"photometric": "minisblack", "planarconfig": "contig", "metadata": None}
+    tifffile.imwrite(path, np.zeros((9, 9, 3), np.uint16), **options)
+    with pytest.raises(ValueError, match="a.tif: 3 channels of 16 bits"):
+        formats.read(path)
+
+
+@pytest.mark.parametrize("type", [np.uint16, np.uint8])
+def test_bright_zero_in_tiff(tmp_path: Path, type: type) -> None:
+    page = made.levels(type, SHAPE[1:], 200)
+    made.tiff(tmp_path / "a.tif", page[None], photometric="miniswhite")
+    found = formats.read(tmp_path / "a.tif").pages[0]
+    top = float(np.iinfo(type).max)
+    np.testing.assert_allclose(found.planes((0, top))[0], 1 - page / top, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.dcm", "a.tif", "a.png"])
+def test_what_is_no_image_is_named(tmp_path: Path, name: str) -> None:
+    for content in (b"", b"junk" * 200, b"II*\0" + bytes(400)):
+        (tmp_path / name).write_bytes(content)
+        for reads in (formats.header, formats.read):
+            with pytest.raises(ValueError, match=f"{name}: "):
+                reads(tmp_path / name)

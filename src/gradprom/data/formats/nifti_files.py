@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,10 +77,11 @@ def opened(path: Path) -> Iterator[Any]:
     from nibabel.wrapstruct import WrapStructError
 
     damaged = (EOFError, zlib.error, ImageFileError, HeaderDataError, WrapStructError)
+    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # what it reports, it raises
     try:
         yield Nifti1Image.from_filename(path)
     except (OSError, ValueError, *damaged) as error:
-        told = str(error)
+        told = str(getattr(error, "strerror", None) or error)
         raise ValueError(told if shown(path) in told else f"{shown(path)}: {told}") from error
 
 

@@ -24,7 +24,7 @@ from gradprom.storage.files import replacing
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """How files begin; the last two are BigTIFF."""
-_WHITE_IS_ZERO, _PALETTE = 0, 3
+_WHITE_IS_ZERO, _PALETTE, _GREY = 0, 3, (0, 1)
 _CENTIMETRE, _NO_UNIT = 3, 1
 _METRE = {2: 0.0254, 3: 0.01}  # lengths of the units of resolution
 
@@ -144,12 +144,14 @@ def _continues(file: Any, last: Any) -> bool:
 
 def _shape(path: Path, page: Any) -> tuple[int, int, int]:
     """Height, width and channels."""
-    if page.imagedepth > 1 or page.samplesperpixel > 4 or page.dtype is None:
+    samples = page.samplesperpixel
+    unnamed = samples > (2 if page.photometric in _GREY else 4)
+    if page.imagedepth > 1 or unnamed or page.dtype is None:
         raise ValueError(
-            f"{shown(path)}: {page.samplesperpixel} channels of {page.bitspersample} bits in "
-            f"{page.imagedepth} layers; grey or RGB is read"
+            f"{shown(path)}: {samples} channels of {page.bitspersample} bits in {page.imagedepth} "
+            f"layers; grey or RGB is read, slices as pages"
         )
-    return page.imagelength, page.imagewidth, page.samplesperpixel
+    return page.imagelength, page.imagewidth, samples
 
 
 def _require_whole(path: Path, page: Any) -> None:
