@@ -245,9 +245,9 @@ def _enhance(args: argparse.Namespace) -> None:
         given = value_range.checked(args.range, "--range ")
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    work = image_files.assign(args.input, args.output)
     study = _study(args)
     record = study.resolve(args.run)
+    work = image_files.assign(args.input, args.output)
 
     from gradprom.runs import enhancement
 

@@ -170,9 +170,12 @@ def test_a_name_in_another_form_finds_its_mask_and_label(tmp_path: Path, raw: by
     assert {e.id: e.label for e in data.index()} == {composed: 0, "b": 1}
     assert check(data, tmp_path / "cache", tmp_path / "sheet.png").problems == []
     path.write_bytes(b"")
-    load_error = check(source(tmp_path), tmp_path / "cache").text()
-    assert "empty file" in load_error
-    load_error.encode()  # can be printed
+    told = check(source(tmp_path), tmp_path / "cache").text()
+    assert "empty file" in told
+    told.encode()  # can be printed
+    told = check(source(tmp_path / os.fsdecode(raw)), tmp_path / "cache").text()
+    assert "no folder" in told
+    told.encode()
 
 
 def palette_mask(path: Path, colours: list[int], indices: np.ndarray) -> None:

@@ -78,6 +78,15 @@ def test_capitals_in_isic_are_the_same_images(tmp_path: Path) -> None:
     assert check(source, tmp_path / "cache").problems == []
 
 
+def test_capitals_in_lizard_are_the_same_images(tmp_path: Path) -> None:
+    root = lizard_files.lizard_folder(tmp_path)
+    source = lizard.build(lizard.Options(root=str(root), size=32))
+    before = [entry.id for entry in source.index()]
+    for path in [*root.glob("lizard_images*/*/*.png")]:
+        path.rename(path.with_suffix(".PNG"))
+    assert [entry.id for entry in source.index()] == before
+
+
 def test_files_of_isic_that_are_not_read_are_named(tmp_path: Path) -> None:
     root = isic_files.isic_folder(tmp_path)
     Image.new("L", (4, 4)).save(root / isic_files.INPUT / "ISIC_0000000_superpixels.png")

@@ -10,6 +10,7 @@ import numpy as np
 from gradprom.data import formats, value_range
 from gradprom.data.base import Entry, Source
 from gradprom.data.cache import file_hashes
+from gradprom.data.names import printable
 from gradprom.errors import DataError, listed
 
 _SHOWN = 3  # names of a list that a note shows
@@ -49,7 +50,7 @@ class Report:
         lines += [self.sheet] if self.sheet else []
         count = len(self.problems) or "no"
         lines.append(f"{count} problem" if count == 1 else f"{count} problems")
-        return "\n".join(lines)
+        return printable("\n".join(lines))
 
 
 def check(source: Source, cache: Path, sheet: Path | None = None) -> Report:

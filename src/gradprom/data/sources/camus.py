@@ -20,7 +20,7 @@ from gradprom.data.dataset_card import About
 from gradprom.data.file_source import FileOptions, FileSource
 from gradprom.data.formats import nifti_files
 from gradprom.data.locate import Part
-from gradprom.data.names import shown
+from gradprom.data.names import decoded, shown
 from gradprom.data.splits import of_groups, stratified
 from gradprom.errors import DataError, listed
 
@@ -211,7 +211,7 @@ def _official(lists: Path, present: set[str]) -> dict[str, list[str]]:
 
 def _fields(path: Path, separator: str) -> dict[str, str]:
     """The lines `key separator value` of a text file; harmless for a binary file."""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = decoded(path.read_bytes()).splitlines()
     pairs = (line.partition(separator) for line in lines)
     return {key.strip(): value.strip() for key, _, value in pairs}
 
