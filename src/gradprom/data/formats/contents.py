@@ -24,7 +24,7 @@ class Header:
     pages: int = 1
     """Number of images."""
     patient: str = ""
-    """Of a DICOM file; empty in all other formats."""
+    """A pseudonym of whom a DICOM file shows; empty in all other formats."""
 
     @property
     def deep(self) -> bool:
