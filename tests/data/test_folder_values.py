@@ -212,3 +212,18 @@ def test_a_coloured_palette_counts_from_black_or_is_refused(tmp_path: Path) -> N
     palette_mask(path, [128, 0, 0, 0, 0, 0, 0, 128, 0], indices)
     with pytest.raises(ValueError, match="a.png: of its palette index 1 is black and 0 is not"):
         source(tmp_path, masks="masks", mask_classes=["none", "cat", "dog"]).decode(data.index()[0])
+
+
+@pytest.mark.parametrize("type", ["nii", "dcm"])
+def test_eight_bits_that_are_rescaled_are_deep(tmp_path: Path, type: str) -> None:
+    stored = made.levels(np.uint8, SHAPE, 250)
+    for n in range(3):
+        if type == "nii":
+            made.nifti(tmp_path / f"{n}.nii", stored[None], slope=16)
+        else:
+            pytest.importorskip("pydicom")
+            made.dicom(tmp_path / f"{n}.dcm", stored.astype(np.uint16), RescaleSlope=16)
+    data = source(tmp_path, channels="grey")
+    assert data.value_range() == (0, 4095)
+    expected = np.rint(stored * (16 / 4095) * 255)
+    np.testing.assert_allclose(data.decode(data.index()[0])["target"][0], expected, atol=1)

@@ -103,6 +103,11 @@ def test_outputs_that_are_refused(tmp_path: Path) -> None:
     refused(tmp_path / "nothing", tmp_path / "out", "holds no images that can be read")
 
 
+def test_what_png_cannot_say_stays_tiff(tmp_path: Path) -> None:
+    made.tiff(tmp_path / "a.tif", made.levels(np.uint16, (1, 5, 7), 900), photometric="miniswhite")
+    refused(tmp_path / "a.tif", tmp_path / "a.png", "as .tif or .tiff")
+
+
 def extremes(low: float, high: float, type: str = "uint16") -> Extremes:
     return Extremes(low, high, {type})
 

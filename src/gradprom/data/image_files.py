@@ -141,6 +141,7 @@ def _suffixes(path: Path, contents: Contents) -> tuple[str, ...]:
     """The suffixes of formats that can hold what a file holds; the first is the usual one."""
     first = contents.pages[0].pixels
     plain = len(contents.pages) == 1 and first.dtype in (np.uint8, np.uint16)
+    plain = plain and not contents.pages[0].inverted  # PNG cannot say so
     own = _OWN.get(contents.format, ())
     if contents.format == "NIfTI":
         return (suffix(path), *own)

@@ -81,7 +81,8 @@ def test_datasets_see_what_pillow_converts(tmp_path: Path, mode: str, target: st
 
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
 @pytest.mark.parametrize(
-    ("type", "scaling"), [(np.int16, (1, 0)), (np.uint16, (2, -100)), (np.float32, (1, 0))]
+    ("type", "scaling"),
+    [(np.int16, (1, 0)), (np.uint16, (2, -100)), (np.int16, (0.5, 3)), (np.float32, (1, 0))],
 )
 def test_a_volume_is_read_and_written_as_nibabel_does(
     tmp_path: Path, name: str, type: type, scaling: tuple[float, float]

@@ -117,6 +117,23 @@ def mode(type: np.dtype[Any], channels: int) -> str:
     return f"{8 * type.itemsize}-bit{kind} {colours}"
 
 
+def rescaled(stored: NDArray[Any], slope: float, intercept: float) -> NDArray[Any]:
+    """Stored values times `slope` plus `intercept`, in the type of `rescaled_type`."""
+    type = rescaled_type(stored.dtype, slope, intercept)
+    if (slope, intercept) == (1, 0):
+        return stored
+    return stored.astype(type) * type.type(slope) + type.type(intercept)
+
+
+def rescaled_type(stored: np.dtype[Any], slope: float, intercept: float) -> np.dtype[Any]:
+    """That of the stored values if they are as they are, int32 if they stay whole, or float32."""
+    if (slope, intercept) == (1, 0):
+        return stored
+    whole = float(slope).is_integer() and float(intercept).is_integer()
+    fits = stored.kind in "iu" and stored.itemsize < 4 and abs(slope) < 2**14
+    return np.dtype(np.int32 if whole and fits else np.float32)
+
+
 def split(pixels: NDArray[Any], inverted: bool = False) -> Picture:
     """A picture from [H, W, 1 to 4], of which the second or fourth channel is transparency."""
     colours = 1 if pixels.shape[2] < 3 else 3

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradprom.data.formats import contents
 from gradprom.data.formats.contents import Contents, Header, Picture
@@ -25,8 +24,7 @@ def header(path: Path) -> Header:
     """See `formats.header`."""
     with _opened(path, pixels=False) as data:
         _require_grey(data)
-        signed = bool(data.PixelRepresentation) or _scale(data)[1] < 0
-        type = np.dtype(f"{'i' if signed else 'u'}{max(1, int(data.BitsAllocated) // 8)}")
+        type = contents.rescaled_type(_stored_type(data), *_scale(data))
         return Header(
             "DICOM",
             contents.mode(type, 1),
@@ -44,7 +42,7 @@ def read(path: Path) -> Contents:
         slope, intercept = _scale(data)
         inverted = data.PhotometricInterpretation == "MONOCHROME1"
     values = stored.reshape(-1, *stored.shape[-2:])
-    frames = [_rescaled(frame, slope, intercept)[..., None] for frame in values]
+    frames = [contents.rescaled(frame, slope, intercept)[..., None] for frame in values]
     pages = [Picture(frame, inverted=inverted) for frame in frames]
     return Contents("DICOM", pages, original=data)
 
@@ -53,11 +51,10 @@ def write(path: Path, written: Contents) -> None:
     """Write frames with the other elements of the original, as a derived image of its own UID."""
     data = deepcopy(written.original)
     slope, intercept = _scale(data)
-    type = np.dtype(f"{'i' if data.PixelRepresentation else 'u'}{int(data.BitsAllocated) // 8}")
     bits = int(data.BitsStored) - int(data.PixelRepresentation)
     limits = (-(2**bits) if data.PixelRepresentation else 0, 2**bits - 1)
     values = np.stack([page.pixels[..., 0] for page in written.pages]).astype(np.float64)
-    stored = np.rint((values - intercept) / slope).clip(*limits).astype(type)
+    stored = np.rint((values - intercept) / slope).clip(*limits).astype(_stored_type(data))
     scale = stored.shape[-1] / int(data.Columns)
     for name in _SPACINGS:
         if name in data and scale != 1:
@@ -98,15 +95,11 @@ def _require_grey(data: Any) -> None:
         raise ValueError(f"{kind or 'no image'}; grey images are read")
 
 
+def _stored_type(data: Any) -> np.dtype[Any]:
+    kind = "i" if data.PixelRepresentation else "u"
+    return np.dtype(f"{kind}{max(1, int(data.BitsAllocated) // 8)}")
+
+
 def _scale(data: Any) -> tuple[float, float]:
     """What stored values are multiplied by, and what is then added."""
     return float(data.get("RescaleSlope") or 1), float(data.get("RescaleIntercept") or 0)
-
-
-def _rescaled(stored: NDArray[Any], slope: float, intercept: float) -> NDArray[Any]:
-    """As whole numbers where the rescaling keeps them whole."""
-    if (slope, intercept) == (1, 0):
-        return stored
-    if slope.is_integer() and intercept.is_integer():
-        return stored.astype(np.int32) * np.int32(slope) + np.int32(intercept)
-    return stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)

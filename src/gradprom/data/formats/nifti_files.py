@@ -22,8 +22,8 @@ def header(path: Path) -> Header:
     """See `formats.header`."""
     with opened(path) as image:
         width, height, slices = _shape(path, image)
-        mode = contents.mode(image.header.get_data_dtype(), 1)
-        return Header("NIfTI", mode, (width, height), slices)
+        type = contents.rescaled_type(image.header.get_data_dtype(), *_scale(image))
+        return Header("NIfTI", contents.mode(type, 1), (width, height), slices)
 
 
 def read(path: Path) -> Contents:
@@ -31,9 +31,9 @@ def read(path: Path) -> Contents:
     with opened(path) as image:
         shape = _shape(path, image)
         stored = np.asanyarray(image.dataobj.get_unscaled())
-        values = stored if _scale(image) == (1.0, 0.0) else np.asanyarray(image.dataobj)
-    if values.dtype.kind not in "iuf":
-        raise ValueError(f"{shown(path)}: {values.dtype} values, expected numbers")
+    if stored.dtype.kind not in "iuf":
+        raise ValueError(f"{shown(path)}: {stored.dtype} values, expected numbers")
+    values = contents.rescaled(stored, *_scale(image))
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise ValueError(f"{shown(path)}: values that are not finite")
     slices = np.ascontiguousarray(values.reshape(shape).transpose(2, 1, 0))

@@ -25,7 +25,8 @@ from gradprom.storage.files import replacing
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """How files begin; the last two are BigTIFF."""
 _WHITE_IS_ZERO, _PALETTE, _GREY = 0, 3, (0, 1)
-_CENTIMETRE, _NO_UNIT = 3, 1
+_CENTIMETRE = 3
+_CLASSIC = 2**31  # bytes of pixels that are safely below the 4 GB of a file that is not BigTIFF
 _METRE = {2: 0.0254, 3: 0.01}  # lengths of the units of resolution
 
 
@@ -80,7 +81,8 @@ def write(path: Path, written: Contents) -> None:
     if first.alpha is not None:
         options["extrasamples"] = ["unassalpha"]
     options |= _metadata(written)
-    with replacing(path) as stream, tifffile.TiffWriter(stream) as writer:
+    large = sum(page.pixels.nbytes for page in written.pages) > _CLASSIC
+    with replacing(path) as stream, tifffile.TiffWriter(stream, bigtiff=large) as writer:
         for number, picture in enumerate(written.pages):
             alpha = [] if picture.alpha is None else [picture.alpha[..., None]]
             pixels = np.concatenate([picture.pixels, *alpha], axis=-1)
