@@ -9,6 +9,10 @@
     a,benign,patient 1
     b.jpg,malignant,patient 2
 
+A file can hold several images (TIFF, GIF, NIfTI, DICOM): they are the slices of one group, the
+file, and the file of their masks holds as many. DICOM is grouped by patient. Values of more than
+8 bits are read in the range that all images together have, or in that of `range`.
+
 An `id` is a file's name or its stem. An image without a label, or without a line in the table,
 is left out of diagnosis. Where there are groups, no group is in both train and test.
 
@@ -25,25 +29,33 @@ from typing import Any
 
 import numpy as np
 
-from gradprom.data import image_io
+from gradprom.data import formats, image_io
 from gradprom.data.base import Entry, Facts, Source
 from gradprom.data.dataset_card import About
+from gradprom.data.formats.recent import Recent
+from gradprom.data.listing import listing
+from gradprom.data.names import key, shown
 from gradprom.data.splits import by_group, stratified
-from gradprom.errors import DataError
+from gradprom.data.value_range import EIGHT_BITS, Extremes, ValueRange, checked, is_deep
+from gradprom.errors import DataError, listed
 from gradprom.identity import added
 
 CHANNELS = {"grey": 1, "rgb": 3}
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 ABOUT = About(
     title="dataset=folder",
-    get=f"Put the images there (files that end in {', '.join(SUFFIXES)}), or set data_root or "
-    "dataset.root; conf/dataset/folder.yaml shows an example.",
+    get=f"Put the images there (files that end in {', '.join(formats.SUFFIXES)}), or set "
+    "data_root or dataset.root; conf/dataset/folder.yaml shows an example.",
     licence="that of your images",
     traps=(
         "Two folders with equal options and no title share their runs' ids: set dataset.title.",
-        "Files are opened by their content, regardless of their name, with 8 bits per channel; "
-        "photographs are turned upright and transparency is dropped.",
+        "Files are opened by their content, regardless of their name; photographs are turned "
+        "upright and transparency is dropped.",
+        "Of more than 8 bits black is 0, and white the highest value of the fewest bits (8, 10, "
+        "12, 14 or 16) that hold all images; `data check` says which. Below 0, as in CT, both must "
+        "be given: dataset.range=[-160,240]. Decoded images have 8 bits of that range.",
+        "The files of a stack and of its masks have as many images. They are one group, unless the "
+        "table says another; DICOM files are grouped by patient.",
         "Images of one patient come into both parts unless the table has a column group.",
     ),
 )
@@ -70,6 +82,8 @@ class Options:
     """Share of the images to test on, between 0 and 1."""
     split_seed: int = 0
     """Drives the split."""
+    range: list[float] = field(default_factory=list, metadata={"before": []})
+    """The values of black and of white in files of more than 8 bits; empty: as found in them."""
     title: str = added("")
     """A name for the folder's content, of your choice: it is part of a run's id."""
 
@@ -81,6 +95,7 @@ class Options:
             raise ValueError(f"dataset.size={self.size}: must be at least 1 pixel")
         if not 0 < self.test < 1:
             raise ValueError(f"dataset.test={self.test}: must be between 0 and 1")
+        checked(self.range, "dataset.range=")
         _check_names("classes", self.classes)
         _check_names("mask_classes", self.mask_classes)
         if bool(self.masks) != bool(self.mask_classes):
@@ -107,9 +122,15 @@ def build(options: Options) -> "Folder":
 
 
 class Folder(Source):
-    """Images directly in `root`; an id is a file's stem."""
+    """Images directly in `root`; an id is a file's stem, `stem#1`, … where it holds several."""
 
+    version = 2
     options: Options
+
+    def __init__(self, options: Options, facts: Facts) -> None:
+        super().__init__(options, facts)
+        self._read = Recent()
+        self._extremes: Extremes | None = None
 
     def index(self) -> list[Entry]:
         """One entry per image; images, masks and table are checked against each other."""
@@ -130,26 +151,34 @@ class Folder(Source):
         if offenders:
             raise DataError(f"{root} is not as dataset=folder expects:{image_io.listed(offenders)}")
         return [
-            self._entry(id, table.get(id, {}), (image, *([masks[id]] if masks else [])))
+            entry
             for id, image in images.items()
+            for entry in self._entries(id, table.get(id, {}), image, masks.get(id))
         ]
 
-    def _entry(self, id: str, row: dict[str, str], files: tuple[Path, ...]) -> Entry:
+    def _entries(self, id: str, row: dict[str, str], image: Path, mask: Path | None) -> list[Entry]:
+        """A file's image, or its images."""
         label = row.get("label")
         number = self.options.classes.index(label) if label else None
-        return Entry(id, row.get("group") or id, number, files)
+        pages, patient = formats.pages_of(image)
+        group = row.get("group") or patient or id
+        files = (image,) if mask is None else (image, mask)
+        if pages == 1:
+            return [Entry(id, group, number, files)]
+        return [Entry(f"{id}#{p + 1}", group, number, files, page=p) for p in range(pages)]
 
     def _table(
         self, images: dict[str, Path], path: Path
     ) -> tuple[dict[str, dict[str, str]], list[str]]:
         """Row by image id, and what is wrong with the table."""
         classes = self.options.classes
-        names = {id: id for id in images} | {image.name: id for id, image in images.items()}
+        names = {id: id for id in images} | {key(image.name): id for id, image in images.items()}
         table: dict[str, dict[str, str]] = {}
         wrong = []
         for row in _rows(path, bool(classes)):
             name, label = row["id"], row.get("label")
-            id = names.get(name)
+            id = names.get(key(name))
+            name = shown(name)
             if id is None:
                 wrong.append(f"{path}: {name} is not an image")
             elif id in table:
@@ -165,12 +194,51 @@ class Folder(Source):
         """The image and, where there are masks, its mask, squashed to size × size."""
         size, classes = self.options.size, len(self.facts.mask_classes)
         path, *masks = entry.files
-        image = image_io.picture(path, self.facts.channels)
-        arrays = {"target": image_io.squashed(image, size)}
+        pages = self._read(path).pages
+        if len(pages) > 1 and not formats.may_be_stack(path):
+            raise ValueError(
+                f"{shown(path)}: holds {len(pages)} images; its suffix must be one of "
+                f"{', '.join(formats.STACKS)}"
+            )
+        image, values = pages[entry.page], EIGHT_BITS
+        if is_deep(image.pixels):
+            values = self.value_range() or values
+        arrays = {"target": image_io.fitted(image, self.facts.channels, size, values)}
         codes = [range(classes), (0, 255)][: 2 if classes == 2 else 1]
         for mask in masks:
-            arrays["mask"] = image_io.mask(mask, image, size, *codes)
+            self._require_as_many(mask, len(pages))
+            arrays["mask"] = image_io.mask(
+                mask, image, size, *codes, page=entry.page, read=self._read
+            )
         return arrays
+
+    def _require_as_many(self, mask: Path, images: int) -> None:
+        masks = len(self._read(mask).pages)
+        if masks != images:
+            raise ValueError(f"{shown(mask)}: holds {masks} masks, its image's file {images}")
+
+    def value_range(self) -> ValueRange | None:
+        """That of the option, or the one that all images of more than 8 bits have together.
+
+        Test images count: it tells of the scanner's bits, one of five values, and not of them.
+        """
+        extremes = self.extremes()
+        if not extremes:
+            return None
+        values = checked(self.options.range, "dataset.range=") or extremes.range()
+        if values is not None:
+            return values
+        raise DataError(
+            f"{shown(self.options.root)} has {extremes.text()}, and which of them are black and "
+            f"white cannot be told: set dataset.range=[BLACK,WHITE], such as [-160,240] for soft "
+            f"tissue in CT; what lies outside is clipped"
+        )
+
+    def extremes(self) -> Extremes:
+        """Of all images; those that cannot be read are left to `decode`."""
+        if self._extremes is None:
+            self._extremes = formats.extremes(entry.files[0] for entry in self.index())
+        return self._extremes
 
     def decode_options(self) -> dict[str, Any]:
         """Neither the folder, the size of the test split nor class names change decoded images."""
@@ -180,6 +248,7 @@ class Folder(Source):
             "size": options.size,
             "channels": options.channels,
             "mask_classes": len(options.mask_classes),
+            "range": list(options.range),
         }
 
     def splits(self, entries: list[Entry]) -> dict[str, list[str]]:
@@ -196,6 +265,11 @@ class Folder(Source):
                     f"{labelled} of {len(entries)} images are labelled; "
                     "diagnosis leaves the others out"
                 )
+        folder = listing(Path(self.options.root))
+        table = Path(self.options.root, self.options.labels)
+        unread = [p.name for p in folder.others if not (p.exists() and p.samefile(table))]
+        if unread:
+            notes.append(f"not read, being no images: {listed([*map(shown, unread)], 3)}")
         groups = Counter(entry.group for entry in entries)
         if len(groups) < len(entries):
             notes.append(f"{len(groups)} groups, the largest of {max(groups.values())} images")
@@ -207,12 +281,16 @@ def _by_stem(folder: Path) -> tuple[dict[str, Path], list[str]]:
     stems = defaultdict(list)
     if not folder.is_dir():
         raise DataError(f"dataset=folder found no folder {folder}. {ABOUT.get}")
-    for file in sorted(folder.iterdir()):
-        if file.suffix.lower() in SUFFIXES and file.name[0] != "." and file.is_file():
-            stems[file.stem].append(file)
+    found = listing(folder)
+    for file in found.images:
+        stems[formats.stem(file)].append(file)
     twice = [files for files in stems.values() if len(files) > 1]
     return {stem: files[0] for stem, files in stems.items()}, [
-        f"{folder}: {', '.join(file.name for file in files)} have the same stem" for files in twice
+        *found.broken,
+        *(
+            f"{shown(folder)}: {', '.join(shown(file.name) for file in files)} have the same stem"
+            for files in twice
+        ),
     ]
 
 
