@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 from gradprom.errors import ConfigError, GradpromError
 
 if TYPE_CHECKING:
+    from gradprom.runs.record import Record
     from gradprom.runs.records import Study
 
 SETTINGS = {"study": "local", "results": "results"}
 """The settings of every command, given as `key=value`, with their defaults."""
+_RUN = "an id, its beginning, or quoted words such as 'gradprom 0.1 seed=0' (see gradprom runs)"
 _EPILOG = "study=NAME and results=FOLDER select the records (default: local, results)."
 
 
@@ -68,6 +70,16 @@ def _parser() -> argparse.ArgumentParser:
         commands, "status", _status, "which runs are done, queued, running, failed, missing"
     )
     status.add_argument("--watch", action="store_true", help="update until all runs have ended")
+    runs = _command(
+        commands, "runs", _runs, "list runs: id, what tells them apart, scores, age, state"
+    )
+    runs.add_argument(
+        "words",
+        nargs="*",
+        metavar="WORD",
+        help="list only runs that all words select: overrides such as strategy=gradprom noise=0.1, "
+        "bare values such as gradprom 0.1, states such as failed, or the beginning of an id",
+    )
     _command(commands, "cancel", _cancel, "cancel the Slurm jobs that have not started")
     report = _command(
         commands, "report", _report, "tables, claims, figures and a page from a study's records"
@@ -93,25 +105,25 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         help="a .png file, or a folder; transparency is not changed",
     )
-    enhance.add_argument("--run", required=True, metavar="RUN", help="the run with the weights")
+    enhance.add_argument("--run", required=True, metavar="RUN", help=f"the weights' run: {_RUN}")
     enhance.add_argument("--tile", type=int, default=512, help="pixels per side (default: 512)")
     enhance.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
 
     compare = _command(
         commands, "compare", _compare, "compare two runs: configurations, paired scores"
     )
-    compare.add_argument("runs", nargs=2, metavar="RUN")
+    compare.add_argument("runs", nargs=2, metavar="RUN", help=_RUN)
     export = _command(
         commands, "export", _export, "export weights, configuration and a card of a run"
     )
-    export.add_argument("run", metavar="RUN")
+    export.add_argument("run", nargs="+", metavar="RUN", help=_RUN)
     export.add_argument("-o", "--output", type=Path, required=True, help="a new folder")
     for name, command, text in (
         ("forget", _forget, "move runs to results/set-aside"),
         ("rerun", _rerun, "forget runs and train them again"),
     ):
         forget = _command(commands, name, command, text)
-        forget.add_argument("runs", nargs="+", metavar="RUN")
+        forget.add_argument("runs", nargs="+", metavar="RUN", help=_RUN)
         forget.add_argument(
             "--stages",
             action="store_true",
@@ -175,6 +187,19 @@ def _status(args: argparse.Namespace) -> None:
         print(overview(_study(args)))
 
 
+def _runs(args: argparse.Namespace) -> None:
+    from gradprom.reports.finding.listing import listing
+
+    print(listing(_study(args), args.words))
+
+
+def _found(study: Study, words: str) -> Record:
+    """The record of the run that words select."""
+    from gradprom.reports.finding.find import resolve
+
+    return resolve(study, words)
+
+
 def _cancel(args: argparse.Namespace) -> None:
     from gradprom.sweeps.queue import cancel
 
@@ -218,7 +243,7 @@ def _enhance(args: argparse.Namespace) -> None:
 
     targets = image_files.assign(args.input, args.output)
     study = _study(args)
-    record = study.resolve(args.run)
+    record = _found(study, args.run)
 
     import torch
 
@@ -244,20 +269,24 @@ def _enhance(args: argparse.Namespace) -> None:
 def _compare(args: argparse.Namespace) -> None:
     from gradprom.reports.compare import compare
 
-    print(compare(_study(args), *args.runs).text())
+    study = _study(args)
+    print(compare(study, *(_found(study, words).id for words in args.runs)).text())
 
 
 def _export(args: argparse.Namespace) -> None:
     from gradprom.runs.export import export
 
-    export(_study(args), args.run, args.output)
+    study = _study(args)
+    export(study, _found(study, " ".join(args.run)).id, args.output)
     print(f"{args.output}: weights.safetensors, config.yaml, README.md")
 
 
 def _forget(args: argparse.Namespace) -> None:
     from gradprom.runs.forget import forget
 
-    for source, target in forget(_study(args), args.runs, args.stages):
+    study = _study(args)
+    ids = [_found(study, words).id for words in args.runs]
+    for source, target in forget(study, ids, args.stages):
         print(f"moved {source}\n   to {target}")
 
 
@@ -266,7 +295,8 @@ def _rerun(args: argparse.Namespace) -> None:
     from gradprom.runs.restore import load_run
 
     study = _study(args)
-    runs = [load_run(study, prefix) for prefix in args.runs]
+    args.runs = [_found(study, words).id for words in args.runs]
+    runs = [load_run(study, run_id) for run_id in args.runs]
     for run in runs:
         run.images()  # fails before anything is moved if the run cannot be trained again
     _forget(args)
