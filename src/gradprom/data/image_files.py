@@ -48,11 +48,11 @@ class Picture:
         """The same kind of picture with other contents, [C, H, W] in [0, 1], of any size."""
         levels = np.iinfo(self.pixels.dtype).max
         pixels = np.rint(planes.clip(0, 1) * np.float32(levels)).astype(self.pixels.dtype)
-        alpha = self.alpha if self.alpha is None else _resized(self.alpha, *planes.shape[1:])
+        alpha = self.alpha if self.alpha is None else resized(self.alpha, *planes.shape[1:])
         return replace(self, pixels=pixels.transpose(1, 2, 0), alpha=alpha)
 
 
-def _resized(alpha: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+def resized(alpha: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     """Transparency at another size [H, W]; bilinear, which stays in its range."""
     if alpha.shape == (height, width):
         return alpha

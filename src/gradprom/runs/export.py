@@ -1,6 +1,7 @@
 """A run exported as a folder: weights, configuration, and a model card."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import OmegaConf
@@ -9,9 +10,10 @@ from torch import Tensor
 from gradprom.config import Config, component
 from gradprom.errors import RunError
 from gradprom.methods.base import Method
-from gradprom.runs.model_card import card
+from gradprom.runs.model_card import card, without_folders
 from gradprom.runs.records import Study
 from gradprom.runs.restore import load_weights, read_config, typed
+from gradprom.runs.run import plain
 from gradprom.runs.scoring import restore
 from gradprom.storage.files import replacing, write_text
 
@@ -64,14 +66,16 @@ def export(study: Study, prefix: str, folder: Path) -> None:
             OmegaConf.update(node, key, neutral)
     with replacing(folder / "weights.safetensors") as stream:
         stream.write(save(tensors, metadata={"run": record.id}))
-    write_text(folder / "config.yaml", OmegaConf.to_yaml(node, resolve=True))
+    config = OmegaConf.create(_neutral(plain(node)))
+    write_text(folder / "config.yaml", OmegaConf.to_yaml(config))
     write_text(folder / "README.md", card(record, description, hidden=tuple(_NEUTRAL_PATHS)))
 
 
 def load(folder: Path | str, device: torch.device | str = "cpu") -> Method:
-    """Load an exported run: its method, with the trained weights.
+    """Load the method of an exported run, with the trained weights.
 
-    The method's `enhance` takes float32 [B, C, H, W] in [0, 1].
+    Its `enhance` takes float32 [B, C, H, W] in [0, 1]; `gradprom.load` returns a function of any
+    kind of image.
 
     Raises
     ------
@@ -89,6 +93,15 @@ def load(folder: Path | str, device: torch.device | str = "cpu") -> Method:
         raise RunError(f"the weights in {folder} cannot be read: {error}") from error
     restore(method, _by_network(method, tensors), torch.device(device), str(folder))
     return method
+
+
+def _neutral(value: Any) -> Any:
+    """A configuration without folders of this machine, such as those of `evaluate_on`."""
+    if isinstance(value, dict):
+        return {key: _neutral(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_neutral(part) for part in value]
+    return without_folders(value) if isinstance(value, str) else value
 
 
 def _method(config: Config) -> Method:
