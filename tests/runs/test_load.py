@@ -247,6 +247,13 @@ def test_a_method_that_is_not_there_is_named(tmp_path: Path) -> None:
         gradprom.load(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("device", ["cuda:99", "cudda"])
+def test_a_device_that_is_not_there_is_named(tmp_path: Path, device: str) -> None:
+    folder, _ = export(tmp_path, "strategy=mainstream")
+    with pytest.raises(RunError, match=f"^device={device} cannot be used here: [^\n]+$"):
+        gradprom.load(folder, device=device)
+
+
 def test_the_package_has_no_other_late_names() -> None:
     with pytest.raises(AttributeError, match="no attribute 'lode'"):
         gradprom.lode  # noqa: B018

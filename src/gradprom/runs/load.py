@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gradprom.data import image_files
-from gradprom.errors import DataError, RunError
+from gradprom.errors import DataError, RunError, first_line
 from gradprom.runs import export, inference
 
 Array = NDArray[Any]
@@ -47,9 +47,9 @@ class Exported:
     """
 
     def __init__(self, folder: Path, device: torch.device | str, tile: int):
+        self.device = _usable(device)
         self.method = export.load(folder, device)
         """The run's method; its `config` says how it was trained."""
-        self.device = torch.device(device)
         self.tile = tile
 
     @property
@@ -152,9 +152,24 @@ def load(folder: Path | str, device: torch.device | str = "cpu", tile: int = 512
     Raises
     ------
     RunError
-        If a file is missing or damaged, or this version of the code cannot use the configuration.
+        If a file is missing or damaged, this version of the code cannot use the configuration, or
+        this machine does not have the device.
     """
     return Exported(Path(folder), device, tile)
+
+
+def _usable(device: torch.device | str) -> torch.device:
+    """A device, if this machine has it.
+
+    Raises
+    ------
+    RunError
+        If it does not.
+    """
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise RunError(f"device={device} cannot be used here: {first_line(error)}") from error
 
 
 def _read(path: Path) -> Array:
