@@ -119,6 +119,9 @@ def test_records_of_the_first_version_are_listed() -> None:
 def test_an_empty_study_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["runs", f"results={tmp_path}", "study=mine"])
     assert capsys.readouterr().out == f"study mine: no runs in {tmp_path / 'mine'}\n"
+    for words, told in (("", "^study mine has no runs$"), ("x", "has no run x: it has no runs$")):
+        with pytest.raises(RunError, match=told):
+            find.resolve(Study(tmp_path, "mine"), words)
 
 
 def test_the_list_needs_no_torch(made: Made) -> None:

@@ -33,21 +33,22 @@ def resolve(study: Study, words: str) -> Record:
         distinguishes them, or the words that are known.
     """
     texts = words.split()
-    if len(texts) <= 1:
-        records, problems = study.load(words.strip())
-        if problems and not records:
-            raise RunError(problems[0])
-        found = [Candidate(record.id, "", record) for record in records]
-        if not found:
-            found = select(study, candidates(study, texts), texts)
-    else:
-        found = select(study, candidates(study, texts), texts)
+    found = _by_id(study, words.strip()) if len(texts) <= 1 else []
+    found = found or select(study, candidates(study, texts), texts)
     if len(found) > 1:
         raise RunError(_ambiguous(study, words, found))
     [run] = found
     if run.record is None:
         raise RunError(f"run {run.id} ({run.label}) has no record: it is {run.state}")
     return run.record
+
+
+def _by_id(study: Study, prefix: str) -> list[Candidate]:
+    """The runs whose id begins with `prefix`; RunError if only unreadable records have such ids."""
+    records, problems = study.load(prefix)
+    if problems and not records:
+        raise RunError(problems[0])
+    return [Candidate(record.id, "", record) for record in records]
 
 
 def candidates(study: Study, words: Iterable[str] = STATES) -> list[Candidate]:
@@ -63,9 +64,9 @@ def candidates(study: Study, words: Iterable[str] = STATES) -> list[Candidate]:
     if not set(STATES) & set(words):
         found = [Candidate(record.id, "", record) for record in records.values()]
     else:
-        labels = {run.id: run.label for plan in study.plans() for run in plan.runs}
+        planned = {run.id: run.label for plan in study.plans() for run in plan.runs}
         states = study_status(study).states
-        found = [Candidate(i, s, records.get(i), labels.get(i, "")) for i, s in states.items()]
+        found = [Candidate(i, s, records.get(i), planned.get(i, "")) for i, s in states.items()]
     return sorted(found, key=lambda run: (run.started, run.id), reverse=True)
 
 
@@ -86,6 +87,8 @@ def select(study: Study, runs: list[Candidate], words: list[str]) -> list[Candid
         if not selected:
             raise RunError(_unknown(study, runs, word))
         kept = [run for run in kept if run.id in selected]
+    if not runs:
+        raise RunError(f"study {study.name} has no runs")
     if not kept:
         raise RunError(f"study {study.name} has no run with all of: {' '.join(words)}")
     return kept
