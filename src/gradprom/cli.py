@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradprom import streams
-from gradprom.errors import ConfigError, DataError, GradpromError
+from gradprom.errors import ConfigError, GradpromError
+from gradprom.runs.enhance_command import joined, numbers
 from gradprom.settings import is_setting, results_and_study
 from gradprom.startup import prepare
 
 if TYPE_CHECKING:
+    from gradprom.runs.record import Record
     from gradprom.runs.records import Study
 
+_RUN = "an id, its beginning, or quoted words such as 'gradprom 0.1 seed=0' (see gradprom runs)"
 _EPILOG = "study=NAME and results=FOLDER select the records (default: local, results)."
 
 
@@ -28,7 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         words = prepare(sys.argv[1:] if arguments is None else arguments)
         settings = [word for word in words if is_setting(word)]
-        args = _parser().parse_args(_joined([word for word in words if word not in settings]))
+        args = _parser().parse_args(joined([word for word in words if word not in settings]))
         args.settings = settings
         args.command(args)
         sys.stdout.flush()
@@ -40,22 +43,6 @@ def main(arguments: list[str] | None = None) -> None:
     # a reader that has seen enough, such as `head`, is no failure
     if lost is not None and lost.errno != errno.EPIPE and args.command in _PRINTING:
         sys.exit(1)
-
-
-def _joined(texts: list[str]) -> list[str]:
-    """`--range -160,240` in one word, for argparse takes the second for an option."""
-    if "--range" not in texts[:-1]:
-        return texts
-    at = texts.index("--range")
-    return [*texts[:at], f"--range={texts[at + 1]}", *texts[at + 2 :]]
-
-
-def _numbers(text: str) -> list[float]:
-    """Numbers between commas, in brackets or not."""
-    try:
-        return [float(number) for number in text.strip("[]").split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} must be two numbers, BLACK,WHITE") from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -91,6 +78,16 @@ def _parser() -> argparse.ArgumentParser:
         commands, "status", _status, "which runs are done, queued, running, failed, missing"
     )
     status.add_argument("--watch", action="store_true", help="update until all runs have ended")
+    runs = _command(
+        commands, "runs", _runs, "list runs: id, what tells them apart, scores, age, state"
+    )
+    runs.add_argument(
+        "words",
+        nargs="*",
+        metavar="WORD",
+        help="list only runs that all words select: overrides such as strategy=gradprom noise=0.1, "
+        "bare values such as gradprom 0.1, states such as failed, or the beginning of an id",
+    )
     _command(commands, "cancel", _cancel, "cancel the Slurm jobs that have not started")
     report = _command(
         commands, "report", _report, "tables, claims, figures and a page from a study's records"
@@ -116,10 +113,10 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         help="a file of the input's kind (.png, .tif, .nii.gz, .dcm), or a folder",
     )
-    enhance.add_argument("--run", required=True, metavar="RUN", help="the run with the weights")
+    enhance.add_argument("--run", required=True, metavar="RUN", help=f"the weights' run: {_RUN}")
     enhance.add_argument(
         "--range",
-        type=_numbers,
+        type=numbers,
         default=[],
         metavar="BLACK,WHITE",
         help="values of black and white in images of more than 8 bits (default: those of the "
@@ -131,18 +128,18 @@ def _parser() -> argparse.ArgumentParser:
     compare = _command(
         commands, "compare", _compare, "compare two runs: configurations, paired scores"
     )
-    compare.add_argument("runs", nargs=2, metavar="RUN")
+    compare.add_argument("runs", nargs=2, metavar="RUN", help=_RUN)
     export = _command(
         commands, "export", _export, "export weights, configuration and a card of a run"
     )
-    export.add_argument("run", metavar="RUN")
+    export.add_argument("run", nargs="+", metavar="RUN", help=_RUN)
     export.add_argument("-o", "--output", type=Path, required=True, help="a new folder")
     for name, command, text in (
         ("forget", _forget, "move runs to results/set-aside"),
         ("rerun", _rerun, "forget runs and train them again"),
     ):
         forget = _command(commands, name, command, text)
-        forget.add_argument("runs", nargs="+", metavar="RUN")
+        forget.add_argument("runs", nargs="+", metavar="RUN", help=_RUN)
         forget.add_argument(
             "--stages",
             action="store_true",
@@ -205,6 +202,19 @@ def _status(args: argparse.Namespace) -> None:
         print(overview(_study(args)))
 
 
+def _runs(args: argparse.Namespace) -> None:
+    from gradprom.reports.finding.listing import listing
+
+    print(listing(_study(args), args.words))
+
+
+def _found(study: Study, words: str) -> Record:
+    """The record of the run that words select."""
+    from gradprom.reports.finding.find import resolve
+
+    return resolve(study, words)
+
+
 def _cancel(args: argparse.Namespace) -> None:
     from gradprom.sweeps.queue import cancel
 
@@ -244,50 +254,33 @@ def _names_and_overrides(texts: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _enhance(args: argparse.Namespace) -> None:
-    from gradprom.data import image_files, value_range
-    from gradprom.data.text_files import listed
+    from gradprom.runs.enhance_command import enhance
 
-    try:
-        given = value_range.checked(args.range, "--range ")
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
     study = _study(args)
-    record = study.resolve(args.run)
-    work = image_files.assign(args.input, args.output)
-
-    from gradprom.runs import enhancement
-
-    values = image_files.value_range(work.extremes, given, enhancement.trained_range(record))
-    enhancer = enhancement.Enhancer(study, record, args.tile, args.device)
-    outside = image_files.clipped(work.extremes, values)
-    for sentence in [*([outside] if outside else []), *work.skipped]:
-        print(f"gradprom: note: {sentence}", file=sys.stderr)
-    for line in enhancement.enhance_all(enhancer, work, values):
-        print(line)
-    if work.unreadable:
-        raise DataError(
-            f"{len(work.unreadable)} files could not be read, and the others are enhanced:"
-            + listed(work.unreadable)
-        )
+    enhance(args, study, find_record=lambda: _found(study, args.run))
 
 
 def _compare(args: argparse.Namespace) -> None:
     from gradprom.reports.compare import compare
 
-    print(compare(_study(args), *args.runs).text())
+    study = _study(args)
+    print(compare(study, *(_found(study, words).id for words in args.runs)).text())
 
 
 def _export(args: argparse.Namespace) -> None:
     from gradprom.runs.export import export
 
-    export(_study(args), args.run, args.output)
+    study = _study(args)
+    export(study, _found(study, " ".join(args.run)).id, args.output)
     print(f"{args.output}: weights.safetensors, config.yaml, README.md")
 
 
 def _forget(args: argparse.Namespace) -> None:
     from gradprom.runs.forget import forget
 
-    for source, target in forget(_study(args), args.runs, args.stages):
+    study = _study(args)
+    ids = [_found(study, words).id for words in args.runs]
+    for source, target in forget(study, ids, args.stages):
         print(f"moved {source}\n   to {target}")
 
 
@@ -296,7 +289,8 @@ def _rerun(args: argparse.Namespace) -> None:
     from gradprom.runs.restore import load_run
 
     study = _study(args)
-    runs = [load_run(study, prefix) for prefix in args.runs]
+    args.runs = [_found(study, words).id for words in args.runs]
+    runs = [load_run(study, run_id) for run_id in args.runs]
     for run in runs:
         run.images()  # fails before anything is moved if the run cannot be trained again
     _forget(args)

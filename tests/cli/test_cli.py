@@ -53,6 +53,7 @@ def test_every_command_has_help() -> None:
     assert set(commands) == {
         "data",
         "status",
+        "runs",
         "report",
         "figure",
         "enhance",

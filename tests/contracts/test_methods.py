@@ -18,6 +18,7 @@ from torch import Tensor
 
 from gradprom.data.image_noise import ImageNoise
 from gradprom.data.loader import test_batches
+from gradprom.errors import RunError
 from gradprom.methods.base import Description, Method
 from gradprom.metrics.registry import METRICS
 from gradprom.runs import evaluation, scoring
@@ -224,3 +225,21 @@ def test_it_describes_itself(case: str, tmp_path: Path) -> None:
     names = [description.exported.get(network, network) for network in networks]
     assert not any(a != b and a.startswith(f"{b}.") for a in names for b in names)
     assert set(run.method.reads()) >= {"dataset"}
+
+
+@every
+def test_it_names_the_network_that_restores(case: str, tmp_path: Path) -> None:
+    """The one that an image goes through, if an image alone can be enhanced."""
+    method, used = made(case, tmp_path).method, []
+    method.networks = method.build_networks()
+    for name, network in method.networks.items():
+        network.eval().register_forward_hook(lambda *_, name=name: used.append(name))
+    facts, described = method.config.facts, method.describe()
+    try:
+        enhanced = method.enhance(torch.rand(1, facts.inputs, 32, 32))
+    except RunError:
+        assert not described.restorer
+        return
+    only = next(iter(method.networks)) if len(method.networks) == 1 else ""
+    assert set(used) == {described.restorer or only}
+    assert enhanced.shape[1] == facts.channels and not enhanced.requires_grad

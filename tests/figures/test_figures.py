@@ -1,6 +1,8 @@
 """Figures of trained runs show those runs and their scores, and say which are missing."""
 
+import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,23 +14,30 @@ from PIL import Image
 from support import tiny_runs
 
 from gradprom import figures
+from gradprom.data.loader import Batch
 from gradprom.errors import ConfigError, RunError
 from gradprom.experiments import declared
 from gradprom.experiments.expansion import Cell, Expansion
-from gradprom.figures import selection
+from gradprom.figures import examples, saliency, selection
+from gradprom.figures import guided_backprop as gb
+from gradprom.sweeps import run_ids
+from gradprom.sweeps.request import identify_with, shell_composer
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Trained: joint, frozen and GradProm with diagnosis, GradProm with segmentation."""
+    """Trained: the Benchmarks, the strategies with diagnosis, GradProm with segmentation."""
     folder = tmp_path_factory.mktemp("results")
     for words in (
         ("strategy=joint",),
         ("strategy=frozen",),
         ("strategy=gradprom",),
         ("strategy=gradprom", "auxiliary=segmentation"),
+        ("strategy=mainstream",),
+        ("method=recognizer",),
+        ("method=recognizer", "auxiliary=segmentation"),
     ):
         tiny_runs.train(folder, *tiny_runs.PHANTOM, "noise=0.3", *words)
     return folder
@@ -44,17 +53,24 @@ def expand(results: Path, *tables: str) -> tuple[dict[str, Expansion], dict[str,
         for cell in cells:
             wanted = experiment.cell(cell.row, cell.column)
             for record in records.values():
-                config = record.config
-                if (
-                    not cell.row.waits_for
-                    and cell.column.title == "σ = 0.3"
-                    and wanted.get("supervision") == "supervised"
-                    and wanted.get("strategy") == config["strategy"]["name"]
-                    and wanted.get("auxiliary") == config["auxiliary"]["tasks"][0]
-                ):
+                runnable = not cell.row.waits_for and cell.column.title == "σ = 0.3"
+                if runnable and is_of(record.config, wanted):
                     cell.runs[0] = record.id
         expansions[name] = Expansion(experiment, cells)
     return expansions, records
+
+
+def is_of(config: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether a run is that of a cell."""
+    strategy, task = config["strategy"]["name"], config["auxiliary"]["tasks"][0]
+    if config["method"]["name"] != wanted.get("method", "task_driven"):
+        return False
+    if config["method"]["name"] == "recognizer":
+        return wanted["auxiliary"] == task
+    if "mainstream" in (strategy, wanted["strategy"]):
+        return wanted["strategy"] == strategy
+    supervised = wanted.get("supervision") == "supervised"
+    return supervised and wanted["strategy"] == strategy and wanted["auxiliary"] == task
 
 
 ALL = ("table1", "table2", "table5", "table6", "table7", "table8")
@@ -93,6 +109,103 @@ def test_the_numbers_of_a_figure_are_those_of_the_evaluation(results: Path) -> N
     degraded = strips[2].tiles[0]
     told = f"{kept['degraded_psnr']:.3f} dB, {kept['degraded_ssim']:.3f}"
     assert degraded.title == f"degraded\n{told}"
+
+
+def draw_5(results: Path) -> tuple[list[Any], str]:
+    expansions, records = expand(results, "table1")
+    choices = selection.choose("fig5", expansions, records)
+    return saliency.activation_maps(choices, tiny_runs.local(results), CPU)
+
+
+def test_a_probability_is_that_of_the_class_of_its_map(results: Path) -> None:
+    strips, caption = draw_5(results)
+    assert "the image's own; the percentage beside a class is its probability" in caption
+    study = tiny_runs.local(results)
+    [record] = [
+        r
+        for r in study.records()
+        if r.config["strategy"]["name"] == "joint" and r.config["method"]["name"] == "task_driven"
+    ]
+    trained = examples.load(selection.Entrant("joint", record), study, CPU)
+    batch = examples.examples(trained, 3, CPU)
+    names, labels = trained.run.config.facts.classes, batch.label
+    assert labels is not None
+    with torch.no_grad():
+        enhanced = trained.method.enhance(batch.input)
+        recognizer = trained.method.networks["diagnosis"]
+        logits = recognizer(enhanced)
+        features, head = recognizer.features_and_head(enhanced)
+    for number, (strip, label) in enumerate(zip(strips, labels.tolist(), strict=True)):
+        tile, probabilities = strip.tiles[1], logits[number].softmax(0)
+        title = tile.title.splitlines()
+        assert title[0].startswith("Joint training, ")
+        assert title[1] == f"{names[label]} {probabilities[label]:.0%}"
+        best = int(probabilities.argmax())
+        predicted = [f"predicted: {names[best]} {probabilities[best]:.0%}"] * (best != label)
+        assert title[2 : 2 + len(predicted)] == predicted
+        # and the map is of that class: its weights over the features, at the image's size
+        weighed = torch.einsum("khw,k->hw", features[number], head.weight[label]).clamp(min=0)
+        shown = torch.nn.functional.interpolate(
+            weighed[None, None], tile.over.shape, mode="bilinear"
+        )
+        expected = (shown / shown.max().clamp(min=1e-12))[0, 0].detach().numpy()
+        np.testing.assert_allclose(tile.over, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("missing", ["mask", "label", "some labels"])
+def test_a_caption_tells_of_what_there_is(
+    results: Path, missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without(*arguments: Any) -> Batch:
+        batch = examples.examples(*arguments)
+        annotations = {**batch.annotations}
+        if missing == "some labels":
+            annotations["label"] = annotations["label"].clone()
+            annotations["label"][0] = -1
+        else:
+            del annotations[missing]
+        return replace(batch, annotations=annotations)
+
+    monkeypatch.setattr(saliency, "examples", without)
+    strips, caption = draw_5(results)
+    titles = [tile.title for strip in strips for tile in strip.tiles]
+    assert ("mask" in caption + "".join(titles)) == (missing != "mask")
+    assert ("where it has no label" in caption) == (missing == "some labels")
+    assert ("named first, the predicted one;" in caption) == (missing == "label")
+    assert any("predicted:" in title for title in titles) == (missing != "label")
+    expansions, records = expand(results, "table1", "table2", "table5")
+    choices = selection.choose("fig2", expansions, records)
+    _, caption = saliency.guided_maps(choices, tiny_runs.local(results), CPU)
+    assert ("in the mask" in caption) == (missing != "mask")
+
+
+def test_figure_2_explains_networks_that_were_trained_alone(results: Path) -> None:
+    expansions, records = expand(results, "table1", "table2", "table5")
+    choices = selection.choose("fig2", expansions, records)
+    study = tiny_runs.local(results)
+    strips, caption = saliency.guided_maps(choices, study, CPU)
+    ids = re.findall(r"(\w+): run ([0-9a-f]{12})", caption)
+    assert [title for title, _ in ids] == ["Denoising", "Segmentation", "Diagnosis"]
+    found = [(records[run].config["method"]["name"], records[run].config) for _, run in ids]
+    assert found[0][0] == "task_driven" and found[0][1]["strategy"]["name"] == "mainstream"
+    assert [method for method, _ in found[1:]] == ["recognizer", "recognizer"]
+    # each is a gradient to the degraded image, which all three see
+    for place, (name, score) in enumerate(
+        [("enhancer", gb.enhanced), ("segmentation", gb.segmented), ("diagnosis", gb.predicted)]
+    ):
+        run = records[ids[place][1]]
+        trained = examples.load(selection.Entrant(name, run), study, CPU)
+        batch = examples.examples(trained, 3, CPU)
+        gradient = gb.guided_gradient(trained.method.networks[name], batch.input, score)
+        for strip, expected in zip(strips, gradient.abs().mean(1).numpy(), strict=True):
+            np.testing.assert_array_equal(strip.tiles[1 + place].pixels, expected)
+
+
+def test_figure_2_takes_the_enhancer_of_table_1_where_the_papers_has_not_run(results: Path) -> None:
+    expansions, records = expand(results, "table1")
+    choices = selection.choose("fig2", expansions, records)
+    strips, _ = saliency.guided_maps(choices, tiny_runs.local(results), CPU)
+    assert [tile.reason for tile in strips[0].tiles] == ["", "", "not run", ""]
 
 
 def test_what_has_not_run_is_an_empty_frame(results: Path) -> None:
@@ -147,11 +260,40 @@ def test_the_command_finds_the_runs_of_narrowed_tables(
     assert str(png) in capsys.readouterr().out
 
 
+def test_overrides_narrow_what_the_studys_sweeps_have_narrowed(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a sweep of the tables on other data: a noise level alone selects its runs."""
+    identify = identify_with(shell_composer(), {}, [])  # in this process
+    monkeypatch.setattr(run_ids, "identities", lambda runs, results: identify(runs))
+    shutil.copytree(results, tmp_path / "results")
+    study = tiny_runs.local(tmp_path / "results")
+    note_sweep(study.folder, ["table5", "table6", "table7", "table8"])
+    figures.draw_all(study, ["fig6"], ["noise=0.3"])
+    caption = (study.folder / "report/figures/fig6.txt").read_text()
+    assert "(a) phantom, σ = 0.3" in caption and "(c) table7: not run." in caption
+    with pytest.raises(RunError, match="noise=0.05: experiment=table5 has no such cell; it has"):
+        figures.draw_all(study, ["fig6"], ["noise=0.05"])
+    # what one table cannot be narrowed by is told in its place
+    figures.draw_all(study, ["fig6"], ["auxiliary=segmentation"])
+    caption = (study.folder / "report/figures/fig6.txt").read_text()
+    assert "(a) phantom, σ = 0.3" in caption
+    assert "(b) table6: auxiliary=segmentation: experiment=table6 has no such cell" in caption
+
+
+def note_sweep(folder: Path, tables: list[str]) -> None:
+    """The plan of a sweep of some tables on the phantom."""
+    asked = ["profile=demo", "dataset=phantom", "seed=0", *tiny_runs.PHANTOM]
+    path = folder / "sweeps" / "0123456789ab" / "plan.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"runs": [], "experiments": tables, "asked": asked}))
+
+
 def test_a_figure_that_there_is_not(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="figure fig3 is unknown; choose from fig2, fig4"):
         figures.draw_all(tiny_runs.local(tmp_path), ["fig3"], [])
 
 
 def test_the_tables_of_a_figure() -> None:
-    assert figures.tables("fig2") == ["table1", "table2"]
+    assert figures.tables("fig2") == ["table5", "table1", "table2"]
     assert figures.tables("fig6") == ["table5", "table6", "table7", "table8"]

@@ -42,7 +42,7 @@ def declared_rows() -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize(("table", "row"), sorted(set(declared_rows())))
 def test_every_row_that_a_figure_names_is_one_row_of_its_table(table: str, row: str) -> None:
     [experiment] = declared.read(table)
-    assert len([one for one in experiment.rows if one.label.startswith(row)]) == 1
+    assert len([one for one in experiment.rows if f"{one.label} ".startswith(f"{row} ")]) == 1
 
 
 def test_every_column_that_a_figure_names_is_one_of_its_table() -> None:
@@ -106,6 +106,16 @@ def test_methods_are_compared_in_one_row_group_and_one_column() -> None:
         "Unsup.frozen",
         "Unsup.gradprom",
     ]
+
+
+def test_benchmark_i_is_not_benchmark_ii() -> None:
+    [experiment] = declared.read("table1")
+    column = experiment.columns[-1]
+    cells = [Cell(row, column, runs={0: row.label}) for row in experiment.rows]
+    records = {row.label: records_factory.record(row.label) for row in experiment.rows}
+    choices = selection.choose("fig2", {"table1": Expansion(experiment, cells)}, records)
+    taken = {e.title: e.record and e.record.id for choice in choices[1:2] for e in choice.entrants}
+    assert taken == {"Denoising": "Benchmark-i", "Diagnosis": "Benchmark-ii"}
 
 
 def expansion_with(there: set[tuple[str, str]], column: str) -> Expansion:

@@ -1,4 +1,7 @@
-"""`python rescore.py EXPORT…`: what exported runs score on their test sets, as JSON by folder."""
+"""`python rescore.py EXPORT…`: what exported runs score on their test sets, as JSON by folder.
+
+Also checks that `gradprom.load` enhances as the method does.
+"""
 
 import json
 import sys
@@ -6,8 +9,10 @@ from pathlib import Path
 
 import torch
 
+import gradprom
 from gradprom.config import component
 from gradprom.data.images import load as decode
+from gradprom.errors import RunError
 from gradprom.runs import evaluation, export
 
 torch.set_num_threads(1)
@@ -20,4 +25,10 @@ for folder in map(Path, sys.argv[1:]):
     device = torch.device("cpu")
     table = evaluation.evaluate(method, images, config.degradation, config.evaluation, device)
     scores[folder.name] = evaluation.summarise(table)
+    degraded = torch.rand(2, config.facts.inputs, 33, 47)
+    try:
+        expected = method.enhance(degraded)
+    except RunError:
+        continue  # it needs more than an image
+    assert torch.equal(gradprom.load(folder)(degraded), expected)
 print(json.dumps(scores))

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.proofs import on_path
+
 CASES = ("adversarial", "prior", "contrasts")
 PLUGINS = Path(__file__).parent
 SUITE = sorted((PLUGINS.parent / "contracts").glob("test_method*.py"))
@@ -14,7 +16,7 @@ def test_methods_from_outside_keep_the_contract(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-vv", "-p", "no:xdist", f"--basetemp={tmp_path}/t"]
     ended = subprocess.run(
         [*command, *map(str, SUITE)],
-        env={**os.environ, "PYTHONPATH": str(PLUGINS)},
+        env={**os.environ, "PYTHONPATH": on_path(PLUGINS)},
         capture_output=True,
         text=True,
         cwd=PLUGINS.parents[1],

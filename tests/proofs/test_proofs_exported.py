@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.proofs import PLUGINS, PROOFS, Swept, records, tool
+from support.proofs import PLUGINS, PROOFS, Swept, on_path, records, tool
 
 
 def test_exports_score_what_the_runs_scored(swept: Swept, tmp_path: Path) -> None:
@@ -21,7 +21,8 @@ def test_exports_score_what_the_runs_scored(swept: Swept, tmp_path: Path) -> Non
         assert record["title"] in card
         assert all(str(record["metrics"][score])[:5] in card for score in record["scores"])
     command = [sys.executable, str(PLUGINS / "rescore.py"), *(str(tmp_path / n) for n in PROOFS)]
-    done = subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": str(PLUGINS)})
+    environment = {"PYTHONPATH": on_path(PLUGINS)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     for name, scores in json.loads(done.stdout.splitlines()[-1]).items():
         assert scores == pytest.approx(expected[name], rel=1e-9), name

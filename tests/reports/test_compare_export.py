@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,16 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 from support import tiny_runs
+from support.pictures import random_picture
 
+import gradprom
 from gradprom import cli
+from gradprom.data import image_files
 from gradprom.errors import RunError
+from gradprom.methods.base import Description
 from gradprom.metrics.registry import METRICS
 from gradprom.reports import compare
-from gradprom.runs import export
+from gradprom.runs import export, model_card
 from gradprom.runs.record import Record
 from gradprom.runs.records import Study
 from gradprom.runs.restore import load_run, restored_method
@@ -196,12 +201,71 @@ def test_the_snippet_of_the_card_runs(
     study = tiny_runs.local(results)
     method = restored_method(load_run(study, first.id), first, torch.device("cpu"))
     assert torch.equal(names["enhanced"], method.enhance(noisy()))
+    assert 'model.networks["enhancer"]` restores images' in (exported / "README.md").read_text()
 
 
-def test_no_place_of_the_machine_is_handed_on(results: Path, exported: Path) -> None:
+def test_the_snippet_of_older_cards_runs(exported: Path) -> None:
+    method = export.load(exported)
+    assert method.enhance(noisy()).shape == noisy().shape
+
+
+def test_a_file_becomes_what_the_command_makes_of_it(
+    results: Path, first: Record, exported: Path, tmp_path: Path
+) -> None:
+    image_files.write(tmp_path / "a.png", random_picture(np.uint16, 3, 1))
+    words = ["enhance", "--run", first.id, str(tmp_path / "a.png"), "-o", str(tmp_path / "b.png")]
+    cli.main([*words, "--device", "cpu", f"results={results}"])
+    written = image_files.read(tmp_path / "b.png")
+    found = gradprom.load(exported)(tmp_path / "a.png")
+    np.testing.assert_array_equal(found, np.dstack([written.pixels, written.alpha]))
+
+
+def test_no_place_of_the_machine_is_handed_on(
+    results: Path, first: Record, exported: Path, tmp_path: Path
+) -> None:
     for name in ("README.md", "config.yaml"):
         assert str(results) not in (exported / name).read_text()
     assert OmegaConf.load(exported / "config.yaml").results == "results"
+    # folders may stand in any value that was typed, and in any key of the configuration
+    private = ["evaluate_on=[{name:lizard,root:/scratch/jane/liz}]", "dataset.root=/scratch/jane/d"]
+    private += ["dataset.split=~/jane/split.csv", "data_root=/scratch/jane/d"]
+    split = replace(first.dataset, split="/scratch/jane/split.csv")
+    told = model_card.card(
+        replace(first, overrides=private, dataset=split), load_run_description(results, first), ()
+    )
+    assert "jane" not in told
+    assert "evaluate_on=[{name:lizard,root:liz}]" in told and "split: split.csv" in told
+    values = {"a": ["/scratch/jane/My Data/x"], "b": {"root": "file:///jane/conf"}, "c": 0.5}
+    assert export._neutral(values) == {"a": ["x"], "b": {"root": "conf"}, "c": 0.5}
+
+
+def load_run_description(results: Path, record: Record) -> Description:
+    return load_run(tiny_runs.local(results), record.id).method.describe()
+
+
+@pytest.mark.parametrize(
+    "text", ["paper", "80/20", "a/b", "interval(1e-5,1e-2)", "../up/x", "SR-ResNet / x", "1e-4"]
+)
+def test_what_is_no_absolute_path_stays(text: str) -> None:
+    assert model_card.without_folders(text) == text
+
+
+def test_the_card_tells_the_precision_of_training_and_of_scoring(
+    results: Path, first: Record
+) -> None:
+    """And accuracy stands beside what guessing the most frequent class gives."""
+    told = model_card.card(
+        replace(first, precision="bf16"), load_run_description(results, first), ()
+    )
+    assert "trained in bf16, scored in float32" in told
+    lines = [line.split("|") for line in told.splitlines() if "accuracy" in line]
+    scores = {cells[1].strip(): cells[3].strip() for cells in lines if len(cells) > 3}
+    for name, label in (
+        ("accuracy", "accuracy"),
+        ("balanced_accuracy", "balanced accuracy"),
+        ("majority_share", "accuracy of the most frequent class"),
+    ):
+        assert scores[label] == f"{first.metrics[name]:.4f}"
 
 
 def test_a_folder_with_something_in_it_is_left_alone(

@@ -1,9 +1,11 @@
 """Every dataset, with files made for it. A new dataset is one more line in `CASES`.
 
 The files are made by code in the published layouts; a few real ones are looked at where they are.
-`own_sizes` is made up, and `contrasts` is the example in `docs/datasets.md`.
+`own_sizes` is made up. Datasets of a plug-in on the path join them: those that `DATASETS` of its
+`contract_cases` names, each with a function that makes a few files.
 """
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -11,8 +13,10 @@ from typing import Any, NamedTuple
 
 import pytest
 from omegaconf import OmegaConf
-from support import camus_files, datasets, documented, isic_files, lizard_files, own_sizes
+from support import camus_files, datasets, isic_files, lizard_files, own_sizes
 
+from gradprom.config.components import component
+from gradprom.config.folders import plugin_folders
 from gradprom.data.base import Entry, Source
 from gradprom.data.cache import content_key, fingerprint
 from gradprom.data.sources import camus, covid_ct, folder, isic2018, lizard, phantom
@@ -27,6 +31,12 @@ class Case(NamedTuple):
     options: dict[str, Any] = {}
 
 
+def shipped(group: str, name: str) -> Any:
+    """The YAML of a plug-in's component."""
+    [path] = [p for folder in plugin_folders("conf") for p in folder.glob(f"{group}/{name}.yaml")]
+    return OmegaConf.load(path)
+
+
 ANNOTATED = {
     "masks": "masks",
     "mask_classes": ["background", "lesion", "ruler"],
@@ -34,16 +44,26 @@ ANNOTATED = {
     "classes": ["benign", "malignant"],
 }
 
-contrasts = documented.module("datasets.md", "contrasts")
+
+def of_plugins() -> dict[str, Case]:
+    """The datasets of plug-ins."""
+    try:
+        cases = importlib.import_module("gradprom_plugins.contract_cases")
+    except ModuleNotFoundError:
+        return {}
+    datasets = getattr(cases, "DATASETS", {})
+    return {name: Case(component("dataset", name), make) for name, make in datasets.items()}
+
+
+PLUGINS = of_plugins()
 ELSEWHERE = {
     "own_sizes": OmegaConf.structured(own_sizes.Options()),
-    "contrasts": OmegaConf.create(documented.block("datasets.md", "yaml")),
+    **{name: shipped("dataset", name) for name in PLUGINS},
 }
 """Configurations of the datasets that this project does not ship."""
 
 CASES = {
     "own_sizes": Case(own_sizes, None),
-    "contrasts": Case(contrasts, documented.contrasts_folder),
     "phantom": Case(phantom, None, {"train": 9, "test": 6}),
     "covid_ct": Case(covid_ct, datasets.covid_ct_folder),
     "isic2018": Case(isic2018, isic_files.isic_folder),
@@ -53,6 +73,7 @@ CASES = {
     "folder": Case(folder, isic_files.own_folder),
     "folder_annotated": Case(folder, isic_files.own_folder, ANNOTATED),
     "folder_of_patients": Case(folder, isic_files.grouped_folder, {**ANNOTATED, "test": 0.4}),
+    **PLUGINS,
 }
 REAL = {
     "real_covid_ct": Case(covid_ct, lambda _: datasets.real_data("COVID-CT")),

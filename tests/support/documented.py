@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
 from omegaconf import flag_override
-from PIL import Image
 
 from gradprom import config
+from gradprom.config.components import PACKAGES, PLUGIN_PACKAGES
 from gradprom.config.composing import compose
+from gradprom.config.folders import PLUGINS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 _FILE = re.compile(r"^```\w+\n# ([\w/]+\.(?:py|yaml))\n(.*?)^```", re.M | re.S)
@@ -55,29 +55,26 @@ def configuration(*overrides: str) -> config.Config:
     return config.load(node)
 
 
-def block(page: str, language: str) -> str:
-    """The one block of a language on a page."""
-    [text] = re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / page).read_text(), re.M | re.S)
-    return text
+def plugin(folder: Path) -> list[str]:
+    """Write the example files of all pages and of the README as one plug-in, below `folder`.
 
-
-def module(page: str, name: str) -> ModuleType:
-    """The Python block of a page, as a module."""
-    loaded = ModuleType(name)
-    sys.modules[name] = loaded  # dataclasses look their module up
-    exec(compile(block(page, "python"), DOCS / page, "exec"), loaded.__dict__)
-    return loaded
-
-
-def contrasts_folder(folder: Path) -> Path:
-    """Files as the example of `datasets.md` expects them: slices of a size of each patient's."""
-    rng = np.random.default_rng(0)
-    for patient in range(6):
-        size = (24 + 4 * patient, 32)
-        (folder / f"patient{patient}").mkdir(parents=True)
-        for number in range(2):
-            for contrast in ("t1", "t2", "flair", "pd"):
-                pixels = rng.integers(256, size=size, dtype=np.uint8)
-                path = folder / f"patient{patient}" / f"{number}_{contrast}.png"
-                Image.fromarray(pixels).save(path)
-    return folder
+    Returns the names of its components.
+    """
+    places = {
+        package.replace(".", "/"): f"{PLUGINS}/{PLUGIN_PACKAGES[group]}"
+        for group, package in PACKAGES.items()
+    }
+    places["conf"] = f"{PLUGINS}/conf"
+    names = []
+    for page in [*sorted(DOCS.glob("*.md")), DOCS.parent / "README.md"]:
+        for name, content in _FILE.findall(page.read_text(encoding="utf-8")):
+            place = name.removeprefix("src/")
+            for ours, theirs in places.items():
+                place = re.sub(f"^{ours}/", f"{theirs}/", place)
+            path = folder / place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8") as file:  # several pages have contract cases
+                file.write(content)
+            if path.suffix == ".py" and path.name != "contract_cases.py":
+                names.append(path.stem)
+    return names

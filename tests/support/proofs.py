@@ -1,6 +1,7 @@
 """Three methods from outside the package, what is expected of each, and how their runs are read."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,11 @@ def run(results: Path, *words: str, plugins: Path = PLUGINS) -> str:
 
 def tool(results: Path, *words: str) -> tuple[int, str]:
     return cli_process.tool(results, *words, plugins=PLUGINS)
+
+
+def on_path(plugins: Path) -> str:
+    """A `PYTHONPATH` with a folder of plug-ins before what is on it."""
+    return os.pathsep.join(filter(None, [str(plugins), os.environ.get("PYTHONPATH")]))
 
 
 Swept = Callable[[str], tuple[Path, str]]

@@ -15,8 +15,9 @@ from gradprom.sweeps import run_ids
 def draw_all(study: Study, names: list[str], overrides: OverrideList) -> list[Path]:
     """Draw figures into `results/<study>/report/figures`, each with its caption as text.
 
-    Without names every figure that has a finished run. Without overrides each table is taken as
-    that sweep of the study narrowed it of which most runs have finished.
+    Without names every figure that has a finished run. Each table is taken as that sweep of the
+    study narrowed it of which most runs have finished, narrowed further by the overrides. A table
+    that the overrides do not fit, such as one of other noise levels, is left out.
 
     Parameters
     ----------
@@ -35,9 +36,10 @@ def draw_all(study: Study, names: list[str], overrides: OverrideList) -> list[Pa
     Raises
     ------
     ConfigError
-        For an unknown figure, or overrides that do not fit its tables.
+        For an unknown figure.
     RunError
-        If none of a named figure's runs has finished, or weights are missing.
+        If none of a named figure's runs has finished, overrides fit none of its tables, or weights
+        are missing.
     """
     from gradprom.training.engine import choose_device
 
@@ -51,9 +53,14 @@ def draw_all(study: Study, names: list[str], overrides: OverrideList) -> list[Pa
     folder, device = study.folder / "report" / "figures", choose_device("auto")
     drawn = []
     for name in names or FIGURES:
-        expansions = {t: _best(study, t, overrides, records) for t in tables(name)}
+        expansions, problems = {}, {}
+        for table in tables(name):
+            try:
+                expansions[table] = _best(study, table, overrides, records)
+            except ConfigError as problem:
+                problems[table] = str(problem)
         try:
-            picture = draw(name, expansions, records, study, folder, device)
+            picture = draw(name, expansions, records, study, folder, device, problems)
         except RunError as error:
             if names:
                 raise
@@ -68,18 +75,38 @@ def draw_all(study: Study, names: list[str], overrides: OverrideList) -> list[Pa
 def _best(
     study: Study, table: str, overrides: OverrideList, records: dict[str, Record]
 ) -> Expansion:
-    """A table narrowed by the overrides or, without any, by the sweep with most finished runs."""
+    """A table as the sweep with most finished runs narrowed it, and by the overrides.
+
+    Raises
+    ------
+    ConfigError
+        If the overrides do not fit the table.
+    """
 
     def identify(runs: list[OverrideList]) -> list[Identity]:
         return run_ids.identities(runs, study.results)
 
-    narrowings = [overrides] if overrides else [*_swept(study, table), []]
-    expansions = [
-        expansion
-        for narrowing in narrowings
-        for expansion in expanded([table], narrowing, identify, study)
-    ]
-    return max(expansions, key=lambda expansion: expansion.finished(records))
+    best = None
+    problem = ConfigError()
+    for swept in [*_swept(study, table), []]:
+        if best is not None and not swept and best.finished(records):
+            break  # ids of the table as it was declared need not be computed
+        try:
+            [expansion] = expanded([table], _joined(swept, overrides), identify, study)
+        except ConfigError as error:  # of the overrides, or of a sweep by an earlier version
+            problem = error
+            continue
+        if best is None or expansion.finished(records) > best.finished(records):
+            best = expansion
+    if best is None:
+        raise problem
+    return best
+
+
+def _joined(swept: OverrideList, overrides: OverrideList) -> OverrideList:
+    """The overrides of a sweep and those of the command line, which replace others of their key."""
+    keys = {override.split("=")[0] for override in overrides}
+    return [*(text for text in swept if text.split("=")[0] not in keys), *overrides]
 
 
 def _swept(study: Study, table: str) -> list[OverrideList]:

@@ -28,15 +28,16 @@ def compare(
             captions.append(letter + caption)
         else:
             strips.append(_empty(choice, letter))
-            captions.append(f"{letter}{choice.panel.table}: not run.")
+            captions.append(f"{letter}{choice.panel.table}: {choice.problem or 'not run'}.")
     columns = max(len(strip.tiles) for strip in strips)
     return [_padded(strip, columns) for strip in strips], " ".join([*captions, _HOW])
 
 
 _HOW = (
     "Numbers: PSNR and SSIM of the image shown. Boxes are zoomed; they mark where the clean image "
-    "has most detail. Lower rows: |image − clean|, mean over the channels, one brightness scale "
-    "per row, set by the results. The images are taken at equal distances in the test split."
+    "has most detail, within its mask if it has one. Lower rows: |image − clean|, mean over the "
+    "channels, one brightness scale per row, set by the results. The images are taken at equal "
+    "distances in the test split."
 )
 
 

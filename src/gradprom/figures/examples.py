@@ -37,6 +37,11 @@ class Trained:
         """The run as captions name it."""
         return f"{self.title}: run {self.record.id} (seed {self.record.seed})"
 
+    @property
+    def network(self) -> str:
+        """The first of its networks as plans list it, such as `srresnet (channels 64, …)`."""
+        return str(next(iter(self.method.describe().parts.values())))
+
     def restored(self, batch: Batch) -> Tensor | None:
         """What its method makes of test images, as in evaluation; None where it makes nothing."""
         seed = self.run.config.evaluation.seed

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from gradprom.figures.selection import choose, declared
@@ -30,6 +32,7 @@ def draw(
     study: Study,
     folder: Path,
     device: torch.device,
+    problems: Mapping[str, str] = MappingProxyType({}),
 ) -> Picture:
     """Draw one of `FIGURES`: PNG and SVG in `folder`.
 
@@ -47,6 +50,8 @@ def draw(
         The folder of the files.
     device
         Where the networks run.
+    problems
+        By experiment, why the overrides of the command line do not fit it.
 
     Raises
     ------
@@ -57,7 +62,7 @@ def draw(
     from gradprom.figures.grid import page
     from gradprom.reports.plots.style import page_style, save
 
-    choices = choose(name, expansions, records)
+    choices = choose(name, expansions, records, problems)
     strips, caption = {
         "fig2": lambda: saliency.guided_maps(choices, study, device),
         "fig4": lambda: comparison.compare(choices, study, device, count=2),

@@ -1,6 +1,6 @@
 """Figures 2 and 5: which parts of an image the trained networks use."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ SAMPLE = 32
 
 Score = Callable[[Tensor], Tensor]
 _NETWORKS: dict[str, tuple[str, Score]] = {
-    "Enhancement": ("enhancer", guided_backprop.enhanced),
+    "Denoising": ("enhancer", guided_backprop.enhanced),
     "Segmentation": ("segmentation", guided_backprop.segmented),
     "Diagnosis": ("diagnosis", guided_backprop.predicted),
 }
@@ -33,9 +33,11 @@ _NETWORKS: dict[str, tuple[str, Score]] = {
 def guided_maps(
     choices: list[Choice], study: Study, device: torch.device
 ) -> tuple[list[Strip], str]:
-    """Figure 2: the image, then the guided gradients of enhancer, U-Net and classifier."""
-    by_title = {e.title: (e, choice) for choice in choices for e in choice.entrants}
-    ordered = [by_title[title] for title in _NETWORKS]
+    """Figure 2: the image, then the guided gradients of a denoiser, a U-Net and a classifier.
+
+    The networks were trained each for itself, and all see the same degraded images.
+    """
+    ordered = [_first_run(title, choices) for title in _NETWORKS]
     first = next(entrant for entrant, _ in ordered if entrant.record)
     reference = load(first, study, device)
     batch = examples(reference, EXAMPLES, device)
@@ -54,13 +56,25 @@ def guided_maps(
     ]
     columns = dict.fromkeys(choice.column for _, choice in ordered if choice.column)
     runs = [text for _, texts in results for text in texts]
+    shares = " Shares: how much of it lies in the mask." if _masked(batch) else ""
     return strips, (
         f"Guided backpropagation on {reference.run.config.dataset.name}, {', '.join(columns)}; "
-        f"test images {', '.join(batch.ids)}; {'; '.join(runs)}. Enhancement: gradient of the sum "
-        f"of the output to the degraded input; segmentation: of the foreground's logits where they "
-        f"win, diagnosis: of the winning logit, both to the enhanced image. Magnitude, mean over "
-        f"the channels; each map's brightness is its own. Shares: how much of it lies in the mask."
+        f"test images {', '.join(batch.ids)}; networks trained each for its task alone: "
+        f"{'; '.join(runs)}. Gradients to the degraded image; denoising: of the sum of the output, "
+        f"segmentation: of the foreground's logits where they win, diagnosis: of the winning "
+        f"logit. Magnitude, mean over the channels; each map's brightness is its own.{shares}"
     )
+
+
+def _first_run(title: str, choices: list[Choice]) -> tuple[Entrant, Choice]:
+    """The first panel's method of a title that has a run; the first of all if none has."""
+    pairs = [(e, choice) for choice in choices for e in choice.entrants if e.title == title]
+    return next((pair for pair in pairs if pair[0].record), pairs[0])
+
+
+def _masked(batch: Batch) -> bool:
+    """Whether any of the images has a mask that is not empty."""
+    return any(foreground(batch, number) is not None for number in range(len(batch.ids)))
 
 
 def _guided(
@@ -76,10 +90,10 @@ def _guided(
     network, images = _network(trained, name), batch.input
     if network is None:
         return "no such network", []
-    if name != "enhancer":
-        images = trained.method.enhance(batch.input)
+    if name != "enhancer":  # recognizers see small inputs enlarged, as in their training
+        images = enlarge(images, batch.target.shape[-2:])
     gradient = guided_backprop.guided_gradient(network, images, score)
-    return gradient.abs().mean(1).cpu().numpy(), [trained.caption]
+    return gradient.abs().mean(1).cpu().numpy(), [f"{trained.caption}, {trained.network}"]
 
 
 def _network(trained: Trained, name: str) -> nn.Module | None:
@@ -124,9 +138,24 @@ def activation_maps(
     return strips, (
         f"Class activation maps on {reference.run.config.dataset.name}, {choice.column}; test "
         f"images {', '.join(batch.ids)}; {'; '.join(runs)}. The map's positive part, over the "
-        f"enhanced image in grey, for the image's class (for the predicted one where it has no "
-        f"label); the line is the border of the mask, the percentage the share of the map inside."
+        f"enhanced image in grey, is of the class named first, {_whose_class(batch)}; the "
+        f"percentage beside a class is its probability." + _OF_MASKS * _masked(batch)
     )
+
+
+_OF_MASKS = (
+    " The line is the border of the mask; the share of the map inside is given, if it is not empty."
+)
+
+
+def _whose_class(batch: Batch) -> str:
+    """Which class the maps of some images are of."""
+    labelled = [] if batch.label is None else (batch.label >= 0).tolist()
+    if labelled and all(labelled):
+        return "the image's own"
+    if any(labelled):
+        return "the image's own, or the predicted one where it has no label"
+    return "the predicted one"
 
 
 def _activation(
@@ -154,20 +183,22 @@ def _activation(
     return [Tile(title=entrant.title, reason=reason) for _ in batch.ids], []
 
 
-def _maps(trained: Trained, recognizer: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Enhanced images, their maps [B, H, W], and the class [B] that each map is of."""
+def _maps(
+    trained: Trained, recognizer: nn.Module, batch: Batch
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Enhanced images, maps [B, H, W], the class [B] of each map, probabilities [B, classes]."""
     images = trained.method.enhance(batch.input)
     maps, logits = class_activation(recognizer, images)
     chosen = logits.argmax(1)
     if batch.label is not None:
         chosen = torch.where(batch.label >= 0, batch.label, chosen)
     class_maps = maps[torch.arange(len(maps), device=maps.device), chosen]
-    return images, evidence(class_maps, tuple(images.shape[-2:])), logits.softmax(1)
+    return images, evidence(class_maps, tuple(images.shape[-2:])), chosen, logits.softmax(1)
 
 
 def _shares(trained: Trained, recognizer: nn.Module, sample: Batch) -> list[float]:
     """The share of each image's map inside its mask; maps that are 0 are left out."""
-    _, maps, _ = _maps(trained, recognizer, sample)
+    _, maps, *_ = _maps(trained, recognizer, sample)
     masks = [foreground(sample, number) for number in range(len(maps))]
     return [
         share_inside(activation.cpu(), torch.from_numpy(mask))
@@ -177,20 +208,28 @@ def _shares(trained: Trained, recognizer: nn.Module, sample: Batch) -> list[floa
 
 
 def _overlaid(trained: Trained, recognizer: nn.Module, batch: Batch) -> list[Tile]:
-    images, maps, probabilities = _maps(trained, recognizer, batch)
+    images, maps, chosen, probabilities = _maps(trained, recognizer, batch)
     measure, *_ = metrics.USUAL
     scores = metrics.measure(images, batch.target, [measure])[measure]
     names = trained.run.config.facts.classes
     tiles = []
     for number, activation in enumerate(maps.cpu()):
-        probability, best = probabilities[number].max(0)
         score = METRICS[measure].text(float(scores[number]))
-        caption = f"{trained.title}, {score}\n{names[int(best)]} {probability:.0%}"
+        lines = [f"{trained.title}, {score}"]
+        lines += _classes(names, int(chosen[number]), probabilities[number].tolist())
         mask = foreground(batch, number)
         if mask is not None and activation.any():
-            caption += f"; {share_inside(activation, torch.from_numpy(mask)):.0%} in the mask"
+            share = share_inside(activation, torch.from_numpy(mask))
+            lines.append(f"{share:.0%} of the map in the mask")
         over = (activation / activation.max().clamp(min=1e-12)).numpy()
         # in grey, so that all colour is the map's
         grey = picture(images[number].mean(0, keepdim=True))
-        tiles.append(Tile(grey, caption, over=over, outline=mask))
+        tiles.append(Tile(grey, "\n".join(lines), over=over, outline=mask))
     return tiles
+
+
+def _classes(names: Sequence[str], chosen: int, probabilities: list[float]) -> list[str]:
+    """The class of a map, and the predicted one if that is another, with their probabilities."""
+    best = probabilities.index(max(probabilities))
+    lines = [f"{names[chosen]} {probabilities[chosen]:.0%}"]
+    return lines + [f"predicted: {names[best]} {probabilities[best]:.0%}"] * (best != chosen)

@@ -1,7 +1,9 @@
 """The runs that a figure shows: a paper's `figures.yaml`, and which of its runs have finished."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from gradprom.errors import RunError
 from gradprom.experiments import papers
@@ -56,6 +58,8 @@ class Choice:
     column: str
     """Title of the table's column, such as `σ = 0.3`; empty if the table was not run."""
     entrants: tuple[Entrant, ...]
+    problem: str = ""
+    """Why the overrides of the command line do not fit the panel's table."""
 
     @property
     def finished(self) -> list[Entrant]:
@@ -99,17 +103,41 @@ def _method(reader: Reader) -> MethodRows:
     return MethodRows(values["title"].value(), values["rows"].texts())
 
 
-def choose(name: str, expansions: dict[str, Expansion], records: dict[str, Record]) -> list[Choice]:
+def choose(
+    name: str,
+    expansions: dict[str, Expansion],
+    records: dict[str, Record],
+    problems: Mapping[str, str] = MappingProxyType({}),
+) -> list[Choice]:
     """The runs of each panel of a figure.
+
+    Parameters
+    ----------
+    name
+        The figure.
+    expansions
+        By table; a missing one counts as not run.
+    records
+        By run id.
+    problems
+        By table, why the overrides of the command line do not fit it.
 
     Raises
     ------
     RunError
-        If none of its runs has finished; the message names them.
+        If none of its runs has finished; the message names them, or the first problem.
     """
     figure = declared()[name]
-    choices = [_choice(panel, expansions.get(panel.table), records) for panel in figure.panels]
+    choices = [
+        replace(
+            _choice(panel, expansions.get(panel.table), records),
+            problem=problems.get(panel.table, ""),
+        )
+        for panel in figure.panels
+    ]
     with_runs = [choice for choice in choices if choice.finished]
+    if not with_runs and problems:
+        raise RunError(f"{name} cannot be drawn: {next(iter(problems.values()))}")
     if not with_runs:
         rows = [f"{p.table} {' or '.join(m.rows)}" for p in figure.panels for m in p.methods]
         names = "; ".join(dict.fromkeys(rows))
@@ -141,7 +169,7 @@ def _entrant(
     cells = [
         cell
         for cell in expansion.cells
-        if cell.column.title == column and cell.row.label.startswith(row)
+        if cell.column.title == column and f"{cell.row.label} ".startswith(f"{row} ")
     ]
     finished = [record for cell in cells for record in _finished(cell, records)]
     if finished:

@@ -36,7 +36,7 @@ def undegraded(
         f"{dataset}: {kind} given to enhancers that were trained at {choice.column}; test images "
         f"{', '.join(batch.ids)}; {'; '.join(runs)}. There is no cleaner image to compare with. "
         f"The images are taken at equal distances in the test split, the boxes lie where they "
-        f"have most detail."
+        f"have most detail, within the mask of an image that has one."
     )
 
 

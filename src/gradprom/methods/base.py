@@ -32,6 +32,8 @@ class Description:
     """Prefixes of logged values whose means over the last stage a record has."""
     exported: dict[str, str] = field(default_factory=dict)
     """Names of networks in an exported file, by the network's name, where the two differ."""
+    restorer: str = ""
+    """The one of several networks that `enhance` restores images with."""
     network: str = ""
     """The network that a card shows how to call, where the method cannot enhance an image."""
 

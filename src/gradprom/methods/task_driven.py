@@ -127,6 +127,7 @@ class TaskDriven(Method):
             },
             logged=("gate", "ratio", "cosine", "agree"),
             exported={task: f"recognizer.{task}" for task in self.tasks},
+            restorer="enhancer",
         )
 
     def metrics(self) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ def expansion(records: list[Record]) -> Expansion:
     """
     caption = "Runs of no other table: single ones, and those that an earlier version trained."
     # old and new records can only be compared in what both have: the configuration
-    keys_read = reads if all(record.reads for record in records) else _by_configuration
+    keys_read = reads if all(record.reads for record in records) else by_configuration
     points = [_point(record, keys_read(record)) for record in records]
     return on_the_fly.experiment_of(points, NAME, "Further runs", caption)
 
@@ -52,10 +52,10 @@ def _point(record: Record, keys_read: dict[str, Any]) -> Point:
 
 def reads(record: Record) -> dict[str, Any]:
     """What a run read of its configuration, by dotted key."""
-    return dotted(record.reads) if record.reads else _by_configuration(record)
+    return dotted(record.reads) if record.reads else by_configuration(record)
 
 
-def _by_configuration(record: Record) -> dict[str, Any]:
+def by_configuration(record: Record) -> dict[str, Any]:
     """The keys of the configuration that can have affected the run's result."""
     config = record.config
     method, strategy = config["method"]["name"], config["strategy"]["name"]

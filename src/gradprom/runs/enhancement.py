@@ -1,4 +1,4 @@
-"""`gradprom enhance`: the images of files, enhanced by a run's network, in files of their kind."""
+"""The images of files, enhanced by a run's network, in files of their kind (`gradprom enhance`)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,23 +32,24 @@ class Enhancer:
         inference.require_pictures(run.config.facts, record.id)
         torch.set_num_threads(run.config.trainer.threads)
         self.device, self.tile = choose_device(device), tile
-        self.channels, self.scale = run.config.facts.channels, run.config.degradation.scale
         self.method: Method = restored_method(run, record, self.device)
 
     def enhance(self, contents: Contents, values: ValueRange) -> Contents:
         """All images of a file, in the range of values that it is read in."""
-        pages = []
-        for page in contents.pages:
-            planes = inference.enhance(
-                self.method.enhance,
-                page.planes(values),
-                self.channels,
-                self.tile,
-                self.device,
-                self.scale,
-            )
-            pages.append(page.showing(planes, values))
-        return contents.enlarged(pages)
+        return enhanced(self.method, contents, values, self.tile, self.device)
+
+
+def enhanced(
+    method: Method, contents: Contents, values: ValueRange, tile: int, device: torch.device | str
+) -> Contents:
+    """All images of a file, read in a range of values, and enhanced by a method."""
+    channels, scale = method.config.facts.channels, method.config.degradation.scale
+    pages = []
+    for page in contents.pages:
+        planes = page.planes(values)
+        planes = inference.enhance(method.enhance, planes, channels, tile, device, scale)
+        pages.append(page.showing(planes, values))
+    return contents.enlarged(pages)
 
 
 def trained_range(record: Record) -> ValueRange | None:
@@ -66,8 +67,8 @@ def enhance_all(enhancer: Enhancer, work: Work, values: ValueRange) -> Iterator[
 def _enhance_file(enhancer: Enhancer, source: Path, target: Path, values: ValueRange) -> str:
     contents = formats.read(source)
     used = image_files.range_of(contents, values)
-    enhanced = enhancer.enhance(contents, used)
+    result = enhancer.enhance(contents, used)
     replaced = "  (replaced)" if target.exists() else ""
-    formats.write(target, enhanced)
+    formats.write(target, result)
     told = f", values {text(used)}" if is_deep(contents.pages[0].pixels) else ""
-    return f"{shown(target)}  {enhanced.kind()}{told}{replaced}"
+    return f"{shown(target)}  {result.kind()}{told}{replaced}"

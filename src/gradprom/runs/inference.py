@@ -10,6 +10,7 @@ picture at once; for others, such as the ResNet encoders, seams are smooth.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,7 +44,6 @@ def require_pictures(facts: Facts, run_id: str) -> None:
         )
 
 
-@precision.tf32(False)
 def enhance(
     network: Callable[[Tensor], Tensor],
     image: Array,
@@ -54,15 +54,31 @@ def enhance(
 ) -> Array:
     """Enhance a picture: float32 [C, H, W] in [0, 1] -> [C, scale·H, scale·W] in that range.
 
+    The parameters and errors are those of `enhance_batch`.
+    """
+    return enhance_batch(network, image[None], channels, tile, device, scale)[0]
+
+
+@precision.tf32(False)
+def enhance_batch(
+    network: Callable[[Tensor], Tensor],
+    images: Array,
+    channels: int,
+    tile: int = 512,
+    device: torch.device | str = "cpu",
+    scale: int = 1,
+) -> Array:
+    """Enhance pictures: float32 [N, C, H, W] in [0, 1] -> [N, C, scale·H, scale·W] in that range.
+
     On CUDA too in float32, never in TF32.
 
     Parameters
     ----------
     network
-        From [B, channels, h, w] in [0, 1] to [B, channels, scale·h, scale·w], without gradient:
-        a method's `enhance`.
-    image
-        The degraded picture, C 1 or 3, of any size.
+        From [B, channels, h, w] in [0, 1] to [B, c, scale·h, scale·w], without gradient: a
+        method's `enhance`.
+    images
+        The degraded pictures, of any size, C 1 or 3; or `channels`, and then the result has c.
     channels
         What the network takes. A network of 3 channels sees a grey picture as three equal ones
         and its output is averaged; a network of 1 sees each channel of a colour picture alone.
@@ -80,32 +96,38 @@ def enhance(
     """
     if tile < LEAST_TILE or tile % GRID:
         raise RunError(f"tile={tile}: allowed are multiples of {GRID} from {LEAST_TILE} on")
-    planes = _as_batch(image, channels)
+    planes = _as_planes(images, channels)
     height, width = planes.shape[-2:]
-    enhanced = np.zeros((*planes.shape[:2], scale * height, scale * width), np.float32)
+    enhanced: Any = np.float32(0)
     for rows, row_weights in _spans(height, tile, scale):
         for columns, column_weights in _spans(width, tile, scale):
             part = torch.from_numpy(planes[..., rows, columns].copy()).to(device)
-            weights = row_weights[:, None] * column_weights
+            output = network(part).cpu().numpy()
+            if not enhanced.ndim:
+                shape = (*output.shape[:2], scale * height, scale * width)
+                enhanced = np.zeros(shape, np.float32)
             region = (..., _scaled(rows, scale), _scaled(columns, scale))
-            enhanced[region] += network(part).cpu().numpy() * weights
-    return _as_image(enhanced, len(image))
+            enhanced[region] += output * (row_weights[:, None] * column_weights)
+    return _as_images(enhanced, images.shape[1], channels)
 
 
-def _as_batch(image: Array, channels: int) -> Array:
-    """[C, H, W] -> [B, channels, H, W]."""
-    if len(image) == channels:
-        return image[None]
-    if len(image) == 1:
-        return np.repeat(image, channels, axis=0)[None]
-    return image[:, None]
+def _as_planes(images: Array, channels: int) -> Array:
+    """[N, C, H, W] -> [B, channels, H, W]."""
+    count, given = images.shape[:2]
+    if given == channels:
+        return images
+    if given == 1:
+        return np.repeat(images, channels, axis=1)
+    return images.reshape(count * given, 1, *images.shape[2:])
 
 
-def _as_image(planes: Array, channels: int) -> Array:
-    """The inverse of `_as_batch`: [B, c, H, W] -> [channels, H, W]."""
-    if planes[0].shape[0] == channels:
-        return planes[0]
-    return planes[0].mean(axis=0, keepdims=True) if channels == 1 else planes[:, 0]
+def _as_images(planes: Array, given: int, channels: int) -> Array:
+    """The inverse of `_as_planes`: [B, c, H, W] -> [N, given, H, W]; c channels stay c."""
+    if given == channels:
+        return planes
+    if given == 1:
+        return planes.mean(axis=1, keepdims=True)
+    return planes.reshape(-1, given, *planes.shape[2:])
 
 
 def _spans(length: int, tile: int, scale: int = 1) -> list[tuple[slice, Array]]:

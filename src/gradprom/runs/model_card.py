@@ -1,10 +1,30 @@
 """The card of an exported run: what it is, on what data, how well, and how to load it."""
 
+import re
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from gradprom.methods.base import Description
 from gradprom.metrics.registry import DEGRADED, METRICS
 from gradprom.runs.record import Record
+
+_FOLDER = re.compile(r"(?:file:/|(?<![\w.}/-]))(?:~|/|[A-Za-z]:[\\/])[^\s,;'\"\[\](){}]+")
+"""An absolute path within a text."""
+
+
+def without_folders(text: str) -> str:
+    """A text in which absolute paths are only their last part, as folders are private.
+
+    A text that begins with such a path is one as a whole, spaces included.
+    """
+    if _FOLDER.match(text):
+        return _last_part(text)
+    return _FOLDER.sub(lambda found: _last_part(found.group()), text)
+
+
+def _last_part(path: str) -> str:
+    kind = PureWindowsPath if "\\" in path else PurePosixPath
+    return kind(path).name
 
 
 def card(record: Record, description: Description, hidden: tuple[str, ...]) -> str:
@@ -24,7 +44,7 @@ def card(record: Record, description: Description, hidden: tuple[str, ...]) -> s
         f"Scores on the {_split(record)} split": _scores(record.metrics),
         "Protocol": _protocol(record),
         "Training": _training(record, hidden),
-        "How to load it": _snippet(record, description.network),
+        "How to load it": _snippet(record, description),
     }
     text = "\n\n".join(f"## {title}\n\n{body}" for title, body in sections.items())
     return f"# {_title(record, description.title)}\n\n{text}\n"
@@ -44,7 +64,7 @@ def _data(record: Record) -> str:
     return "\n".join(
         [
             f"- dataset: {data.name}, {pixels}, {channel_text}",
-            f"- split: {data.split} ({counts})",
+            f"- split: {without_folders(data.split)} ({counts})",
             f"- degradation: {_degradation_text(config['degradation'])}",
             f"- fingerprint of the content and the split: `{data.fingerprint}`",
         ]
@@ -84,12 +104,14 @@ def _protocol(record: Record) -> str:
 def _training(record: Record, hidden: tuple[str, ...]) -> str:
     stages = (f"{s.name} {s.epochs} epochs ({s.steps} steps)" for s in record.stages)
     packages = ", ".join(f"{name} {version}" for name, version in record.packages.items())
-    overrides = [o for o in record.overrides if o.split("=")[0] not in hidden]
+    pairs = [o.partition("=") for o in record.overrides]
+    shown = [f"{key}{sign}{without_folders(v)}" for key, sign, v in pairs if key not in hidden]
     return "\n".join(
         [
-            f"- command: `python run.py {' '.join(overrides)}`",
+            f"- command: `python run.py {' '.join(shown)}`",
             f"- stages: {', '.join(stages)}",
             f"- seed: {record.seed}",
+            f"- precision: trained in {record.precision}, scored in float32",
             f"- revision: {record.git.text()}",
             f"- trained {record.started[:10]} on {record.device}, with {packages}",
         ]
@@ -103,21 +125,29 @@ def _degradation_text(options: dict[str, Any]) -> str:
     return f"{options['name']} ({', '.join(rest)})"
 
 
-def _snippet(record: Record, network: str) -> str:
+def _snippet(record: Record, description: Description) -> str:
     # older records do not tell the two apart
     inputs = record.setting("facts.inputs", record.setting("facts.channels"))
-    use = f'output = method.networks["{network}"](degraded)' if network else ""
-    use = use or "enhanced = method.enhance(degraded)"
-    use += f"  # float32 [B, {inputs}, H, W] in [0, 1]"
+    tensor = f"float32 tensor [B, {inputs}, H, W] in [0, 1]"
+    if description.network:
+        use = [f'output = model.networks["{description.network}"](degraded)  # {tensor}']
+    else:
+        use = [
+            "enhanced = model(degraded)  # an array, a tensor or the path of a picture; any size",
+            "# of the same kind: uint8, uint16, or floats in [0, 1]; [H, W], [H, W, C], [C, H, W]",
+        ]
+    restorer = description.restorer and f'`model.networks["{description.restorer}"]` restores '
+    further = restorer and [f"{restorer}images: {tensor}, not clamped."]
     return "\n".join(
         [
-            "With `gradprom` installed, in this folder:",
+            "With `gradprom` installed, in this folder (or with its path):",
             "",
             "```python",
-            "from gradprom.runs.export import load",
+            "import gradprom",
             "",
-            'method = load(".")',
-            use,
+            'model = gradprom.load(".")',
+            *use,
             "```",
+            *(["", *further] if further else []),
         ]
     )

@@ -147,7 +147,7 @@ class Study:
         if records:
             raise RunError(f"run {prefix} is ambiguous: {', '.join(r.id for r in records)}")
         raise RunError(
-            f"study {self.name} has no run {prefix}; `gradprom status study={self.name}` lists them"
+            f"study {self.name} has no run {prefix}; `gradprom runs study={self.name}` lists them"
         )
 
     def state(self, run_id: str, fingerprints: dict[str, str] | None = None) -> str:

@@ -72,7 +72,7 @@ class Picture:
         scaled *= np.float32(high - low)
         scaled += np.float32(low)
         pixels = _cast(scaled.transpose(1, 2, 0), self.pixels.dtype)
-        alpha = self.alpha if self.alpha is None else _resized(self.alpha, *planes.shape[1:])
+        alpha = self.alpha if self.alpha is None else resized(self.alpha, *planes.shape[1:])
         return replace(self, pixels=pixels, alpha=alpha)
 
 
@@ -156,7 +156,7 @@ def _cast(values: NDArray[np.float32], type: np.dtype[Any]) -> NDArray[Any]:
     return np.clip(exact, limits.min, limits.max, out=exact).astype(type)
 
 
-def _resized(alpha: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+def resized(alpha: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     """Transparency at another size [H, W]; bilinear, which stays in its range."""
     if alpha.shape == (height, width):
         return alpha

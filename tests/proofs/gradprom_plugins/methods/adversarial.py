@@ -118,6 +118,7 @@ class Adversarial(Method):
                 "epochs": f"{epochs}, batches of {c.trainer.batch_size}",
             },
             logged=("gate", "ratio", "cosine"),
+            restorer="generator",
         )
 
     def metrics(self) -> tuple[str, ...]:

@@ -1,10 +1,8 @@
-"""Every strategy of the package keeps to the contract, without being named here."""
+"""Every strategy, of the package or of a plug-in, keeps to the contract without being named."""
 
 import copy
 import dataclasses
-import importlib
 import pickle
-import pkgutil
 import subprocess
 import sys
 
@@ -13,7 +11,7 @@ import torch
 from omegaconf import OmegaConf
 from support.gram_matrices import grams, jacobian
 
-import gradprom.strategies as strategies
+from gradprom.config.components import component, component_names
 from gradprom.strategies import (
     MGDA,
     Frozen,
@@ -26,11 +24,7 @@ from gradprom.strategies import (
     Strategy,
 )
 
-MODULES = {
-    info.name: importlib.import_module(f"gradprom.strategies.{info.name}")
-    for info in pkgutil.iter_modules(strategies.__path__)
-}
-OPTIONS = {name: module.Options for name, module in MODULES.items() if hasattr(module, "Options")}
+OPTIONS = {name: component("strategy", name).Options for name in component_names("strategy")}
 every_strategy = pytest.mark.parametrize("name", sorted(OPTIONS))
 
 
