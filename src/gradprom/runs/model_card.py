@@ -1,9 +1,10 @@
 """The card of an exported run: what it is, on what data, how well, and how to load it."""
 
+import math
 from typing import Any
 
 from gradprom.methods.base import Description
-from gradprom.metrics.registry import DEGRADED, METRICS
+from gradprom.metrics.registry import DEGRADED, METRICS, NO_NUMBER
 from gradprom.runs.record import Record
 
 
@@ -62,7 +63,11 @@ def _scores(scores: dict[str, float]) -> str:
         if name in scores:
             digits = metric.digits + 1  # tables show means of several runs, the card one run
             values = (scores.get(DEGRADED + name), scores[name])
-            cells = ["–" if value is None else f"{value:.{digits}f}" for value in values]
+            finite = [value is not None and math.isfinite(value) for value in values]
+            cells = [
+                f"{value:.{digits}f}" if known else NO_NUMBER
+                for value, known in zip(values, finite, strict=True)
+            ]
             lines.append(f"| {metric.axis} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

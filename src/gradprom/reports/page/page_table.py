@@ -72,7 +72,7 @@ class RowView:
     """One row: its heading, the details beside it and its numbers."""
 
     kind: str
-    """CSS class: `pinned` (the degraded input), `grouped`, or empty."""
+    """CSS class: `pinned` (a row that no run produced), `grouped`, or empty."""
     group: str
     title: str
     problems: tuple[str, ...]
@@ -137,7 +137,7 @@ def table_view(table: Table) -> TableView:
             GroupView(title, tuple(_row(table, row, details, slots) for row in rows))
             for title, rows in layout.grouped(table)
         ),
-        legend=" ".join([layout.MEAN_NOTE, layout.RANK_NOTE, *layout.notes(table)]),
+        legend=" ".join([layout.MEAN_NOTE, layout.rank_note(table), *layout.notes(table)]),
         slips=table.experiment.slips,
     )
 
@@ -154,7 +154,7 @@ def _row(table: Table, row: Row, details: list[str], slots: list[tuple[int, str]
         names = (table.experiment.title, declared.label, table.columns[number].title)
         cells.append(_cell(row, (number, metric), _side(slots, place), names))
     return RowView(
-        kind="pinned" if row.degraded else "grouped" if declared.group else "",
+        kind="pinned" if row.reference else "grouped" if declared.group else "",
         group=declared.group,
         title=declared.title,
         problems=tuple(row.problems),

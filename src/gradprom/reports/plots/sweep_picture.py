@@ -58,6 +58,7 @@ def draw(table: Table, records: dict[str, Record], study: Study, path: Path) -> 
     runs = {
         (number, row.declared.title): records[cell.finished[min(cell.finished)]]
         for row in table.rows
+        if not row.declared.test_set  # the panels are of the run's own test split
         for number in range(len(table.columns))
         if (cell := row.cells.get((number, metric.name))) is not None and cell.finished
     }
@@ -79,7 +80,8 @@ def draw(table: Table, records: dict[str, Record], study: Study, path: Path) -> 
 
 def _shown_metric(table: Table) -> Metric | None:
     """The first metric that is known of the runs' images and of the degraded input."""
-    scored = {m for row in table.rows for (_, m), cell in row.cells.items() if cell.finished}
+    own = [row for row in table.rows if not row.declared.test_set]
+    scored = {m for row in own for (_, m), cell in row.cells.items() if cell.finished}
     degraded = {metric for row in table.degraded for _, metric in row.cells}
     return next((m for m in METRICS.values() if m.name in scored & degraded), None)
 
