@@ -12,8 +12,10 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from support import records_factory
 from support.records_factory import Made
 
+from gradprom.reports import swept, unplanned
 from gradprom.reports.claims.verdicts import JudgedClaim
 from gradprom.reports.page.page import write_page
+from gradprom.reports.plots.style import Picture
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 INJECTED = "</script><img src=x onerror=alert(1)>"
@@ -43,9 +45,17 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
     made.records[first.id] = records_factory.failed(first, INJECTED)
     lonely = replace(second, id="0123456789ab", config={**second.config, "seed": 99})
     made.records[lonely.id] = lonely
+    for number, record in enumerate(list(made.records.values())[2:]):
+        record.metrics["rmse"] = 0.01 + number % 7 / 100
+    swept_runs = list(made.records.values())[2:6]
+    swept_table = swept.table_of(unplanned.expansion(swept_runs), made.records)
+    swept_table.experiment = replace(swept_table.experiment, name="sweep-x", title="Sweep x")
+    picture = Picture("sweep-x-images", "Images", "c", made.study.folder / "x.png", table="sweep-x")
+    picture.png.write_bytes((made.study.run(swept_runs[0].id) / "panels/00.png").read_bytes())
     path = made.study.folder / "report" / "index.html"
     judged = [JudgedClaim("best", "GradProm is best.", "Table I", "holds", "does not", [])]
-    write_page(path, made.tables(), made.records, made.study, judged, [], [])
+    tables = [*made.tables(), swept_table]
+    write_page(path, tables, made.records, made.study, judged, [picture], [])
     return Written(made, path, first.id, lonely.id)
 
 
@@ -92,24 +102,48 @@ def column(page: Page, number: int) -> list[float]:
     return [float(text) for text in cells.evaluate_all("c => c.map(x => x.dataset.ours)") if text]
 
 
-def test_links_choose_one_table(page: Page, written: Written) -> None:
+def shown_tabs(page: Page) -> list[str]:
+    return page.locator("main > .tab:visible").evaluate_all("all => all.map(tab => tab.id)")
+
+
+def test_what_was_run_comes_first_and_tabs_show_one_part(page: Page, written: Written) -> None:
     go(page, written)
-    expect(page.locator("main > section:visible")).to_have_count(3)
-    page.get_by_role("link", name="Table V").click()
-    expect(page.locator("main > section:visible")).to_have_count(1)
-    expect(page.locator("#table5")).to_be_visible()
-    expect(page.locator("nav [aria-current]")).to_have_text("Table V")
+    assert page.get_by_role("tab").all_inner_texts() == [
+        *("What was run", "Papers’ tables 2", "Claims", "All runs")
+    ]
+    assert shown_tabs(page) == ["tab-was-run"]
+    expect(page.locator("#sweep-x .results")).to_be_visible()
+    expect(page.locator("#sweep-x figure img")).to_be_visible()
+    page.get_by_role("tab", name="Papers’ tables").click()
+    assert shown_tabs(page) == ["tab-papers"]
+    expect(page.get_by_role("tab", selected=True)).to_contain_text("Papers’ tables")
+    page.get_by_role("link", name="Table V", exact=True).click()
+    expect(page.locator("#table5 h2")).to_be_in_viewport()
     page.go_back()
-    expect(page.locator("main > section:visible")).to_have_count(3)
+    page.go_back()
+    assert page.url.endswith("index.html")
+
+
+def test_tabs_by_keyboard(page: Page, written: Written) -> None:
+    go(page, written)
+    first = page.get_by_role("tab", name="What was run")
+    first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("tab", name="Papers’ tables")).to_be_focused()
+    assert shown_tabs(page) == ["tab-papers"]
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    assert shown_tabs(page) == ["tab-runs"]  # past the first comes the last
+    expect(page.locator("[role=tab][tabindex='0']")).to_have_count(1)
 
 
 def test_deep_link_to_a_table(page: Page, written: Written) -> None:
     go(page, written, "#table1")
-    expect(page.locator("main > section:visible")).to_have_count(1)
-    expect(page.locator("#table1")).to_be_visible()
+    assert shown_tabs(page) == ["tab-papers"]
+    expect(page.locator("#table1 h2")).to_be_in_viewport()
 
 
-def test_sorting(page: Page, written: Written) -> None:
+def test_sorting_puts_the_best_first(page: Page, written: Written) -> None:
     go(page, written, "#table1")
     papers = titles(page)
     assert papers[0] == "degraded input" and papers.count("Sup.") == 1
@@ -126,6 +160,108 @@ def test_sorting(page: Page, written: Written) -> None:
     header.get_by_role("button").click()
     assert titles(page) == papers
     expect(page.locator("[aria-sort]")).to_have_count(0)
+
+
+def numbers(page: Page, title: str) -> list[str]:
+    """A column of the list of all runs, as it stands; rows that are hidden left out."""
+    table = page.locator("#all-runs table")
+    number = table.locator("thead tr").first.locator("th").all_inner_texts().index(title)
+    return table.locator(f"tbody tr:visible > :nth-child({number + 1})").all_inner_texts()
+
+
+def test_of_an_error_the_smallest_comes_first(page: Page, written: Written) -> None:
+    go(page, written, "#runs")
+    for title, best in (("RMSE", min), ("PSNR", max)):
+        header = page.locator("#all-runs th", has_text=title)
+        header.get_by_role("button", name=title).click()
+        found = [float(text) for text in numbers(page, title) if text != "–"]
+        assert found[0] == best(found) and found == sorted(found, reverse=best is max)
+        assert numbers(page, title)[-1] == "–"  # what failed has none
+
+
+def test_runs_are_filtered_by_words_and_by_column(page: Page, written: Written) -> None:
+    go(page, written, "#runs")
+    count, every = page.locator("#all-runs .count"), len(written.made.records)
+    expect(count).to_have_text(f"{every} runs")
+    page.locator("#all-runs .words").fill("FROZEN σ=0.1")
+    names = [set(name.split()) for name in numbers(page, "name")]
+    wanted = [
+        r
+        for r in written.made.records.values()
+        if r.choices["strategy"] == "frozen" and r.config["degradation"]["sigma"] == 0.1
+    ]
+    assert len(names) == len(wanted) > 0 and all("frozen" in name for name in names)
+    expect(count).to_have_text(f"{len(wanted)} of {every} runs")
+    page.locator("#all-runs .words").fill("")
+    page.locator("#all-runs").get_by_label("filter by PSNR").fill("> 30")
+    above = [r for r in written.made.records.values() if r.metrics.get("psnr", 0) > 30]
+    assert len(numbers(page, "PSNR")) == len(above) > 0
+    assert all(float(text) >= 30 for text in numbers(page, "PSNR"))
+    page.locator("#all-runs").get_by_label("filter by status").fill("failed")
+    assert numbers(page, "run") == []
+
+
+def test_columns_can_be_hidden(page: Page, written: Written) -> None:
+    go(page, written, "#table1")
+    table = page.locator("#table1")
+    before = table.locator("thead tr:last-child th:visible").count()
+    table.get_by_label("SSIM").uncheck()
+    heads = table.locator("thead tr:last-child th:visible").all_inner_texts()
+    assert "SSIM" not in heads and len(heads) == before - 4
+    spans = table.locator("thead .above th:visible").evaluate_all("all => all.map(t => t.colSpan)")
+    assert spans == [1, 2, 2, 2, 2]
+    table.get_by_label("σ = 0.1").uncheck()
+    assert table.locator("thead tr:last-child th:visible").count() == before - 6
+    row = table.locator("tbody tr:not(.group)").first
+    assert row.locator(":scope > :visible").count() == before - 6
+    table.get_by_label("SSIM").check()
+    table.get_by_label("σ = 0.1").check()
+    assert table.locator("thead tr:last-child th:visible").count() == before
+
+
+@pytest.mark.parametrize("clipboard", [True, False], ids=["clipboard", "without"])
+def test_an_id_is_copied(page: Page, written: Written, clipboard: bool) -> None:
+    """Also where the browser gives the page no clipboard of its own."""
+    go(page, written, "#runs")
+    page.evaluate(
+        """allowed => {
+        window.copied = [];
+        const writeText = async (text) => { copied.push(text); };
+        const clipboard = allowed ? { writeText } : undefined;
+        Object.defineProperty(navigator, "clipboard", { value: clipboard });
+        document.execCommand = (name) => {
+          const { value, selectionStart, selectionEnd } = document.activeElement;
+          copied.push(value.slice(selectionStart, selectionEnd));
+          return name === "copy";
+        };
+    }""",
+        clipboard,
+    )
+    row = page.locator("#all-runs tbody tr").nth(3)
+    row.locator(".copy").click()
+    expect(row.locator(".copy")).to_have_text("copied")
+    wanted = row.locator("a").inner_text()
+    assert page.evaluate("copied") == [wanted]
+    assert wanted in written.made.records
+    expect(page.get_by_role("status")).to_have_text(f"copied {wanted}")
+
+
+def test_an_id_leads_to_configuration_curves_and_images(page: Page, written: Written) -> None:
+    go(page, written)
+    link = page.locator("#sweep-x .list tbody tr").nth(1).locator("a")
+    run = link.inner_text()
+    link.click()
+    panel = page.locator("#panel")
+    expect(panel.locator("h2")).to_have_text(f"Run {run}")
+    expect(panel.locator("article")).to_have_count(1)
+    assert panel.locator("svg polyline").count() > 0
+    assert panel.get_by_text("whole configuration").is_visible()
+    image = panel.locator("img").first
+    image.scroll_into_view_if_needed()
+    assert image.evaluate("async i => { await i.decode(); return i.naturalWidth }")
+    page.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
+    assert page.url.endswith("#was-run") and shown_tabs(page) == ["tab-was-run"]
 
 
 def open_cell(page: Page) -> tuple[Any, Any]:
@@ -192,7 +328,7 @@ def test_keyboard_alone(page: Page, written: Written) -> None:
 
 def test_deep_link_to_a_run_that_failed(page: Page, written: Written) -> None:
     go(page, written, f"#run-{written.failed}")
-    asked = page.locator(f"#details-{written.failed}.asked")
+    asked = page.locator(f"#details-{written.failed}")
     expect(asked).to_be_in_viewport()
     assert INJECTED in asked.locator(".error").inner_text()
     expect(page.locator("#panel img[src=x]")).to_have_count(0)
@@ -203,6 +339,8 @@ def test_deep_link_to_a_run_that_failed(page: Page, written: Written) -> None:
 def test_deep_link_to_runs_of_no_table(page: Page, written: Written) -> None:
     go(page, written, f"#run-{written.lonely}")
     expect(page.locator(f"#details-{written.lonely}")).to_contain_text("seed 1")
+    go(page, written, "#runs")
+    expect(page.get_by_role("link", name=written.lonely)).to_be_visible()
     go(page, written, "#run-ffffffffffff")
     expect(page.locator("#panel h2")).to_have_text("No run ffffffffffff in this report")
 
@@ -211,8 +349,9 @@ def test_deep_link_to_runs_of_no_table(page: Page, written: Written) -> None:
 def test_a_phone_scrolls_tables_and_not_the_page(page: Page, written: Written, scheme: Any) -> None:
     page.set_viewport_size({"width": 375, "height": 740})
     page.emulate_media(color_scheme=scheme)
-    go(page, written)
-    assert page.evaluate("document.documentElement.scrollWidth") == 375
+    for anchor in ("", "#runs", "#claims", "#papers"):
+        go(page, written, anchor)
+        assert page.evaluate("document.documentElement.scrollWidth") == 375
     box = page.locator("#table1 .box")
     assert box.evaluate("b => b.scrollWidth > b.clientWidth")
     box.evaluate("b => b.scrollLeft = 300")
@@ -225,9 +364,10 @@ def test_a_phone_scrolls_tables_and_not_the_page(page: Page, written: Written, s
 
 
 def test_paper_shows_the_tables_alone(page: Page, written: Written) -> None:
-    go(page, written)
+    go(page, written, "#papers")
     open_cell(page)
     page.emulate_media(media="print")
     expect(page.locator("nav")).to_be_hidden()
+    expect(page.locator("#table1 .tools")).to_be_hidden()
     expect(page.locator("#panel")).to_be_hidden()
     expect(page.locator("#table5")).to_be_visible()

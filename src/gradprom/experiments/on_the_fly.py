@@ -179,10 +179,17 @@ def _label(group: _Points, short: dict[str, dict[str, str]]) -> str:
 
 def _settings(groups: list[_Points]) -> list[list[str]]:
     """For each of these rows, whose labels are equal, the settings that tell them apart."""
-    texts = [{key: str(value) for key, value in group.reads.items()} for group in groups]
+    texts = [{key: _in_words(value) for key, value in group.reads.items()} for group in groups]
     keys = _telling(texts)
     short = {key: short_texts(of_row[key] for of_row in texts if key in of_row) for key in keys}
     return [[f"{k}={short[k][of_row[k]]}" for k in keys if k in of_row] for of_row in texts]
+
+
+def _in_words(value: Any) -> str:
+    """A value as text; of components, as those of `evaluate_on`, only the names."""
+    if isinstance(value, list) and value and all(isinstance(v, dict) for v in value):
+        return f"[{','.join(str(component.get('name')) for component in value)}]"
+    return str(value)
 
 
 def _telling(texts: list[dict[str, str]]) -> list[str]:

@@ -49,7 +49,8 @@ def _lists(texts: Sequence[str]) -> list[str]:
     own = ["[" + ",".join(part for part in one if part not in shared) + "]" for one in lists]
     if len(set(own)) == len(lists) and all(len("[]") < len(text) <= LONG for text in own):
         return own
-    return [f"[{len(one)} values]" for one in lists]
+    numbers = [f"[{len(one)} values]" for one in lists]
+    return ["[]" if text == "[]" else number for text, number in zip(texts, numbers, strict=True)]
 
 
 def _beginnings(texts: Sequence[str]) -> list[str]:

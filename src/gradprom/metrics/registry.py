@@ -98,8 +98,8 @@ class Metric:
         return f"{value:.{self.digits}f}" if math.isfinite(value) else NO_NUMBER
 
     def text(self, value: float) -> str:
-        """A value with its digits and unit, such as `24.610 dB`."""
-        return f"{self.number(value)} {self.unit}".strip()
+        """A value with its digits and unit, such as `24.610 dB`; `–` if it is not finite."""
+        return f"{self.number(value)} {self.unit}".strip() if math.isfinite(value) else NO_NUMBER
 
     def brief_text(self, value: float) -> str:
         """A value in its short format, such as `71%`; `–` if it is not finite."""

@@ -1,5 +1,6 @@
 """Curves of declared tables: scores against the key that the columns vary, and training logs."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +50,12 @@ def draw(
     folder
         Where the PNG and SVG files are written.
     """
-    pictures: list[Picture | None] = []
+    pictures: list[Picture] = []
     with page_style():
         for table in tables:
-            pictures.append(_curves(table, folder))
-            pictures.append(training.draw(table, records, study, folder))
-    return [picture for picture in pictures if picture is not None]
+            drawn = [_curves(table, folder), training.draw(table, records, study, folder)]
+            pictures += [replace(picture, table=table.key) for picture in drawn if picture]
+    return pictures
 
 
 def varied_key(table: Table) -> tuple[str, list[float]] | None:
