@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from gradprom.methods.base import Description
-from gradprom.metrics.registry import DEGRADED, METRICS, NO_NUMBER
+from gradprom.metrics.registry import DEGRADED, LEFT_OUT, METRICS, NO_NUMBER
 from gradprom.runs.record import Record
 
 
@@ -69,6 +69,11 @@ def _scores(scores: dict[str, float]) -> str:
                 for value, known in zip(values, finite, strict=True)
             ]
             lines.append(f"| {metric.axis} | {' | '.join(cells)} |")
+    for prefix, whose in ((DEGRADED, "The degraded input's"), ("", "The run's")):
+        for name, metric in METRICS.items():
+            if left_out := scores.get(f"{prefix}{name}{LEFT_OUT}"):
+                where = f"{left_out:g} images in which it is infinite"
+                lines += ["", f"{whose} {metric.title} leaves out {where}."]
     return "\n".join(lines)
 
 
