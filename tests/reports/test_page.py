@@ -7,15 +7,14 @@ import re
 import subprocess
 import sys
 import time
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 import jinja2
 import numpy as np
 import pytest
 from support import records_factory, tiny_runs
+from support.page_reader import Reader, page_of
 from support.records_factory import Made
 
 from gradprom.experiments import declared
@@ -26,7 +25,6 @@ from gradprom.reports.page.page import FOLDER, TEMPLATES, write_page
 from gradprom.reports.plots.style import Picture
 from gradprom.reports.tables.filling import fill
 from gradprom.runs.record import Revision
-from gradprom.storage.files import write_checked
 
 INJECTED = "</script><img src=x onerror=alert(1)>"
 JUDGED = JudgedClaim(
@@ -39,45 +37,6 @@ JUDGED = JudgedClaim(
         Contrast("GradProm − joint", "psnr", 1.242, "holds", 0.5, -0.1, 1.1, {0: 0.5}),
     ],
 )
-
-
-class Reader(HTMLParser):
-    """Elements with their attributes, texts by the section that they stand in."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: dict[str, str] = {}
-        self.data = ""
-        self._section, self._tag = "", ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        self.elements.append((tag, found))
-        self._tag = "data" if found.get("id") == "data" else tag
-        if tag in ("section", "aside"):
-            self._section = found.get("id") or ""
-
-    def handle_endtag(self, tag: str) -> None:
-        self._tag = ""
-
-    def handle_data(self, data: str) -> None:
-        if self._tag == "data":
-            self.data += data
-        elif self._tag not in ("script", "style"):
-            self.texts[self._section] = self.texts.get(self._section, "") + data
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
-
-
-def page_of(made: Made, **more: Any) -> tuple[Reader, Path]:
-    path = made.study.folder / "report" / "index.html"
-    given = {"judged": [], "pictures": [], "problems": []} | more
-    write_page(path, made.tables(), made.records, made.study, *given.values())
-    reader = Reader()
-    reader.feed(path.read_text())
-    return reader, path
 
 
 @pytest.fixture
@@ -98,58 +57,6 @@ def test_every_number_of_the_table_is_there_with_its_runs(made: Made) -> None:
         assert f"{cell.published.mean:.3f}" in text
     runs = {pair.split(":")[1] for b in buttons for pair in (b["data-runs"] or "").split()}
     assert runs == set(made.records) == set(json.loads(reader.data)["runs"])
-
-
-def test_every_run_is_listed_with_its_id_and_its_scores(made: Made) -> None:
-    first, *rest = made.records.values()
-    made.records[first.id] = records_factory.failed(first, "loss became NaN")
-    made.change(rest[0], metrics={**rest[0].metrics, "accuracy": 0.75, "majority_share": 0.625})
-    reader, path = page_of(made)
-    links = [a["href"] for a in reader.all("a")]
-    copied = [b["data-copied"] for b in reader.all("button") if b.get("class") == "copy"]
-    assert sorted(copied) == sorted(made.records)
-    assert {f"#run-{run}" for run in made.records} <= set(links)
-    rows = {
-        m[1]: m[0]
-        for m in re.finditer(r"<tr><td class=\"id\">.*?#run-(\w+).*?</tr>", path.read_text(), re.S)
-    }
-    assert set(rows) == set(made.records)
-    for record in made.records.values():
-        for name in {"psnr", "ssim"} & set(record.metrics):
-            assert f"{record.metrics[name]:.3f}" in rows[record.id]
-    assert "failed" in rows[first.id] and first.config["strategy"]["name"] in rows[first.id]
-    # an accuracy is never without what it stands against
-    assert "0.750</td><td" in rows[rest[0].id] and "0.625</td>" in rows[rest[0].id]
-
-
-def test_pictures_of_a_table_stand_below_it(made: Made) -> None:
-    [table] = made.tables()
-    png = made.study.folder / "report" / "figures" / "gates.png"
-    pictures = [
-        Picture("own", "Of Table I", "c", png, table=table.key),
-        Picture("fig4", "Of no table", "c", png),
-    ]
-    reader, _ = page_of(made, pictures=pictures)
-    assert "Of Table I." in reader.texts["table1"]
-    assert "Of no table." in reader.texts["figures"] and "Of Table I" not in reader.texts["figures"]
-
-
-def test_a_tuning_is_shown_with_its_trials(made: Made) -> None:
-    folder = made.study.folder / "tune" / "lambda-0123456789ab"
-    (folder / "report").mkdir(parents=True)
-    lines = ["trial,lam,accuracy,state,why,run", "0,0.00021431784,0.75,finished,,aaaaaaaaaaaa"]
-    lines.append("1,0.5,,failed,loss became NaN,")
-    (folder / "report" / "trials.csv").write_text("\n".join(lines) + "\n")
-    (folder / "report" / "best.txt").write_text("python run.py lam=0.00021431784\n")
-    scores = {"accuracy": 0.75, "majority_share": 0.625}
-    record = records_factory.record("aaaaaaaaaaaa", metrics=scores, training={})
-    (folder / "runs" / record.id).mkdir(parents=True)
-    write_checked(folder / "runs" / record.id / "record.json", record.to_json())
-    reader, path = page_of(made)
-    shown = reader.texts["tuning-lambda-0123456789ab"]
-    assert "python run.py lam=0.00021431784" in shown and "0.00021432" in shown
-    assert "loss became NaN" in shown and "most frequent class: 0.625" in shown
-    assert any((a["href"] or "").endswith("/runs/aaaaaaaaaaaa/") for a in reader.all("a"))
 
 
 def test_states_stand_as_text(made: Made) -> None:
