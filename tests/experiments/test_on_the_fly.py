@@ -182,3 +182,43 @@ def test_a_sweep_of_the_command_line(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_rows_of_the_command_line(tmp_path: Path, words: list[str], labels: list[str]) -> None:
     assert titles(swept(tmp_path, *words)) == labels
+
+
+LESIONS = "[adenosis, fibroadenoma, phyllodes, tubular_adenoma, ductal_carcinoma"
+
+
+def test_long_values_are_short_in_names_and_still_tell_rows_apart() -> None:
+    """Folders and lists of classes, whether they were swept or only read."""
+    folders = ("/data/laboratory/projects/ultrasound/2023", "/data/laboratory/projects/mri/2024")
+    swept = [point(n, **{"strategy": "joint", "dataset.masks": f}) for n, f in enumerate(folders)]
+    assert titles(made(swept)) == [
+        f"joint dataset.masks={short}" for short in ("ultrasound/2023", "mri/2024")
+    ]
+    kinds = (LESIONS + "]", LESIONS + ", other]")
+    read = [
+        replace(point(n, strategy="joint"), reads={"dataset.classes": kind})
+        for n, kind in enumerate(kinds)
+    ]
+    assert titles(made(read)) == [f"joint dataset.classes=[{n} values]" for n in (5, 6)]
+
+
+def test_rows_that_differ_in_much_are_told_apart_by_little() -> None:
+    """Two settings tell the four rows apart; the twelve that follow the first are not named."""
+    rows = list(product((1, 2), (10, 20)))
+    points = [
+        replace(
+            point(n, strategy="joint"),
+            reads={"a": first, "b": second, **{f"follows.{i}": first * i for i in range(1, 13)}},
+        )
+        for n, (first, second) in enumerate(rows)
+    ]
+    assert titles(made(points)) == [f"joint a={first} b={second}" for first, second in rows]
+
+
+def test_a_further_test_set_is_named_and_not_spelled_out() -> None:
+    tested = [{"name": "isic2018", "root": "/data/isic", "size": 64}]
+    points = [
+        replace(point(n, strategy="joint"), reads={"evaluate_on": value})
+        for n, value in enumerate(([], tested))
+    ]
+    assert titles(made(points)) == ["joint evaluate_on=[]", "joint evaluate_on=[isic2018]"]

@@ -151,8 +151,19 @@ def test_weights_are_repetitions():
             assert scores(repeated)[metric.name] == pytest.approx(float(one), rel=1e-12)
 
 
-def test_missing_values_are_left_out_and_infinite_ones_count_where_they_are_drawn():
+def test_missing_and_infinite_values_are_left_out():
     values = np.array([20.0, np.nan, np.inf, 30.0])
-    weights = np.array([[1, 1, 0, 1], [1, 0, 1, 0], [0, 3, 0, 0]], dtype=float)
+    weights = np.array([[1, 1, 0, 1], [1, 0, 1, 0], [0, 3, 2, 0], [1, 1, 1, 3]], dtype=float)
     found = METRICS["psnr"].score({"psnr": values}, weights)
-    np.testing.assert_array_equal(found, [25.0, np.inf, np.nan])
+    np.testing.assert_array_equal(found, [25.0, 20.0, np.nan, 27.5])
+
+
+def test_the_number_of_infinite_values_is_told():
+    table = {"psnr": np.array([20.0, np.inf, np.nan, 30.0]), "ssim": np.array([0.5, 1, 0.5, 0.5])}
+    table |= {"degraded_psnr": np.array([np.inf, -np.inf, 21.0, np.inf])}
+    found = scores(table)
+    assert (found["psnr"], found["psnr_left_out"]) == (25.0, 1)
+    assert (found["degraded_psnr"], found["degraded_psnr_left_out"]) == (21.0, 3)
+    assert "ssim_left_out" not in found
+    nothing = scores({"psnr": np.array([np.inf, np.inf])})
+    assert np.isnan(nothing["psnr"]) and nothing["psnr_left_out"] == 2

@@ -53,7 +53,9 @@ def second(results: Path) -> Record:
 def test_scores_are_those_of_the_records(results: Path, first: Record, second: Record) -> None:
     found = compare.compare(tiny_runs.local(results), first.id, second.id[:5])
     assert (found.images, found.groups) == (8, 8)
-    assert [d.metric for d in found.differences] == ["psnr", "ssim", "accuracy", "miou"]
+    assert [d.metric for d in found.differences] == [
+        *("psnr", "ssim", "accuracy", "majority_share", "miou")
+    ]
     for d in found.differences:
         assert d.first == pytest.approx(first.metrics[d.metric], abs=1e-9)
         assert d.second == pytest.approx(second.metrics[d.metric], abs=1e-9)

@@ -1,5 +1,7 @@
 """Means over seeds and their spread, against numbers worked out by hand."""
 
+import math
+
 import pytest
 
 from gradprom.reports.statistics.estimate import Estimate, estimate
@@ -20,3 +22,9 @@ def test_one_value_has_no_spread_and_none_no_estimate() -> None:
 
 def test_no_spread_is_shown_as_such() -> None:
     assert estimate([0.5, 0.5]).text(3) == "0.500 ± 0.000 (2)"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_left_out(value: float) -> None:
+    assert estimate([24.0, value, 26.0]) == Estimate(25.0, 2**0.5, 2)
+    assert estimate([value, value]) is None

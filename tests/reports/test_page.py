@@ -7,15 +7,14 @@ import re
 import subprocess
 import sys
 import time
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 import jinja2
 import numpy as np
 import pytest
 from support import records_factory, tiny_runs
+from support.page_reader import Reader, page_of
 from support.records_factory import Made
 
 from gradprom.experiments import declared
@@ -38,45 +37,6 @@ JUDGED = JudgedClaim(
         Contrast("GradProm − joint", "psnr", 1.242, "holds", 0.5, -0.1, 1.1, {0: 0.5}),
     ],
 )
-
-
-class Reader(HTMLParser):
-    """Elements with their attributes, texts by the section that they stand in."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: dict[str, str] = {}
-        self.data = ""
-        self._section, self._tag = "", ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        self.elements.append((tag, found))
-        self._tag = "data" if found.get("id") == "data" else tag
-        if tag in ("section", "aside"):
-            self._section = found.get("id") or ""
-
-    def handle_endtag(self, tag: str) -> None:
-        self._tag = ""
-
-    def handle_data(self, data: str) -> None:
-        if self._tag == "data":
-            self.data += data
-        elif self._tag not in ("script", "style"):
-            self.texts[self._section] = self.texts.get(self._section, "") + data
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
-
-
-def page_of(made: Made, **more: Any) -> tuple[Reader, Path]:
-    path = made.study.folder / "report" / "index.html"
-    given = {"judged": [], "pictures": [], "problems": []} | more
-    write_page(path, made.tables(), made.records, made.study, *given.values())
-    reader = Reader()
-    reader.feed(path.read_text())
-    return reader, path
 
 
 @pytest.fixture
@@ -167,8 +127,9 @@ def test_two_tables_of_one_experiment_and_one_that_is_there_twice(made: Made) ->
     reader = Reader()
     reader.feed(path.read_text())
     ids = [section["id"] for section in reader.all("section")]
-    assert ids == ["table1", "table1-noise_0.1"]
-    assert [link["href"] for link in reader.all("a")] == ["#all", *(f"#{id}" for id in ids)]
+    assert ids == ["table1", "table1-noise_0.1", "all-runs"]
+    links = [link["href"] for link in reader.all("a")]
+    assert links[:4] == ["#papers", "#runs", "#table1", "#table1-noise_0.1"]
 
 
 def test_it_needs_no_network_and_links_to_what_is_there(made: Made) -> None:
@@ -188,7 +149,7 @@ def test_claims_figures_and_problems(made: Made) -> None:
     picture = Picture("gates", "Open gates", "Share over training.", png, None)
     reader, _ = page_of(made, judged=[JUDGED], pictures=[picture], problems=["runs/a: truncated"])
     links = [a["href"] for a in reader.all("a")]
-    assert links[:5] == ["#all", "#table1", "#claims", "#figures", "#problems"]
+    assert links[:5] == ["#papers", "#claims", "#figures", "#runs", "#problems"]
     claims = reader.texts["claims"]
     assert "GradProm is best & <b>always</b>." in claims
     assert "+0.500 [−0.100, +1.100]" in claims and "+1.242" in claims

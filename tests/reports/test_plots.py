@@ -44,7 +44,7 @@ def cell(metric: str, *values: float, **more: Any) -> Cell:
 def table(*lines: Row, key: str = "noise", values: tuple[float, ...] = SIGMAS) -> Table:
     declared = experiment([line.declared for line in lines], key, values)
     floor = {(n, "psnr"): Cell("psnr", Estimate(20.0 - n, None, 1)) for n in range(len(values))}
-    degraded = Row(DeclaredRow("degraded input"), floor, degraded=True)
+    degraded = Row(DeclaredRow("degraded input"), floor, reference=True)
     return Table(declared, [], [degraded], [*lines], ["phantom 64×64"])
 
 

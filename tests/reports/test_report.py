@@ -163,11 +163,13 @@ def test_records_of_an_earlier_version_keep_a_table(tmp_path: Path) -> None:
         and content["config"]["degradation"]["sigma"] == 0.1
     ]
     further = {
-        (x["row"], x["column"], x["metric"]): x
-        for x in cells(folder, "further-runs")
-        if x["row"] != "degraded input"
+        (x["row"], x["column"], x["metric"]): x for x in cells(folder, "further-runs") if x["runs"]
     }
     cell = further["task_driven mainstream", "σ=0.1", "psnr"]
     assert len(further) == 66 and all(x["n"] == "3" for x in further.values())
+    # what the accuracies stand against: the phantom has three classes of equal size
+    shares = [x for x in cells(folder, "further-runs") if "most frequent class" in x["row"]]
+    assert {(x["metric"], x["mean"], x["n"]) for x in shares} == {("accuracy", f"{1 / 3}", "0")}
+    assert len(shares) == 2
     assert len(values) == 3 and float(cell["mean"]) == pytest.approx(np.mean(values))
     assert float(cell["std"]) == pytest.approx(np.std(values, ddof=1))

@@ -53,3 +53,21 @@ def test_runs_without_panels_leave_their_places_empty(tmp_path: Path) -> None:
 def test_nothing_finished_nothing_drawn(tmp_path: Path) -> None:
     assert not drawn([record()], Study(tmp_path, "local"), tmp_path / "picture.png")
     assert not (tmp_path / "picture.png").exists()
+
+
+def test_each_test_set_has_its_own_degraded_and_clean_image(tmp_path: Path) -> None:
+    """Images of two datasets under one degradation: not one strip that mixes them."""
+    study, path = Study(tmp_path, "local"), tmp_path / "picture.png"
+    other = {"config__dataset__name": "covid_ct", "choices__dataset": "covid_ct"}
+    other |= {"dataset": {"name": "covid_ct", "fingerprint": "c" * 64}}
+    one, two = record(24.0), record(25.0, **other)
+    write_run(study, one)
+    write_run(study, two)
+    darker = [level - 20 for level in PARTS]
+    parts = [np.full((12, 12, 3), level, np.uint8) for level in darker]
+    panel = study.run(two.id) / "panels" / "00.png"
+    Image.fromarray(np.concatenate(parts, axis=1)).save(panel)
+    assert drawn([one, two], study, path)
+    pixels = np.asarray(Image.open(path).convert("L"))
+    for level in (*PARTS[:3], *darker[:3]):
+        assert (pixels == level).mean() > 0.01

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -10,7 +11,7 @@ from support.hand_made import Record, record, strategy
 from support.swept_tables import build
 
 from gradprom.reports.statistics.estimate import Estimate
-from gradprom.reports.tables import layout, text
+from gradprom.reports.tables import latex, layout, text
 from gradprom.reports.tables.table import Row, Table
 
 
@@ -176,3 +177,105 @@ def test_the_terminal_shows_every_number_with_its_seeds(table: Table, width: int
         for cell in row.cells.values():
             assert layout.mean_text(cell) in shown
     assert re.search(r"^ ?gradprom +24\.333 ± 0\.333 \(3\)", shown, re.MULTILINE)
+
+
+# baselines
+
+
+def test_an_accuracy_stands_beside_the_share_of_the_most_frequent_class() -> None:
+    scored = {"metrics__accuracy": 0.75, "metrics__majority_share": 0.625}
+    table = build(record(24.0, **scored), strategy("mainstream", 25.0))
+    [baseline] = table.baselines
+    assert {key: cell.value for key, cell in baseline.cells.items()} == {
+        (0, "accuracy"): Estimate(0.625, None, 1)
+    }
+    assert layout.rows(table)[1] is baseline
+    console = Console(width=120, file=io.StringIO())
+    console.print(text.terminal(table))
+    for shown in (text.markdown(table), latex.latex(table), console.file.getvalue()):
+        assert re.search(rf"{baseline.declared.title}.*0\.625", shown)
+
+
+def test_a_record_without_a_baseline_keeps_its_accuracy() -> None:
+    table = build(record(24.0, metrics__accuracy=0.75))
+    assert table.baselines == []
+    assert layout.mean_text(row_of(table, "gradprom").cells[0, "accuracy"]) == "0.750 (1)"
+
+
+# further test sets
+
+
+def further(name: str, psnr: float, **more: Any) -> dict[str, Any]:
+    scores = {"psnr": psnr, "ssim": 0.25, "degraded_psnr": 18.0, "degraded_ssim": 0.125}
+    return {name: {"metrics": scores | more, "fingerprint": name[0] * 64}}
+
+
+def test_scores_on_further_test_sets_are_rows_of_their_own() -> None:
+    made = [
+        strategy("joint", 24.0, evaluate_on=further("isic2018", 22.0)),
+        strategy("joint", 25.0, config__seed=1, evaluate_on=further("isic2018", 23.0)),
+        strategy("frozen", 26.0, evaluate_on=further("isic2018", 21.0)),
+        strategy("mainstream", 27.0),
+    ]
+    table = build(*made)
+    rows = {(row.declared.group, row.declared.title): row for row in table.rows}
+    group = "tested on isic2018"
+    assert list(rows) == [
+        *(("", name) for name in ("joint", "frozen", "mainstream")),
+        *((group, name) for name in ("joint", "frozen")),
+    ]
+    assert rows[group, "joint"].cells[0, "psnr"].value == Estimate(22.5, 0.5**0.5, 2)
+    # the best of each test set: scores of other images are no rivals
+    places = {key: row.cells[0, "psnr"].place for key, row in rows.items()}
+    assert places == dict(zip(rows, (0, 2, 1, 1, 2), strict=True))
+    degraded = {row.declared.title: row.cells[0, "psnr"].value.mean for row in table.degraded}
+    assert degraded == {"degraded input phantom": 20.0, "degraded input isic2018": 18.0}
+    lines = list(csv.DictReader(io.StringIO(text.as_csv(table))))
+    [line] = [x for x in lines if (x["group"], x["row"], x["metric"]) == (group, "frozen", "psnr")]
+    assert line["mean"] == "21.0" and line["runs"].endswith(made[2].id)
+    assert group in text.markdown(table) and "22.500 ± 0.707 (2)" in text.markdown(table)
+    assert "22.500" in latex.latex(table)
+
+
+def test_runs_on_other_data_do_not_compete() -> None:
+    slices = {"choices__dataset": "covid_ct", "config__dataset__name": "covid_ct"}
+    slices |= {"dataset": {"name": "covid_ct", "fingerprint": "c" * 64}}
+    table = build(
+        strategy("joint", 24.0), strategy("frozen", 25.0), strategy("joint", 30.0, **slices)
+    )
+    places = [row.cells[0, "psnr"].place for row in table.rows]
+    assert places == [2, 1, 0]
+
+
+# narrow terminals
+
+
+@pytest.mark.parametrize("width", [24, 40, 80])
+def test_a_study_of_datasets_and_noise_levels_shows_every_number(width: int) -> None:
+    made = [
+        record(
+            20.0 + number + sigma,
+            0.5 + number / 7,
+            config__degradation__sigma=sigma,
+            choices__dataset=f"a_dataset_with_a_long_name_{number}",
+            config__dataset__name=f"a_dataset_with_a_long_name_{number}",
+            config__dataset__classes=["benign", "malignant", "normal", f"other{number}"] * 5,
+            dataset={"name": f"d{number}", "fingerprint": f"{number}" * 64},
+            training={"gate_a": 0.25, "ratio_a": 1.5e-4},
+            metrics__accuracy=0.75 - number / 100,
+            metrics__majority_share=0.375,
+        )
+        for number in range(3)
+        for sigma in (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
+    ]
+    table = build(*made)
+    console = Console(width=width, file=io.StringIO())
+    console.print(text.terminal(table))
+    shown = console.file.getvalue()
+    assert "…" not in shown and max(map(len, shown.splitlines())) <= width
+    squeezed = re.sub(r"\s", "", shown)
+    for row in layout.rows(table):
+        for cell in row.cells.values():
+            assert layout.mean_text(cell).replace(" ", "") in squeezed
+            if width > 24:
+                assert layout.mean_text(cell) in shown

@@ -237,6 +237,10 @@ def _parsed(text: str) -> Any:
 def _degradation(settings: dict[str, Any]) -> dict[str, Any]:
     if settings.get("degradation") == "downsample":
         return {"name": "downsample", "scale": settings["scale"]}
+    if settings.get("degradation") == "mix":
+        parts = {"blur": {"name": "blur", "kernel": 3, "sigma": 2.0}}
+        parts["gaussian"] = {"name": "gaussian", "sigma": settings.get("noise", 0.1)}
+        return {"name": "mix", "order": [*parts], **parts}
     return {"name": settings.get("degradation", "gaussian"), "sigma": settings.get("noise", 0.1)}
 
 

@@ -1,5 +1,6 @@
 """From a declared experiment to the runs of its cells. Nothing here imports torch."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -197,11 +198,11 @@ def _set_overrides(expansion: Expansion, cell: Cell, record_of: Lookup) -> None:
 def _result(
     expansion: Expansion, cell: Cell, reference: ResultOf, seed: int, record_of: Lookup
 ) -> float | None:
-    """A metric of the run of another row; None until that run has finished."""
+    """A metric of the run of another row; None until that run has finished with a finite one."""
     for row in rows_named(reference.row, expansion.experiment.rows)[:1]:
         run = expansion.at(row, cell.column).runs.get(seed)
         value = value_of(record_of(run), reference.metric, row.test_set) if run else None
-        return None if value is None else _rounded(value)
+        return None if value is None or not math.isfinite(value) else _rounded(value)
     return None
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from gradprom.degradations import labels
 from gradprom.experiments.declared import Column, Experiment, Row
 from gradprom.experiments.expansion import Cell, Expansion
+from gradprom.experiments.short_texts import short_texts
 from gradprom.metrics.registry import main_metrics
 
 NAMES = ("strategy", "method")
@@ -49,6 +50,8 @@ class Point:
         }
 
 
+FEW = 3
+"""Most settings that a row's label names, unless more are needed to tell it from the others."""
 _SEEDS = {"seed", "strategy.seed"}
 """A strategy with random decisions takes the run's seed unless its own is set."""
 
@@ -152,32 +155,57 @@ def _labels(groups: list[_Points]) -> list[str]:
     points = [point for group in groups for point in group.points.values()]
     keys = dict.fromkeys(key for point in points for key in point.choices)
     varied = [key for key in keys if len({group.common(key) for group in groups} - {None}) > 1]
-    labels = [_label(group, varied) for group in groups]
+    short = {key: short_texts(filter(None, (g.common(key) for g in groups))) for key in varied}
+    labels = [_label(group, short) for group in groups]
     groups_by_label: dict[str, list[_Points]] = {}
     for label, group in zip(labels, groups, strict=True):
         groups_by_label.setdefault(label, []).append(group)
-    keys_by_label = {label: _differing(equal) for label, equal in groups_by_label.items()}
+    settings: dict[int, list[str]] = {}
+    for equal in groups_by_label.values():
+        settings |= dict(zip(map(id, equal), _settings(equal), strict=True))
     return [
-        " ".join(
-            [label, *(f"{k}={group.reads[k]}" for k in keys_by_label[label] if k in group.reads)]
-        )
-        for label, group in zip(labels, groups, strict=True)
+        " ".join([label, *settings[id(group)]]) for label, group in zip(labels, groups, strict=True)
     ]
 
 
-def _label(group: _Points, varied: list[str]) -> str:
+def _label(group: _Points, short: dict[str, dict[str, str]]) -> str:
     """Choices of groups, the strategy or method among them, then `key=value` of other keys."""
     [first, *_] = group.points.values()
-    chosen = {key: value for key in varied if (value := group.common(key))}
+    chosen = {key: short[key][value] for key in short if (value := group.common(key))}
     group_choices = {key: value for key, value in chosen.items() if key in first.groups}
     settings = [f"{key}={value}" for key, value in chosen.items() if key not in first.groups]
     return " ".join([*{**group_choices, **first.names}.values(), *settings])
 
 
-def _differing(groups: list[_Points]) -> list[str]:
-    """The keys of which rows with equal labels read different values."""
-    keys = dict.fromkeys(key for group in groups for key in group.reads)
-    return [key for key in keys if len({repr(group.reads.get(key)) for group in groups}) > 1]
+def _settings(groups: list[_Points]) -> list[list[str]]:
+    """For each of these rows, whose labels are equal, the settings that tell them apart."""
+    texts = [{key: _in_words(value) for key, value in group.reads.items()} for group in groups]
+    keys = _telling(texts)
+    short = {key: short_texts(of_row[key] for of_row in texts if key in of_row) for key in keys}
+    return [[f"{k}={short[k][of_row[k]]}" for k in keys if k in of_row] for of_row in texts]
+
+
+def _in_words(value: Any) -> str:
+    """A value as text; of components, as those of `evaluate_on`, only the names."""
+    if isinstance(value, list) and value and all(isinstance(v, dict) for v in value):
+        return f"[{','.join(str(component.get('name')) for component in value)}]"
+    return str(value)
+
+
+def _telling(texts: list[dict[str, str]]) -> list[str]:
+    """The keys in which rows differ; if they are many, only as many as tell all rows apart."""
+    keys = dict.fromkeys(key for of_row in texts for key in of_row)
+    differing = [key for key in keys if len({of_row.get(key) for of_row in texts}) > 1]
+    if len(differing) <= FEW:
+        return differing
+
+    def kinds(chosen: list[str]) -> int:
+        return len({tuple(of_row.get(key) for key in chosen) for of_row in texts})
+
+    chosen: list[str] = []
+    while kinds(chosen) < kinds(differing):
+        chosen.append(max(differing, key=lambda key: kinds([*chosen, key])))
+    return [key for key in differing if key in chosen]
 
 
 def _metrics_of(group: _Points, metrics: list[str]) -> tuple[str, ...]:

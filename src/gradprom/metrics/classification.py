@@ -50,6 +50,7 @@ METRICS = (
         label="accuracy",
         score=_accuracy("prediction"),
         columns=("label", "prediction"),
+        baseline="majority_share",
         brief="{:.0%}",
         logged=True,
     ),
@@ -64,7 +65,7 @@ METRICS = (
     Metric(
         "majority_share",
         "majority",
-        label="accuracy of the most frequent class",
+        label="always the most frequent class",
         better="",
         score=_majority_share,
         columns=("label", "prediction"),
@@ -76,6 +77,7 @@ METRICS = (
         label="accuracy on the clean images",
         score=_accuracy("clean_prediction"),
         columns=("label", "clean_prediction"),
+        baseline="majority_share",
         main=False,
     ),
 )

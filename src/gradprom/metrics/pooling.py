@@ -1,11 +1,12 @@
 """How values of images pool into a score, with a weight for each image."""
 
 import re
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradprom.metrics.registry import Score, Table
+from gradprom.metrics.registry import Table
 
 Array = NDArray[np.float64]
 
@@ -32,21 +33,32 @@ def ratio(part: Array, whole: Array, weights: Array) -> Array:
         return np.asarray(shares.sum(axis=-1) / nonempty.sum(axis=-1))
 
 
-def mean(name: str) -> Score:
-    """The weighted mean of a column over the images that have a value (NaN: none)."""
+@dataclass(frozen=True)
+class Mean:
+    """The weighted mean of a column over the images that have a finite value.
 
-    def score(table: Table, weights: Array) -> Array:
-        values = column(table, name)
-        present, infinite = ~np.isnan(values), np.isinf(values)
-        finite = np.where(present & ~infinite, values, 0.0)
-        average = ratio(finite[:, None], present.astype(float)[:, None], weights)
-        if infinite.any():  # not by a product: an infinite value that is not drawn gives 0 · ∞
-            drawn = weights @ np.stack([values == np.inf, values == -np.inf], 1).astype(float) > 0
-            with np.errstate(invalid="ignore"):
-                average = average + np.where(drawn, [np.inf, -np.inf], 0.0).sum(axis=-1)
-        return average
+    NaN in a column means that an image has no value. An infinite value, such as the PSNR of an
+    image equal to the clean one, would be the mean whatever the other images are: it is left out
+    too, and its number is told (`left_out`).
+    """
 
-    return score
+    column: str
+
+    def __call__(self, table: Table, weights: Array) -> Array:
+        """The score [...] for weights [..., images]; NaN where no image with a value counts."""
+        values = column(table, self.column)
+        finite = np.isfinite(values)
+        kept = np.where(finite, values, 0.0)
+        return ratio(kept[:, None], finite.astype(float)[:, None], weights)
+
+    def left_out(self, table: Table) -> int:
+        """How many images have an infinite value."""
+        return int(np.isinf(column(table, self.column)).sum())
+
+
+def mean(name: str) -> Mean:
+    """The weighted mean of a column over the images that have a finite value."""
+    return Mean(name)
 
 
 def column(table: Table, name: str) -> Array:

@@ -7,8 +7,9 @@ and pooling rule. Nothing here imports torch.
 
 import functools
 import importlib
+import math
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Literal
@@ -28,6 +29,10 @@ PACKAGES = ("gradprom.metrics", "gradprom_plugins.metrics")
 """The packages of families; one that does not exist has none."""
 DEGRADED = "degraded_"
 """Prefix of the columns and scores of the degraded input itself."""
+LEFT_OUT = "_left_out"
+"""Suffix of a score's number of images that it leaves out, such as `psnr_left_out`."""
+NO_NUMBER = "–"
+"""Stands where there is no number, or one that is not finite."""
 
 
 def _of_no_image(table: Table, weights: Array) -> Array:
@@ -61,6 +66,9 @@ class Metric:
     """The full name, such as `accuracy`, if the title abbreviates it; empty: the title."""
     protocol: str = ""
     """A sentence for the card of an exported run: how it is measured."""
+    baseline: str = ""
+    """The metric that is shown wherever this one is: the score of a trivial answer to the same
+    images, such as the share of the most frequent class; empty: none."""
     std_digits: int | None = None
     """Decimals of a published ± if they differ from those of the mean."""
     log: bool = False
@@ -86,16 +94,25 @@ class Metric:
         return -1 if self.better == "lower" else 1
 
     def number(self, value: float) -> str:
-        """A value with its digits, such as `24.610`."""
-        return f"{value:.{self.digits}f}"
+        """A value with its digits, such as `24.610`; `–` if it is not finite."""
+        return f"{value:.{self.digits}f}" if math.isfinite(value) else NO_NUMBER
 
     def text(self, value: float) -> str:
-        """A value with its digits and unit, such as `24.610 dB`."""
-        return f"{self.number(value)} {self.unit}".strip()
+        """A value with its digits and unit, such as `24.610 dB`; `–` if it is not finite."""
+        return f"{self.number(value)} {self.unit}".strip() if math.isfinite(value) else NO_NUMBER
+
+    def brief_text(self, value: float) -> str:
+        """A value in its short format, such as `71%`; `–` if it is not finite."""
+        return self.brief.format(value) if math.isfinite(value) else NO_NUMBER
 
     def fits(self, table: Table) -> bool:
         """Whether a table of images has its columns."""
         return self.source == "images" and all(column in table for column in self.columns)
+
+    def left_out(self, table: Table) -> int:
+        """How many images of a table its score leaves out because their value is infinite."""
+        count = getattr(self.score, "left_out", None)
+        return count(table) if count else 0
 
     def logs(self, column: str) -> bool:
         """Whether a column of a history is this metric's: `gate`, or `gate_<task>`."""
@@ -113,7 +130,7 @@ def discover(packages: Sequence[str] = PACKAGES) -> dict[str, Metric]:
     Raises
     ------
     ConfigError
-        If two families define one name.
+        If two families define one name, or a metric's baseline does not exist.
     """
     families = [module for package in packages for module in _families(package)]
     families.sort(key=lambda module: (getattr(module, "ORDER", 100), module.__name__))
@@ -123,6 +140,9 @@ def discover(packages: Sequence[str] = PACKAGES) -> dict[str, Metric]:
             if metric.name in metrics:
                 raise ConfigError(f"{family.__name__}: metric {metric.name} is defined twice")
             metrics[metric.name] = metric
+    for metric in metrics.values():
+        if metric.baseline and metric.baseline not in metrics:
+            raise ConfigError(f"metric {metric.name}: there is no baseline {metric.baseline}")
     return metrics
 
 
@@ -176,6 +196,12 @@ def main_metrics(source: str = "images") -> list[Metric]:
     return [metric for metric in METRICS.values() if metric.main and metric.source == source]
 
 
+def with_baselines(metrics: Iterable[Metric]) -> list[Metric]:
+    """The metrics, each followed by its baseline; each once."""
+    names = [name for metric in metrics for name in (metric.name, metric.baseline) if name]
+    return [METRICS[name] for name in dict.fromkeys(names)]
+
+
 def ranked() -> tuple[str, ...]:
     """Names of the metrics that have a better direction."""
     return tuple(metric.name for metric in METRICS.values() if metric.better)
@@ -190,6 +216,7 @@ def scores(table: Table) -> dict[str, float]:
     """Every score whose columns a table of images has, the degraded input's first.
 
     Those of the degraded input are the same metrics, of the columns with the prefix `degraded_`.
+    A score that leaves images out is followed by their number, such as `psnr_left_out`.
     """
     degraded = {c.removeprefix(DEGRADED): table[c] for c in table if c.startswith(DEGRADED)}
     means: dict[str, float] = {}
@@ -198,4 +225,6 @@ def scores(table: Table) -> dict[str, float]:
             if metric.fits(part):
                 ones = np.ones(len(part[metric.columns[0]]))
                 means[f"{prefix}{name}"] = float(metric.score(part, ones))
+                if left_out := metric.left_out(part):
+                    means[f"{prefix}{name}{LEFT_OUT}"] = left_out
     return means

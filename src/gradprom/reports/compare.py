@@ -1,5 +1,6 @@
 """Two runs side by side: how their configurations differ, and their scores image by image."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gradprom.errors import RunError
-from gradprom.metrics.registry import Metric, Table, main_metrics
+from gradprom.metrics.pooling import Mean
+from gradprom.metrics.registry import NO_NUMBER, Metric, Table, main_metrics, with_baselines
 from gradprom.reports.statistics.bootstrap import DRAWS, interval, resample
 from gradprom.runs.record import Record
 from gradprom.runs.record_config import flatten
@@ -27,6 +29,17 @@ class Difference:
     low: float
     high: float
     """The 95 % bootstrap interval of second − first."""
+
+    def text(self) -> str:
+        """A line for a terminal; a number that is not finite is shown as `–`."""
+
+        def number(value: float, sign: str = "") -> str:
+            return f"{value:{sign}.4f}" if math.isfinite(value) else NO_NUMBER
+
+        difference = number(self.second - self.first, "+")
+        interval_text = f"[{number(self.low, '+')}, {number(self.high, '+')}]"
+        scores = f"{number(self.first):<20}{number(self.second):<20}"
+        return f"  {self.metric:<26}{scores}{difference} {interval_text}"
 
 
 @dataclass
@@ -55,11 +68,7 @@ class Comparison:
         lines.append(
             f"scores on {self.images} test images{groups}, 95 % interval of the difference"
         )
-        lines += [
-            f"  {d.metric:<26}{d.first:<20.4f}{d.second:<20.4f}"
-            f"{d.second - d.first:+.4f} [{d.low:+.4f}, {d.high:+.4f}]"
-            for d in self.differences
-        ]
+        lines += [difference.text() for difference in self.differences]
         return "\n".join(lines)
 
 
@@ -88,7 +97,8 @@ def compare(study: Study, first: str, second: str) -> Comparison:
         for table in tables
     ]
     groups = tables[0].loc[common, "group"].to_numpy()
-    shared = [metric for metric in main_metrics() if all(map(metric.fits, columns))]
+    known = with_baselines(main_metrics())
+    shared = [metric for metric in known if all(map(metric.fits, columns))]
     if not shared:
         raise RunError(f"runs {records[0].id} and {records[1].id} have no score in common")
     differences = paired_differences(shared, columns[0], columns[1], groups)
@@ -124,10 +134,24 @@ def paired_differences(
     weights, once = resample(groups, DRAWS, rng), np.ones(len(groups))
     differences = []
     for metric in metrics:
-        low, high = interval(metric.score(second, weights) - metric.score(first, weights))
-        scores = [float(metric.score(table, once)) for table in (first, second)]
+        one, other = _comparable(metric, first, second)
+        low, high = interval(metric.score(other, weights) - metric.score(one, weights))
+        scores = [float(metric.score(table, once)) for table in (one, other)]
         differences.append(Difference(metric.name, scores[0], scores[1], low, high))
     return differences
+
+
+def _comparable(metric: Metric, first: Table, second: Table) -> tuple[Table, Table]:
+    """The tables without the values of images whose value is infinite in one of them.
+
+    A mean over other images than the other run's would be no comparison.
+    """
+    if not isinstance(metric.score, Mean):
+        return first, second
+    name = metric.score.column
+    finite = np.isfinite(first[name]) & np.isfinite(second[name])
+    both = [np.where(finite, table[name], np.nan) for table in (first, second)]
+    return {**first, name: both[0]}, {**second, name: both[1]}
 
 
 def _scores(study: Study, run_id: str) -> pd.DataFrame:

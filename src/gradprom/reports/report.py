@@ -62,7 +62,7 @@ def report(study: Study, names: list[str], narrowing: OverrideList) -> None:
         If no experiment is named and the study has no records.
     """
     loaded, problems = study.load()
-    if not loaded and not names:
+    if not loaded and not names and not any(study.folder.glob("tune/*/report")):
         raise RunError(f"study {study.name} has no records in {study.folder / 'runs'}")
     records = {record.id: record for record in loaded}
     if narrowing:
@@ -76,8 +76,11 @@ def report(study: Study, names: list[str], narrowing: OverrideList) -> None:
         planned = set().union(*(paper.runs for paper in papers))
         tables = [*_sweep_tables(study, records, planned), *tables]
     _print(tables)
+    # claims about tables that are not shown would all be undecidable
+    shown = any(table.experiment.paper for table in tables)
     fullest = _fullest([paper.expansion for paper in papers], records)
-    judged = verdicts.judge(verdicts.read_claims(), fullest, records, study)
+    claims = verdicts.read_claims() if shown else []
+    judged = verdicts.judge(claims, fullest, records, study)
     _write(folder, tables, judged)
     pictures = _sweep_pictures(tables, records, study, folder / "figures")
     pictures += curves.draw(tables, records, study, folder / "figures")
@@ -155,7 +158,7 @@ def _sweep_pictures(
         path = folder / f"{table.key}-images.png"
         if sweep_picture.draw(table, records, study, path):
             title = f"{table.experiment.title}: images and coupled training"
-            pictures.append(Picture(path.stem, title, sweep_picture.CAPTION, path))
+            pictures.append(Picture(path.stem, title, sweep_picture.CAPTION, path, table=table.key))
     return pictures
 
 
@@ -204,5 +207,6 @@ def _write(folder: Path, tables: list[Table], judged: list[verdicts.JudgedClaim]
         write_text(folder / f"{table.key}.md", text.markdown(table))
         write_text(folder / f"{table.key}.tex", latex.latex(table))
     write_text(folder / "tables.tex", latex.document(tables))
-    write_text(folder / "claims.md", verdicts.markdown(judged))
-    write_text(folder / "claims.csv", verdicts.as_csv(judged))
+    if judged:
+        write_text(folder / "claims.md", verdicts.markdown(judged))
+        write_text(folder / "claims.csv", verdicts.as_csv(judged))

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from gradprom.experiments import on_the_fly
 from gradprom.experiments.declared import Row as DeclaredRow
-from gradprom.experiments.expansion import Expansion
-from gradprom.metrics.registry import METRICS
+from gradprom.experiments.expansion import Cell, Expansion
+from gradprom.metrics.registry import METRICS, main_metrics
 from gradprom.reports import unplanned
 from gradprom.reports.tables import latex, text
 from gradprom.reports.tables.filling import fill
@@ -31,6 +31,8 @@ def expansions(study: Study) -> list[Expansion]:
 def table_of(expansion: Expansion, records: dict[str, Record]) -> Table:
     """Fill the table of a sweep; metrics logged in training only appear in rows that logged them.
 
+    Below the rows come the same ones as tested on each further set of `evaluate_on`.
+
     Parameters
     ----------
     expansion
@@ -39,24 +41,47 @@ def table_of(expansion: Expansion, records: dict[str, Record]) -> Table:
         By run id.
     """
     experiment = expansion.experiment
-    runs: dict[int, list[str]] = {}
+    cells: dict[int, list[Cell]] = {id(row): [] for row in experiment.rows}
     for cell in expansion.cells:
-        runs.setdefault(id(cell.row), []).extend(cell.runs.values())
-    rows = {id(row): _with_logged_metrics(row, runs[id(row)], records) for row in experiment.rows}
-    trimmed = Expansion(
-        replace(experiment, rows=tuple(rows.values())),
-        [replace(cell, row=rows[id(cell.row)]) for cell in expansion.cells],
+        cells[id(cell.row)].append(cell)
+    found = {
+        number: [records[run] for c in of_row for run in c.runs.values() if run in records]
+        for number, of_row in cells.items()
+    }
+    rows = [(_with_logged_metrics(r, found[id(r)]), cells[id(r)]) for r in experiment.rows]
+    of_runs = [record for of_row in found.values() for record in of_row]
+    for test_set in dict.fromkeys(name for record in of_runs for name in record.evaluate_on):
+        rows += [
+            (tested, cells[id(row)])
+            for row in experiment.rows
+            if (tested := _tested_on(test_set, row, found[id(row)])) is not None
+        ]
+    shown = {metric for row, _ in rows for metric in row.metrics}
+    filled = replace(
+        experiment,
+        rows=tuple(row for row, _ in rows),
+        metrics=tuple(name for name in METRICS if name in shown or name in experiment.metrics),
     )
-    return fill(trimmed, records, [], experiment)
+    filled_cells = [replace(cell, row=row) for row, of_row in rows for cell in of_row]
+    return fill(Expansion(filled, filled_cells), records, [], filled)
 
 
-def _with_logged_metrics(
-    row: DeclaredRow, runs: list[str], records: dict[str, Record]
-) -> DeclaredRow:
+def _tested_on(test_set: str, row: DeclaredRow, records: list[Record]) -> DeclaredRow | None:
+    """The row with its scores on a further test set; None if none of its runs has any."""
+    metrics = tuple(
+        metric.name
+        for metric in main_metrics()
+        if any(value_of(record, metric.name, test_set) is not None for record in records)
+    )
+    group = f"tested on {test_set}"
+    return replace(row, group=group, test_set=test_set, metrics=metrics) if metrics else None
+
+
+def _with_logged_metrics(row: DeclaredRow, records: list[Record]) -> DeclaredRow:
     """The row without the metrics of training that none of its runs has logged."""
 
     def applies(metric: str) -> bool:
-        values = (value_of(records.get(run_id), metric) for run_id in runs)
+        values = (value_of(record, metric) for record in records)
         return METRICS[metric].source == "images" or any(value is not None for value in values)
 
     return replace(row, metrics=tuple(filter(applies, row.metrics)))

@@ -1,11 +1,12 @@
 """The card of an exported run: what it is, on what data, how well, and how to load it."""
 
+import math
 import re
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from gradprom.methods.base import Description
-from gradprom.metrics.registry import DEGRADED, METRICS
+from gradprom.metrics.registry import DEGRADED, LEFT_OUT, METRICS, NO_NUMBER
 from gradprom.runs.record import Record
 
 _FOLDER = re.compile(r"(?:file:/|(?<![\w.}/-]))(?:~|/|[A-Za-z]:[\\/])[^\s,;'\"\[\](){}]+")
@@ -82,8 +83,17 @@ def _scores(scores: dict[str, float]) -> str:
         if name in scores:
             digits = metric.digits + 1  # tables show means of several runs, the card one run
             values = (scores.get(DEGRADED + name), scores[name])
-            cells = ["–" if value is None else f"{value:.{digits}f}" for value in values]
+            finite = [value is not None and math.isfinite(value) for value in values]
+            cells = [
+                f"{value:.{digits}f}" if known else NO_NUMBER
+                for value, known in zip(values, finite, strict=True)
+            ]
             lines.append(f"| {metric.axis} | {' | '.join(cells)} |")
+    for prefix, whose in ((DEGRADED, "The degraded input's"), ("", "The run's")):
+        for name, metric in METRICS.items():
+            if left_out := scores.get(f"{prefix}{name}{LEFT_OUT}"):
+                where = f"{left_out:g} images in which it is infinite"
+                lines += ["", f"{whose} {metric.title} leaves out {where}."]
     return "\n".join(lines)
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 
+import numpy as np
 import torch
 
 from gradprom import metrics
@@ -12,6 +13,7 @@ from gradprom.experiments.declared import Column, Experiment
 from gradprom.experiments.expansion import narrowed, require_all_used
 from gradprom.experiments.overrides import OverrideList, override_text
 from gradprom.experiments.settings import Settings
+from gradprom.metrics.registry import METRICS
 from gradprom.runs.run import Run
 from gradprom.sweeps import run_ids
 from gradprom.sweeps.request import make_run, shell_composer
@@ -45,7 +47,9 @@ def degraded_inputs(names: list[str], overrides: OverrideList) -> str:
             plain = ["auxiliary=none", "strategy=mainstream"]
             run = make_run(*composer([*texts, *plain, *places]), [])
             scores = _scores(run)
-            means = [f"{mean:.4f}" for mean in scores.mean(0).tolist()]
+            once = np.ones(len(scores))
+            columns = dict(zip(metrics.USUAL, scores.double().numpy().T, strict=True))
+            means = [f"{METRICS[name].score(columns, once):.4f}" for name in columns]
             place = [experiment.name, column.title, run.config.dataset.name]
             writer.writerow([*place, len(scores), *means])
     return buffer.getvalue()

@@ -81,7 +81,7 @@ def progress_line(progress: RunProgress) -> str:
     for metric in (logged for logged in METRICS.values() if logged.logged):
         values = [value for key, value in row.items() if metric.logs(key)]
         if values:
-            number = metric.brief.format(sum(values) / len(values))
+            number = metric.brief_text(sum(values) / len(values))
             parts.append(f"{metric.full_title} {number} {metric.unit}".strip())
     return "  ".join(parts)
 

@@ -64,7 +64,9 @@ def read_request(arguments: OverrideList, composer: Composer) -> Request:
         )
         for job in jobs
     ]
-    caption = " ".join(text for text in arguments if not run_ids.is_place(text))
+    # what varies stands first: it tells the sweep from others
+    first = sorted(arguments, key=lambda text: text.split("=")[0].lstrip("+~") not in varied)
+    caption = " ".join(text for text in first if not run_ids.is_place(text))
     return Request(
         runs,
         {run.id: job for run, job in zip(runs, jobs, strict=True)},

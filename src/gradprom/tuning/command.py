@@ -214,7 +214,7 @@ class Search:
         """Validation scores of a run by the enhancer's epoch, from its history."""
         logged = history.read(run.study.run(run.id))
         scores = logged.values(f"validation_{self.tuning.options.metric}")
-        measured = np.flatnonzero(~np.isnan(scores))
+        measured = np.flatnonzero(np.isfinite(scores))
         if not measured.size:
             return {}
         before, epochs = enhancer_epochs(run)[0], logged.cells("epoch")

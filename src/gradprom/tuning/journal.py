@@ -142,7 +142,9 @@ def report(open_trial: Trial, epoch: int, value: float) -> None:
 
 
 def best(study: optuna.Study) -> FrozenTrial | None:
-    """The trial with the best value; None if no trial has finished."""
+    """The trial with the best finite value; None if there is none."""
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     sign = -1 if study.direction == optuna.study.StudyDirection.MINIMIZE else 1
-    return max(finished, key=lambda t: sign * cast(float, t.value), default=None)
+    # a journal of an earlier version may hold an infinite PSNR
+    finite = [t for t in finished if math.isfinite(cast(float, t.value))]
+    return max(finite, key=lambda t: sign * cast(float, t.value), default=None)

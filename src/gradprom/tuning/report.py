@@ -19,6 +19,7 @@ from rich.table import Table
 
 from gradprom.errors import RunError
 from gradprom.metrics.registry import Metric, metric
+from gradprom.reports.page.page_tunings import baseline_text
 from gradprom.runs.records import Study
 from gradprom.storage.files import write_text
 from gradprom.tuning import figures, journal
@@ -77,7 +78,9 @@ def write(folder: Path) -> str | None:
         best = journal.best(study)
         assert best is not None
         value = _value_text(best.value, study)
-        print(f"best     trial {best.number}, {value} on validation\n  {line}")
+        baseline = baseline_text(folder, [_metric(study).name], [best.user_attrs.get("run", "")])
+        against = f" ({baseline})" if baseline else ""
+        print(f"best     trial {best.number}, {value} on validation{against}\n  {line}")
     weights, problem = importance(study)
     drawn = figures.draw(trials, weights, _metric(study), place)
     if problem:

@@ -175,7 +175,11 @@ def _measure(
         resampled = [
             sum(sign * by_seed[seed].resampled for sign, by_seed in signed) for seed in seeds
         ]
-        contrast.low, contrast.high = scores.draws.interval(np.stack(resampled, axis=1))
+        low, high = scores.draws.interval(np.stack(resampled, axis=1))
+        if np.isfinite([low, high]).all():
+            contrast.low, contrast.high = low, high
+        else:
+            contrast.reason = contrast.reason or "no draw of images has a score"
 
 
 def _interval_verdict(contrast: Contrast, two_sided: bool) -> str:

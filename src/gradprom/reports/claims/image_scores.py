@@ -68,7 +68,7 @@ class StudyScores:
         return sum(record.finished for record in records)
 
     def _score(self, run_id: str, test_set: str, metric: str) -> RunScore | None:
-        """None where the run has no table of that test set, or its table lacks the metric."""
+        """None where the run has no table of that test set, or no finite score in its table."""
         table = self._table(run_id, test_set)
         if table is None or not metric_of(metric).fits(table.columns):
             return None
@@ -78,7 +78,7 @@ class StudyScores:
             resampled = score(table.columns, self.draws.images(table.test_set, table.groups))
             value = float(score(table.columns, once))
             self._scores[key] = RunScore(table.test_set, value, resampled)
-        return None if np.isnan(self._scores[key].score) else self._scores[key]
+        return self._scores[key] if np.isfinite(self._scores[key].score) else None
 
     def _table(self, run_id: str, test_set: str) -> _ImageTable | None:
         """None where the run has not finished, or left no table of that test set."""

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from gradprom.metrics.registry import METRICS, main_metrics
+from gradprom.metrics.registry import METRICS, main_metrics, with_baselines
 from gradprom.runs import history
 from gradprom.runs.record import Record
 from gradprom.runs.record_config import flatten
@@ -62,7 +62,8 @@ def page_data(records: dict[str, Record], study: Study, page: Path) -> dict[str,
         for run_id, record in records.items()
     }
     metrics = {
-        m.name: {"title": m.title, "unit": m.unit, "digits": m.digits} for m in main_metrics()
+        m.name: {"title": m.title, "unit": m.unit, "digits": m.digits}
+        for m in with_baselines(main_metrics())
     }
     return {"common": common, "grids": list(grids), "metrics": metrics, "runs": runs}
 

@@ -8,48 +8,60 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-// parts: one at a time, or all of them
+// tabs: one at a time; an anchor inside of one shows it
+
+const tabs = [...document.querySelectorAll("main > .tab")];
+const tabLinks = [...document.querySelectorAll("nav [role=tab]")];
 
 function follow() {
   const asked = decodeURIComponent(location.hash.slice(1));
-  if (asked.startsWith("run-")) return showRun(asked.slice(4));
-  const sections = [...document.querySelectorAll("main > section")];
-  const chosen = sections.find((section) => section.id === asked);
-  for (const section of sections) section.hidden = Boolean(chosen) && section !== chosen;
-  for (const link of document.querySelectorAll("nav a")) {
-    const here = link.hash === (chosen ? `#${chosen.id}` : "#all");
-    here ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current");
+  const run = asked.startsWith("run-") ? asked.slice(4) : null;
+  const asTab = tabs.find((tab) => tab.id === `tab-${asked}`);
+  const target = run || asTab ? null : document.getElementById(asked);
+  const chosen = asTab || target?.closest(".tab") || tabs.find((tab) => !tab.hidden) || tabs[0];
+  for (const tab of tabs) tab.hidden = tab !== chosen;
+  for (const link of tabLinks) {
+    const here = link.getAttribute("aria-controls") === chosen?.id;
+    link.setAttribute("aria-selected", String(here));
+    link.tabIndex = here ? 0 : -1;
   }
-  if (chosen) scrollTo(0, Math.min(scrollY, document.querySelector("nav").offsetTop));
+  if (run) return showRun(run);
+  if (target) target.scrollIntoView();
+  else if (asTab) scrollTo(0, Math.min(scrollY, document.querySelector("header").offsetHeight));
 }
 
-// sorting: largest first, smallest first, the paper's order
-
-const NEXT = { none: "descending", descending: "ascending", ascending: "none" };
-
-function sort(header) {
-  const table = header.closest("table");
-  const order = NEXT[header.getAttribute("aria-sort") || "none"];
-  for (const other of table.querySelectorAll("[aria-sort]")) other.removeAttribute("aria-sort");
-  if (order !== "none") header.setAttribute("aria-sort", order);
-  table.classList.toggle("sorted", order !== "none");
-  const sign = order === "ascending" ? 1 : -1;
-  const value = (row) => {
-    const cell = row.cells[header.cellIndex];
-    return cell?.dataset?.ours ? Number(cell.dataset.ours) : null;
-  };
-  const body = table.tBodies[0];
-  body.ours ||= [...body.rows];
-  const rows = [...body.ours];
-  if (order !== "none") {
-    rows.sort((a, b) => {
-      const [x, y] = [value(a), value(b)];
-      const pinned = b.classList.contains("pinned") - a.classList.contains("pinned");
-      return pinned || (x === null) - (y === null) || (x === null ? 0 : sign * (x - y));
-    });
-  }
-  body.append(...rows);
+function moveTab(event) {
+  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  const at = tabLinks.indexOf(event.target);
+  if (!step || at < 0) return;
+  event.preventDefault();
+  const next = tabLinks[(at + step + tabLinks.length) % tabLinks.length];
+  next.focus();
+  next.click();
 }
+
+// copying, also where a page from a file may not use the clipboard
+
+async function copy(button) {
+  const text = button.dataset.copied;
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const area = make("textarea", { class: "unseen" });
+    area.value = text;
+    button.after(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+    button.focus();
+  }
+  document.getElementById("told").textContent = `copied ${text}`;
+  button.textContent = "copied";
+  setTimeout(() => { button.textContent = "copy"; }, 1500);
+}
+
+const copyable = (text) => make("button",
+  { type: "button", class: "copy", "data-copied": text, "aria-label": `copy ${text}` }, "copy");
 
 // arrows move through the numbers of a table, of which the tab key reaches one
 
@@ -83,10 +95,12 @@ for (const table of document.querySelectorAll(".results")) {
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (button?.matches(".sort")) sort(button.closest("th"));
+  if (button?.matches(".copy")) copy(button);
   if (button?.matches(".cell")) showCell(button);
   if (button?.matches(".close")) hidePanel();
 });
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !panel.hidden) hidePanel();
+  moveTab(event);
 });
 addEventListener("hashchange", follow);

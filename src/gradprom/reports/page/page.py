@@ -17,7 +17,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from gradprom.reports.page.data import as_json, page_data, relative_link
 from gradprom.reports.page.page_claims import claim_view
-from gradprom.reports.page.page_table import table_view
+from gradprom.reports.page.page_runs import RunsView, all_runs, runs_of_table
+from gradprom.reports.page.page_table import TableView, table_view
+from gradprom.reports.page.page_tunings import tunings
 from gradprom.reports.tables import layout
 from gradprom.reports.tables.table import Table
 from gradprom.runs.record import Record
@@ -37,6 +39,7 @@ TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 TEMPLATES.globals |= {
+    "few": 8,  # shorter lists are seen at a glance, and need no filter
     "missing": layout.MISSING,
     "below": layout.BELOW,
     "below_meaning": layout.BELOW_MEANING,
@@ -45,13 +48,34 @@ TEMPLATES.globals |= {
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the page, which the navigation can show alone."""
+    """A part of a tab."""
 
     anchor: str
     title: str
     template: str
     content: Any
     """What the template shows, under the name `part.content`."""
+    figures: tuple[dict[str, str], ...] = ()
+    """Pictures that belong to it."""
+    about: str = ""
+    """What tells it from others, in the tab's contents."""
+
+
+@dataclass(frozen=True)
+class Tab:
+    """One of the page's tabs, which are shown one at a time."""
+
+    name: str
+    title: str
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class TablePart:
+    """A table and, unless it is a paper's, the list of its runs."""
+
+    table: TableView
+    runs: RunsView | None
 
 
 def write_page(
@@ -65,6 +89,9 @@ def write_page(
 ) -> None:
     """Write the page.
 
+    Its first tab has what was run: the tables of sweeps and single runs, each with its runs and
+    its pictures.
+
     Parameters
     ----------
     path
@@ -72,7 +99,7 @@ def write_page(
     tables
         In the order of the page.
     records
-        By run id; those of no table can be reached as `#run-<id>`.
+        By run id; each can be reached as `#run-<id>`.
     study
         The study that holds the runs' folders.
     judged
@@ -82,28 +109,72 @@ def write_page(
     problems
         What could not be read, a sentence each.
     """
+    shown = {anchor: table for table, anchor in zip(tables, _anchors(tables), strict=True)}
+    keys = {table.key for table in shown.values()}
     parts = {
-        anchor: Part(anchor, table.experiment.title, "table.html", table_view(table))
-        for table, anchor in zip(tables, _anchors(tables), strict=True)
+        "was-run": [
+            _table_part(anchor, table, records, pictures, path)
+            for anchor, table in shown.items()
+            if table.experiment.paper is None
+        ],
+        "papers": [
+            _table_part(anchor, table, records, pictures, path)
+            for anchor, table in shown.items()
+            if table.experiment.paper is not None
+        ],
+        "tunings": [
+            Part(f"tuning-{tuning.name}", f"Tuning {tuning.name}", "tuning.html", tuning)
+            for tuning in tunings(study, path)
+        ],
+        "claims": _part("claims", "Claims", [claim_view(claim) for claim in judged]),
+        "figures": _part(
+            "figures", "Figures", [_figure(p, path) for p in pictures if p.table not in keys]
+        ),
+        "runs": [Part("all-runs", "Runs", "runs.html", all_runs(records))] if records else [],
+        "problems": _part("problems", "Problems", problems),
     }
-    lists: dict[str, list[Any]] = {
-        "Claims": [claim_view(claim) for claim in judged],
-        "Figures": [_figure(picture, path) for picture in pictures],
-        "Problems": problems,
-    }
-    for title, content in lists.items():
-        if content:
-            name = title.lower()
-            parts[name] = Part(name, title, f"{name}.html", content)
     page = TEMPLATES.get_template("page.html").render(
         study=study.name,
         summary=_summary(list(records.values())),
-        parts=list(parts.values()),
+        tabs=[Tab(name, TABS[name], tuple(of)) for name, of in parts.items() if of],
         style=_page_file("page.css"),
         data=as_json(page_data(records, study, path)),
-        script="".join(map(_page_file, ("page.js", "page_details.js", "page_curves.js"))),
+        script="".join(map(_page_file, SCRIPTS)),
     )
     write_text(path, page)
+
+
+TABS = {
+    "was-run": "What was run",
+    "papers": "Papers’ tables",
+    "tunings": "Tunings",
+    "claims": "Claims",
+    "figures": "Figures",
+    "runs": "All runs",
+    "problems": "Problems",
+}
+"""Titles of the tabs, in their order; those without content are left out."""
+SCRIPTS = ("page.js", "page_columns.js", "page_details.js", "page_curves.js")
+
+
+def _part(name: str, title: str, content: list[Any]) -> list[Part]:
+    """A tab's only part; none without content."""
+    return [Part(name, title, f"{name}.html", content)] if content else []
+
+
+def _table_part(
+    anchor: str, table: Table, records: dict[str, Record], pictures: list[Picture], page: Path
+) -> Part:
+    runs = runs_of_table(table, records) if table.experiment.paper is None else None
+    figures = tuple(_figure(picture, page) for picture in pictures if picture.table == table.key)
+    content = TablePart(table_view(table), runs)
+    about = _varied(table.experiment.caption) if table.experiment.name.startswith("sweep-") else ""
+    return Part(anchor, table.experiment.title, "table.html", content, figures, about)
+
+
+def _varied(command: str) -> str:
+    """The overrides of a command that have several values."""
+    return " ".join(word for word in command.split() if set(",(") & set(word))
 
 
 def _page_file(name: str) -> str:

@@ -8,20 +8,8 @@ function showCell(button) {
 }
 
 function showRun(id) {
-  const button = document.querySelector(`button.cell[data-runs~=":${CSS.escape(id)}"]`)
-    || [...document.querySelectorAll("button.cell")].find((b) => b.dataset.runs.includes(`:${id}`));
-  if (button) {
-    button.closest("section").hidden = false;
-    button.scrollIntoView({ block: "center", inline: "center" });
-    showCell(button);
-  } else {
-    const seed = data.runs[id] ? data.runs[id].seed : "?";
-    open(null, data.runs[id] ? "A run of no table" : `No run ${id} in this report`, [[seed, id]]);
-  }
-  const article = document.getElementById(`details-${id}`);
-  if (!article) return;
-  article.classList.add("asked");
-  article.scrollIntoView();
+  const run = data.runs[id];
+  open(null, run ? `Run ${id}` : `No run ${id} in this report`, [[run ? run.seed : "?", id]]);
 }
 
 function open(button, title, runs) {
@@ -44,7 +32,8 @@ function hidePanel() {
   panel.hidden = true;
   opener?.setAttribute("aria-expanded", "false");
   opener?.focus({ preventScroll: true });
-  if (location.hash.startsWith("#run-")) history.replaceState(null, "", "#all");
+  const tab = tabLinks.find((link) => link.getAttribute("aria-selected") === "true");
+  if (location.hash.startsWith("#run-")) history.replaceState(null, "", tab?.hash || "#");
 }
 
 // a row for each seed, then what the table shows of them
@@ -57,7 +46,7 @@ function summary(runs, button) {
     return make("tr", {},
       make("td", {}, make("span", { class: `swatch s${i % 5}` }), String(seed)), ...numbers,
       make("td", {}, run ? run.status : "not run"),
-      make("td", { class: "key" }, run ? make("a", { href: `#run-${id}` }, id) : id),
+      make("td", { class: "key" }, run ? make("a", { href: `#run-${id}` }, id) : id, " ", copyable(id)),
       make("td", { class: "key" }, run ? revision(run) : ""));
   });
   const head = [["", "seed"], ...shown.map((metric) => ["n", data.metrics[metric].title]),
@@ -84,7 +73,7 @@ function means(button, shown) {
 const scoresOf = (id, testSet) =>
   (testSet ? data.runs[id]?.evaluate_on[testSet] : data.runs[id]?.metrics) || {};
 const fixed = (value, metric) =>
-  (typeof value === "number" ? value.toFixed(data.metrics[metric].digits) : value ?? "–");
+  (typeof value === "number" ? value.toFixed(data.metrics[metric].digits) : "–");
 const revision = (run) => (run.revision || "no git").slice(0, 7) + (run.dirty ? " with uncommitted changes" : "");
 
 function configuration(run) {
@@ -133,7 +122,7 @@ function details(id, run) {
   const link = make("a", { href: `#run-${id}`, class: "key" }, id);
   const badge = make("span", { class: `badge ${run.status}` }, run.status);
   const article = make("article", { id: `details-${id}` },
-    make("h3", {}, `seed ${run.seed} `, link, " ", badge), ...trouble(run), facts(run));
+    make("h3", {}, `seed ${run.seed} `, link, " ", copyable(id), " ", badge), ...trouble(run), facts(run));
   if (run.panels.length) {
     const images = run.panels.map((src) => make("img", { src, loading: "lazy", alt: "" }));
     article.append(make("h3", {}, "degraded | enhanced | clean | error × 4"),

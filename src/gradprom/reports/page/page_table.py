@@ -3,8 +3,11 @@
 The texts of cells come from `reports/tables/layout.py`, as in the other forms of a table.
 """
 
+import json
 from dataclasses import dataclass
 
+from gradprom.metrics.registry import METRICS
+from gradprom.reports.page.page_runs import first_order
 from gradprom.reports.tables import layout
 from gradprom.reports.tables.table import Cell, Row, Table
 
@@ -72,7 +75,7 @@ class RowView:
     """One row: its heading, the details beside it and its numbers."""
 
     kind: str
-    """CSS class: `pinned` (the degraded input), `grouped`, or empty."""
+    """CSS class: `pinned` (a row that no run produced), `grouped`, or empty."""
     group: str
     title: str
     problems: tuple[str, ...]
@@ -96,6 +99,10 @@ class Heading:
     text: str
     span: int = 1
     side: str = ""
+    first: str = ""
+    """How it is sorted at the first click: `descending` or `ascending`."""
+    names: str = ""
+    """The titles by which it can be hidden, as JSON: the column's and the metric's."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +116,15 @@ class TableView:
     metrics: tuple[Heading, ...]
     groups: tuple[GroupView, ...]
     legend: str
+    shown: tuple[str, ...]
+    """Titles of columns and metrics, of which there are several, so that each can be hidden."""
     slips: tuple[str, ...]
     """Mistakes in the paper's own table."""
+
+    @property
+    def rows(self) -> int:
+        """Number of its rows."""
+        return sum(len(group.rows) for group in self.groups)
 
     @property
     def width(self) -> int:
@@ -130,16 +144,29 @@ def table_view(table: Table) -> TableView:
         ),
         details=tuple(details),
         metrics=tuple(
-            Heading(layout.heading(metric), side=_side(slots, place))
-            for place, (_, metric) in enumerate(slots)
+            Heading(
+                layout.heading(metric),
+                side=_side(slots, place),
+                first=first_order(METRICS[metric]),
+                names=json.dumps([table.columns[number].title, layout.heading(metric)]),
+            )
+            for place, (number, metric) in enumerate(slots)
         ),
         groups=tuple(
             GroupView(title, tuple(_row(table, row, details, slots) for row in rows))
             for title, rows in layout.grouped(table)
         ),
-        legend=" ".join([layout.MEAN_NOTE, layout.RANK_NOTE, *layout.notes(table)]),
+        legend=" ".join([layout.MEAN_NOTE, layout.rank_note(table), *layout.notes(table)]),
+        shown=_shown(table, slots),
         slips=table.experiment.slips,
     )
+
+
+def _shown(table: Table, slots: list[tuple[int, str]]) -> tuple[str, ...]:
+    """Titles of metrics, then of columns, where there is more than one."""
+    metrics = dict.fromkeys(layout.heading(metric) for _, metric in slots)
+    columns = dict.fromkeys(table.columns[number].title for number, _ in slots)
+    return tuple(title for titles in (metrics, columns) if len(titles) > 1 for title in titles)
 
 
 def _side(slots: list[tuple[int, str]], place: int) -> str:
@@ -154,7 +181,7 @@ def _row(table: Table, row: Row, details: list[str], slots: list[tuple[int, str]
         names = (table.experiment.title, declared.label, table.columns[number].title)
         cells.append(_cell(row, (number, metric), _side(slots, place), names))
     return RowView(
-        kind="pinned" if row.degraded else "grouped" if declared.group else "",
+        kind="pinned" if row.reference else "grouped" if declared.group else "",
         group=declared.group,
         title=declared.title,
         problems=tuple(row.problems),

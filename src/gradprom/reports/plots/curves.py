@@ -1,5 +1,6 @@
 """Curves of declared tables: scores against the key that the columns vary, and training logs."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +50,12 @@ def draw(
     folder
         Where the PNG and SVG files are written.
     """
-    pictures: list[Picture | None] = []
+    pictures: list[Picture] = []
     with page_style():
         for table in tables:
-            pictures.append(_curves(table, folder))
-            pictures.append(training.draw(table, records, study, folder))
-    return [picture for picture in pictures if picture is not None]
+            drawn = [_curves(table, folder), training.draw(table, records, study, folder)]
+            pictures += [replace(picture, table=table.key) for picture in drawn if picture]
+    return pictures
 
 
 def varied_key(table: Table) -> tuple[str, list[float]] | None:
@@ -79,12 +80,12 @@ def _curves(table: Table, folder: Path) -> Picture | None:
     ]
     if not metrics:
         return None
-    legend = _legend(table, metrics, key == "noise")
+    legend = _legend(table, metrics, key)
     figure, axes, across = _panels(len(metrics), legend)
     for number, (metric, axis) in enumerate(zip(metrics, axes, strict=True)):
         _panel(axis, table, metric, values)
         if key == "noise":
-            _degraded(axis, table, metric, values)
+            _references(axis, table, metric, values)
         _format_axis(axis, key, metric, values)
         if number + across < len(metrics):
             axis.set_xlabel("")  # the panel below has it
@@ -102,8 +103,8 @@ def _panels(count: int, legend: dict[str, Any]) -> tuple[Figure, list[Axes], int
     return figure, list(axes.flat[:count]), across
 
 
-def _legend(table: Table, metrics: list[str], degraded: bool) -> dict[str, Any]:
-    """Lines by label: of rows with our numbers, the degraded input and published numbers."""
+def _legend(table: Table, metrics: list[str], key: str) -> dict[str, Any]:
+    """Lines by label: of rows with our numbers, of references and published numbers."""
     rows = [row.declared for row in table.rows]
     cells = [[row.cells[k] for k in row.cells if k[1] in metrics] for row in table.rows]
     legend: dict[str, Any] = {
@@ -111,8 +112,9 @@ def _legend(table: Table, metrics: list[str], degraded: bool) -> dict[str, Any]:
         for label, stroke, row_cells in zip(short_labels(rows), strokes(rows), cells, strict=True)
         if any(cell.value for cell in row_cells)
     }
-    if degraded:
-        legend["degraded input"] = Line2D([], [], ls=":", color=GREY)
+    for row, dashes in _dashes(table) if key == "noise" else ():
+        if any(metric in metrics for _, metric in row.cells):
+            legend[row.declared.title] = Line2D([], [], ls=dashes, color=GREY)
     if any(_has_mark(cell) for row_cells in cells for cell in row_cells):
         legend[PUBLISHED] = Line2D([], [], ls="", marker="o", mfc="none", color=GREY)
     return legend
@@ -158,10 +160,17 @@ def _line(axis: Axes, points: list[tuple[float, Cell]], stroke: Stroke) -> None:
     axis.plot(x, mean, c=stroke.color, ls=stroke.dashes, marker=stroke.marker)
 
 
-def _degraded(axis: Axes, table: Table, metric: str, values: list[float]) -> None:
-    for row in table.degraded:
+def _dashes(table: Table) -> list[tuple[Row, Any]]:
+    """The rows that no run produced, each with a line style; the first is dotted."""
+    styles = [":", "-.", *((0, (1, 2 + n)) for n in range(len(table.degraded + table.baselines)))]
+    return list(zip([*table.degraded, *table.baselines], styles, strict=False))
+
+
+def _references(axis: Axes, table: Table, metric: str, values: list[float]) -> None:
+    for row, dashes in _dashes(table):
         points = _points(row, metric, values)
-        axis.plot([x for x, _ in points], [c.value.mean for _, c in points if c.value], ":", c=GREY)
+        y = [cell.value.mean for _, cell in points if cell.value]
+        axis.plot([x for x, _ in points], y, ls=dashes, c=GREY)
 
 
 def _format_axis(axis: Axes, key: str, metric: str, values: list[float]) -> None:

@@ -73,6 +73,8 @@ class Picture:
     png: Path
     vector: Path | None = None
     """The same figure as SVG, its text as outlines."""
+    table: str = ""
+    """The key of the table that it belongs to; empty: none."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The picture of a sweep: images of the first test image, and curves of coupled training."""
 
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure, SubFigure
 from PIL import Image
 
 from gradprom.metrics.registry import DEGRADED, METRICS, Metric, main_metrics
+from gradprom.reports.tables.references import tested_images
 from gradprom.reports.tables.table import Table
 from gradprom.runs import history
 from gradprom.runs.record import Record
@@ -22,6 +24,8 @@ CAPTION = (
     "test split; below, what was logged in coupled training. Each row is shown by its run of the "
     "lowest seed."
 )
+WRAPPED = 26
+"""Characters after which the name of a row goes on below."""
 SMOOTHING = 3
 """Number of history rows in the moving mean of a curve."""
 
@@ -31,9 +35,10 @@ RowRuns = dict[tuple[int, str], Record]
 
 
 def draw(table: Table, records: dict[str, Record], study: Study, path: Path) -> bool:
-    """Draw a row of images for each degradation (degraded, each table row, clean), then curves.
+    """Draw strips of images (degraded, each table row, clean), then curves.
 
-    Each row of the table is shown by its run of the lowest seed.
+    Rows that were tested on the same images under the same degradation share a strip. Each row of
+    the table is shown by its run of the lowest seed.
 
     Parameters
     ----------
@@ -58,28 +63,38 @@ def draw(table: Table, records: dict[str, Record], study: Study, path: Path) -> 
     runs = {
         (number, row.declared.title): records[cell.finished[min(cell.finished)]]
         for row in table.rows
+        if not row.declared.test_set  # the panels are of the run's own test split
         for number in range(len(table.columns))
         if (cell := row.cells.get((number, metric.name))) is not None and cell.finished
     }
-    labels = list(dict.fromkeys(label for _, label in runs))
     titles = {n: c.title for n, c in enumerate(table.columns) if any(n == m for m, _ in runs)}
-    figure = Figure(
-        figsize=(2.0 * (len(labels) + 2), 2.1 * len(titles) + 2.6), layout="constrained"
-    )
-    grid = figure.add_gridspec(2, 1, height_ratios=[2.1 * len(titles), 2.6])
-    axes = figure.add_subfigure(grid[0]).subplots(len(titles), len(labels) + 2, squeeze=False)
-    for number, row_axes in zip(titles, axes, strict=True):
-        column = {label: runs[number, label] for label in labels if (number, label) in runs}
-        _pictures(row_axes, titles[number], labels, column, study, metric)
+    strips = _strips(runs, titles)
+    across = 2 + max(len(strip) for _, strip in strips)
+    figure = Figure(figsize=(2.0 * across, 2.1 * len(strips) + 2.6), layout="constrained")
+    grid = figure.add_gridspec(2, 1, height_ratios=[2.1 * len(strips), 2.6])
+    axes = figure.add_subfigure(grid[0]).subplots(len(strips), across, squeeze=False)
+    for (title, strip), row_axes in zip(strips, axes, strict=True):
+        _pictures(row_axes, title, strip, study, metric)
     _curves(figure.add_subfigure(grid[1]), runs, titles, study)
     with replacing(path) as stream:
         figure.savefig(stream, dpi=110, format="png")
     return True
 
 
+def _strips(runs: RowRuns, titles: dict[int, str]) -> list[tuple[str, dict[str, Record]]]:
+    """The title of each strip of images, and the run of each of its rows by the row's title."""
+    strips: dict[tuple[int, str], dict[str, Record]] = {}
+    for number in titles:
+        for (column, label), run in runs.items():
+            if column == number:
+                strips.setdefault((number, tested_images(run, "")), {})[label] = run
+    return [(titles[number], strip) for (number, _), strip in strips.items()]
+
+
 def _shown_metric(table: Table) -> Metric | None:
     """The first metric that is known of the runs' images and of the degraded input."""
-    scored = {m for row in table.rows for (_, m), cell in row.cells.items() if cell.finished}
+    own = [row for row in table.rows if not row.declared.test_set]
+    scored = {m for row in own for (_, m), cell in row.cells.items() if cell.finished}
     degraded = {metric for row in table.degraded for _, metric in row.cells}
     return next((m for m in METRICS.values() if m.name in scored & degraded), None)
 
@@ -87,7 +102,6 @@ def _shown_metric(table: Table) -> Metric | None:
 def _pictures(
     axes: Iterable[Axes],
     column: str,
-    labels: list[str],
     runs: dict[str, Record],
     study: Study,
     metric: Metric,
@@ -96,14 +110,13 @@ def _pictures(
     degraded, *enhanced, clean = axes
     for axis in (degraded, *enhanced, clean):
         axis.axis("off")
-    for label, axis in zip(labels, enhanced, strict=True):
-        if label not in runs:
-            continue
+    for label, axis in zip(runs, enhanced, strict=False):
         parts = _panel(study.run(runs[label].id) / "panels")
         if parts is None:
             continue
         scores = runs[label].metrics
-        _image(axis, parts[1], f"{label}\nmean {metric.text(scores[metric.name])}")
+        name = textwrap.fill(label, WRAPPED, break_on_hyphens=False)
+        _image(axis, parts[1], f"{name}\nmean {metric.text(scores[metric.name])}")
         degraded_score = metric.text(scores[DEGRADED + metric.name])
         _image(degraded, parts[0], f"degraded, {_spaced(column)}\nmean {degraded_score}")
         _image(clean, parts[2], "clean\n")
@@ -140,6 +153,7 @@ def _curves(figure: SubFigure, runs: RowRuns, titles: dict[int, str], study: Stu
                 line: dict[str, Any] = {"color": f"C{labels.index(label)}", "lw": 1}
                 name = f"{label}, {_spaced(titles[number])}"
                 line |= {"ls": styles.get(number, "--"), "label": name}
+                line["marker"] = "." if len(logged[metric.name]) == 1 else ""
                 axis.plot(logged[metric.name], **line)
         axis.set_title(f"{metric.axis}, in training", fontsize=8)
         axis.set_xlabel("step of coupled training", fontsize=7)

@@ -57,7 +57,7 @@ def draw(table: Table, records: dict[str, Record], study: Study, folder: Path) -
     Picture | None
         None where no run of the table logged a cosine.
     """
-    logs = [log for row in table.rows for log in _task_logs(table, row, records, study)]
+    logs = [log for row in _trained(table) for log in _task_logs(table, row, records, study)]
     columns = [n for n in range(len(table.columns)) if any(n in log.cosine for log in logs)]
     if not columns:
         return None
@@ -102,6 +102,13 @@ def mean_over_parts(runs: list[Array], parts: int = PARTS) -> tuple[Array, Array
     means = np.array([[part.mean() for part in np.array_split(run, parts)] for run in runs])
     spread = means.std(axis=0, ddof=1) if len(runs) > 1 else np.zeros(parts)
     return (np.arange(parts) + 0.5) / parts, means.mean(axis=0), spread
+
+
+def _trained(table: Table) -> list[Row]:
+    """The rows without those that show the same runs as an earlier one, on another test set."""
+    numbers = range(len(table.columns))
+    runs = [[row.finished_runs(number) for number in numbers] for row in table.rows]
+    return [row for i, row in enumerate(table.rows) if runs[i] not in runs[:i]]
 
 
 def _task_logs(table: Table, row: Row, records: dict[str, Record], study: Study) -> list[TaskLog]:

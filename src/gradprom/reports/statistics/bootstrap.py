@@ -86,10 +86,17 @@ class Draws:
         tuple[float, float]
             The percentiles 2.5 and 97.5.
         """
-        return interval((self.seeds(by_seed.shape[1]) * by_seed).sum(axis=1))
+        with np.errstate(invalid="ignore"):
+            return interval((self.seeds(by_seed.shape[1]) * by_seed).sum(axis=1))
 
 
 def interval(values: Array) -> tuple[float, float]:
-    """The percentiles 2.5 and 97.5 of a value over draws; draws where it is NaN are left out."""
-    low, high = np.nanquantile(values, [0.025, 0.975])
+    """The percentiles 2.5 and 97.5 of a value over the draws in which it is finite.
+
+    NaN, twice, if it is finite in none.
+    """
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return np.nan, np.nan
+    low, high = np.quantile(finite, [0.025, 0.975])
     return float(low), float(high)

@@ -20,7 +20,8 @@ class Estimate:
 
 
 def estimate(values: list[float]) -> Estimate | None:
-    """Estimate mean and sample standard deviation; None for no values."""
+    """Estimate mean and sample standard deviation of the finite values; None if there are none."""
+    values = [value for value in values if math.isfinite(value)]
     if not values:
         return None
     std = statistics.stdev(values) if len(values) > 1 else None

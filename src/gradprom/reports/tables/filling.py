@@ -3,15 +3,22 @@
 Pure functions of the expansion and the records; the renderers write the table that they return.
 """
 
+import math
 from collections import Counter
 
 from gradprom.experiments.declared import Experiment
 from gradprom.experiments.expansion import Cell as ExpandedCell
 from gradprom.experiments.expansion import Expansion
+from gradprom.metrics.registry import Metric
 from gradprom.metrics.registry import metric as metric_of
 from gradprom.reports.statistics.estimate import estimate
-from gradprom.reports.tables.degraded import degraded_rows
 from gradprom.reports.tables.published import degraded_inputs, published
+from gradprom.reports.tables.references import (
+    baseline_rows,
+    degraded_rows,
+    left_out_text,
+    tested_images,
+)
 from gradprom.reports.tables.setup import setup
 from gradprom.reports.tables.table import Cell, Row, Table
 from gradprom.runs.record import Record, value_of
@@ -49,7 +56,7 @@ def fill(
                 comparable = _runs_on(cell, records, dataset)
                 _fill_cells(row, number, cell, experiment, records, current, comparable)
         rows.append(row)
-    _rank(rows)
+    _rank(rows, records)
     for row in rows:
         _flag_below_degraded(experiment, row)
     finished = [
@@ -60,7 +67,8 @@ def fill(
     ]
     names = ", ".join(dict.fromkeys(filter(None, datasets.values()))) or "no declared dataset"
     degraded = degraded_rows(experiment, rows, records)
-    return Table(experiment, narrowing, degraded, rows, setup(finished), names)
+    baselines = baseline_rows(experiment, rows, records)
+    return Table(experiment, narrowing, degraded, rows, setup(finished), names, baselines)
 
 
 def _fill_cells(
@@ -101,7 +109,18 @@ def _filled_cell(
     filled = Cell(metric, estimate(list(values.values())))
     filled.finished = {seed: cell.runs[seed] for seed in values}
     filled.states = _states(cell, counted, other_data=len(counted) < len(started))
+    filled.states += _left_out(values, [counted[seed] for seed in values], metric, cell)
     return filled
+
+
+def _left_out(
+    values: dict[int, float], records: list[Record], metric: str, cell: ExpandedCell
+) -> list[str]:
+    """What the mean leaves out: runs whose score is not finite, and images of the others."""
+    infinite = sum(not math.isfinite(value) for value in values.values())
+    texts = [f"{infinite} not finite" if infinite else ""]
+    texts.append(left_out_text(records, metric, cell.row.test_set))
+    return [text for text in texts if text]
 
 
 def _states(cell: ExpandedCell, records: dict[int, Record], other_data: bool) -> list[str]:
@@ -137,20 +156,28 @@ def _runs_on(cell: ExpandedCell, records: dict[str, Record], dataset: str) -> bo
     return all(record.setting("dataset.name") == dataset for record in started)
 
 
-def _rank(rows: list[Row]) -> None:
-    """Mark the best and the second best of each column, compared as rounded for print."""
+def _rank(rows: list[Row], records: dict[str, Record]) -> None:
+    """Mark the best and the second best of each column among rows tested on the same images."""
     for key in {key for row in rows for key in row.cells}:
-        cells = [row.cells[key] for row in rows if key in row.cells]
-        metric = metric_of(key[1])
-        rounded = {
-            id(cell): round(cell.value.mean, metric.digits)
-            for cell in cells
-            if cell.value is not None and metric.better
-        }
-        ranking = sorted(set(rounded.values()), reverse=metric.better == "higher")
-        for cell in cells if len(ranking) > 1 else ():
-            if id(cell) in rounded and rounded[id(cell)] in ranking[:2]:
-                cell.place = ranking.index(rounded[id(cell)]) + 1
+        by_images: dict[str, list[Cell]] = {}
+        for row in rows:
+            cell = row.cells.get(key)
+            if cell is not None and cell.value is not None:
+                run = records[next(iter(cell.finished.values()))]
+                images = tested_images(run, row.declared.test_set)
+                by_images.setdefault(images, []).append(cell)
+        if metric_of(key[1]).better:
+            for cells in by_images.values():
+                _place(cells, metric_of(key[1]))
+
+
+def _place(cells: list[Cell], metric: Metric) -> None:
+    """Mark the best and the second best of these, compared as rounded for print."""
+    rounded = [round(cell.value.mean, metric.digits) for cell in cells if cell.value]
+    ranking = sorted(set(rounded), reverse=metric.better == "higher")
+    for cell, value in zip(cells, rounded, strict=True):
+        if len(ranking) > 1 and value in ranking[:2]:
+            cell.place = ranking.index(value) + 1
 
 
 def _flag_below_degraded(experiment: Experiment, row: Row) -> None:

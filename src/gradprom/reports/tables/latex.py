@@ -135,6 +135,6 @@ def _cell(cell: Cell | None) -> str:
 
 
 def _notes(table: Table) -> str:
-    notes = " ".join([layout.MEAN_NOTE, layout.RANK_NOTE, *layout.notes(table)])
+    notes = " ".join([layout.MEAN_NOTE, layout.rank_note(table), *layout.notes(table)])
     slips = [f"Slip in the paper: {slip}" for slip in table.experiment.slips]
     return r" \par ".join(map(escape, [notes, *slips]))

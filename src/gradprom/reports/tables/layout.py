@@ -1,12 +1,14 @@
 """What all forms of a table share: the order of its parts, its texts, the notes below it."""
 
+import math
+
+from gradprom.metrics.registry import NO_NUMBER
 from gradprom.metrics.registry import metric as metric_of
 from gradprom.reports.tables.published import Published
 from gradprom.reports.tables.table import Cell, Row, Table
 
 MEAN_NOTE = "Ours: mean ± sample standard deviation over seeds (their number); ± needs two."
-RANK_NOTE = "Best bold, second underlined."
-MISSING = "–"
+MISSING = NO_NUMBER
 BELOW = "↓"
 """Marks a published number that is worse than the degraded input itself."""
 BELOW_MEANING = "published worse than the degraded input itself"
@@ -30,8 +32,8 @@ def details(table: Table) -> list[str]:
 
 
 def rows(table: Table) -> list[Row]:
-    """All rows, those of the degraded input first."""
-    return [*table.degraded, *table.rows]
+    """All rows, those that no run produced first: of the degraded input, and of baselines."""
+    return [*table.degraded, *table.baselines, *table.rows]
 
 
 def grouped(table: Table) -> list[tuple[str, list[Row]]]:
@@ -47,7 +49,7 @@ def grouped(table: Table) -> list[tuple[str, list[Row]]]:
 def number(value: float, metric: str) -> str:
     """A mean with the digits of its metric; in powers of ten for metrics with a log axis."""
     shown = metric_of(metric)
-    return shown.brief.format(value) if shown.log else shown.number(value)
+    return shown.brief_text(value) if shown.log else shown.number(value)
 
 
 def mean_text(cell: Cell) -> str:
@@ -81,7 +83,13 @@ def signed(value: float, metric: str) -> str:
     """A difference of means, such as `+0.111`, `−2.335` or `0.000`."""
     # + 0.0 turns a rounded -0.0 into 0.0
     rounded = round(value, metric_of(metric).digits) + 0.0
-    return f"{'+' if rounded > 0 else ''}{number(rounded, metric)}".replace("-", "−")
+    return f"{'+' if 0 < rounded < math.inf else ''}{number(rounded, metric)}".replace("-", "−")
+
+
+def rank_note(table: Table) -> str:
+    """How the best are marked, and among which rows if the table has several test sets."""
+    among = ", among the rows tested on the same images" if len(table.degraded) > 1 else ""
+    return f"Best bold, second underlined{among}."
 
 
 def notes(table: Table) -> list[str]:
@@ -98,6 +106,14 @@ def notes(table: Table) -> list[str]:
         sentences.append("Below our number: the published one, and ours minus published.")
     if any(cell.below_degraded for cell in cells):
         sentences.append(f"{BELOW} {BELOW_MEANING}.")
+    states = [state for row in rows(table) for c in row.cells.values() for state in c.states]
+    if any(state.endswith(" left out") for state in states):
+        sentences.append(
+            "Images left out of a mean: their score is infinite, as is the PSNR of an image that "
+            "equals the clean one."
+        )
+    if any(state.endswith(" not finite") for state in states):
+        sentences.append("Not finite: runs whose score is not a number, left out of the mean.")
     return sentences + unrunnable(table)
 
 

@@ -26,7 +26,8 @@ class Cell:
     finished: dict[int, str] = field(default_factory=dict)
     """Ids of the runs behind it, by seed."""
     states: list[str] = field(default_factory=list)
-    """Such as `2/3 seeds`, `1 failed`, `not run`, `mixed revisions`, `other data`."""
+    """Such as `2/3 seeds`, `1 failed`, `not run`, `mixed revisions`, `other data`; and what its
+    mean leaves out, such as `1 not finite` (a run) or `2 images left out`."""
     published: Published | None = None
     below_degraded: bool = False
     """Whether the published number is worse than the score of the degraded input itself."""
@@ -54,8 +55,8 @@ class Row:
     """Ids of the runs that should exist, by column number and seed."""
     problems: list[str] = field(default_factory=list)
     """Why cells of the row cannot be run; each reason once."""
-    degraded: bool = False
-    """Whether it holds the scores of the degraded input itself, which no run produced."""
+    reference: bool = False
+    """Whether no run produced it: the degraded input itself, or the baseline of a metric."""
 
     def finished_runs(self, column: int) -> list[str]:
         """Ids of the runs behind the numbers of a column, each once."""
@@ -79,6 +80,8 @@ class Table:
     """What ran, such as `dataset phantom, 64×64`; published numbers may be of another setup."""
     datasets: str = ""
     """The datasets that the table declares, as text."""
+    baselines: list[Row] = field(default_factory=list)
+    """Scores of the baselines of its metrics: one row for each baseline and test set."""
 
     @property
     def columns(self) -> tuple[Column, ...]:

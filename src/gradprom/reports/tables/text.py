@@ -15,6 +15,12 @@ from gradprom.reports.tables import layout
 from gradprom.reports.tables.table import Cell, Row, Table
 
 PLACES = {1: "bold", 2: "underline"}
+SHORT = 16
+"""Width that labels of rows get in any terminal; in wide ones it is two fifths."""
+TITLE = 24
+"""Width from which titles of columns are wrapped."""
+Slot = tuple[int, str]
+"""A column of numbers: the number of the table's column, and the metric."""
 
 
 @dataclass
@@ -26,7 +32,7 @@ class Terminal:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield Text(f"{self.table.experiment.title}. {self.table.experiment.caption}")
         yield from _parts(self.table, console, options)
-        yield Text(f"{_legend(self.table)} {layout.RANK_NOTE}", "dim")
+        yield Text(f"{_legend(self.table)} {layout.rank_note(self.table)}", "dim")
         for note in [*layout.notes(self.table), *_slips(self.table)]:
             yield Text(note, "dim")
         yield Text("")
@@ -49,26 +55,44 @@ def _slips(table: Table) -> list[str]:
 
 
 def _parts(table: Table, console: Console, options: ConsoleOptions) -> list[RichTable]:
-    """The table in as few parts as the width allows, each with all rows."""
-    count = len(table.columns)
-    unlimited = options.update(width=10_000)
-    for number in range(1, count + 1):
-        size = -(-count // number)
-        parts = [_part(table, range(i, min(i + size, count))) for i in range(0, count, size)]
-        widest = max(Measurement.get(console, unlimited, part).maximum for part in parts)
-        if widest <= options.max_width:
-            break
-    return parts
+    """The table in as few parts as the width allows, each with all rows; no number is cut."""
+    unlimited, width = options.update(width=10_000), options.max_width
+    for parts in _divisions(table):
+        tables = [_part(table, slots, label_width=max(SHORT, width * 2 // 5)) for slots in parts]
+        widest = max(Measurement.get(console, unlimited, part).maximum for part in tables)
+        if widest <= width:
+            return tables
+    narrower = max(1, max(SHORT, width * 2 // 5) - (widest - width))
+    return [_part(table, slots, narrower) for slots in parts]
 
 
-def _part(table: Table, numbers: range) -> RichTable:
-    """All rows of the columns with these numbers."""
+def _divisions(table: Table) -> Iterator[list[list[Slot]]]:
+    """The columns of numbers in 1, 2, … parts: whole columns first, then parts of a column."""
+    slots = layout.slots(table)
+    columns = [[slot for slot in slots if slot[0] == n] for n in range(len(table.columns))]
+    columns = [column for column in columns if column] or [[]]
+    for number in range(1, len(columns) + 1):
+        size = -(-len(columns) // number)
+        yield [sum(columns[i : i + size], []) for i in range(0, len(columns), size)]
+    for number in range(2, max(map(len, columns)) + 1):
+        sizes = [max(1, -(-len(column) // number)) for column in columns]
+        yield [
+            column[i : i + size]
+            for column, size in zip(columns, sizes, strict=True)
+            for i in range(0, len(column), size)
+        ]
+
+
+def _part(table: Table, slots: list[Slot], label_width: int) -> RichTable:
+    """All rows of these columns of numbers; longer labels are wrapped."""
     rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    rich.add_column("")
-    slots = [(n, metric) for n, metric in layout.slots(table) if n in numbers]
+    rich.add_column("", overflow="fold", max_width=label_width)
     for n, metric in slots:
         title = Text.assemble(table.columns[n].title, "\n", layout.heading(metric))
-        rich.add_column(title, justify="right", no_wrap=True)
+        cells = [_compact(row.cells.get((n, metric)), table) for row in layout.rows(table)]
+        widest = max((cell.cell_len for text in cells for cell in text.split("\n")), default=0)
+        # a number that finds no room in a very narrow terminal is wrapped, never cut
+        rich.add_column(title, justify="right", overflow="fold", max_width=max(TITLE, widest))
     for group, rows in layout.grouped(table):
         if group:
             rich.add_row(Text(group, "italic"))
@@ -130,9 +154,8 @@ def markdown(table: Table) -> str:
             lines.append([*first, _plain(row.declared.title), *texts, *cells])
     text = f"## {_plain(table.experiment.title)}\n\n{_plain(table.experiment.caption)}\n\n"
     text += "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    text += (
-        f"\n{' '.join(map(_plain, [layout.MEAN_NOTE, layout.RANK_NOTE, *layout.notes(table)]))}\n"
-    )
+    notes = [layout.MEAN_NOTE, layout.rank_note(table), *layout.notes(table)]
+    text += f"\n{' '.join(map(_plain, notes))}\n"
     if table.experiment.slips:
         text += "\nSlips in the paper's table:\n\n"
         text += "".join(f"- {_plain(slip)}\n" for slip in table.experiment.slips)

@@ -1,0 +1,153 @@
+"""The first rows of a table, which no run produced: scores to hold the others against.
+
+The degraded inputs themselves, and the baselines of metrics that have one, such as the accuracy of
+always answering the most frequent class; each once, or once for each test set.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from gradprom.experiments.declared import Experiment
+from gradprom.experiments.declared import Row as DeclaredRow
+from gradprom.experiments.short_texts import short_texts
+from gradprom.metrics.registry import DEGRADED, LEFT_OUT, METRICS
+from gradprom.reports.statistics.estimate import estimate
+from gradprom.reports.tables.table import Cell, Row
+from gradprom.runs.record import Record, value_of
+
+TITLE = "degraded input"
+Scored = Callable[[str], str]
+"""From the metric of a column to the score of a record that stands there; empty: none."""
+
+
+@dataclass
+class _InputRow:
+    """A row of references, with one test set in each column."""
+
+    test_sets: dict[int, str] = field(default_factory=dict)
+    """What identifies the test set of a column, by column number."""
+    description: dict[str, Any] = field(default_factory=dict)
+    """The test set of the first column, for the title."""
+    cells: dict[tuple[int, str], Cell] = field(default_factory=dict)
+
+
+def degraded_rows(experiment: Experiment, rows: list[Row], records: dict[str, Record]) -> list[Row]:
+    """Score the degraded inputs, which are the same for all runs tested on one set.
+
+    A table whose rows are tested on several sets gets a row for each, titled by the keys in which
+    the sets differ.
+    """
+    return _reference_rows(TITLE, lambda metric: DEGRADED + metric, experiment, rows, records)
+
+
+def baseline_rows(experiment: Experiment, rows: list[Row], records: dict[str, Record]) -> list[Row]:
+    """Score the baselines of the table's metrics, a row for each baseline and test set."""
+    shown = [METRICS[name] for name in experiment.metrics]
+    baselines = dict.fromkeys(metric.baseline for metric in shown if metric.baseline)
+    filled = []
+    for baseline in baselines:
+
+        def scored(metric: str, baseline: str = baseline) -> str:
+            return baseline if METRICS[metric].baseline == baseline else ""
+
+        title = METRICS[baseline].full_title
+        filled += _reference_rows(title, scored, experiment, rows, records)
+    return filled
+
+
+def tested_images(record: Record, test_set: str) -> str:
+    """The content of a run's test set, and the seed of its degradation.
+
+    Scores of runs in which these are equal can be ranked against each other.
+    """
+    data = record.evaluate_on[test_set] if test_set else record.dataset
+    return f"{data.fingerprint} {record.setting('evaluation.seed')}"
+
+
+def left_out_text(records: list[Record], metric: str, test_set: str) -> str:
+    """Such as `1 image left out`: how many images a score of these runs leaves out; or empty."""
+    counts = [int(value_of(r, metric + LEFT_OUT, test_set) or 0) for r in records]
+    low, high = min(counts, default=0), max(counts, default=0)
+    number = str(high) if low == high else f"{low} to {high}"
+    return f"{number} image{'s' if high > 1 else ''} left out" if high else ""
+
+
+def _reference_rows(
+    title: str, scored: Scored, experiment: Experiment, rows: list[Row], records: dict[str, Record]
+) -> list[Row]:
+    input_rows: list[_InputRow] = []
+    for row in rows:
+        test_set = row.declared.test_set
+        for number in row.expected:
+            for run_id in row.finished_runs(number):
+                input_row = _row_of(input_rows, number, records[run_id], test_set)
+                for metric in experiment.metrics:
+                    # one set of images has one score: those of two runs differ in the last bit
+                    if (number, metric) not in input_row.cells and scored(metric):
+                        cell = _cell(records[run_id], metric, scored(metric), test_set)
+                        input_row.cells |= {(number, metric): cell} if cell else {}
+    kept = [input_row for input_row in input_rows if input_row.cells]
+    titles = _titles(title, [input_row.description for input_row in kept])
+    return [
+        Row(DeclaredRow(title), input_row.cells, reference=True)
+        for title, input_row in zip(titles, kept, strict=True)
+    ]
+
+
+def _cell(record: Record, metric: str, score: str, test_set: str) -> Cell | None:
+    """None where the record does not have the score, as older ones do not have baselines."""
+    value = value_of(record, score, test_set)
+    if value is None:
+        return None
+    left_out = left_out_text([record], score, test_set)
+    return Cell(metric, estimate([value]), states=[left_out] if left_out else [])
+
+
+def _row_of(input_rows: list[_InputRow], number: int, record: Record, test_set: str) -> _InputRow:
+    """The first row whose test set in this column is the given one or open; else a new row."""
+    key = tested_images(record, test_set)
+    for input_row in input_rows:
+        if input_row.test_sets.setdefault(number, key) == key:
+            break
+    else:
+        input_rows.append(input_row := _InputRow({number: key}))
+    input_row.description = input_row.description or _description(record, test_set)
+    return input_row
+
+
+def _description(record: Record, test_set: str) -> dict[str, Any]:
+    """What a reader tells test sets apart by, the name first and the content last."""
+    data = record.evaluate_on[test_set] if test_set else record.dataset
+    options = {} if test_set else record.config["dataset"]
+    return {
+        "name": test_set or record.dataset.name,
+        **{f"dataset.{key}": value for key, value in options.items() if key not in _NOT_CONTENT},
+        "evaluation.seed": record.setting("evaluation.seed"),
+        "data": data.fingerprint[:8],
+    }
+
+
+_NOT_CONTENT = ("name", "root")
+"""Options of a dataset that do not change its images."""
+
+
+def _titles(title: str, sets: list[dict[str, Any]]) -> list[str]:
+    """The dataset's name if there are several, then the keys that vary between its test sets."""
+    titles = []
+    for test_set in sets:
+        same_name = [other for other in sets if other["name"] == test_set["name"]]
+        varied = [
+            key for key in test_set if any(other.get(key) != test_set[key] for other in same_name)
+        ]
+        # another size or split implies another fingerprint, which would only lengthen the title
+        shown = [key for key in varied if key != "data" or varied == ["data"]]
+        name = [test_set["name"]] if len(same_name) < len(sets) else []
+        parts = [f"{key}={_short(key, test_set, same_name)}" for key in shown]
+        titles.append(" ".join([title, *name, *parts]))
+    return titles
+
+
+def _short(key: str, test_set: dict[str, Any], others: list[dict[str, Any]]) -> str:
+    short = short_texts(str(other[key]) for other in others if key in other)
+    return short[str(test_set[key])]
