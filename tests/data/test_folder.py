@@ -84,7 +84,7 @@ def test_images_alone(root: Path) -> None:
     ]  # fmt: skip
     assert all(entry.label is None and entry.group == entry.id for entry in entries)
     assert all(list(data.decode(entry)) == ["target"] for entry in entries)
-    assert data.notes(entries) == ["not read, being no images: labels.csv, notes.txt"]
+    assert data.notes(entries) == ["files that are no images: labels.csv, notes.txt"]
 
 
 def test_labels_by_stem_or_file_name(root: Path) -> None:
@@ -94,7 +94,7 @@ def test_labels_by_stem_or_file_name(root: Path) -> None:
     assert {e.id: e.label for e in entries} == {**expected, "i": None, "j": None}
     assert data.notes(entries) == [
         "8 of 10 images are labelled; diagnosis leaves the others out",
-        "not read, being no images: notes.txt",
+        "files that are no images: notes.txt",
     ]
 
 

@@ -165,8 +165,9 @@ def test_a_name_in_another_form_finds_its_mask_and_label(tmp_path: Path, raw: by
         pytest.skip("the file system refuses such names")
     Image.new("L", SHAPE, 9).save(tmp_path / "b.png")
     composed = unicodedata.normalize("NFC", "café")
+    half = Image.fromarray((np.indices(SHAPE)[0] > 7).astype(np.uint8))
     for name in (composed, "b"):
-        Image.new("L", SHAPE, 1).save(tmp_path / "masks" / f"{name}.png")
+        half.save(tmp_path / "masks" / f"{name}.png")
     (tmp_path / "labels.csv").write_text(f"id,label\n{composed}.png,x\nb,y\n", "utf-8")
     options = {"masks": "masks", "mask_classes": ["no", "yes"]}
     data = source(tmp_path, **options, labels="labels.csv", classes=["x", "y"])

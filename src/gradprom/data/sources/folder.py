@@ -269,7 +269,7 @@ class Folder(Source):
         table = Path(self.options.root, self.options.labels)
         unread = [p.name for p in folder.others if not (p.exists() and p.samefile(table))]
         if unread:
-            notes.append(f"not read, being no images: {listed([*map(shown, unread)], 3)}")
+            notes.append(f"files that are no images: {listed([*map(shown, unread)], 3)}")
         groups = Counter(entry.group for entry in entries)
         if len(groups) < len(entries):
             notes.append(f"{len(groups)} groups, the largest of {max(groups.values())} images")
