@@ -51,8 +51,10 @@ def check(config: Config) -> None:
             f"strategy={config.strategy.name} needs an auxiliary task and auxiliary=none has "
             f"none; choose auxiliary=diagnosis, segmentation or multitask, or strategy=mainstream"
         )
-    if config.strategy.name == "mgda" and len(tasks) > 1:
-        raise ConfigError("strategy=mgda takes two losses; choose a single auxiliary task")
+    if config.strategy.two_losses and len(tasks) > 1:
+        raise ConfigError(
+            f"strategy={config.strategy.name} takes two losses; choose a single auxiliary task"
+        )
 
 
 def build(config: Config) -> "TaskDriven":
