@@ -101,6 +101,13 @@ def _parser() -> argparse.ArgumentParser:
         commands, "compare", _compare, "compare two runs: configurations, paired scores"
     )
     compare.add_argument("runs", nargs=2, metavar="RUN")
+    rounding = _command(
+        commands,
+        "rounding",
+        _rounding,
+        "train a run again in the other memory layout: what rounding alone changes",
+    )
+    rounding.add_argument("run", metavar="RUN")
     export = _command(
         commands, "export", _export, "export weights, configuration and a card of a run"
     )
@@ -245,6 +252,12 @@ def _compare(args: argparse.Namespace) -> None:
     from gradprom.reports.compare import compare
 
     print(compare(_study(args), *args.runs).text())
+
+
+def _rounding(args: argparse.Namespace) -> None:
+    from gradprom.reports.rounding import measure
+
+    print(measure(_study(args), args.run).text())
 
 
 def _export(args: argparse.Namespace) -> None:

@@ -81,7 +81,7 @@ def compare(study: Study, first: str, second: str) -> Comparison:
     """
     records = study.resolve(first), study.resolve(second)
     _require_same_test(*records)
-    tables = [_scores(study, record.id) for record in records]
+    tables = [image_scores(study, record.id) for record in records]
     common = tables[0].index.intersection(tables[1].index)
     columns = [
         {str(name): values.to_numpy() for name, values in table.loc[common].items()}
@@ -130,7 +130,8 @@ def paired_differences(
     return differences
 
 
-def _scores(study: Study, run_id: str) -> pd.DataFrame:
+def image_scores(study: Study, run_id: str) -> pd.DataFrame:
+    """A run's table of test images, by their ids; RunError where there is none."""
     path = study.run(run_id) / "scores.csv"
     try:
         return pd.read_csv(path, dtype={"id": str, "group": str}).set_index("id")

@@ -119,8 +119,9 @@ def _counts(verdicts: list[str]) -> str:
     return f"{verdicts.count(HOLDS)} of {len(verdicts)} contrasts hold{also}"
 
 
-def markdown(judged: list[JudgedClaim]) -> str:
-    """Markdown: a table of verdicts, the rule behind them, then the contrasts of each claim."""
+def markdown(judged: list[JudgedClaim], floor: str = "") -> str:
+    """Markdown: a table of verdicts, the rule behind them and what is known of the rounding floor,
+    then the contrasts of each claim."""
     lines = ["| Claim | Source | Ours | Published |", "| --- | --- | --- | --- |"]
     lines += [
         _table_line(
@@ -131,7 +132,12 @@ def markdown(judged: list[JudgedClaim]) -> str:
         )
         for claim in judged
     ]
-    lines += ["", NOTE, *(line for claim in judged for line in _contrast_lines(claim))]
+    lines += [
+        "",
+        NOTE,
+        *(["", floor] if floor else []),
+        *(line for claim in judged for line in _contrast_lines(claim)),
+    ]
     return "\n".join(lines) + "\n"
 
 
