@@ -3,42 +3,45 @@
 from pathlib import Path
 
 import pytest
-from support import tiny_runs
+from support import records_factory, tiny_runs
 
 from gradprom.config.components import component, component_names
 from gradprom.experiments import declared
 from gradprom.experiments.declared import Column, Experiment, Row
-from gradprom.experiments.settings import ResultOf
+from gradprom.experiments.expansion import Expansion, expand
+from gradprom.experiments.narrowing import narrow
 from gradprom.runs.run import Run
+from gradprom.sweeps.request import identify_with, shell_composer
 
-OWN = ["lambda", "controls", "gate_on", "recognizer_modes", "strategies", "regimes"]
-"""Those that the phantom can serve."""
 DEMO = {"profile": "demo", "dataset": "phantom"}
+OWN = ["lambda", "controls", "gate_on", "recognizer_modes", "strategies", "regimes"]
+DECIDED = records_factory.record(training={"gate_diagnosis": 0.5, "gate_segmentation": 0.5})
+"""A record whose share of open gates other rows take."""
 
 
-def cells(name: str) -> list[tuple[Experiment, Row, Column]]:
-    return [(e, r, c) for e in declared.read(name) for r in e.rows for c in e.columns]
+@pytest.fixture(scope="module")
+def expansions() -> dict[str, Expansion]:
+    identify = identify_with(shell_composer(), {}, [])
+    found = [e for name in [*OWN, "table6", "table6_patient"] for e in declared.read(name)]
+    return {e.name: expand(narrow(e, {"seed": ["0"]}), identify, lambda _: DECIDED) for e in found}
 
 
-def composed(experiment: Experiment, row: Row, column: Column) -> Run:
-    """The run of a cell at demo size, a result of another row taken for a half."""
-    settings = {**experiment.cell(row, column), **DEMO}
-    words = [
-        f"{key}={0.5 if isinstance(value, ResultOf) else str(value).replace(' ', '')}"
-        for key, value in settings.items()
-        if key not in DEMO
-    ]
-    return tiny_runs.make(Path("results"), *(f"{k}={v}" for k, v in DEMO.items()), *words)
+def composed(table: Experiment, row: Row, column: Column) -> Run:
+    """The run of a cell that takes no result of another row, at demo size on the phantom."""
+    words = [f"{key}={value}" for key, value in (table.cell(row, column) | DEMO).items()]
+    return tiny_runs.make(Path("results"), *words)
 
 
-@pytest.mark.parametrize("name", OWN)
-def test_every_cell_is_a_run_and_rows_differ(name: str) -> None:
-    by_column: dict[tuple[str, str], dict[str, str]] = {}
-    for experiment, row, column in cells(name):
-        run = composed(experiment, row, column)
-        known = by_column.setdefault((experiment.name, column.title), {})
-        assert run.id not in known, f"{row.label} is {known[run.id]}"
-        known[run.id] = row.label
+def test_every_cell_is_a_run_and_rows_of_a_column_differ(expansions: dict[str, Expansion]) -> None:
+    for name, expansion in expansions.items():
+        by_column: dict[str, dict[str, str]] = {}
+        for cell in expansion.cells:
+            if cell.row.waits_for:
+                continue
+            assert not cell.problem, f"{name}, {cell.row.label}: {cell.problem}"
+            known = by_column.setdefault(cell.column.title, {})
+            assert cell.runs[0] not in known, f"{name}: {cell.row.label} is {known[cell.runs[0]]}"
+            known[cell.runs[0]] = cell.row.label
 
 
 def strategy_of(row: Row) -> str:
@@ -56,13 +59,16 @@ def test_all_strategies_are_compared() -> None:
 
 
 @pytest.mark.parametrize("name", ["lambda", "controls"])
-def test_what_no_recognizer_touches_is_beside_it(name: str) -> None:
+def test_what_no_recognizer_touches_is_beside_it(
+    name: str, expansions: dict[str, Expansion]
+) -> None:
     [table] = declared.read(name)
     by_title = {row.title: row for row in table.rows}
+    expansion = expansions[name]
     runs = {
-        composed(table, by_title[title], column).id
-        for title in ("Benchmark-i", "Warm-up only")
-        for column in table.columns
+        cell.runs[0]
+        for cell in expansion.cells
+        if cell.row.title in ("Benchmark-i", "Warm-up only")
     }
     assert len(runs) == 2  # whatever λ is
     warm = composed(table, by_title["Warm-up only"], table.columns[0])
@@ -112,22 +118,14 @@ def test_the_five_regimes_are_those_that_are_asked_for() -> None:
     assert modes == {"eval", "train"}
 
 
-def test_covid_ct_by_patient_has_the_runs_of_table_6_beside_it() -> None:
-    [beside], [paper] = declared.read("table6_patient"), declared.read("table6")
-    splits = {str(c.overrides["dataset.split"]) for c in beside.columns}
-    assert splits == {"paper", "patient"}
-    assert "88 of" in paper.caption and "88 of" in beside.caption
-
-    def ids(table: Experiment, split: str) -> set[str]:
-        found = set()
-        for row in table.rows:
-            for column in table.columns:
-                settings = table.cell(row, column)
-                if row.waits_for or settings.get("dataset.split", "paper") != split:
-                    continue
-                words = [f"{key}={value}" for key, value in settings.items()]
-                found.add(tiny_runs.make(Path("results"), *words).id)
-        return found
-
-    assert ids(paper, "paper") < ids(beside, "paper")
-    assert not ids(beside, "paper") & ids(beside, "patient")
+def test_covid_ct_by_patient_has_the_runs_of_table_6_beside_it(
+    expansions: dict[str, Expansion],
+) -> None:
+    beside, paper = expansions["table6_patient"], expansions["table6"]
+    runs = {
+        split: {c.runs[0] for c in beside.cells if c.column.overrides["dataset.split"] == split}
+        for split in ("paper", "patient")
+    }
+    assert paper.runs < runs["paper"] and not runs["paper"] & runs["patient"]
+    for table in (beside, paper):
+        assert "88 of" in table.experiment.caption
