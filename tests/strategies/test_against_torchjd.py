@@ -1,6 +1,7 @@
 """Closed forms for two losses against TorchJD's solvers, in float64."""
 
 import math
+import sys
 
 import pytest
 import torch
@@ -219,6 +220,12 @@ def test_the_adapter_touches_no_other_random_numbers():
     ]
     assert torch.equal(torch.get_rng_state(), before)
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_without_torchjd_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchjd", None)
+    with pytest.raises(ValueError, match=r"needs TorchJD: pip install 'gradprom\[torchjd\]'"):
+        TorchJD()
 
 
 def test_the_adapter_leaves_what_is_not_finite_to_the_main_gradient():

@@ -81,7 +81,13 @@ def test_options_are_a_strategy_that_the_configuration_can_fill(name):
     options = OPTIONS[name]
     assert issubclass(options, Strategy) and options().name == name
     fields = {field.name: field.type for field in dataclasses.fields(options)}
-    assert "name" in fields and set(fields.values()) <= {str, float, int, bool, dict[str, Any]}
+    assert "name" in fields and set(fields.values()) <= {
+        str,
+        float,
+        int,
+        bool,
+        dict[str, Any] | None,
+    }
     changed = {"lam": 0.5} if "lam" in fields else {}
     filled = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(options), changed))
     assert isinstance(filled, options)

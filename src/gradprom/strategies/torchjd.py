@@ -2,7 +2,7 @@
 multi-objective optimization", arXiv 2406.16232); needs `pip install gradprom[torchjd]`."""
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -37,7 +37,7 @@ class TorchJD(Strategy):
     """λ of Eq. 1, >= 0; scales the auxiliary gradients before they are aggregated."""
     aggregator: str = "UPGrad"
     """A class of `torchjd.aggregation`, such as UPGrad, CAGrad, FairGrad, GradVac."""
-    arguments: dict[str, Any] = field(default_factory=dict)
+    arguments: dict[str, Any] | None = None
     """Arguments of the class, such as `{c: 0.5}` of CAGrad or `{alpha: 1.0}` of FairGrad."""
     seed: int = 0
     """Seed of the aggregator's random numbers, >= 0."""
@@ -46,7 +46,7 @@ class TorchJD(Strategy):
         check_lambda(self.lam)
         if self.seed < 0:
             raise ValueError(f"seed must be >= 0, got {self.seed}")
-        self._fresh = _built(self.aggregator, self.arguments)
+        self._fresh = _built(self.aggregator, self.arguments or {})
         self._layers: list[Any] = []  # each layer's aggregator, with a state of its own
         self._losses = 0
         self._random = torch.Generator().manual_seed(self.seed).get_state()
