@@ -129,6 +129,13 @@ def _parser() -> argparse.ArgumentParser:
         commands, "compare", _compare, "compare two runs: configurations, paired scores"
     )
     compare.add_argument("runs", nargs=2, metavar="RUN", help=_RUN)
+    rounding = _command(
+        commands,
+        "rounding",
+        _rounding,
+        "train a run again in the other memory layout: what rounding alone changes",
+    )
+    rounding.add_argument("run", metavar="RUN", help=_RUN)
     export = _command(
         commands, "export", _export, "export weights, configuration and a card of a run"
     )
@@ -265,6 +272,13 @@ def _compare(args: argparse.Namespace) -> None:
 
     study = _study(args)
     print(compare(study, *(_found(study, words).id for words in args.runs)).text())
+
+
+def _rounding(args: argparse.Namespace) -> None:
+    from gradprom.reports.rounding import measure
+
+    study = _study(args)
+    print(measure(study, _found(study, args.run).id).text())
 
 
 def _export(args: argparse.Namespace) -> None:

@@ -70,9 +70,16 @@ def test_every_file_types_under_every_profile(group: str, name: str, profile: st
             assert getattr(section, key) == value, f"{group}.{key}"
 
 
+TWO_LOSSES = {
+    name
+    for name in choices("strategy")
+    if components.component("strategy", name).Options.two_losses
+}
+
+
 def fits(dataset: str, auxiliary: str, strategy: str) -> bool:
     tasks, known = shipped("auxiliary", auxiliary)["tasks"], facts(dataset)
-    if strategy != "mainstream" and not tasks or strategy == "mgda" and len(tasks) > 1:
+    if strategy != "mainstream" and not tasks or strategy in TWO_LOSSES and len(tasks) > 1:
         return False
     there = {"diagnosis": known.classes, "segmentation": known.mask_classes}
     return all(there[task] for task in tasks)

@@ -145,10 +145,14 @@ BEFORE = {
 }
 
 
-def run(command: str, schedule: str) -> Run:
+AS_THEN = ("auxiliary.batchnorm=train", "auxiliary.target=follows", "auxiliary.clamp=false")
+"""What coupled training did when the ids above were taken, before there were keys for it."""
+
+
+def run(command: str, schedule: str, choices: tuple[str, ...] = AS_THEN) -> Run:
     # the demo's learning rate when they were taken
     then = () if "profile=paper" in command else ("trainer.lr=0.001",)
-    words = (*command.split(), *then, f"trainer.schedule={schedule}")
+    words = (*command.split(), *then, *choices, f"trainer.schedule={schedule}")
     return tiny_runs.make(Path("results"), *words)
 
 
@@ -172,6 +176,51 @@ def test_golden_ids_on_one_cycle(command: str) -> None:
 def test_what_has_moved_one_cycle_is_the_version_alone(command: str) -> None:
     first = _of_version_1(run(command, "onecycle").method.stage())
     assert {stage.name: stage.id for stage in first.lineage()} == BEFORE[command]
+
+
+TODAY = {
+    "profile=paper": {"coupled": "6c188889e3de", "run": "90f126fe850f"},
+    "strategy=gradprom": {"coupled": "d74954036983", "run": "b039ece9b62e"},
+    "strategy=frozen": {"coupled": "747aa897134e", "run": "b1f18fd7fc6f"},
+    "strategy=joint": {"coupled": "d55715f2e7a5", "run": "0204af6c643e"},
+    "auxiliary=multitask supervision=unsupervised": {
+        "coupled": "5440ace3acb5",
+        "run": "a957eadd01aa",
+    },
+    "dataset=covid_ct noise=0.3 seed=2": {"coupled": "caa8da133026", "run": "3f903322dcc6"},
+}
+"""By default, on `trainer.schedule=constant`: since then the recognizer keeps the statistics of
+pre-training, the unsupervised target is fixed, and the recognizer sees clamped images."""
+
+
+@pytest.mark.parametrize("command", TODAY)
+def test_golden_ids_of_coupled_training_by_default(command: str) -> None:
+    assert ids(run(command, "constant", ())) == CONSTANT[command] | TODAY[command]
+
+
+@pytest.mark.parametrize("command", sorted(set(CONSTANT) - set(TODAY)))
+def test_what_has_no_recognizer_in_coupled_training_has_its_old_ids(command: str) -> None:
+    assert ids(run(command, "constant", ())) == CONSTANT[command]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "supervision", "different"),
+    [
+        ("gradprom", "supervised", {"batchnorm", "clamp"}),
+        ("gradprom", "unsupervised", {"batchnorm", "target", "clamp"}),
+        ("frozen", "unsupervised", {"clamp"}),
+        ("mainstream", "supervised", set()),
+    ],
+)
+def test_only_choices_that_have_an_effect_are_part_of_an_id(
+    strategy: str, supervision: str, different: set[str]
+) -> None:
+    command = f"strategy={strategy} supervision={supervision}"
+    plain = run(command, "constant", ()).id
+    changed = {
+        word.split("=")[0].split(".")[1]: run(command, "constant", (word,)) for word in AS_THEN
+    }
+    assert {key for key, made in changed.items() if made.id != plain} == different
 
 
 def _of_version_1(stage: Stage) -> Stage:

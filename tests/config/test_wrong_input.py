@@ -102,8 +102,9 @@ def test_hydra_refuses_a_single_run(tmp_path: Path, word: str, told: list[str]) 
         ("trainer.lrr=1,2", "Could not override 'trainer.lrr': Key 'lrr' not in 'Trainer'"),
         (
             "strategy=gradpom,joint",
-            "strategy=gradpom is unknown; choose from frozen, gradprom, joint, mainstream, mgda, "
-            "pcgrad, project, random_gate",
+            "strategy=gradpom is unknown; choose from aligned, bisector, cagrad, dualproj, dwa, "
+            "frozen, gradprom, joint, mainstream, mgda, pcd, pcgrad, project, random_gate, "
+            "torchjd, uncertainty",
         ),
         (
             "noise=hello,0.1",

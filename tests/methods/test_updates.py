@@ -29,11 +29,20 @@ from gradprom.methods import recognition
 from gradprom.strategies import layers
 from gradprom.tasks import task_by_name
 
+ABLATIONS = ["auxiliary.batchnorm=train", "auxiliary.target=follows", "auxiliary.clamp=false"]
+AS_BEFORE = " ".join(ABLATIONS)
+"""What coupled training did before these were choices."""
 SETUPS = [
     (strategy, supervision, auxiliary)
     for strategy in ("joint", "frozen", "gradprom", "gradprom strategy.gate_on=last")
     for supervision in ("supervised", "unsupervised")
     for auxiliary in ("diagnosis", "segmentation", "multitask")
+]
+SETUPS += [
+    (f"{strategy} {ablation}", supervision, "multitask")
+    for strategy in ("joint", "frozen", "gradprom")
+    for supervision in ("supervised", "unsupervised")
+    for ablation in (*ABLATIONS, AS_BEFORE)
 ]
 
 
@@ -66,12 +75,13 @@ def test_the_gates_of_the_oracle_open_and_close() -> None:
         gates, agreed = [], []
         for supervision in ("supervised", "unsupervised"):
             words = [f"strategy.gate_on={gate_on}", f"supervision={supervision}"]
-            made = config("strategy=gradprom", "auxiliary=multitask", *words)
-            oracle = Oracle(made, training(made))
-            for number in range(6):
-                told = oracle.step(batch(number))
-                agreed += [value for key, value in told.items() if key.startswith("agree_")]
-            gates += oracle.gates
+            for choices in ([], ABLATIONS):
+                made = config("strategy=gradprom", "auxiliary=multitask", *words, *choices)
+                oracle = Oracle(made, training(made))
+                for number in range(6):
+                    told = oracle.step(batch(number))
+                    agreed += [value for key, value in told.items() if key.startswith("agree_")]
+                gates += oracle.gates
         assert {True, False} == set(gates)
         assert set(agreed) == ({0.0, 1.0} if gate_on == "last" else set())
 
@@ -96,9 +106,13 @@ def test_what_is_logged() -> None:
     expected = {f"{kind}_{task}" for kind in kinds for task in tasks}
     assert plain == expected | {"loss_main", "psnr", "finite"}
     assert probed - plain == {f"clean_accuracy_{task}" for task in tasks}
-    trained = training(config("strategy=gradprom", "supervision=unsupervised"))
+    words = ("strategy=gradprom", "supervision=unsupervised")
+    trained = training(config(*words, "auxiliary.target=follows"))
     # the clean image is looked at anyway: its accuracy shows a target that drifts
     assert "clean_accuracy_diagnosis" in trained.update(batch(0), probe=False)
+    trained = training(config(*words))
+    assert "clean_accuracy_diagnosis" not in trained.update(batch(0), probe=False)
+    assert "clean_accuracy_diagnosis" in trained.update(batch(0), probe=True)
 
 
 def test_what_is_logged_of_a_gate_on_the_last_layer() -> None:
@@ -159,11 +173,56 @@ def test_the_unsupervised_loss_is_the_mean_over_images_and_classes() -> None:
     assert float(loss) == pytest.approx(0.0625)
 
 
-def test_a_step_counts_one_batch_in_a_learning_recognizer() -> None:
-    trained = training(config("strategy=joint", "supervision=unsupervised"))
+@pytest.mark.parametrize("target", ["pretrained", "follows"])
+def test_a_step_counts_one_batch_in_a_recognizer_on_batch_statistics(target: str) -> None:
+    words = ("supervision=unsupervised", "auxiliary.batchnorm=train", f"auxiliary.target={target}")
+    trained = training(config("strategy=joint", *words))
     for number in range(3):
         trained.update(batch(number), probe=True)
     assert int(trained.recognizers["diagnosis"][1].num_batches_tracked) == 3
+
+
+EVERY = sorted(p.stem for p in (tiny_runs.CONF / "strategy").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("supervision", ["supervised", "unsupervised"])
+@pytest.mark.parametrize("strategy", [name for name in EVERY if name != "mainstream"])
+def test_no_strategy_touches_the_statistics_of_pretraining(strategy: str, supervision: str) -> None:
+    """They stay in every bit, while the weights of BatchNorm learn with the others."""
+    trained = training(config(f"strategy={strategy}", f"supervision={supervision}"))
+    recognizer = trained.recognizers["diagnosis"]
+    buffers, weights = ([v.clone() for v in recognizer.buffers()], state(recognizer[1])[:2])
+    for number in range(3):
+        trained.update(batch(number), probe=number == 1)
+    assert equal(buffers, list(recognizer.buffers()))
+    moved = [not torch.equal(*pair) for pair in zip(weights, state(recognizer[1]), strict=False)]
+    assert moved == [strategy != "frozen"] * 2
+
+
+def test_the_fixed_target_is_the_output_before_coupled_training() -> None:
+    """The logged loss by a formula of its own, which the target that follows has at first only."""
+    told: dict[str, list[float]] = {}
+    for target in ("pretrained", "follows"):
+        words = ("supervision=unsupervised", f"auxiliary.target={target}")
+        trained = training(config("strategy=joint", *words))
+        before = copy.deepcopy(trained.recognizers["diagnosis"]).eval()
+        told[target] = []
+        for number in range(4):
+            now = copy.deepcopy(trained.recognizers["diagnosis"]).eval()
+            seen = copy.deepcopy(trained.enhancer)(batch(number).input).clip(0, 1)
+            judge = before if target == "pretrained" else now
+            apart = now(seen).softmax(1) - judge(batch(number).target).softmax(1)
+            told[target].append(float(trained.update(batch(number), probe=False)["loss_diagnosis"]))
+            assert told[target][-1] == pytest.approx(float(apart.square().mean().detach()))
+        assert equal(state(before), state(trained.teachers.get("diagnosis", before)))
+    assert told["pretrained"][0] == told["follows"][0]
+    assert told["pretrained"][3] != told["follows"][3]
+
+
+def test_a_teacher_is_kept_for_a_resume_and_not_in_the_artefact() -> None:
+    trained = training(config("strategy=joint", "supervision=unsupervised"))
+    assert set(trained.state_dict()["networks"]) == {"enhancer", "diagnosis", "teacher.diagnosis"}
+    assert set(trained.artefact()) == {"enhancer", "diagnosis"}
 
 
 # frozen

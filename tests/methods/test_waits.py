@@ -19,6 +19,8 @@ from gradprom.methods.task_driven import EnhancerTraining
 from gradprom.training.stage import Start
 
 KINDS = [*STRATEGIES, *("project", "pcgrad", "gradprom strategy.gate=cosine")]
+KINDS += ["uncertainty", "dwa strategy.window=1"]
+TWO = ["mgda", "pcd", "dualproj", "bisector", "cagrad", "aligned"]
 KINDS += ["gradprom strategy.granularity=layer", "gradprom strategy.gate_on=last"]
 
 
@@ -33,7 +35,7 @@ def test_no_step_asks_the_device_for_a_value(
     tasks = list(run.config.auxiliary.tasks)
     batches = replace(run.method.stage().batches, size=8)
     loader = Loader(run.images(), "train", batches, CPU)
-    kinds = KINDS + ["mgda"] * (len(tasks) == 1)
+    kinds = KINDS + TWO * (len(tasks) == 1)
     for kind in kinds:
         made = tiny_runs.make(tmp_path, *common, *f"strategy={kind}".split()).config
         networks = {task: recognition.build(made, task, fresh=True) for task in tasks}

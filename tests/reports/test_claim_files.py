@@ -60,6 +60,38 @@ def test_files_that_mean_nothing(tmp_path: Path, old: str, new: str, sentence: s
     assert str(caught.value).startswith(f"{tmp_path.name}/{sentence}")
 
 
+WITH_MARGINS = "margins: {psnr: 0.05}\npublished_runs: 3\nclaims:" + GOOD.replace("\n", "\n  ")
+
+
+def test_a_file_with_margins(tmp_path: Path) -> None:
+    [found] = declared(tmp_path, WITH_MARGINS)
+    assert found.margins == {"psnr": 0.05} and found.published_runs == 3 and len(found.sums) == 4
+    [plain] = declared(tmp_path, GOOD)
+    assert plain.margins == {} and plain.published_runs == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("psnr: 0.05", "dice: 0.05", "claims.yaml:1: unknown key dice; choose from psnr, ssim"),
+        ("0.05", "-1", "claims.yaml:1: the margin of psnr must be a number >= 0, not -1"),
+        ("0.05", "small", "claims.yaml:1: the margin of psnr must be a number >= 0, not small"),
+        ("runs: 3", "runs: 1", "claims.yaml:2: published_runs must be a whole number >= 2, not 1"),
+        ("margins:", "margin:", "claims.yaml:1: unknown key margin; choose from claims, margins"),
+        ("claims:", "claim:", "claims.yaml:3: unknown key claim; choose from claims, margins"),
+    ],
+)
+def test_margins_that_mean_nothing(tmp_path: Path, old: str, new: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        declared(tmp_path, WITH_MARGINS.replace(old, new))
+    assert str(caught.value).startswith(f"{tmp_path.name}/{sentence}")
+
+
+def test_the_claims_of_the_paper_have_a_margin_in_each_of_their_metrics() -> None:
+    for claim in verdicts.read_claims():
+        assert {one.metric for one in claim.sums} <= set(claim.margins), claim.name
+
+
 def test_rows_are_told_from_the_left(tmp_path: Path) -> None:
     text = GOOD.replace("table1 | Sup. GradProm", "table5 | Ours (V_R seg) ResNet-101")
     text = text.replace("table1 | Benchmark-i", "table5 | ESTR ResNet-50")

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,14 +29,14 @@ def test_effects_and_intervals_of_runs(tmp_path: Path) -> None:
     assert first.low is not None and first.high is not None
     assert 0.38 < first.low < 0.45 and 0.55 < first.high < 0.62
     assert first.reason == ""
-    assert judged.published_counts == "16 of 16 contrasts hold"  # of the whole table
+    assert judged.published_counts.startswith("16 of 16 contrasts hold")  # of the whole table
 
 
 def test_the_sign_is_that_of_the_claim(tmp_path: Path) -> None:
     made = Made(tmp_path, "table1", noise=["0.1"]).fill(RISING)
     # unsupervised - supervised: no difference; then the wrong way round
     [judged] = made.judge(claim("diagnosis-unsupervised"))
-    assert judged.verdict == "does not"
+    assert judged.verdict == "equivalent"
     made.fill(lambda cell, seed: RISING(cell, seed) + ("Sup." in cell.row.group))
     [judged] = made.judge(claim("diagnosis-unsupervised"))
     [contrast] = [c for c in judged.contrasts if c.reported]
@@ -75,6 +76,38 @@ def test_an_interval_with_0_in_it_does_not_hold(tmp_path: Path) -> None:
     found = by_text["Table I, σ = 0.1, PSNR: Sup. GradProm − Sup. Frozen-params."]
     assert found.by_seed == pytest.approx({0: 0.1, 1: 0.1, 2: 0.1})
     assert found.low is not None and found.low < 0 and found.verdict == "does not"
+
+
+@pytest.mark.parametrize(
+    ("gain", "margin", "verdict"),
+    [
+        (0.5, 0.4, "holds"),
+        (0.5, 0.6, "equivalent"),  # all of the interval lies within
+        (-0.5, 0.6, "equivalent"),
+        (-0.5, 0.4, "does not"),
+        (0.5, 0.501, "does not"),  # above 0, below the margin, and the interval beyond it
+        (0.0, 0.0, "does not"),  # without a margin nothing is equivalent
+    ],
+)
+def test_what_a_margin_makes_of_an_effect(
+    tmp_path: Path, gain: float, margin: float, verdict: str
+) -> None:
+    made = Made(tmp_path, "table1", noise=["0.1"], strategy=["gradprom", "frozen"]).fill(
+        better(GradProm=gain)
+    )
+    asked = replace(claim("gradprom-over-frozen-diagnosis"), margins={"psnr": margin})
+    [judged] = made.judge(asked)
+    found = [c for c in judged.contrasts if c.reported and c.metric == "psnr"]
+    assert {c.verdict for c in found} == {verdict}
+
+
+def test_a_claim_has_the_weakest_verdict_of_its_contrasts(tmp_path: Path) -> None:
+    made = Made(tmp_path, "table1", noise=["0.1", "0.2"])
+    made.fill(lambda cell, s: ("Grad" in cell.row.title) * (cell.column.title == "σ = 0.1"))
+    asked = replace(claim("gradprom-over-frozen-diagnosis"), margins={"psnr": 0.2, "ssim": 0.01})
+    [judged] = made.judge(asked)
+    assert judged.verdict == "equivalent"
+    assert judged.counts == "4 of 8 contrasts hold, 4 equivalent"
 
 
 def test_missing_runs_are_named(tmp_path: Path) -> None:
@@ -221,8 +254,9 @@ def test_two_sided_claims_hold_on_either_side(tmp_path: Path) -> None:
     made.fill(lambda cell, s: sides.get(cell.column.title, 1) * (cell.row.title == "GradProm"))
     paper, each = made.judge(claim("lambda-of-the-paper"), claim("lambda-each"))
     assert (paper.verdict, paper.counts) == ("holds", "4 of 4 contrasts hold")
-    assert (each.verdict, each.counts) == ("does not", "20 of 24 contrasts hold")
-    assert {c.text[:11] for c in each.contrasts if c.verdict == "does not"} == {"λ, λ = 1e-2"}
+    assert each.verdict == "equivalent"
+    assert each.counts == "20 of 24 contrasts hold, 4 equivalent"
+    assert {c.text[:11] for c in each.contrasts if c.verdict != "holds"} == {"λ, λ = 1e-2"}
 
 
 def test_rows_that_wait_say_for_what(tmp_path: Path) -> None:
@@ -241,11 +275,11 @@ def test_markdown_and_csv(tmp_path: Path) -> None:
     made = Made(tmp_path, "table1", noise=["0.1"]).fill(RISING)
     judged = made.judge(claim("gradprom-over-frozen-diagnosis"), claim("diagnosis-unsupervised"))
     text = verdicts.markdown(judged)
-    assert "| holds (4 of 4 contrasts hold) | holds (16 of 16 contrasts hold) |" in text
-    assert "| does not (0 of 1 contrasts hold) | does not (1 of 4 contrasts hold) |" in text
+    assert "| holds (4 of 4 contrasts hold) | holds (16 of 16 contrasts hold, " in text
+    assert "| equivalent (0 of 1 contrasts hold, 1 equivalent) | does not (1 of 4 " in text
     contrast = next(c for c in judged[0].contrasts if c.reported)
     assert f"{contrast.effect:+.4f} [{contrast.low:+.4f}, {contrast.high:+.4f}] holds" in text
-    assert "| −1.467 does not |" in text
+    assert "| −1.467 does not, p = " in text
     widths = {line.count(" | ") for line in text.splitlines() if line.startswith("|")}
     assert widths == {3}
     lines = list(csv.DictReader(io.StringIO(verdicts.as_csv(judged))))
@@ -253,4 +287,5 @@ def test_markdown_and_csv(tmp_path: Path) -> None:
     [line] = [one for one in lines if one["contrast"] == contrast.text]
     assert float(line["effect"]) == contrast.effect and float(line["low"]) == contrast.low
     assert line["verdict"] == "holds" and line["published"] == "1.231"
+    assert float(line["published_p"]) == contrast.published_p
     assert [float(pair.split(":")[1]) for pair in line["seeds"].split()] == pytest.approx([0.5] * 3)

@@ -3,9 +3,13 @@
 from pathlib import Path
 
 import pytest
+from scipy import stats
+from support.small_table import read
 
 from gradprom.reports.claims import verdicts
+from gradprom.reports.claims.contrast import Contrast
 from gradprom.reports.claims.verdicts import JudgedClaim
+from gradprom.reports.tables.published import Published, published
 from gradprom.runs.records import Study
 
 
@@ -13,6 +17,15 @@ from gradprom.runs.records import Study
 def on_paper() -> dict[str, JudgedClaim]:
     judged = verdicts.judge(verdicts.read_claims(), {}, {}, Study(Path("nowhere"), "none"))
     return {one.name: one for one in judged}
+
+
+def published_cell(name: str, label: str, title: str) -> Published:
+    table = read(name)
+    [row] = [r for r in table.rows if r.label == label]
+    [column] = [c for c in table.columns if c.title == title]
+    found = published(table, row, column, "psnr")
+    assert found is not None
+    return found
 
 
 def failing(judged: JudgedClaim) -> dict[str, float | None]:
@@ -28,7 +41,7 @@ def test_the_ablation_holds_on_paper(on_paper: dict[str, JudgedClaim]) -> None:
     for name in names:
         # 4 σ × 2 supervisions × PSNR and SSIM
         assert on_paper[name].published_verdict == "holds"
-        assert on_paper[name].published_counts == "16 of 16 contrasts hold"
+        assert on_paper[name].published_counts.startswith("16 of 16 contrasts hold, ")
     first = on_paper["gradprom-over-frozen-diagnosis"].contrasts[0]
     assert first.text == "Table I, σ = 0.05, PSNR: Unsup. GradProm − Unsup. Frozen-params."
     assert first.published == 1.196  # as A-1 says
@@ -56,7 +69,7 @@ def test_the_gain_of_table_3_is_larger_where_a5_says_smaller(
     on_paper: dict[str, JudgedClaim],
 ) -> None:
     judged = on_paper["gain-shrinks-mixed"]
-    assert judged.published_counts == "1 of 4 contrasts hold"
+    assert judged.published_counts.startswith("1 of 4 contrasts hold")
     # unsupervised PSNR: 21.262 - 19.836 against A-5's 0.384; supervised: 1.349 against 1.902
     assert [c.published for c in judged.contrasts if c.metric == "psnr"] == [1.042, -0.553]
     assert judged.contrasts[0].text == (
@@ -89,7 +102,42 @@ def test_an_out_of_line_number_fails_the_state_of_the_art(on_paper: dict[str, Ju
 def test_further_verdicts_on_paper(
     on_paper: dict[str, JudgedClaim], name: str, counts: str
 ) -> None:
-    assert on_paper[name].published_counts == f"{counts} contrasts hold"
+    assert on_paper[name].published_counts.startswith(f"{counts} contrasts hold")
+
+
+def psnr(judged: JudgedClaim) -> list[Contrast]:
+    return [c for c in judged.contrasts if c.metric == "psnr"]
+
+
+def test_published_differences_by_welchs_test(on_paper: dict[str, JudgedClaim]) -> None:
+    """Against scipy's, for the two means and ± of Table I, three runs each."""
+    cells = {
+        row: published_cell("table1", row, "σ = 0.1") for row in ("Sup. GradProm", "Benchmark-i")
+    }
+    arguments = [v for one in cells.values() for v in (one.mean, one.std, 3)]
+    expected = stats.ttest_ind_from_stats(*arguments, equal_var=False).pvalue
+    found = {c.text: c for c in psnr(on_paper["gradprom-over-benchmark"])}
+    contrast = found["Table I, σ = 0.1, PSNR: Sup. GradProm − Benchmark-i"]
+    assert contrast.published_p == pytest.approx(expected)
+    assert contrast.published_significant == (expected < 0.05)
+
+
+def test_no_gain_in_psnr_over_frozen_or_joint_goes_beyond_the_papers_own_spread(
+    on_paper: dict[str, JudgedClaim],
+) -> None:
+    names = ["gradprom-over-frozen-diagnosis", "gradprom-over-frozen-segmentation"]
+    contrasts = [c for name in [*names, "gradprom-over-joint"] for c in psnr(on_paper[name])]
+    assert len(contrasts) == 32 and not any(c.published_significant for c in contrasts)
+    over_none = psnr(on_paper["gradprom-over-benchmark"])
+    assert len(over_none) == 16 and sum(c.published_significant for c in over_none) == 10
+
+
+def test_numbers_without_a_spread_are_judged_by_sign_alone(
+    on_paper: dict[str, JudgedClaim],
+) -> None:
+    judged = on_paper["over-estr-isic"]
+    assert {c.published_p for c in judged.contrasts} == {None}
+    assert judged.published_counts == "24 of 24 contrasts hold"
 
 
 def test_what_is_not_printed_is_not_decidable(on_paper: dict[str, JudgedClaim]) -> None:

@@ -1,10 +1,13 @@
 """Several ranks decide on their averaged gradients, each of which is averaged once."""
 
+import copy
+
 import pytest
+import torch
 from support.backward_cases import LAM, Case, close, with_and_without_features
 from torch import Tensor
 
-from gradprom.strategies import Frozen, GradProm, Joint
+from gradprom.strategies import DWA, Frozen, GradProm, Joint, backward
 
 
 @with_and_without_features
@@ -37,6 +40,27 @@ def test_ranks_decide_on_their_averaged_gradients(strategy, with_features):
             if strategy.learns:
                 close(p.grad, (one + two) / 2)
     assert not strategy.compares or overruled
+
+
+@with_and_without_features
+def test_ranks_weigh_by_their_averaged_losses(with_features):
+    here, there = Case(seed=1), Case(seed=2)
+    losses = [torch.stack([loss.detach() for loss in case.losses()[0]]) for case in (here, there)]
+    asked = []
+
+    def average(stack: Tensor) -> Tensor:
+        asked.append(stack)
+        return (stack + losses[1].unsqueeze(-1)) / 2 if len(asked) == 1 else stack
+
+    strategy, gram = DWA(lam=LAM, window=1), torch.eye(2, dtype=torch.float64)
+    strategy.weights(gram, torch.ones(2))
+    seen = copy.deepcopy(strategy)
+    shared, enhanced = here.losses()
+    features = enhanced if with_features else None
+    backward(shared, here.theta, strategy, features=features, reduce=average)
+    close(asked[0].squeeze(-1), losses[0])
+    seen.weights(gram, (losses[0] + losses[1]) / 2)
+    close(strategy.weights(gram, torch.ones(2)), seen.weights(gram, torch.ones(2)))
 
 
 @with_and_without_features

@@ -1,5 +1,7 @@
 """Each strategy's weights are those of its own definition."""
 
+import math
+
 import pytest
 import torch
 from support.gram_matrices import gram_of, jacobian
@@ -7,7 +9,13 @@ from torchjd.aggregation import MGDA as TorchJDMGDA
 from torchjd.aggregation import PCGrad as TorchJDPCGrad
 
 from gradprom.strategies import (
+    DWA,
     MGDA,
+    PCD,
+    Aligned,
+    Bisector,
+    CAGrad,
+    DualProj,
     Frozen,
     GradProm,
     Joint,
@@ -15,6 +23,7 @@ from gradprom.strategies import (
     PCGrad,
     Project,
     RandomGate,
+    Uncertainty,
 )
 
 
@@ -92,9 +101,62 @@ def test_mgda_of_equal_gradients_is_that_gradient():
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_mgda_weighs_two_losses_only(count):
-    with pytest.raises(ValueError, match=f"one main and one auxiliary loss, got {count}"):
-        MGDA().weights(torch.eye(count))
+@pytest.mark.parametrize("two", [MGDA, PCD, DualProj, Bisector, CAGrad, Aligned])
+def test_what_weighs_two_losses_only(two, count):
+    assert two.two_losses
+    with pytest.raises(ValueError, match=f"{two.name} weighs one main .* loss, got {count}"):
+        two().weights(torch.eye(count))
+
+
+def test_pcd_joins_in_conflict_and_gradprom_without():
+    """One in the other's place: nothing else is said of the two together in public."""
+    for seed in range(40):
+        gram = jacobian(2, seed) @ jacobian(2, seed).mT
+        joins = PCD(tau=0.0).weights(gram)[1] != 0
+        assert joins != (GradProm().weights(gram)[1] != 0)
+
+
+def test_uncertainty_descends_what_it_minimizes():
+    """exp(-s) L + s by autograd, and in the end weights of one over the loss."""
+    strategy, gram = Uncertainty(lam=0.5, rate=0.1), torch.eye(3, dtype=torch.float64)
+    losses = gram.new_tensor([0.02, 0.7, 1.9])
+    s = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    scaled = losses * gram.new_tensor([1, 0.5, 0.5])
+    for _ in range(2000):
+        weights = strategy.weights(gram, losses)
+        expected = (-s).exp() * gram.new_tensor([1, 0.5, 0.5])
+        torch.testing.assert_close(weights, expected.detach(), rtol=1e-9, atol=0)
+        (slope,) = torch.autograd.grad(((-s).exp() * scaled + s).sum(), s)
+        s.data -= 0.1 * slope.clamp(-1, 1)
+    torch.testing.assert_close(weights * losses, torch.ones_like(losses), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 0.0, 1e30])
+@pytest.mark.parametrize("strategy", [Uncertainty(rate=10.0), DWA(window=2)])
+def test_losses_of_any_size_give_finite_weights(strategy, value):
+    gram = torch.eye(2)
+    for loss in [value] * 40 + [1.0] * 5:
+        assert strategy.weights(gram, torch.tensor([0.5, loss])).isfinite().all()
+
+
+def test_dwa_is_the_softmax_of_the_losses_relative_fall():
+    strategy, gram = DWA(lam=0.5, temperature=2.0, window=3), torch.eye(2, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    losses = torch.rand(15, 2, dtype=torch.float64, generator=generator)
+    for step, row in enumerate(losses):
+        weights = strategy.weights(gram, row)
+        ended, expected = step // 3, gram.new_tensor([1.0, 0.5])
+        if ended >= 2:
+            last, before = (losses[3 * (ended - k) : 3 * (ended - k + 1)].mean(0) for k in (1, 2))
+            shares = (last / before / 2).exp()
+            expected = expected * 2 * shares / shares.sum()
+        torch.testing.assert_close(weights, expected, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("strategy", [Uncertainty(), DWA()])
+def test_a_strategy_that_weighs_by_losses_asks_for_them(strategy):
+    with pytest.raises(ValueError, match=f"strategy {strategy.name} weighs losses by their values"):
+        strategy.weights(torch.eye(2))
 
 
 def test_random_gate_opens_at_its_rate_each_task_for_itself():

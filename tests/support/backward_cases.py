@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from gradprom.strategies import (
     MGDA,
+    PCD,
+    CAGrad,
     Frozen,
     GradProm,
     Joint,
@@ -18,6 +20,7 @@ from gradprom.strategies import (
     PCGrad,
     Project,
     RandomGate,
+    Uncertainty,
     backward,
     layers,
 )
@@ -34,6 +37,9 @@ EVERY = [
     PCGrad(lam=LAM),
     MGDA(lam=LAM),
     RandomGate(lam=LAM),
+    PCD(),
+    CAGrad(lam=LAM),
+    Uncertainty(lam=LAM),
 ]
 every_strategy = pytest.mark.parametrize(
     "strategy", EVERY, ids=lambda s: f"{s.name}-{getattr(s, 'gate', '')}-{s.granularity}"

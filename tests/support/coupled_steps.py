@@ -132,8 +132,11 @@ class Oracle:
         self.config, self.strategy = configuration, configuration.strategy.name
         self.enhancer = copy.deepcopy(trained.enhancer)
         self.recognizers = {name: copy.deepcopy(net) for name, net in trained.recognizers.items()}
+        self.auxiliary = configuration.auxiliary
+        by_batch = self.auxiliary.batchnorm == "train" and self.strategy != "frozen"
         for recognizer in self.recognizers.values():
-            recognizer.requires_grad_(True)
+            recognizer.requires_grad_(True).train(by_batch)
+        self.teachers = copy.deepcopy(self.recognizers)
         # the number of last parameters whose gradients decide the gate; 0: all
         self.deciding = 2 if getattr(configuration.strategy, "gate_on", "all") == "last" else 0
         self.theta = HandAdam(list(self.enhancer.parameters()), LR)
@@ -146,7 +149,11 @@ class Oracle:
     def loss(self, task: str, enhanced: Tensor, batch: Batch) -> Tensor:
         recognizer = self.recognizers[task]
         # another network, so that nothing can flow back or be counted through the target
-        judge = copy.deepcopy(recognizer).eval()
+        follows = self.auxiliary.target == "follows"
+        judge = copy.deepcopy(recognizer if follows else self.teachers[task]).eval()
+        if self.auxiliary.clamp:
+            zero, one = torch.zeros_like(enhanced), torch.ones_like(enhanced)
+            enhanced = torch.where(enhanced < 0, zero, torch.where(enhanced > 1, one, enhanced))
         logits = recognizer(enhanced)
         if self.config.supervision == "unsupervised":
             soft_labels = torch.softmax(judge(batch.target), 1).detach()

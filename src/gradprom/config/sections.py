@@ -37,6 +37,15 @@ class Auxiliary:
     """Adam's learning rate for φ in coupled training, where the strategy lets it learn."""
     epochs: int = 50
     """Epochs of pre-training on clean images with labels."""
+    batchnorm: str = field(default="eval", metadata={"before": "train"})
+    """BatchNorm's statistics in coupled training: `eval`, those of pre-training, as a frozen
+    recognizer has them; `train`, the batch's, where the strategy lets the recognizer learn."""
+    target: str = field(default="pretrained", metadata={"before": "follows"})
+    """Unsupervised (Eq. 3), whose output on the clean image is the target: `pretrained`, that of
+    the recognizer before coupled training; `follows`, its own as it learns."""
+    clamp: bool = field(default=True, metadata={"before": False})
+    """In coupled training the recognizer sees enhanced images clamped to [0, 1], as it is scored
+    on; otherwise unclamped ones."""
 
     def __post_init__(self) -> None:
         for task in [] if self.tasks == MISSING else self.tasks:
@@ -44,6 +53,8 @@ class Auxiliary:
         require_positive("auxiliary.lr", self.lr)
         require_positive("auxiliary.coupled_lr", self.coupled_lr)
         require_count("auxiliary.epochs", self.epochs, 0)
+        require_choice("auxiliary.batchnorm", self.batchnorm, ("eval", "train"))
+        require_choice("auxiliary.target", self.target, ("pretrained", "follows"))
 
 
 @dataclass

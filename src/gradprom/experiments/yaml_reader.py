@@ -73,9 +73,14 @@ class Reader:
                 raise self.wrong(f"the key {key} is missing")
         return entries
 
+    @property
+    def is_list(self) -> bool:
+        """Whether it is a list."""
+        return isinstance(self.node, yaml.SequenceNode)
+
     def items(self) -> list["Reader"]:
         """The items of a list; ConfigError if it is none."""
-        if not isinstance(self.node, yaml.SequenceNode):
+        if not self.is_list:
             raise self.wrong("expected a list")
         return [Reader(self.path, node) for node in self.node.value]
 

@@ -6,6 +6,7 @@ gradients may reach the enhancer. Benchmark-i is the strategy `mainstream`: the 
 the same number of coupled steps, without a recognizer.
 """
 
+import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,8 +52,10 @@ def check(config: Config) -> None:
             f"strategy={config.strategy.name} needs an auxiliary task and auxiliary=none has "
             f"none; choose auxiliary=diagnosis, segmentation or multitask, or strategy=mainstream"
         )
-    if config.strategy.name == "mgda" and len(tasks) > 1:
-        raise ConfigError("strategy=mgda takes two losses; choose a single auxiliary task")
+    if config.strategy.two_losses and len(tasks) > 1:
+        raise ConfigError(
+            f"strategy={config.strategy.name} takes two losses; choose a single auxiliary task"
+        )
 
 
 def build(config: Config) -> "TaskDriven":
@@ -81,8 +84,7 @@ class TaskDriven(Method):
         reads = {**reads, "strategy": c.strategy}
         if self.tasks:
             reads |= {"supervision": c.supervision, "tasks": self.tasks}
-        if c.strategy.learns:
-            reads |= {"coupled_lr": c.auxiliary.coupled_lr}
+            reads |= self._recognizer_reads()
         return Stage(
             "coupled",
             c.trainer.coupled_epochs,
@@ -93,6 +95,22 @@ class TaskDriven(Method):
             batches=recognition.batches(c, self.tasks),
             begin=lambda start: self._begin_coupled(start, warmup, pretraining),
         )
+
+    def _recognizer_reads(self) -> dict[str, Any]:
+        """How the recognizers take part in coupled training; what has no effect is left out.
+
+        Ids are older than `batchnorm`, `target` and `clamp`, and those without them keep the
+        meaning that they had: `train`, `follows` and false.
+        """
+        a, learns = self.config.auxiliary, self.config.strategy.learns
+        reads: dict[str, Any] = {"coupled_lr": a.coupled_lr} if learns else {}
+        if learns and a.batchnorm != "train":
+            reads["batchnorm"] = a.batchnorm
+        if learns and self.config.supervision == "unsupervised" and a.target != "follows":
+            reads["target"] = a.target
+        if a.clamp:
+            reads["clamp"] = True
+        return reads
 
     def _begin_warmup(self, start: Start) -> "WarmUp":
         return WarmUp(self.config, self._enhancer(fresh=True), {}, Mainstream(), start)
@@ -189,16 +207,26 @@ class EnhancerTraining(NetworkTraining):
         self.supervised = not recognizers or config.supervision == "supervised"
         self.loss = loss_by_name(_main_loss(config))
         self.penalty = getattr(enhancer, "penalty", None)
+        a = config.auxiliary
+        self.clamp = a.clamp
         enhancer.train()
         for recognizer in recognizers.values():
-            recognizer.requires_grad_(strategy.learns).train(strategy.learns)
+            recognizer.requires_grad_(strategy.learns)
+            recognizer.train(strategy.learns and a.batchnorm == "train")
+        # a recognizer that does not learn is its own fixed teacher
+        fixed = strategy.learns and not self.supervised and a.target == "pretrained"
+        self.teachers = {t: _fixed(r) for t, r in recognizers.items()} if fixed else {}
         t, learning = config.trainer, list(recognizers) if strategy.learns else []
         rates = {"enhancer": t.lr, **{name: config.auxiliary.coupled_lr for name in learning}}
         epochs = {"enhancer": t.warmup_epochs + t.coupled_epochs}
         epochs |= dict.fromkeys(learning, t.coupled_epochs)
         super().__init__(
             Networks(
-                {"enhancer": enhancer, **recognizers},
+                {
+                    "enhancer": enhancer,
+                    **recognizers,
+                    **{f"teacher.{task}": teacher for task, teacher in self.teachers.items()},
+                },
                 {name: OptimizerOptions(lr=lr, schedule=t.schedule) for name, lr in rates.items()},
                 t,
                 start.device,
@@ -211,18 +239,11 @@ class EnhancerTraining(NetworkTraining):
         enhanced = self.enhancer(batch.input)
         losses = [self._main_loss(enhanced, batch.target)]
         logs: dict[str, Tensor] = {}
-        for task, recognizer in self.recognizers.items():
-            learned = task_by_name(task)
-            truth = learned.truth(batch)
-            if probe or not self.supervised:
-                clean = recognition.clean_logits(recognizer, batch.target)
-                logs[f"clean_accuracy_{task}"] = learned.accuracy(clean, truth)
-            logits = recognizer(enhanced)
-            losses.append(
-                learned.supervised_loss(logits, truth)
-                if self.supervised
-                else learned.unsupervised_loss(logits, clean)
-            )
+        seen = enhanced.clamp(0, 1) if self.clamp else enhanced
+        for task in self.recognizers:
+            loss, logged = self._auxiliary_loss(task, seen, batch, probe)
+            losses.append(loss)
+            logs |= logged
         # a penalty of the network's own reaches θ without passing the image
         features = None if self.penalty else enhanced
         joined = self.networks.step_by(self.strategy, losses, "enhancer", features, probe)
@@ -230,6 +251,24 @@ class EnhancerTraining(NetworkTraining):
         error = main if self._is_error else _mean_square_error(enhanced, batch.target)
         logs |= {"loss_main": main, "psnr": -10 * error.log10(), "finite": joined.finite}
         return logs | joined.logs(self.recognizers)
+
+    def _auxiliary_loss(
+        self, task: str, seen: Tensor, batch: Batch, probe: bool
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """L_VR of a task (Eq. 3 or 4), and the accuracy on clean images where it is looked at."""
+        learned, recognizer = task_by_name(task), self.recognizers[task]
+        truth = learned.truth(batch)
+        logs: dict[str, Tensor] = {}
+        own_target = not self.supervised and not self.teachers
+        if probe or own_target:
+            clean = recognition.clean_logits(recognizer, batch.target)
+            logs[f"clean_accuracy_{task}"] = learned.accuracy(clean, truth)
+        if self.teachers:
+            clean = recognition.clean_logits(self.teachers[task], batch.target)
+        logits = recognizer(seen)
+        if self.supervised:
+            return learned.supervised_loss(logits, truth), logs
+        return learned.unsupervised_loss(logits, clean), logs
 
     def _main_loss(self, enhanced: Tensor, target: Tensor) -> Tensor:
         """L_IP of Eq. 1, with what the backbone adds of its own, such as a penalty on weights."""
@@ -240,6 +279,11 @@ class EnhancerTraining(NetworkTraining):
     def _is_error(self) -> bool:
         """Whether the main loss is the mean square error that PSNR is made of."""
         return self.loss is F.mse_loss and not self.penalty
+
+    def artefact(self) -> dict[str, Any]:
+        """The weights of the enhancer and the recognizers."""
+        weights = super().artefact()
+        return {name: weights[name] for name in ("enhancer", *self.recognizers)}
 
     def state_dict(self) -> dict[str, Any]:
         """Networks, optimizers and the strategy's own state."""
@@ -258,6 +302,10 @@ class WarmUp(EnhancerTraining):
         """The enhancer's weights and Adam's state."""
         moments = self.networks.optimizers["enhancer"].state_dict()
         return {**super().artefact(), "optimizer": moments}
+
+
+def _fixed(recognizer: nn.Module) -> nn.Module:
+    return copy.deepcopy(recognizer).eval().requires_grad_(False)
 
 
 def _main_loss(config: Config) -> str:

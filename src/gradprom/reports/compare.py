@@ -90,7 +90,7 @@ def compare(study: Study, first: str, second: str) -> Comparison:
     """
     records = study.resolve(first), study.resolve(second)
     _require_same_test(*records)
-    tables = [_scores(study, record.id) for record in records]
+    tables = [image_scores(study, record.id) for record in records]
     common = tables[0].index.intersection(tables[1].index)
     columns = [
         {str(name): values.to_numpy() for name, values in table.loc[common].items()}
@@ -154,7 +154,8 @@ def _comparable(metric: Metric, first: Table, second: Table) -> tuple[Table, Tab
     return {**first, name: both[0]}, {**second, name: both[1]}
 
 
-def _scores(study: Study, run_id: str) -> pd.DataFrame:
+def image_scores(study: Study, run_id: str) -> pd.DataFrame:
+    """A run's table of test images, by their ids; RunError where there is none."""
     path = study.run(run_id) / "scores.csv"
     try:
         return pd.read_csv(path, dtype={"id": str, "group": str}).set_index("id")

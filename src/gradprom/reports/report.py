@@ -16,7 +16,7 @@ from gradprom.errors import RunError
 from gradprom.experiments import declared
 from gradprom.experiments.expansion import Expansion, Identity, expanded, require_all_used
 from gradprom.experiments.overrides import OverrideList
-from gradprom.reports import swept, unplanned
+from gradprom.reports import rounding, swept, unplanned
 from gradprom.reports.claims import verdicts
 from gradprom.reports.page import page
 from gradprom.reports.plots import curves, sweep_picture
@@ -81,13 +81,16 @@ def report(study: Study, names: list[str], narrowing: OverrideList) -> None:
     fullest = _fullest([paper.expansion for paper in papers], records)
     claims = verdicts.read_claims() if shown else []
     judged = verdicts.judge(claims, fullest, records, study)
-    _write(folder, tables, judged)
+    floor = rounding.stored(study)
+    _write(folder, tables, judged, floor.text() if floor else "")
     pictures = _sweep_pictures(tables, records, study, folder / "figures")
     pictures += curves.draw(tables, records, study, folder / "figures")
     pictures += _paper_figures(folder / "figures")
     page.write_page(folder / "index.html", tables, records, study, judged, pictures, problems)
     for problem in problems:
         print(f"skipped  {problem}")
+    if floor:
+        print(floor.text())
     print(f"report   {folder / 'index.html'}")
 
 
@@ -200,13 +203,15 @@ def _print(tables: list[Table]) -> None:
             console.print(text.terminal(table))
 
 
-def _write(folder: Path, tables: list[Table], judged: list[verdicts.JudgedClaim]) -> None:
-    """Write tables and claims as text files."""
+def _write(
+    folder: Path, tables: list[Table], judged: list[verdicts.JudgedClaim], floor: str
+) -> None:
+    """Write tables and claims as text files, claims with the rounding floor."""
     for table in tables:
         write_text(folder / f"{table.key}.csv", text.as_csv(table))
         write_text(folder / f"{table.key}.md", text.markdown(table))
         write_text(folder / f"{table.key}.tex", latex.latex(table))
     write_text(folder / "tables.tex", latex.document(tables))
     if judged:
-        write_text(folder / "claims.md", verdicts.markdown(judged))
+        write_text(folder / "claims.md", verdicts.markdown(judged, floor))
         write_text(folder / "claims.csv", verdicts.as_csv(judged))

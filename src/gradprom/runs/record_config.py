@@ -4,6 +4,9 @@ from typing import Any
 
 _ADDED_LATER = {
     "validation": 0.0,
+    "auxiliary.batchnorm": "train",
+    "auxiliary.target": "follows",
+    "auxiliary.clamp": False,
     "strategy.gate_on": "all",
     "trainer.precision": "float32",
     "trainer.compile": False,

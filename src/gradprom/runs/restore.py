@@ -1,5 +1,6 @@
 """Restore a stored run: its configuration, and its method with the trained weights."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,7 @@ def read_config(path: Path) -> DictConfig:
             stored = OmegaConf.load(file)
         if isinstance(stored, DictConfig):
             stored.pop("slurm", None)  # launch settings have no effect now, and their keys change
+            _set_what_was_implied(stored)
         node = OmegaConf.merge(OmegaConf.structured(config.Root), stored)
     except FileNotFoundError:
         raise RunError(f"there is no {path}") from None
@@ -110,6 +112,16 @@ def read_config(path: Path) -> DictConfig:
         raise RunError(f"{path} does not fit this version: {first_line(error)}") from error
     assert isinstance(node, DictConfig)
     return node
+
+
+def _set_what_was_implied(stored: DictConfig) -> None:
+    """Give keys that are younger than a configuration the values that it was trained with."""
+    for name in ("auxiliary", "trainer"):
+        section = stored.get(name)
+        if isinstance(section, DictConfig):
+            for key in fields(getattr(config.Root(), name)):
+                if "before" in key.metadata and key.name not in section:
+                    section[key.name] = key.metadata["before"]
 
 
 def typed(node: DictConfig) -> config.Config:

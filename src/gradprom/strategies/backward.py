@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd import grad
 
-from gradprom.strategies.base import Strategy
+from gradprom.strategies.base import LossStrategy, Strategy
 from gradprom.strategies.decision import Decision
 from gradprom.strategies.flat import (
     Flat,
@@ -64,7 +64,8 @@ def backward(
     reduce
         Takes gradients stacked as [rows, parameters] and returns them averaged over the
         data-parallel ranks. Called on θ's before the decision, so that all ranks decide alike,
-        and on φ's. All ranks must build the same graph.
+        on φ's, and on the losses, [K, 1], of a strategy that weighs by them. All ranks must build
+        the same graph.
     measure
         Compute the inner products for the log even if the strategy does not compare; and if it
         compares by `decision_params`, also what all of θ would decide. The training gradient
@@ -85,7 +86,11 @@ def backward(
     deciding = theta
     if decision_params is not None:
         deciding = flat_decision_params(decision_params, theta, strategy.granularity)
-    step = _Step(strategy, theta, deciding, reduce, measure)
+    values = None
+    if isinstance(strategy, LossStrategy):
+        values = torch.stack([loss.detach() for loss in losses])
+        values = values if reduce is None else reduce(values.unsqueeze(-1)).squeeze(-1)
+    step = _Step(strategy, theta, deciding, reduce, measure, values)
     used_losses = losses if strategy.has_auxiliary or measure else losses[:1]
     gradients, phi = back_from_losses(used_losses, theta, features, strategy.learns)
     gradients += [[None] * len(gradients[0])] * (len(losses) - len(used_losses))
@@ -109,6 +114,8 @@ class _Step:
     deciding: Flat
     reduce: Reduce | None
     measure: bool
+    values: Tensor | None
+    """[K], the losses averaged over the ranks, for a strategy that weighs by them."""
 
     @property
     def takes_products(self) -> bool:
@@ -139,7 +146,12 @@ class _Step:
             kind, place = _accumulator(self.theta.dtype), self.theta.parameters[0].device
             visible_gram = torch.full((count, count), math.nan, dtype=kind, device=place)
         overall = self._overall(rows) if self.also_overall else None
-        return Decision(self.strategy.weights(visible_gram), gram, self.strategy.lam, overall)
+        return Decision(self._weights(visible_gram), gram, self.strategy.lam, overall)
+
+    def _weights(self, gram: Tensor) -> Tensor:
+        if isinstance(self.strategy, LossStrategy):
+            return self.strategy.weights(gram, self.values)
+        return self.strategy.weights(gram)
 
     def _overall(self, rows: list[FlatGradient]) -> Decision:
         """What the gradients over all of θ would decide, by a copy of the strategy."""

@@ -1,4 +1,8 @@
-"""GradProm: an auxiliary gradient joins where it agrees with the main one (Section 3.2)."""
+"""GradProm: an auxiliary gradient joins where it agrees with the main one (Section 3.2).
+
+Also known as gradient cosine similarity for auxiliary losses (Du et al., "Adapting auxiliary losses
+using gradient similarity", arXiv 1812.02224), whose weighted and unweighted variants are the gates.
+"""
 
 from dataclasses import dataclass, field
 

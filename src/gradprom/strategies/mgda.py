@@ -1,11 +1,12 @@
 """MGDA: the shortest convex combination of two gradients (Désidéri, C. R. Math. 350, 2012)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from gradprom.strategies.base import Strategy, check_lambda, scaled
+from gradprom.strategies.base import Strategy, check_lambda, two_scaled
 
 
 @dataclass(kw_only=True)
@@ -15,6 +16,8 @@ class MGDA(Strategy):
     It follows the shorter gradient: with a small λ that is the auxiliary one, and the main loss
     hardly moves θ. A zero gradient on either side stops θ (Pareto-stationary).
     """
+
+    two_losses: ClassVar[bool] = True
 
     name: str = "mgda"
     lam: float = 1e-4
@@ -31,10 +34,7 @@ class MGDA(Strategy):
         ValueError
             Unless K = 2, the only case with a closed form.
         """
-        if gram.shape[-1] != 2:
-            raise ValueError(f"mgda weighs one main and one auxiliary loss, got {gram.shape[-1]}")
-        gram, factors = scaled(gram, self.lam)
-        main, both, auxiliary = gram[..., 0, 0], gram[..., 0, 1], gram[..., 1, 1]
+        main, both, auxiliary, factors = two_scaled(self.name, gram, self.lam)
         distance = main - 2 * both + auxiliary
         share = ((auxiliary - both) / distance).clamp(0, 1)
         # with equal gradients every share gives the same result, but 0/0 would not

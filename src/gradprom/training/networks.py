@@ -1,5 +1,6 @@
 """The networks of one stage, and what every training does to them at each step."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +32,8 @@ class Joined:
 
     def logs(self, names: Iterable[str]) -> dict[str, Tensor]:
         """Of each auxiliary loss, by its name: `loss_<name>`, `gate_<name>`, and where products
-        were taken `cosine_`, `ratio_` and, if a part decided, whether it `agree_`s with all."""
+        were taken `cosine_`, `ratio_` (if a λ matters) and, if a part decided, whether it
+        `agree_`s with all."""
         logs: dict[str, Tensor] = {}
         for index, name in enumerate(names):
             row = {"loss": self.losses[index + 1], **self._decided(index)}
@@ -43,7 +45,9 @@ class Joined:
         logs = {"gate": self.decision.gate[index]}
         overall = self.decision.overall if self.in_part else self.decision
         if overall is not None and overall.gram is not None:
-            logs |= {"cosine": overall.cosine[index], "ratio": overall.ratio[index]}
+            logs["cosine"] = overall.cosine[index]
+            if not math.isnan(overall.lam):
+                logs["ratio"] = overall.ratio[index]
             if self.in_part:
                 logs["agree"] = (overall.gate[index] == logs["gate"]).float()
         return logs

@@ -1,23 +1,28 @@
 """One contrast of a claim: its effect, its interval, and whether it holds.
 
 A contrast is a gain: for a metric where lower is better, its sign is reversed. It holds when its
-95 % bootstrap interval lies above 0 and the effect of every seed is above 0 too. Published numbers
-are judged by the sign of their difference alone: means printed with three decimals have no
-interval.
+95 % bootstrap interval and the effect of every seed lie above 0, and the effect is no smaller than
+the metric's margin. It is equivalent when the interval lies within the margin on both sides of 0.
+Published numbers are judged by the sign of their difference, and beside it by the paper's own ±, if
+there are any: Welch's t test of the signed sum of means.
 """
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy import stats
 
 from gradprom.experiments.expansion import Cell, Expansion
 from gradprom.metrics.registry import metric as metric_of
 from gradprom.reports.claims.image_scores import RunScore, StudyScores
-from gradprom.reports.claims.specs import Sum, Term
-from gradprom.reports.tables.published import published
+from gradprom.reports.claims.specs import Claim, Sum, Term
+from gradprom.reports.tables.published import Published, published
 
-HOLDS, FAILS, UNDECIDABLE = "holds", "does not", "not decidable"
+HOLDS, EQUIVALENT, FAILS, UNDECIDABLE = "holds", "equivalent", "does not", "not decidable"
+LEVEL = 0.05
+"""Of the test on published numbers, two-sided."""
 
 
 @dataclass
@@ -31,6 +36,9 @@ class Contrast:
     published: float | None
     """The same sum of the paper's numbers; None where it does not print one of them."""
     published_verdict: str
+    """By the sign: `holds`, `does not`, or `not decidable` without numbers."""
+    published_p: float | None = None
+    """Two-sided p of Welch's test on the paper's means and ±; None where one is not printed."""
     effect: float | None = None
     """Mean over the seeds of our runs; None where no seed has all its runs."""
     low: float | None = None
@@ -39,15 +47,20 @@ class Contrast:
     by_seed: dict[int, float] = field(default_factory=dict)
     """The effect of each seed that has all its runs."""
     verdict: str = UNDECIDABLE
-    """`holds`, `does not` or `not decidable`."""
+    """`holds`, `equivalent`, `does not` or `not decidable`."""
     reason: str = ""
     """Why it is not decidable; empty otherwise."""
     reported: bool = True
     """Whether all its cells are among those reported. Others do not count for our verdict."""
 
+    @property
+    def published_significant(self) -> bool:
+        """Whether the published difference goes beyond the paper's own ±."""
+        return self.published_p is not None and self.published_p < LEVEL
+
 
 def judge_contrast(
-    signed_sum: Sum, two_sided: bool, expansions: dict[str, Expansion], scores: StudyScores
+    signed_sum: Sum, claim: Claim, expansions: dict[str, Expansion], scores: StudyScores
 ) -> Contrast:
     """Judge a signed sum of cells.
 
@@ -55,16 +68,22 @@ def judge_contrast(
     ----------
     signed_sum
         The cells with their signs, and the metric.
-    two_sided
-        Whether the contrast also holds below 0.
+    claim
+        The claim that it is part of: whether it also holds below 0, the margins, and how many runs
+        the paper's ± are over.
     expansions
         The reported experiments by name, with the run ids of their cells.
     scores
         The scores of the study's runs.
     """
-    printed = _published_difference(signed_sum)
+    numbers = _published_numbers(signed_sum)
+    printed = _difference(numbers)
     contrast = Contrast(
-        signed_sum.text, signed_sum.metric, printed, _sign_verdict(printed, two_sided)
+        signed_sum.text,
+        signed_sum.metric,
+        printed,
+        _sign_verdict(printed, claim.two_sided),
+        _welch(numbers, claim.published_runs),
     )
     cells_or_none = [_reported_cell(term, expansions) for term in signed_sum.terms]
     cells = [cell for cell in cells_or_none if cell is not None]
@@ -78,25 +97,44 @@ def judge_contrast(
     else:
         contrast.reason = contrast.reason or "runs on different test sets"
     if not contrast.reason:
-        contrast.verdict = _interval_verdict(contrast, two_sided)
+        margin = claim.margins.get(signed_sum.metric, 0.0)
+        contrast.verdict = _interval_verdict(contrast, margin, claim.two_sided)
     return contrast
 
 
-def _published_difference(signed_sum: Sum) -> float | None:
-    """The signed sum of the paper's numbers; None where it does not print one of them."""
-    numbers = [
-        published(term.experiment, term.row, term.column, signed_sum.metric)
-        for term in signed_sum.terms
-    ]
-    if any(number is None for number in numbers):
+def _published_numbers(signed_sum: Sum) -> list[tuple[int, Published]] | None:
+    """The paper's number of each cell with its sign; None where it does not print one of them."""
+    numbers = []
+    for term in signed_sum.terms:
+        number = published(term.experiment, term.row, term.column, signed_sum.metric)
+        if number is None:
+            return None
+        numbers.append((term.sign, number))
+    return numbers
+
+
+def _difference(numbers: list[tuple[int, Published]] | None) -> float | None:
+    """The signed sum of published means."""
+    if numbers is None:
         return None
-    signed = [
-        term.sign * number.mean
-        for term, number in zip(signed_sum.terms, numbers, strict=True)
-        if number is not None
-    ]
     # printed decimals that cancel should give 0; as floats they give 1e-16
-    return round(sum(signed), 6)
+    return round(sum(sign * number.mean for sign, number in numbers), 6)
+
+
+def _welch(numbers: list[tuple[int, Published]] | None, runs: int) -> float | None:
+    """Two-sided p that the signed sum of published means is 0, each ± over so many runs.
+
+    Welch's t test for a sum of any number of means, with the degrees of freedom of Satterthwaite.
+    """
+    if numbers is None or runs < 2:
+        return None
+    stds = [number.std for _, number in numbers if number.std is not None]
+    if len(stds) < len(numbers) or not any(stds):
+        return None
+    variances = [std**2 / runs for std in stds]
+    freedom = sum(variances) ** 2 / sum(v**2 / (runs - 1) for v in variances)
+    t = sum(sign * number.mean for sign, number in numbers) / math.sqrt(sum(variances))
+    return float(2 * stats.t.sf(abs(t), freedom))
 
 
 def _sign_verdict(difference: float | None, two_sided: bool) -> str:
@@ -182,9 +220,12 @@ def _measure(
             contrast.reason = contrast.reason or "no draw of images has a score"
 
 
-def _interval_verdict(contrast: Contrast, two_sided: bool) -> str:
-    """The verdict of a measured contrast: its interval and all its seeds on one side of 0."""
-    assert contrast.low is not None and contrast.high is not None
+def _interval_verdict(contrast: Contrast, margin: float, two_sided: bool) -> str:
+    """The verdict of a measured contrast, from its interval, its seeds and the margin."""
+    assert contrast.effect is not None and contrast.low is not None and contrast.high is not None
+    if margin > 0 and -margin <= contrast.low and contrast.high <= margin:
+        return EQUIVALENT
     above = min(contrast.low, *contrast.by_seed.values()) > 0
     below = max(contrast.high, *contrast.by_seed.values()) < 0
-    return HOLDS if above or (two_sided and below) else FAILS
+    counts = abs(contrast.effect) >= margin
+    return HOLDS if counts and (above or (two_sided and below)) else FAILS

@@ -4,10 +4,14 @@ A cell is written `experiment | row | column`. The row is its group, title and d
 beginning of that text that fits only one row. With `columns: each` a contrast is repeated for every
 column, and its cells may leave the column out; the columns are those of the experiment that the
 first cell without a column names.
+
+The file is a list of claims, or a mapping of `claims`, `margins` (by metric, in its unit: what is
+smaller makes no difference) and `published_runs` (how many runs the paper's ± are over).
 """
 
 import functools
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gradprom.experiments import folders, papers
@@ -82,6 +86,10 @@ class Claim:
     """The claim holds if all of them are above 0."""
     two_sided: bool = False
     """Whether the claim is only that the sums differ from 0, on either side."""
+    margins: dict[str, float] = field(default_factory=dict)
+    """By metric, in its unit: what is smaller does not count; 0 where none is given."""
+    published_runs: int = 0
+    """How many runs the paper's ± are over; 0: not known."""
 
 
 def read_claims(path: Path | None = None) -> list[Claim]:
@@ -101,10 +109,31 @@ def read_claims(path: Path | None = None) -> list[Claim]:
     if path is None:
         files = [folder / "claims.yaml" for folder in papers.paper_folders()]
         return [claim for file in files if file.is_file() for claim in read_claims(file)]
-    return [_claim(item) for item in document(path).items()]
+    root = document(path)
+    if root.is_list:
+        return [_claim(item, {}, 0) for item in root.items()]
+    entries = root.known(("claims", "margins", "published_runs"), ("claims",))
+    margins = _margins(entries["margins"]) if "margins" in entries else {}
+    runs = _runs(entries["published_runs"]) if "published_runs" in entries else 0
+    return [_claim(item, margins, runs) for item in entries["claims"].items()]
 
 
-def _claim(reader: Reader) -> Claim:
+def _margins(reader: Reader) -> dict[str, float]:
+    margins = {name: entry.value() for name, entry in reader.known(ranked(), ()).items()}
+    for name, entry in reader.mapping().items():
+        if type(margins[name]) not in (int, float) or not 0 <= margins[name] < math.inf:
+            raise entry.wrong(f"the margin of {name} must be a number >= 0, not {margins[name]}")
+    return margins
+
+
+def _runs(reader: Reader) -> int:
+    runs = reader.value()
+    if type(runs) is not int or runs < 2:
+        raise reader.wrong(f"published_runs must be a whole number >= 2, not {runs}")
+    return runs
+
+
+def _claim(reader: Reader, margins: dict[str, float], published_runs: int) -> Claim:
     required = ("name", "text", "source", "metrics", "contrasts")
     entries = reader.known((*required, "two_sided"), required)
     metrics = known_metrics(entries["metrics"], ranked())
@@ -114,6 +143,8 @@ def _claim(reader: Reader) -> Claim:
         source=entries["source"].value(),
         sums=tuple(s for item in entries["contrasts"].items() for s in _sums(item, metrics)),
         two_sided=entries["two_sided"].value() if "two_sided" in entries else False,
+        margins=margins,
+        published_runs=published_runs,
     )
 
 

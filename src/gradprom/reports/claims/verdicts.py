@@ -5,7 +5,14 @@ import io
 from dataclasses import dataclass
 
 from gradprom.experiments.expansion import Expansion
-from gradprom.reports.claims.contrast import FAILS, HOLDS, UNDECIDABLE, Contrast, judge_contrast
+from gradprom.reports.claims.contrast import (
+    EQUIVALENT,
+    FAILS,
+    HOLDS,
+    UNDECIDABLE,
+    Contrast,
+    judge_contrast,
+)
 from gradprom.reports.claims.image_scores import StudyScores
 from gradprom.reports.claims.specs import Claim, read_claims
 from gradprom.runs.record import Record
@@ -15,14 +22,16 @@ __all__ = ["Claim", "Contrast", "JudgedClaim", "as_csv", "judge", "markdown", "r
 
 NOTE = (
     "A contrast holds when its 95 % bootstrap interval (seeds, then groups, then images) lies "
-    "above 0 and all seeds agree. With few seeds this is lenient: where seeds differ far more "
-    "than images do, the interval of 3 seeds covers the truth three times in four, and all 3 "
-    "agree with the claim by chance once in eight. Published numbers are judged by their sign "
-    "alone."
+    "above 0, all seeds agree, and the effect reaches the metric's margin. It is equivalent when "
+    "the interval lies within the margin on both sides of 0. With few seeds this is lenient: where "
+    "seeds differ far more than images do, the interval of 3 seeds covers the truth three times in "
+    "four, and all 3 agree with the claim by chance once in eight. Published numbers are judged by "
+    "their sign; p is that of Welch's t test on the paper's means and ±."
 )
 CSV_COLUMNS = (
     *("claim", "source", "claim_verdict", "claim_published_verdict", "contrast", "metric"),
     *("effect", "low", "high", "seeds", "published", "verdict", "published_verdict", "reason"),
+    "published_p",
 )
 
 
@@ -36,7 +45,8 @@ class JudgedClaim:
     source: str
     """Where the paper makes it."""
     verdict: str
-    """Of our runs: `holds`, `does not` or `not decidable`."""
+    """Of our runs: the weakest of its contrasts', `holds`, `equivalent` or `does not`; or `not
+    decidable`."""
     published_verdict: str
     """The same of the published numbers."""
     contrasts: list[Contrast]
@@ -48,8 +58,13 @@ class JudgedClaim:
 
     @property
     def published_counts(self) -> str:
-        """The same for the published numbers."""
-        return _counts([c.published_verdict for c in self.contrasts])
+        """The same for the published numbers, and how many differences go beyond the paper's ±."""
+        counts = _counts([c.published_verdict for c in self.contrasts])
+        tested = [c for c in self.contrasts if c.published_p is not None]
+        if not tested:
+            return counts
+        beyond = sum(c.published_significant and c.published_verdict == HOLDS for c in tested)
+        return f"{counts}, {beyond} beyond ±"
 
 
 def judge(
@@ -76,9 +91,7 @@ def judge(
 def _judge_claim(
     claim: Claim, expansions: dict[str, Expansion], scores: StudyScores
 ) -> JudgedClaim:
-    contrasts = [
-        judge_contrast(signed_sum, claim.two_sided, expansions, scores) for signed_sum in claim.sums
-    ]
+    contrasts = [judge_contrast(signed_sum, claim, expansions, scores) for signed_sum in claim.sums]
     return JudgedClaim(
         name=claim.name,
         text=claim.text,
@@ -90,20 +103,25 @@ def _judge_claim(
 
 
 def _joint_verdict(verdicts: list[str]) -> str:
-    """A claim fails with any of its contrasts, and holds only if all of them hold."""
-    if FAILS in verdicts:
-        return FAILS
-    return HOLDS if verdicts and set(verdicts) == {HOLDS} else UNDECIDABLE
+    """A claim fails with any of its contrasts; otherwise all must be decided, and it has the
+    weakest of their verdicts."""
+    for verdict in (FAILS, UNDECIDABLE, EQUIVALENT):
+        if verdict in verdicts:
+            return verdict
+    return HOLDS if verdicts else UNDECIDABLE
 
 
 def _counts(verdicts: list[str]) -> str:
     if not verdicts:
         return "none reported"
-    return f"{verdicts.count(HOLDS)} of {len(verdicts)} contrasts hold"
+    equivalent = verdicts.count(EQUIVALENT)
+    also = f", {equivalent} equivalent" if equivalent else ""
+    return f"{verdicts.count(HOLDS)} of {len(verdicts)} contrasts hold{also}"
 
 
-def markdown(judged: list[JudgedClaim]) -> str:
-    """Markdown: a table of verdicts, the rule behind them, then the contrasts of each claim."""
+def markdown(judged: list[JudgedClaim], floor: str = "") -> str:
+    """Markdown: a table of verdicts, the rule behind them and what is known of the rounding floor,
+    then the contrasts of each claim."""
     lines = ["| Claim | Source | Ours | Published |", "| --- | --- | --- | --- |"]
     lines += [
         _table_line(
@@ -114,7 +132,12 @@ def markdown(judged: list[JudgedClaim]) -> str:
         )
         for claim in judged
     ]
-    lines += ["", NOTE, *(line for claim in judged for line in _contrast_lines(claim))]
+    lines += [
+        "",
+        NOTE,
+        *(["", floor] if floor else []),
+        *(line for claim in judged for line in _contrast_lines(claim)),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -126,6 +149,7 @@ def _contrast_lines(claim: JudgedClaim) -> list[str]:
         effect = f"{interval_text(c)} {c.verdict}" + (f": {c.reason}" if c.reason else "")
         seeds = ", ".join(_signed(value, 4) for value in c.by_seed.values()) or "–"
         printed = f"{_signed(c.published, 3)} {c.published_verdict}"
+        printed += "" if c.published_p is None else f", p = {c.published_p:.2g}"
         lines.append(_table_line(c.text, effect.strip(), seeds, printed))
     return lines
 
@@ -157,6 +181,6 @@ def as_csv(judged: list[JudgedClaim]) -> str:
             writer.writerow(
                 [claim.name, claim.source, claim.verdict, claim.published_verdict]
                 + [c.text, c.metric, c.effect, c.low, c.high, seeds, c.published]
-                + [c.verdict, c.published_verdict, c.reason]
+                + [c.verdict, c.published_verdict, c.reason, c.published_p]
             )
     return buffer.getvalue()

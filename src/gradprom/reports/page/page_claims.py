@@ -79,7 +79,8 @@ def _contrast(contrast: Contrast) -> ContrastView:
         effect=number(contrast.effect) + (interval if contrast.low is not None else ""),
         seeds=", ".join(f"seed {seed}: {number(v)}" for seed, v in contrast.by_seed.items()),
         verdict=Verdict(contrast.verdict),
-        published=number(contrast.published),
+        published=number(contrast.published)
+        + ("" if contrast.published_p is None else f" (p = {contrast.published_p:.2g})"),
         published_verdict=Verdict(contrast.published_verdict),
         reason=contrast.reason,
     )

@@ -1,0 +1,104 @@
+"""The rounding floor: how far the scores of a run move when only the rounding changes.
+
+A finished run is trained once more with the other memory layout (`trainer.channels_last`), which no
+id depends on because it changes results by rounding alone. A difference between two rows that is
+not larger than this says nothing.
+
+results/<study>/rounding.json    the last measurement
+results/rounding/                the second training, with stages of its own
+"""
+
+from dataclasses import asdict, dataclass, fields
+
+import numpy as np
+
+from gradprom.errors import RunError
+from gradprom.metrics.registry import METRICS, main_metrics
+from gradprom.reports.compare import image_scores
+from gradprom.runs.execution import execute
+from gradprom.runs.records import Study
+from gradprom.runs.restore import read_config, require_finished, typed
+from gradprom.runs.run import Run, plain
+from gradprom.storage.files import read_json, write_json
+
+
+@dataclass
+class Floor:
+    """The scores of one run, trained in both memory layouts."""
+
+    run: str
+    label: str
+    """The run's overrides."""
+    first: dict[str, float]
+    second: dict[str, float]
+    """By metric: of the run, and of its second training."""
+    images: int
+    predictions: dict[str, int]
+    """By column of classes: how many test images are classified otherwise."""
+
+    def text(self) -> str:
+        """A sentence with the largest differences that rounding alone has made."""
+        moved = [
+            f"{METRICS[name].title} {self.second[name] - value:+.6f}"
+            for name, value in self.first.items()
+        ]
+        moved += [
+            f"{count} of {self.images} {name.replace('_', ' ')}s"
+            for name, count in self.predictions.items()
+        ]
+        return (
+            f"Rounding floor: run {self.run} ({self.label}), trained again with the other memory "
+            f"layout, moves by {', '.join(moved)}."
+        )
+
+
+def measure(study: Study, prefix: str) -> Floor:
+    """Train a finished run again in the other memory layout, and store how far its scores move.
+
+    Parameters
+    ----------
+    study
+        The study of the run.
+    prefix
+        The run's id, or a unique beginning of it.
+
+    Raises
+    ------
+    RunError
+        If the run does not exist or has not finished, or this version of the code would train
+        another run from its configuration.
+    """
+    record = study.resolve(prefix)
+    require_finished(record)
+    again = _again(study, record.id, record.choices, record.overrides)
+    if again.id != record.id:
+        raise RunError(
+            f"run {record.id} is of another version of the code, which would train {again.id} now; "
+            f"choose a run that `gradprom rerun {record.id} study={study.name}` has trained again"
+        )
+    execute(again)
+    tables = [image_scores(study, record.id), image_scores(again.study, record.id)]
+    columns = [{str(name): v.to_numpy() for name, v in table.items()} for table in tables]
+    weights = np.ones(len(tables[0]))
+    shared = [m for m in main_metrics() if all(map(m.fits, columns))]
+    first, second = ({m.name: float(m.score(c, weights)) for m in shared} for c in columns)
+    classes = [name for name in columns[0] if name.endswith("prediction")]
+    changed = {name: int((columns[0][name] != columns[1][name]).sum()) for name in classes}
+    floor = Floor(record.id, " ".join(record.overrides), first, second, len(weights), changed)
+    write_json(study.folder / "rounding.json", asdict(floor))
+    return floor
+
+
+def stored(study: Study) -> Floor | None:
+    """The last measurement in a study; None without one that can be read."""
+    content = read_json(study.folder / "rounding.json")
+    known = {field.name for field in fields(Floor)}
+    return Floor(**content) if isinstance(content, dict) and set(content) == known else None
+
+
+def _again(study: Study, run_id: str, choices: dict[str, str], overrides: list[str]) -> Run:
+    """The same run, in the other memory layout and with results of its own."""
+    node = read_config(study.run(run_id) / "config.yaml")
+    node.results, node.study = str(study.results / "rounding"), study.name
+    node.trainer.channels_last = not node.trainer.channels_last
+    return Run(typed(node), plain(node), choices, overrides)
