@@ -71,7 +71,9 @@ def undeclared(paths: list[Path], requirements: list[str]) -> dict[str, list[str
 
 
 def test_every_import_is_a_declared_dependency() -> None:
-    assert undeclared([*SOURCES, ROOT / "run.py"], PROJECT["dependencies"]) == {}
+    # pydicom is imported where a file is DICOM, and a message names its extra
+    declared = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dicom"]]
+    assert undeclared([*SOURCES, ROOT / "run.py"], declared) == {}
 
 
 def test_the_test_extra_holds_what_only_tests_import() -> None:
