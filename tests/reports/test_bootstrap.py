@@ -3,6 +3,8 @@
 import random
 import statistics
 from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import pytest
@@ -154,8 +156,11 @@ def test_one_level_is_scipys_bootstrap() -> None:
     draws = Draws(20000)
     drawn = mean_of(values).score(draws.images("test", np.arange(60)))
     found = draws.interval(np.stack([drawn] * 3, axis=1))
+    # scipy renamed it in 1.15
+    name = "rng" if tuple(map(int, version("scipy").split(".")[:2])) >= (1, 15) else "random_state"
+    chance: Any = {name: np.random.default_rng(2)}
     oracle = stats.bootstrap(
-        (values,), np.mean, n_resamples=20000, method="percentile", rng=np.random.default_rng(2)
+        (values,), np.mean, n_resamples=20000, method="percentile", **chance
     ).confidence_interval
     # an end of 20 000 draws has a standard error of 0.019 standard deviations of the mean
     error = 4 * 2**0.5 * 0.019 * values.std() / 60**0.5

@@ -91,7 +91,8 @@ def _require_compiler(device: str) -> None:
         # of a random size, which is in no cache: a cached result would need no compiler
         torch.compile(torch.neg)(torch.ones(random.randrange(2, 10**6), device=device))
     except Exception as error:  # the type depends on what is missing
-        reason = first_line(error)[:MOST]  # torch may print its whole configuration
+        # torch wraps the error, and may print its whole configuration
+        reason = first_line(getattr(error, "inner_exception", error))[:MOST]
         remedy = ", or install a C++ compiler" if "c++" in reason.lower() else ""
         raise RunError(
             f"trainer.compile=true and torch cannot compile on this machine ({reason}); "
