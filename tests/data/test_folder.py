@@ -72,7 +72,7 @@ def test_the_configuration_takes_it_from_the_command_line() -> None:
     ]  # fmt: skip
     with initialize_config_dir(str(conf), version_base=None):
         loaded = config.load(compose("config", words))
-    assert loaded.dataset.root == "mine" and loaded.dataset.test == 0.2
+    assert loaded.dataset.root == str(Path.cwd() / "mine") and loaded.dataset.test == 0.2
     assert loaded.facts.mask_classes == ("background", "lesion")
 
 
