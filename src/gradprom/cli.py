@@ -311,7 +311,7 @@ def _rerun(args: argparse.Namespace) -> None:
     entry.run_here(runs, retry_failed=True)
 
 
-_PRINTING = (_describe, _degraded, _status, _compare)
+_PRINTING = (_describe, _degraded, _status, _runs, _compare)
 """Commands whose only result is what they print."""
 
 if __name__ == "__main__":

@@ -20,12 +20,12 @@ RUN = Path(__file__).resolve().parents[2] / "run.py"
 
 def test_the_forms_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("HOME", "/somewhere/me")
     monkeypatch.setenv("PLACE", "/scratch/me")
     monkeypatch.delenv("NO_PLACE", raising=False)
     assert absolute("a/b") == str(tmp_path / "a" / "b")
     assert absolute("/a/b") == "/a/b"
-    assert absolute("~/a") == "/home/me/a" and expanded("$PLACE/x") == "/scratch/me/x"
+    assert absolute("~/a") == "/somewhere/me/a" and expanded("$PLACE/x") == "/scratch/me/x"
     assert absolute("${PLACE}") == "/scratch/me"
     # a dollar within a name is a letter
     assert expanded("cost$NO_PLACE") == "cost$NO_PLACE"
@@ -36,13 +36,13 @@ def test_the_forms_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_folders_of_a_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("HOME", "/somewhere/me")
     words = ["dataset=folder", "data_root=mine", "dataset.title=x", "auxiliary=segmentation"]
     words += ["dataset.masks='~/masks'", "dataset.mask_classes=[a,b]"]
     words += ["evaluate_on=[{name: isic2018, root: other}]"]
     options = make_run(*Composer(composing.compose)(words), []).config
     assert options.dataset.root == str(tmp_path / "mine")  # type: ignore[attr-defined]
-    assert options.dataset.masks == "/home/me/masks"  # type: ignore[attr-defined]
+    assert options.dataset.masks == "/somewhere/me/masks"  # type: ignore[attr-defined]
     [other] = options.evaluate_on
     assert other.root == str(tmp_path / "other")  # type: ignore[attr-defined]
     relative = make_run(*Composer(composing.compose)([*words, "dataset.masks=masks"]), [])
