@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+MOST_LINES = 10
+"""Most offenders that a message shows, a line for each."""
+
 
 class GradpromError(Exception):
     """An error that the user can fix; the message says what is wrong and what is allowed."""
@@ -13,7 +16,11 @@ class ConfigError(GradpromError):
 
 
 class DataError(GradpromError):
-    """The data on disk are not what the dataset expects; every wrong file is listed."""
+    """The data on disk are not what the dataset expects; wrong files are named."""
+
+
+class NotOnDisk(DataError):
+    """A dataset's files are not where they were looked for."""
 
 
 class RunError(GradpromError):
@@ -29,7 +36,10 @@ class NotWritable(RunError):
 
 
 class NotServed(ConfigError):
-    """The dataset lacks what a configuration needs: labels, masks, or channels."""
+    """The dataset lacks what a configuration needs: labels, masks, or channels.
+
+    Tables leave out the cells that need it; a run that was asked for by itself is refused.
+    """
 
 
 def first_line(error: BaseException) -> str:
@@ -41,3 +51,13 @@ def listed(names: Sequence[Any], most: int) -> str:
     """The first `most` names of a list, such as `a, b and 3 more`."""
     more = len(names) - most
     return ", ".join(map(str, names[:most])) + (f" and {more} more" if more > 0 else "")
+
+
+def lines(items: Sequence[Any], most: int = MOST_LINES) -> str:
+    """The first `most` items of a message, each on a line of its own, and how many more there are.
+
+    The result begins with a line break.
+    """
+    more = len(items) - most
+    shown = [*map(str, items[:most]), *([f"… and {more} more"] if more > 0 else [])]
+    return "".join(f"\n  {line}" for line in shown)

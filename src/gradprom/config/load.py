@@ -1,6 +1,5 @@
 """From a composed node to a typed run configuration, and the checks across its parts."""
 
-import math
 from dataclasses import fields
 from typing import Any
 
@@ -8,12 +7,14 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gradprom import metrics
 from gradprom.config.checks import require_choice, require_count
 from gradprom.config.components import GROUPS, component, options
 from gradprom.config.schema import Root
 from gradprom.config.sections import Auxiliary, Evaluation, Slurm, Sweep, Trainer, Tune
 from gradprom.config.typed import Config, image_size
 from gradprom.errors import ConfigError, NotServed, first_line
+from gradprom.metrics.registry import require_size
 from gradprom.storage.files import is_study
 
 SUPERVISIONS = ("supervised", "unsupervised")
@@ -98,8 +99,10 @@ def _check_keys(node: DictConfig) -> None:
 
 
 def _check_root(node: DictConfig) -> None:
-    if not math.isfinite(node.noise) or node.noise < 0:
-        raise ConfigError(f"noise={node.noise} must be a finite number >= 0")
+    try:
+        component("degradation", "gaussian").Options(sigma=node.noise)
+    except ValueError as error:
+        raise ConfigError(str(error).replace("sigma", "noise", 1)) from error
     require_choice("supervision", node.supervision, SUPERVISIONS)
     require_choice("logger", node.logger, LOGGERS)
     require_count("runs_per_device", node.runs_per_device, 1)
@@ -145,11 +148,20 @@ def _check_scale(config: Config, scale: int) -> None:
         )
     if not shrinks and "downsample" in getattr(degradation, "order", [degradation.name]):
         raise ConfigError("down-sampling needs a factor; choose scale=2, scale=3, …")
+    scored = method_scores(config)
     for dataset in (config.dataset, *config.evaluate_on):
         size = image_size(dataset)
         if not size:
-            continue  # images of different sizes
+            continue  # images of different sizes, which are checked when they are there
         try:
             degradation.output_shape((1, config.facts.inputs, size, size))
+            require_size(scored, size, size)
         except ValueError as error:
             raise ConfigError(f"dataset.size={size}: {error}") from error
+
+
+def method_scores(config: Config) -> tuple[str, ...]:
+    """Names of the metrics of a run's images, and of its degraded inputs if they can be scored."""
+    scores: tuple[str, ...] = component("method", config.method.name).build(config).metrics()
+    is_scored = config.facts.inputs == config.facts.channels
+    return (*scores, *(metrics.USUAL if is_scored else ()))

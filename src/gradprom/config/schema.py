@@ -26,7 +26,7 @@ class Root:
     supervision: str = "supervised"
     """`supervised`: against labels (Eq. 4); `unsupervised`: against its own output (Eq. 3)."""
     noise: float = 0.1
-    """σ of the white Gaussian noise, in units of the image range [0, 1]."""
+    """σ of the white Gaussian noise, from 0 to 1, in units of the image range [0, 1]."""
     size: int = 64
     """Height and width of the images in pixels, for datasets that resize theirs."""
     scale: int = 1

@@ -148,8 +148,8 @@ def rows(table: Path, columns: Sequence[str], *optional: str) -> list[dict[str, 
 
 
 def listed(lines: Iterable[str]) -> str:
-    """The items of a message, one per line."""
-    return "".join(f"\n  {line}" for line in lines)
+    """The items of a message, one per line, as `errors.lines` cuts them short."""
+    return errors.lines([*lines])
 
 
 def _allowed(codes: Sequence[Sequence[int]]) -> str:

@@ -99,7 +99,8 @@ def expanded(
         values[key_of(override)] = values_of(override)
     declared = [experiment for name in names for experiment in read(name)]
     unique = list({experiment.name: experiment for experiment in declared}.values())
-    return [expand(narrow(experiment, values), identify, study.record) for experiment in unique]
+    narrowed = [narrow(experiment, values) for experiment in unique]
+    return _with_runs([_found(experiment, identify, study.record) for experiment in narrowed])
 
 
 def expand(experiment: Experiment, identify: Identify, record_of: Lookup) -> Expansion:
@@ -110,6 +111,22 @@ def expand(experiment: Experiment, identify: Identify, record_of: Lookup) -> Exp
     ConfigError
         If no cell can be run, with the reason for the first.
     """
+    return _with_runs([_found(experiment, identify, record_of)])[0]
+
+
+def _with_runs(expansions: list[Expansion]) -> list[Expansion]:
+    """The same expansions; ConfigError if none has runs and a cell of one cannot have any."""
+    invalid = [
+        cell
+        for cell in (cell for expansion in expansions for cell in expansion.cells)
+        if cell.problem and not cell.row.waits_for and not _references(cell.row)
+    ]
+    if invalid and not any(expansion.runs for expansion in expansions):
+        raise ConfigError(invalid[0].problem)
+    return expansions
+
+
+def _found(experiment: Experiment, identify: Identify, record_of: Lookup) -> Expansion:
     cells = [Cell(row, column) for row in experiment.rows for column in experiment.columns]
     result = Expansion(experiment, cells)
     derived = [cell for cell in cells if _references(cell.row)]
@@ -119,9 +136,6 @@ def expand(experiment: Experiment, identify: Identify, record_of: Lookup) -> Exp
             if not cell.problem:
                 _set_overrides(result, cell, record_of)
         _identify([cell for cell in batch if not cell.problem], identify)
-    invalid = [c for c in cells if c.problem and not c.row.waits_for and not _references(c.row)]
-    if invalid and not any(cell.runs for cell in cells):
-        raise ConfigError(invalid[0].problem)
     return result
 
 

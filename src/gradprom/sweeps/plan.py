@@ -8,7 +8,7 @@ from gradprom.data.batches import labels_of
 from gradprom.experiments import on_the_fly
 from gradprom.experiments.expansion import Expansion
 from gradprom.identity import digest
-from gradprom.runs import dataset_changes
+from gradprom.runs import data_checks, dataset_changes
 from gradprom.runs.plan_note import PlannedRun, PlanNote
 from gradprom.runs.run import Run
 from gradprom.storage.files import write_checked
@@ -106,6 +106,8 @@ def make_plan(runs: list[Run], retry_failed: bool) -> Plan:
     ------
     DataError
         If a dataset is missing or invalid, or has changed since an unfinished run started.
+    NotServed
+        If a dataset's files lack what a run is to learn from them.
     """
     plan = Plan([], retry_failed)
     on_cluster_jobs = queue.jobs(runs[0].study)
@@ -123,6 +125,7 @@ def make_plan(runs: list[Run], retry_failed: bool) -> Plan:
         dataset_changes.require_same_data(run, state)
         plan.jobs.append(job)
         if plan.launches(job):
+            data_checks.require_usable(run)
             store = StageStore(run.study.stages, images.fingerprint)
             for stage in _missing(lineage, store):
                 plan.stages[stage.id] = (stage.name, steps[stage.id])

@@ -16,7 +16,7 @@ from gradprom.data.dataset_card import About
 from gradprom.data.file_source import FileOptions, FileSource
 from gradprom.data.locate import Part
 from gradprom.data.splits import by_group, stratified
-from gradprom.errors import DataError
+from gradprom.errors import DataError, NotOnDisk
 
 SPLITS = {
     "official": "the published lists, train/val/test 425/118/203",
@@ -116,7 +116,7 @@ def _files(folder: Path) -> list[Path]:
     """All files but hidden ones: what an extension says of the content is often wrong here."""
     files = [file for file in folder.iterdir() if file.is_file() and file.name[0] != "."]
     if not files:
-        raise DataError(f"{folder} holds no images. {ABOUT.get}")
+        raise NotOnDisk(f"{folder} holds no images. {ABOUT.get}")
     return sorted(files)
 
 

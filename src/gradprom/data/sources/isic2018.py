@@ -19,7 +19,7 @@ from gradprom.data.dataset_card import About
 from gradprom.data.file_source import FileOptions, FileSource
 from gradprom.data.locate import Part
 from gradprom.data.splits import stratified
-from gradprom.errors import DataError
+from gradprom.errors import DataError, NotOnDisk, listed
 
 SPLITS = {
     "paper": "80/20, seeded, the classes and the unlabelled images in the same proportion in both",
@@ -108,13 +108,16 @@ class ISIC2018(FileSource):
         folder = self.find()
         images = sorted((folder / _INPUT).glob("ISIC_*.jpg"))
         if not images:
-            raise DataError(f"{folder / _INPUT} holds no images. {ABOUT.get}")
+            raise NotOnDisk(f"{folder / _INPUT} holds no images. {ABOUT.get}")
         masks = {file.name for file in (folder / _TRUTH).iterdir()}
         missing = [_mask(folder, image) for image in images]
         missing = [file for file in missing if file.name not in masks]
         if missing:
-            lines = image_io.listed(map(str, missing))
-            raise DataError(f"{len(missing)} of {len(images)} images have no mask:{lines}")
+            lines = image_io.listed(file.name for file in missing)
+            raise DataError(
+                f"{len(missing)} of {len(images)} images have no mask; {folder / _TRUTH} lacks "
+                f"these files, each named ID_segmentation.png after its image ID.jpg:{lines}"
+            )
         labels = _labels(folder)
         return [
             Entry(image.stem, image.stem, labels.get(image.stem), (image, _mask(folder, image)))
@@ -129,6 +132,19 @@ class ISIC2018(FileSource):
             "target": image_io.squashed(image, size),
             "mask": image_io.mask(mask, image, size, MASK_VALUES),
         }
+
+    def problems(self, entries: list[Entry]) -> list[str]:
+        """Label tables, unless one of them has rows of these images."""
+        images = {entry.id for entry in entries}
+        strange = []
+        for table, path in _tables(self.find()):
+            ids = [row[table.id] for row in image_io.rows(path, [table.id])]
+            if images.intersection(ids):
+                return []  # of which the challenge has more than this task's images
+            shown = f"{listed(ids, 2)}; images are {listed(sorted(images), 2)}"
+            found = f"its ids are {shown}" if ids else "it has no rows"
+            strange.append(f"{path}: none of its {len(ids)} rows is of an image here: {found}")
+        return strange
 
     def splits(self, entries: list[Entry]) -> dict[str, list[str]]:
         test = max(1, round(len(entries) * PAPER_TEST))
