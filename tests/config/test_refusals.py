@@ -94,7 +94,12 @@ REFUSED = [
     (
         ["dataset=covid_ct", "auxiliary=segmentation"],
         "auxiliary=segmentation needs masks and dataset=covid_ct has none; "
-        "use auxiliary=diagnosis or auxiliary=none",
+        "use auxiliary=diagnosis or auxiliary=none with strategy=mainstream",
+    ),
+    (
+        ["dataset=folder"],
+        "auxiliary=diagnosis needs class labels and dataset=folder has none; "
+        "use auxiliary=none with strategy=mainstream",
     ),
     (
         ["auxiliary=none"],

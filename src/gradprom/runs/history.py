@@ -46,7 +46,9 @@ class History:
         return History(last.columns, last.rows[begins:])
 
     def cells(self, column: str) -> list[str]:
-        """The texts of a column, empty where a row has no value."""
+        """The texts of a column, empty where a row has no value or no row has."""
+        if column not in self.columns:
+            return [""] * len(self.rows)
         index = self.columns.index(column)
         return [row[index] for row in self.rows]
 

@@ -121,6 +121,7 @@ def _experiment_request(names: list[str], overrides: OverrideList, composer: Com
     places = [text for text in overrides if run_ids.is_place(text)]
     narrowing = [text for text in overrides if not run_ids.is_place(text)]
     node, _ = composer(places)
+    narrowing += _title(composer, places, narrowing)
     study = Study(Path(node.results), node.study)
     built: dict[str, Run] = {}
     identify_here = identify_with(composer, built, places)
@@ -135,6 +136,22 @@ def _experiment_request(names: list[str], overrides: OverrideList, composer: Com
     for cell in (cell for expansion in expansions for cell in expansion.cells):
         jobs |= {cell.runs[seed]: [*cell.overrides[seed], *places] for seed in cell.runs}
     return Request([built[run_id] for run_id in jobs], jobs, expansions, narrowing)
+
+
+def _title(composer: Composer, places: OverrideList, narrowing: OverrideList) -> OverrideList:
+    """What a folder of the command line is called, as an override, if it is not among them.
+
+    It follows from `data_root`, which no id depends on otherwise and reports do not know.
+    """
+    datasets = [text for text in narrowing if text.startswith("dataset=") and "," not in text]
+    if not datasets or any(text.startswith("dataset.title=") for text in narrowing):
+        return []
+    roots = [text for text in narrowing if text.startswith("dataset.root=")]
+    title = composer([*places, *datasets, *roots])[0].dataset.get("title")
+    if not title:
+        return []
+    plain = title if title.isascii() and title.isidentifier() else repr(title)
+    return [f"dataset.title={plain}"]
 
 
 def identify_with(composer: Composer, built: dict[str, Run], places: OverrideList) -> Identify:
