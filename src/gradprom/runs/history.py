@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from gradprom.storage.files import write_text
 
 FILE = "history.csv"
+ALWAYS = ("stage", "epoch", "step")
+"""The columns of every file, also where no step was taken."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def read(folder: Path) -> History:
 
 def write(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write the rows of all stages to a run's folder; NaN and missing values are empty cells."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+    columns = list(dict.fromkeys([*ALWAYS, *(name for row in rows for name in row)]))
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(columns)
