@@ -69,14 +69,14 @@ def require_own_title(run: Run) -> None:
     DataError
         If the run's record is of other content from another place, under the same title.
     """
-    record = run.study.record(run.id)
+    options = [run.config.dataset, *run.config.evaluate_on]
+    record = run.study.record(run.id) if any(map(_is_titled, options)) else None
     if record is None:
         return
     fingerprints, known = run.fingerprints(), record.fingerprints()
-    options = [run.config.dataset, *run.config.evaluate_on]
     before = [record.config["dataset"], *record.config["evaluate_on"]]
     names = ["", *map(test_set_name, run.config.evaluate_on)]
-    for name, now, then in zip(names, options, before, strict=False):
+    for name, now, then in zip(names, options, before, strict=True):
         differs = name in known and known[name] != fingerprints[name]
         if differs and _is_titled(now) and _places(asdict(now)) != _places(then):
             raise DataError(
