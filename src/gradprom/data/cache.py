@@ -89,7 +89,7 @@ def _decode_all(source: Source, entries: list[Entry]) -> Iterator[dict[str, np.n
     if unreadable:
         raise DataError(
             f"{len(unreadable)} of {len(entries)} images of {source.options.name} "
-            f"cannot be read:{lines(unreadable)}"
+            f"cannot be read:{lines([*dict.fromkeys(unreadable)])}"
         )
 
 

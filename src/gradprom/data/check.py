@@ -168,7 +168,8 @@ def _contents(
                 allowed = f"0..{len(classes) - 1}"
                 unnamed.append(f"{entry.id}: mask values {unknown}, expected {allowed}")
     report.problems += [
-        *_first(unreadable, "files that cannot be read"),
+        # the tiles of one image have one message
+        *_first([*dict.fromkeys(unreadable)], "files that cannot be read"),
         *_first(unnamed, "masks of other values"),
     ]
     report.problems += [
