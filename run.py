@@ -3,10 +3,14 @@
 python run.py -m strategy=gradprom,frozen,joint noise=0.05,0.1
 """
 
+import sys
+
 import hydra
 from omegaconf import DictConfig
 
 from gradprom import config
+from gradprom.errors import GradpromError
+from gradprom.startup import prepare
 
 config.register()
 
@@ -20,4 +24,8 @@ def main(node: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    try:
+        sys.argv[1:] = prepare(sys.argv[1:])
+    except GradpromError as error:
+        sys.exit(f"gradprom: {error}")
     main()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 folder = Path(sys.argv[1]) / "report"
 [path] = folder.glob("table1-*.csv")
-with path.open(newline="") as file:
+with path.open(newline="", encoding="utf-8") as file:
     cells = list(csv.DictReader(file))
 ours = [cell for cell in cells if cell["mean"]]
 supervised = [cell for cell in ours if cell["group"] == "Sup."]
@@ -15,7 +15,7 @@ waiting = [cell for cell in cells if not cell["mean"] and cell["states"] == "not
 if len(supervised) != 18 or not waiting:
     sys.exit(f"{path}: {len(supervised)} supervised numbers, 18 are needed; {len(waiting)} not run")
 [own] = folder.glob("sweep-*.csv")
-with own.open(newline="") as file:
+with own.open(newline="", encoding="utf-8") as file:
     swept = [cell for cell in csv.DictReader(file) if cell["runs"]]
 scores = [cell for cell in swept if cell["metric"] in ("psnr", "ssim", "accuracy")]
 if len(scores) != 18 or any(cell["n"] != "1" or cell["states"] for cell in scores):

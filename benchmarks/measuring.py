@@ -113,21 +113,23 @@ def _resident_peak(piece: Piece, sender: Any) -> None:
     # what the parent has freed and the allocator kept would hide what the piece takes
     ctypes.CDLL(None).malloc_trim(0)
     held = _status("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak starts anew
     piece()
     sender.send(_status("VmHWM") - held)
 
 
 def _status(key: str) -> int:
     """A line of the process's status in bytes."""
-    match = re.search(rf"^{key}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.M)
+    match = re.search(
+        rf"^{key}:\s+(\d+) kB$", Path("/proc/self/status").read_text(encoding="utf-8"), re.M
+    )
     assert match is not None
     return 1024 * int(match[1])
 
 
 def _processor() -> str:
     try:
-        text = Path("/proc/cpuinfo").read_text()
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return platform.processor() or platform.machine()
     match = re.search(r"^model name\s*:\s*(.+)$", text, re.M)

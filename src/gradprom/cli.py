@@ -6,33 +6,56 @@ Each command imports what it needs when it runs, so that `--help` and `status` a
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradprom.errors import ConfigError, GradpromError
+from gradprom import streams
+from gradprom.errors import ConfigError, DataError, GradpromError
+from gradprom.settings import is_setting, results_and_study
+from gradprom.startup import prepare
 
 if TYPE_CHECKING:
     from gradprom.runs.records import Study
 
-SETTINGS = {"study": "local", "results": "results"}
-"""The settings of every command, given as `key=value`, with their defaults."""
 _EPILOG = "study=NAME and results=FOLDER select the records (default: local, results)."
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; a user error is reported in one sentence, with exit code 1."""
-    texts = sys.argv[1:] if arguments is None else arguments
-    settings = [text for text in texts if text.split("=")[0] in SETTINGS and "=" in text]
-    args = _parser().parse_args([text for text in texts if text not in settings])
-    args.settings = settings
     try:
+        words = prepare(sys.argv[1:] if arguments is None else arguments)
+        settings = [word for word in words if is_setting(word)]
+        args = _parser().parse_args(_joined([word for word in words if word not in settings]))
+        args.settings = settings
         args.command(args)
+        sys.stdout.flush()
     except GradpromError as error:
         sys.exit(f"gradprom: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
+    lost = streams.failure()
+    # a reader that has seen enough, such as `head`, is no failure
+    if lost is not None and lost.errno != errno.EPIPE and args.command in _PRINTING:
+        sys.exit(1)
+
+
+def _joined(texts: list[str]) -> list[str]:
+    """`--range -160,240` in one word, for argparse takes the second for an option."""
+    if "--range" not in texts[:-1]:
+        return texts
+    at = texts.index("--range")
+    return [*texts[:at], f"--range={texts[at + 1]}", *texts[at + 2 :]]
+
+
+def _numbers(text: str) -> list[float]:
+    """Numbers between commas, in brackets or not."""
+    try:
+        return [float(number) for number in text.strip("[]").split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} must be two numbers, BLACK,WHITE") from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,15 +108,23 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     enhance = _command(commands, "enhance", _enhance, "enhance an image, or a folder of images")
-    enhance.add_argument("input", type=Path, help="an image, or a folder that contains only images")
+    enhance.add_argument("input", type=Path, help="an image or a stack, or a folder of them")
     enhance.add_argument(
         "-o",
         "--output",
         type=Path,
         required=True,
-        help="a .png file, or a folder; transparency is not changed",
+        help="a file of the input's kind (.png, .tif, .nii.gz, .dcm), or a folder",
     )
     enhance.add_argument("--run", required=True, metavar="RUN", help="the run with the weights")
+    enhance.add_argument(
+        "--range",
+        type=_numbers,
+        default=[],
+        metavar="BLACK,WHITE",
+        help="values of black and white in images of more than 8 bits (default: those of the "
+        "run's own data, or what the bits of all inputs can hold)",
+    )
     enhance.add_argument("--tile", type=int, default=512, help="pixels per side (default: 512)")
     enhance.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
 
@@ -134,8 +165,7 @@ def _command(
 def _study(args: argparse.Namespace) -> Study:
     from gradprom.runs.records import Study
 
-    values = SETTINGS | dict(text.split("=", 1) for text in args.settings)
-    return Study(Path(values["results"]), values["study"])
+    return Study(*results_and_study(args.settings))
 
 
 def _dataset(args: argparse.Namespace) -> tuple[Any, Any]:
@@ -214,31 +244,31 @@ def _names_and_overrides(texts: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _enhance(args: argparse.Namespace) -> None:
-    from gradprom.data import image_files
+    from gradprom.data import image_files, value_range
+    from gradprom.data.text_files import listed
 
-    targets = image_files.assign(args.input, args.output)
+    try:
+        given = value_range.checked(args.range, "--range ")
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     study = _study(args)
     record = study.resolve(args.run)
+    work = image_files.assign(args.input, args.output)
 
-    import torch
+    from gradprom.runs import enhancement
 
-    from gradprom.runs import inference, restore
-    from gradprom.training.engine import choose_device
-
-    run = restore.load_run(study, record.id)
-    torch.set_num_threads(run.config.trainer.threads)
-    device, channels = choose_device(args.device), run.config.facts.channels
-    inference.require_pictures(run.config.facts, record.id)
-    scale = run.config.degradation.scale
-    method = restore.restored_method(run, record, device)
-    for source, target in targets.items():
-        picture = image_files.read(source)
-        planes = picture.planes()
-        enhanced = inference.enhance(method.enhance, planes, channels, args.tile, device, scale)
-        replaced = "  (replaced)" if target.exists() else ""
-        shown = picture.showing(enhanced)
-        image_files.write(target, shown)
-        print(f"{target}  {shown.kind()}{replaced}")
+    values = image_files.value_range(work.extremes, given, enhancement.trained_range(record))
+    enhancer = enhancement.Enhancer(study, record, args.tile, args.device)
+    outside = image_files.clipped(work.extremes, values)
+    for sentence in [*([outside] if outside else []), *work.skipped]:
+        print(f"gradprom: note: {sentence}", file=sys.stderr)
+    for line in enhancement.enhance_all(enhancer, work, values):
+        print(line)
+    if work.unreadable:
+        raise DataError(
+            f"{len(work.unreadable)} files could not be read, and the others are enhanced:"
+            + listed(work.unreadable)
+        )
 
 
 def _compare(args: argparse.Namespace) -> None:
@@ -272,6 +302,9 @@ def _rerun(args: argparse.Namespace) -> None:
     _forget(args)
     entry.run_here(runs, retry_failed=True)
 
+
+_PRINTING = (_describe, _degraded, _status, _compare)
+"""Commands whose only result is what they print."""
 
 if __name__ == "__main__":
     main()

@@ -12,7 +12,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from rich.console import Console
 
+from gradprom import streams
 from gradprom.config.composing import Composer, one_sentence
+from gradprom.config.places import absolute
 from gradprom.errors import ConfigError, NotWritable
 from gradprom.launch import submission
 from gradprom.reports import swept
@@ -61,7 +63,7 @@ def sweep(
         request = served(read_request(arguments, composer))
         node, choices = composer(next(iter(request.jobs.values())))
         if not node.sweep.dry_run:
-            require_writable(Path(node.results))
+            require_writable(Path(absolute(node.results)))
         plan = make_plan(request.runs, node.sweep.retry_failed)
         plan.expansions, plan.narrowing = request.expansions, request.narrowing
         plan.swept = request.swept
@@ -85,6 +87,7 @@ def sweep(
 
 def task(node: DictConfig) -> None:
     """Hydra's task function: one job of a sweep, or a single run."""
+    streams.make_logs_lenient()
     hydra = HydraConfig.get()
     choices, overrides = dict(hydra.runtime.choices), list(hydra.overrides.task)
     if hydra.mode == RunMode.MULTIRUN:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 MOST_LINES = 10
-"""Most offenders that a message shows, a line for each."""
+"""Most offenders that a message shows."""
 
 
 class GradpromError(Exception):
@@ -51,13 +51,3 @@ def listed(names: Sequence[Any], most: int) -> str:
     """The first `most` names of a list, such as `a, b and 3 more`."""
     more = len(names) - most
     return ", ".join(map(str, names[:most])) + (f" and {more} more" if more > 0 else "")
-
-
-def lines(items: Sequence[Any], most: int = MOST_LINES) -> str:
-    """The first `most` items of a message, each on a line of its own, and how many more there are.
-
-    The result begins with a line break.
-    """
-    more = len(items) - most
-    shown = [*map(str, items[:most]), *([f"… and {more} more"] if more > 0 else [])]
-    return "".join(f"\n  {line}" for line in shown)

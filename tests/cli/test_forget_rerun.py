@@ -132,7 +132,8 @@ def test_a_run_is_the_same_wherever_its_data_are(tmp_path: Path) -> None:
         place: tiny_runs.make(tmp_path / place, "dataset=covid_ct", f"data_root={place}")
         for place in ("here", "there")
     }
-    assert {run.config.dataset.root for run in runs.values()} == {"here", "there"}
+    roots = {Path(run.config.dataset.root) for run in runs.values()}
+    assert roots == {Path("here").absolute(), Path("there").absolute()}
     assert len({run.id for run in runs.values()}) == 1
 
 

@@ -68,7 +68,7 @@ def test_sixteen_bit_images_are_refused(root: Path) -> None:
     data = source(root)
     entry = data.index()[0]
     Image.fromarray(np.full((8, 8), 40000, np.uint16)).save(entry.files[0], format="PNG")
-    with pytest.raises(ValueError, match="0.jpg: mode I;16, expected 8 bits"):
+    with pytest.raises(ValueError, match="0.jpg: 16-bit grey, expected 8 bits"):
         data.decode(entry)
 
 

@@ -141,7 +141,7 @@ def test_masks_that_cannot_be_used_are_all_named(root: Path, tmp_path: Path) -> 
     for offender in (
         f"{mask_file(root, 0)}: the mask has 31×32 pixels, its image 32×32",
         f"{mask_file(root, 4)}: mask values 1, expected 0, 255",
-        f"{mask_file(root, 6)}: mode RGB, expected a mask of one 8-bit channel",
+        f"{mask_file(root, 6)}: RGB, expected a mask of one channel",
         f"{mask_file(root, 8)}: empty file",
     ):
         assert offender in str(caught.value)

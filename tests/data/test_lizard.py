@@ -223,7 +223,7 @@ def test_maps_that_do_not_fit_are_listed_at_once(root: Path, tmp_path: Path) -> 
     text = str(caught.value)
     assert "crag_1.mat: 1 instances without a class, such as 5000" in text
     assert r"dpath_1.mat: inst_map of shape (96, 64), its image has (64, 96)" in text
-    assert "consep_1.png: mode I;16, expected 8 bits per channel" in text
+    assert "consep_1.png: 16-bit grey, expected 8 bits per channel" in text
 
 
 def test_a_table_without_the_column_is_named(root: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 from support.small_table import expansion, read, runs, small
 
 from gradprom.errors import ConfigError
+from gradprom.experiments.expansion import require_all_used
 from gradprom.experiments.narrowing import narrow
 
 
@@ -94,3 +95,63 @@ def test_rows_that_wait_for_their_method_stay_with_their_columns() -> None:
     assert not waiting[0].runs
     # a key of rows selects among those that have it
     assert {r.title for r in narrow(table, {"strategy": ["frozen"]}).rows} == {"ESTR"}
+
+
+def refused(names: list[str], *narrowing: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        require_all_used(names, list(narrowing))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["strategy=gradprom,frozen"],
+        ["noise=0.1,0.30000000000000004"],
+        ["noise=range(0.1,0.4,0.1)"],
+        ["lam=1e-3", "seed=0,7", "supervision=supervised,unsupervised"],
+        ["strategy=glob(*)"],
+        ["strategy=glob([g*,j*],exclude=joint)", "noise=0.1"],
+        ["dataset=phantom", "auxiliary=diagnosis"],
+    ],
+)
+def test_words_that_are_used(words: list[str]) -> None:
+    require_all_used(["table1"], words)
+
+
+@pytest.mark.parametrize(
+    ("words", "unused"),
+    [
+        (["strategy=gradprom,frozn"], "strategy=frozn: "),
+        (["strategy=gradprom,pcgrad"], "strategy=pcgrad: "),
+        (["strategy=glob([g*,p*])"], "strategy=p*: "),
+        (["noise=0.1,0.15,0.3"], "noise=0.15: "),
+        (["noise=range(0.1,0.5,0.1)"], "noise=0.4: "),
+        (["noise=0.1,0.1000001"], "noise=0.1000001: "),
+        (["supervision=supervised,unsupervized"], "supervision=unsupervized: "),
+    ],
+)
+def test_each_word_has_to_select_something(words: list[str], unused: str) -> None:
+    assert refused(["table1"], *words).startswith(unused)
+
+
+def test_a_word_that_the_others_leave_no_cell_of() -> None:
+    told = refused(["table1"], "supervision=supervised", "strategy=joint,mainstream")
+    assert told.startswith("strategy=mainstream: ") and "with supervision=supervised" in told
+    assert "joint" in told.partition("it has")[2] and "frozen" not in told.partition("it has")[2]
+    told = refused(["table4"], "dataset=lizard,phantom")
+    assert told.startswith("dataset=phantom: ")
+
+
+def test_of_several_tables_one_has_to_use_a_word() -> None:
+    require_all_used(["table1", "table5"], ["noise=0.05,0.1"])
+    told = refused(["table1", "table5"], "noise=0.05,0.1,0.15")
+    assert told.startswith("noise=0.15: experiment=table1,table5 has no such cell")
+    assert told.endswith("it has noise 0.05, 0.1, 0.2, 0.3")
+
+
+def test_numbers_are_compared_as_ids_do(mine: Path) -> None:
+    table = narrow(small(mine), {"noise": ["0.30000000000000004"]})
+    assert [column.title for column in table.columns] == ["high"]
+    # the cell is the declared one
+    assert all(" noise=0.3 " in run for run in runs(expansion(table)))

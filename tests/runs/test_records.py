@@ -192,7 +192,8 @@ def test_a_record_is_written_with_the_keys_of_its_status_in_their_order(tmp_path
     text = path.read_text()
     content = json.loads(text)
     assert list(content) == f"{head} {end}".split()
-    assert list(content["dataset"]) == ["name", "split", "counts", "fingerprint", "notes"]
+    dataset = "name split counts fingerprint notes value_range"
+    assert list(content["dataset"]) == dataset.split()
     stage = ["name", "id", "epochs", "steps", "seconds", "interruptions"]
     assert {tuple(entry) for entry in content["stages"]} == {tuple(stage)}
     record = run.study.record(run.id)

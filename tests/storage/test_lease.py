@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 from support.cli_process import PROCESSES
+from support.no_links import no_links
 
 from gradprom.errors import RunError
 from gradprom.storage import lease as leases
@@ -237,8 +238,10 @@ def test_more_leases_than_digits(tmp_path: Path) -> None:
     assert names(tmp_path) == ["lease-10001"]
 
 
-def race(folder: Path, rounds: int, barrier: Barrier, pipe: Connection) -> None:
+def race(folder: Path, rounds: int, has_links: bool, barrier: Barrier, pipe: Connection) -> None:
     """Of each round's folder: ask twice, and say whether the lease was got, and is held still."""
+    if not has_links:
+        os.link = no_links
     for number in range(rounds):
         applicant = Applicant(folder / str(number))
         barrier.wait(60)
@@ -247,7 +250,10 @@ def race(folder: Path, rounds: int, barrier: Barrier, pipe: Connection) -> None:
         pipe.send((got is not None, got is not None and got.held()))
 
 
-def test_of_many_that_race_for_a_dead_ones_lease_exactly_one_wins(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_links", [True, False])
+def test_of_many_that_race_for_a_dead_ones_lease_exactly_one_wins(
+    tmp_path: Path, has_links: bool
+) -> None:
     rounds, count = 40, 5
     process = PROCESSES.Process(target=int, daemon=True)
     process.start()
@@ -259,7 +265,9 @@ def test_of_many_that_race_for_a_dead_ones_lease_exactly_one_wins(tmp_path: Path
     barrier = PROCESSES.Barrier(count)
     pipes = [PROCESSES.Pipe() for _ in range(count)]
     racers = [
-        PROCESSES.Process(target=race, args=(tmp_path, rounds, barrier, theirs), daemon=True)
+        PROCESSES.Process(
+            target=race, args=(tmp_path, rounds, has_links, barrier, theirs), daemon=True
+        )
         for _, theirs in pipes
     ]
     for racer in racers:

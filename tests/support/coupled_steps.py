@@ -42,6 +42,15 @@ class Pool(nn.Module):
         return x.mean((2, 3))
 
 
+class Chain(nn.Sequential):
+    """With a `forward` of its own: torch 2.6 compiles none of torch's."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self:
+            x = layer(x)
+        return x
+
+
 def networks(tasks: list[str], seed: int = 0) -> tuple[nn.Module, dict[str, nn.Module]]:
     """An enhancer and recognizers with BatchNorm, in float64."""
     torch.manual_seed(seed)
@@ -55,11 +64,11 @@ def networks(tasks: list[str], seed: int = 0) -> tuple[nn.Module, dict[str, nn.M
             nn.Conv2d(3, outputs, 3, padding=1),
         ]
 
-    enhancer = nn.Sequential(*body(1)).double()
+    enhancer = Chain(*body(1)).double()
     recognizers = {}
     for task in tasks:
         head = [Pool()] if task == "diagnosis" else []
-        recognizers[task] = nn.Sequential(*body(CLASSES[task]), *head).double()
+        recognizers[task] = Chain(*body(CLASSES[task]), *head).double()
     return enhancer, recognizers
 
 

@@ -44,7 +44,9 @@ def test_channels_last_changes_nothing_but_rounding() -> None:
 def test_a_machine_that_cannot_compile(tmp_path: Path) -> None:
     """Told before anything is trained, in a sentence."""
     run = tiny_runs.make(tmp_path, *tiny_runs.PHANTOM, "trainer.compile=true")
-    told = "trainer.compile=true and torch cannot compile on this machine .*compile=false"
+    told = (
+        "trainer.compile=true and torch cannot compile on this machine .*compile=false, or install"
+    )
     precision._require_compiler.cache_clear()
     with torch._inductor.config.patch({"cpp.cxx": (str(tmp_path / "g++"),)}):
         with pytest.raises(RunError, match=told) as caught:
@@ -53,6 +55,19 @@ def test_a_machine_that_cannot_compile(tmp_path: Path) -> None:
             execute(run)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "stages").exists()
+
+
+def test_torchs_own_message_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no compiler is asked for where something else is wrong."""
+
+    def broken(_: object) -> None:
+        raise RuntimeError("Unexpected optimization option x " + "y" * 20_000)
+
+    monkeypatch.setattr(torch, "compile", broken)
+    precision._require_compiler.cache_clear()
+    with pytest.raises(RunError, match="Unexpected optimization option x") as caught:
+        precision.require_supported(Trainer(compile=True), CPU)
+    assert len(str(caught.value)) < 400 and "C++" not in str(caught.value)
 
 
 def test_compiled_steps_are_eager_ones_up_to_rounding() -> None:

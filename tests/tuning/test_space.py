@@ -60,22 +60,30 @@ def test_a_listed_space_holds_what_hydra_would_sweep(text: str) -> None:
         ("int(interval(1,5))", IntDistribution(1, 5)),
         ("int(tag(log,interval(1,64)))", IntDistribution(1, 64, log=True)),
         ("tag(log,range(1,5))", IntDistribution(1, 4, log=True)),
+        # the difference of the floats 0.4 and 0.3 is more than 0.1, and twice that misses 0.5
+        ("range(0.3,0.6,0.1)", FloatDistribution(0.3, 0.5, step=0.1)),
     ],
 )
 def test_intervals(text: str, values: optuna.distributions.BaseDistribution) -> None:
     assert space.read({"lam": text}) == {"lam": values}
 
 
+def test_a_pattern_stands_for_files_of_a_group() -> None:
+    values = space.read({"strategy": "glob([gr*,j*])"})["strategy"]
+    assert values == CategoricalDistribution(["gradprom", "joint"])
+
+
 @pytest.mark.parametrize(
     ("key", "text", "told"),
     [
         ("lam", "0.1", "allowed are sweeps"),
-        ("lam", "glob(*)", "allowed are sweeps"),
+        ("lam", "glob(*)", "lam is not a group"),
+        ("strategy", "glob([gr*,x*])", "x* matches none of frozen, gradprom"),
         ("lam", "interval(1", "no viable alternative"),
         ("lam", "interval(5,1)", "low <= high"),
         ("lam", "tag(log,interval(0,1))", "low > 0"),
         ("lam", "tag(lg,interval(1,2))", "the tag lg is unknown"),
-        ("lam", "range(3,3)", "the range is empty"),
+        ("lam", "range(3,3)", "range(3,3) has no value"),
         ("noise", "0.1,0.2", "noise belongs to the task"),
         ("dataset", "camus,lizard", "dataset belongs to the task"),
         ("degradation.sigma", "0.1,0.2", "degradation belongs to the task"),

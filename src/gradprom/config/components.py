@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gradprom.config.folders import PLUGINS
+from gradprom.config.places import absolute, expanded
 from gradprom.errors import ConfigError, first_line
 
 PACKAGES = {
@@ -101,7 +102,18 @@ def options(group: str, node: DictConfig) -> Any:
     ConfigError
         For an unknown key or a value that is not allowed.
     """
-    return typed(group, component(group, node.name).Options, node)
+    chosen = typed(group, component(group, node.name).Options, node)
+    return _with_places(chosen) if group == "dataset" else chosen
+
+
+def _with_places(dataset: Any) -> Any:
+    """A dataset's options whose folders no longer depend on the working directory."""
+    if hasattr(dataset, "root"):
+        dataset.root = absolute(dataset.root)
+    for key in ("masks", "labels"):  # as seen from `root`
+        if hasattr(dataset, key):
+            setattr(dataset, key, expanded(getattr(dataset, key)))
+    return dataset
 
 
 def typed(group: str, options: type, node: DictConfig) -> Any:

@@ -1,20 +1,21 @@
 """The datasets of `evaluate_on`, on which a run is tested beside its own."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from gradprom.config.components import component, options
+from gradprom.config.places import absolute
 from gradprom.errors import ConfigError, NotServed
 
 
 def base_name(folder: str) -> str:
     """The name of a folder, without the folders that it is in; `/` for the root of all."""
-    path = Path(folder).resolve()
-    return path.name or str(path)
+    path = os.path.abspath(absolute(folder))
+    return os.path.basename(path) or path
 
 
 # used by conf/dataset/folder.yaml; registered here for every process that resolves a configuration

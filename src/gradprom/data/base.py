@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradprom.data.value_range import Extremes, ValueRange
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -71,6 +73,8 @@ class Entry:
     annotations: Mapping[str, int] = field(default_factory=dict, hash=False)
     """Further annotations of the whole image, by name as in `Facts.further`; a missing one is
     unknown."""
+    page: int = 0
+    """Number of the image in its file (and of the mask in its own), if that holds several."""
 
 
 class Source(ABC):
@@ -130,6 +134,20 @@ class Source(ABC):
         """What is wrong with this copy although it can be used, such as labels of other images."""
         return []
 
+    def extremes(self) -> Extremes:
+        """The lowest and highest value in its files of more than 8 bits."""
+        return Extremes()
+
+    def value_range(self) -> ValueRange | None:
+        """The values of black and of white in its files of more than 8 bits, if it has any.
+
+        Raises
+        ------
+        DataError
+            If they cannot be told from the files, and an option must give them.
+        """
+        return None
+
     def decode_options(self) -> dict[str, Any]:
         """The options on which decoded images depend: all but their folder and split."""
         options = dataclasses.asdict(self.options)
@@ -160,6 +178,8 @@ class Images:
     """Whether pixels are read from the cache on demand, because they do not fit into memory."""
     input: Tensor | Ragged | None = None
     """uint8 [N,inputs,h,w]: degraded instead of the target, or used as the input itself."""
+    value_range: ValueRange | None = None
+    """The values of black and of white in files of more than 8 bits; None if there are none."""
     further: dict[str, Tensor | Ragged] = field(default_factory=dict)
     """The annotations of `facts.further`: integers [N], -1 where unknown, or [N,H,W]."""
 

@@ -14,20 +14,23 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from gradprom.data import array_files, memory
 from gradprom.data.base import Entry, Source
-from gradprom.errors import DataError, lines
+from gradprom.data.text_files import listed
+from gradprom.errors import DataError
 from gradprom.storage.files import file_digest, read_checked, write_checked, writing
 
 log = logging.getLogger(__name__)
 
 Arrays = dict[str, np.ndarray]
 
+VALUES = "values"
+"""The array [2] of the values that files of more than 8 bits have for black and for white."""
 _SUMS = "sha256.json"
 _DRAFT = ".building-"
 _ABANDONED = 3600.0
@@ -59,6 +62,7 @@ def decoded(source: Source, entries: list[Entry], cache: Path, key: str) -> Arra
     dict
         `target` uint8 [N,C,H,W], perhaps `mask` uint8 [N,H,W], and others that the source decodes.
         If the samples of an array differ in shape it is flat, and `<name>.shapes` has the shapes.
+        `values` is the source's `value_range`, if it has one.
 
     Raises
     ------
@@ -71,7 +75,7 @@ def decoded(source: Source, entries: list[Entry], cache: Path, key: str) -> Arra
         if folder.exists():
             log.warning("%s is damaged; it is created again from the files", folder)
         log.info("decoding %d images into %s", len(entries), folder)
-        _publish(_decode_all(source, entries), len(entries), folder)
+        _publish(source, entries, folder)
         arrays = _load(folder, _names(folder))
     return arrays
 
@@ -89,7 +93,7 @@ def _decode_all(source: Source, entries: list[Entry]) -> Iterator[dict[str, np.n
     if unreadable:
         raise DataError(
             f"{len(unreadable)} of {len(entries)} images of {source.options.name} "
-            f"cannot be read:{lines([*dict.fromkeys(unreadable)])}"
+            f"cannot be read:{listed(dict.fromkeys(unreadable))}"
         )
 
 
@@ -110,7 +114,7 @@ def _check(source: Source, entry: Entry, sample: dict[str, np.ndarray]) -> None:
 def _read(folder: Path) -> Arrays | None:
     """The cached arrays; None if there are none or any of them is damaged."""
     try:
-        sums: dict[str, str] = json.loads((folder / _SUMS).read_text())
+        sums: dict[str, str] = json.loads((folder / _SUMS).read_text(encoding="utf-8"))
         intact = all(file_digest(folder / f"{name}.npy") == sum for name, sum in sums.items())
         return _load(folder, list(sums)) if intact else None
     except (OSError, ValueError):
@@ -118,7 +122,7 @@ def _read(folder: Path) -> Arrays | None:
 
 
 def _names(folder: Path) -> list[str]:
-    return list(json.loads((folder / _SUMS).read_text()))
+    return list(json.loads((folder / _SUMS).read_text(encoding="utf-8")))
 
 
 def _load(folder: Path, names: list[str]) -> Arrays:
@@ -133,7 +137,7 @@ def _load(folder: Path, names: list[str]) -> Arrays:
     return {name: np.load(file, mmap_mode="c") for name, file in files.items()}
 
 
-def _publish(samples: Iterable[dict[str, np.ndarray]], count: int, folder: Path) -> None:
+def _publish(source: Source, entries: list[Entry], folder: Path) -> None:
     """Publish a complete folder by one rename; if several processes do so, the first one wins."""
     with writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -141,9 +145,13 @@ def _publish(samples: Iterable[dict[str, np.ndarray]], count: int, folder: Path)
             _clear_drafts(folder.parent, than=Path(temporary))
             built = Path(temporary, "built")
             built.mkdir()
-            names = array_files.write(samples, count, built)
+            names = array_files.write(_decode_all(source, entries), len(entries), built)
+            values = source.value_range()
+            if values is not None:
+                np.save(built / f"{VALUES}.npy", np.array(values))
+                names.append(VALUES)
             sums = {name: file_digest(built / f"{name}.npy") for name in names}
-            (built / _SUMS).write_text(json.dumps(sums))
+            (built / _SUMS).write_text(json.dumps(sums), encoding="utf-8")
             if folder.exists() and _read(folder) is None:
                 shutil.rmtree(folder, ignore_errors=True)
             try:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from gradprom.data import formats, value_range
 from gradprom.data.base import Entry, Source
 from gradprom.data.cache import file_hashes
+from gradprom.data.names import printable
 from gradprom.errors import MOST_LINES, DataError, listed
 
 _SHOWN = 3  # names of a list that a note shows
@@ -48,7 +50,7 @@ class Report:
         lines += [self.sheet] if self.sheet else []
         count = len(self.problems) or "no"
         lines.append(f"{count} problem" if count == 1 else f"{count} problems")
-        return "\n".join(lines)
+        return printable("\n".join(lines))
 
 
 def check(source: Source, cache: Path, sheet: Path | None = None) -> Report:
@@ -85,7 +87,7 @@ def check(source: Source, cache: Path, sheet: Path | None = None) -> Report:
             first.setdefault(path, entry)
     images = list(first.values())
     _files(report, images)
-    readable = _contents(report, source, entries, splits)
+    readable = _values(report, source) and _contents(report, source, entries, splits)
     duplicates = _duplicates(source, images, cache)
     _overlaps(report, source, entries, splits, duplicates)
     if sheet and readable:
@@ -120,24 +122,36 @@ def _files(report: Report, images: list[Entry]) -> None:
     """Size, mode and format, from the header of each image file; other formats are skipped."""
     from PIL import Image
 
-    extensions = Image.registered_extensions()
+    known = {**Image.registered_extensions(), **dict.fromkeys((".dcm", ".dicom"), "DICOM")}
     sizes, misnamed = [], defaultdict(list)
     for entry in images:
         path = entry.files[0]
         try:
-            with Image.open(path) as image:
-                size, mode, format = image.size, image.mode, image.format or "unknown"
-        except (OSError, Image.DecompressionBombError):
+            header = formats.header(path)
+        except ValueError:
             continue  # not an image format, or a broken file, which decoding reports
-        sizes.append(size)
-        report.modes[mode] += 1
-        report.formats[format] += 1
-        if extensions.get(path.suffix.lower()) != format:
-            misnamed[path.suffix, format].append(entry.id)
+        sizes.append(header.size)
+        report.modes[header.mode] += 1
+        report.formats[header.format] += 1
+        if header.format != "NIfTI" and known.get(path.suffix.lower()) != header.format:
+            misnamed[path.suffix, header.format].append(entry.id)
     for axis, name in enumerate(("width", "height") if sizes else ()):
         report.sizes[name] = min(s[axis] for s in sizes), max(s[axis] for s in sizes)
     for (suffix, format), ids in sorted(misnamed.items()):
         report.notes.append(f"{len(ids)} {suffix} files are {format} inside: {listed(ids, _SHOWN)}")
+
+
+def _values(report: Report, source: Source) -> bool:
+    """Report the range of values; whether it is known."""
+    try:
+        values = source.value_range()
+    except DataError as error:
+        report.problems.append(str(error))
+        return False
+    if values is not None:
+        found = source.extremes().text()
+        report.notes.append(f"{found}, read as black to white from {value_range.text(values)}")
+    return True
 
 
 def _contents(

@@ -1,209 +1,179 @@
-"""Image files for `gradprom enhance`: 8 or 16 bits, grey or colour, with or without transparency.
+"""What `gradprom enhance` reads and writes: which file becomes which, and in which range of values.
 
-Pillow silently reads 16-bit colour as 8-bit, so 16-bit PNG is read with `png` (PyPNG), and other
-formats that would lose bits are rejected. Pictures are written as PNG, which keeps all of these.
-Nothing here imports torch.
+An output keeps its input's data type, range, number of images and spacing. Single images of 8 and
+16 bits become PNG; TIFF stays TIFF, as what PNG cannot hold becomes TIFF; NIfTI and DICOM stay what
+they are. Nothing here imports torch.
 """
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gradprom.data.image_io import open_image
+from gradprom.data import formats
+from gradprom.data.formats.contents import Contents
+from gradprom.data.listing import listing
+from gradprom.data.names import shown, suffix
+from gradprom.data.text_files import listed
+from gradprom.data.value_range import EIGHT_BITS, Extremes, ValueRange, is_deep, text
 from gradprom.errors import DataError, RunError
-from gradprom.storage.files import replacing
 
-FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "BMP", "GIF", "WEBP")
-"""Formats with 8 bits per channel, or that declare their bit depth (PNG, TIFF)."""
-_BITS_PER_SAMPLE = 258  # TIFF tag
+_OWN = {"TIFF": (".tif", ".tiff"), "NIfTI": (".nii", ".nii.gz"), "DICOM": (".dcm",)}
+"""Suffixes with which files of a format are written, for those that stay what they are."""
 
 
 @dataclass
-class Picture:
-    """The content of an image file, in its own bit depth."""
+class Work:
+    """The files to be enhanced."""
 
-    pixels: NDArray[Any]
-    """uint8 or uint16 [H, W, C]; C is 1 (grey) or 3 (RGB)."""
-    alpha: NDArray[Any] | None
-    """Transparency, [H, W] of the same type, unchanged but enlarged with the picture; None if there
-    is none."""
-
-    def kind(self) -> str:
-        """Such as `640×480, 16-bit grey, transparency kept`."""
-        height, width, channels = self.pixels.shape
-        bits, colour = 8 * self.pixels.itemsize, "grey" if channels == 1 else "colour"
-        transparency = "" if self.alpha is None else ", transparency kept"
-        return f"{width}×{height}, {bits}-bit {colour}{transparency}"
-
-    def planes(self) -> NDArray[np.float32]:
-        """float32 [C, H, W] in [0, 1]; the type's largest value is 1."""
-        planes = self.pixels.transpose(2, 0, 1).astype(np.float32)
-        return planes / np.float32(np.iinfo(self.pixels.dtype).max)
-
-    def showing(self, planes: NDArray[np.float32]) -> "Picture":
-        """The same kind of picture with other contents, [C, H, W] in [0, 1], of any size."""
-        levels = np.iinfo(self.pixels.dtype).max
-        pixels = np.rint(planes.clip(0, 1) * np.float32(levels)).astype(self.pixels.dtype)
-        alpha = self.alpha if self.alpha is None else _resized(self.alpha, *planes.shape[1:])
-        return replace(self, pixels=pixels.transpose(1, 2, 0), alpha=alpha)
+    targets: dict[Path, Path] = field(default_factory=dict)
+    """The output of each input."""
+    skipped: list[str] = field(default_factory=list)
+    """Sentences on what lies beside the images: folders, and files that are no images."""
+    unreadable: list[str] = field(default_factory=list)
+    """Sentences on images that cannot be read."""
+    extremes: Extremes = field(default_factory=Extremes)
+    """Of all inputs of more than 8 bits."""
 
 
-def _resized(alpha: NDArray[Any], height: int, width: int) -> NDArray[Any]:
-    """Transparency at another size [H, W]; bilinear, which stays in its range."""
-    if alpha.shape == (height, width):
-        return alpha
-    from PIL import Image
-
-    image = Image.fromarray(alpha.astype(np.float32))
-    larger = image.resize((width, height), Image.Resampling.BILINEAR)
-    return np.rint(np.asarray(larger)).astype(alpha.dtype)
-
-
-def read(path: Path) -> Picture:
-    """Read a picture; palettes become RGB, bilevel pictures grey, EXIF rotation is applied.
-
-    Raises
-    ------
-    ValueError
-        For a file that is not an image, is damaged, or would lose bits; with its name and why.
-    """
-    from PIL import Image, ImageOps
-
-    open_image(path)  # its errors name the file and the reason
-    with Image.open(path) as image:
-        _refuse(path, image)
-        if _is_deep_png(path):
-            return _read_deep_png(path)
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith("I;16"):
-            return _split(np.asarray(upright).astype(np.uint16)[..., None])
-        mode = "L" if upright.mode in ("1", "L", "LA") else "RGB"
-        pixels = np.asarray(upright.convert(mode + "A" * upright.has_transparency_data))
-    return _split(pixels.reshape(*pixels.shape[:2], -1))
-
-
-def write(path: Path, picture: Picture) -> None:
-    """Write a picture as PNG in its own bit depth and channels, atomically."""
-    import png
-    from PIL import Image
-
-    channels = [picture.pixels] if picture.alpha is None else [picture.pixels, picture.alpha]
-    pixels = np.dstack(channels)
-    height, width, count = pixels.shape
-    with replacing(path) as stream:
-        if pixels.dtype == np.uint8:
-            squeezed = pixels[..., 0] if count == 1 else pixels
-            Image.fromarray(np.ascontiguousarray(squeezed)).save(stream, format="PNG")
-        else:
-            writer = png.Writer(
-                width, height, greyscale=count < 3, alpha=count % 2 == 0, bitdepth=16
-            )
-            writer.write(stream, pixels.reshape(height, -1))
-
-
-def assign(source: Path, output: Path) -> dict[Path, Path]:
+def assign(source: Path, output: Path) -> Work:
     """The output of each input: a file to a file or into a folder, a folder to a folder.
 
-    Every file of a folder must be a picture, except for hidden ones and subfolders; its output has
-    its name with `.png`.
+    Every input is read once. Of a folder, what is no image is skipped and what cannot be read is
+    left out, both with a sentence.
 
     Raises
     ------
     DataError
-        If files are not readable pictures; the message lists them all.
+        If no input can be read.
     RunError
-        If an output is not PNG, would replace an input, or belongs to two inputs.
+        If an output is of a format that cannot hold its input, would replace an input, or belongs
+        to two inputs.
     """
+    work = Work()
     if source.is_dir():
-        if output.exists() and not output.is_dir():
-            raise RunError(f"{source} is a folder and {output} is a file; name a folder for -o")
-        files = sorted(p for p in source.iterdir() if p.is_file() and p.name[0] != ".")
-        if not files:
-            raise DataError(f"{source} holds no files")
-        targets = {path: output / f"{path.stem}.png" for path in files}
+        _require_folder(source, output)
+        found = listing(source)
+        work.unreadable += found.broken
+        work.skipped += [f"{shown(folder)}: a folder" for folder in found.folders]
+        images = {path: output for path in [*found.images, *found.others]}
+        into = True
     else:
-        into = output / f"{source.stem}.png" if output.is_dir() else output
-        targets = {source: into}
-    _check_inputs(list(targets))
-    _check_outputs(targets)
-    return targets
-
-
-def _check_inputs(files: list[Path]) -> None:
-    unreadable = []
-    for path in files:
+        found, images, into = None, {source: output}, output.is_dir()
+    for path, place in images.items():
         try:
-            read(path)
+            contents = formats.read(path)
         except ValueError as error:
-            unreadable.append(str(error))
-    if len(files) == 1 and unreadable:
-        raise DataError(f"{unreadable[0]}; an 8- or 16-bit picture is expected")
-    if unreadable:
-        lines = "".join(f"\n  {line}" for line in unreadable)
-        raise DataError(
-            f"{len(unreadable)} of {len(files)} files are not readable pictures:{lines}"
+            stray = found is not None and path in found.others
+            (work.skipped if stray else work.unreadable).append(str(error))
+            continue
+        for page in contents.pages:
+            work.extremes.add(page.pixels)
+        allowed = _suffixes(path, contents)
+        work.targets[path] = place / f"{_stem(path)}{allowed[0]}" if into else place
+        _check_format(path, work.targets[path], allowed)
+    if not work.targets:
+        reasons = work.unreadable or work.skipped
+        if source.is_dir():
+            raise DataError(f"{shown(source)} holds no images that can be read:{listed(reasons)}")
+        raise DataError(reasons[0])
+    _check_outputs(work.targets)
+    return work
+
+
+def value_range(
+    extremes: Extremes, given: ValueRange | None, trained: ValueRange | None
+) -> ValueRange:
+    """The values of black and white in inputs of more than 8 bits.
+
+    Parameters
+    ----------
+    extremes
+        Of all inputs.
+    given
+        On the command line, or None.
+    trained
+        That of the files that the run was trained on, if they had more than 8 bits.
+
+    Raises
+    ------
+    RunError
+        If they must be given.
+    """
+    found = extremes.range()
+    # fractions of white are read as such whatever integers the run was trained on
+    if given is None and trained is not None and found != (0.0, 1.0):
+        return trained
+    values = given or found
+    if values is None and extremes:
+        raise RunError(
+            f"the input has {extremes.text()}, and which of them are black and white cannot be "
+            f"told: add --range BLACK,WHITE, such as --range -160,240 for soft tissue in CT"
+        )
+    return values or EIGHT_BITS
+
+
+def clipped(extremes: Extremes, values: ValueRange) -> str:
+    """A sentence on values that lie outside the range, if there are any."""
+    if not extremes or (values[0] <= extremes.low and extremes.high <= values[1]):
+        return ""
+    return (
+        f"the input has {extremes.text()}: clipped to {text(values)} "
+        f"(--range BLACK,WHITE sets another range)"
+    )
+
+
+def _require_folder(source: Path, output: Path) -> None:
+    is_file = output.exists() and not output.is_dir()
+    if is_file or (not output.exists() and suffix(output) in formats.SUFFIXES):
+        raise RunError(
+            f"{shown(source)} is a folder and {shown(output)} is a file; name a folder for -o"
+        )
+
+
+def _stem(path: Path) -> str:
+    """The name of an output without its suffix, as the input's name is written."""
+    return path.name[: -len(suffix(path))] if formats.is_image_name(path) else path.name
+
+
+def _suffixes(path: Path, contents: Contents) -> tuple[str, ...]:
+    """The suffixes of formats that can hold what a file holds; the first is the usual one."""
+    first = contents.pages[0].pixels
+    plain = len(contents.pages) == 1 and first.dtype in (np.uint8, np.uint16)
+    plain = plain and not contents.pages[0].inverted  # PNG cannot say so
+    own = _OWN.get(contents.format, ())
+    if contents.format == "NIfTI":
+        return (suffix(path), *own)
+    if contents.format == "DICOM":
+        return own
+    png = (".png",) if plain else ()
+    return (*own, *png) if own else (*png, *_OWN["TIFF"])
+
+
+def _check_format(source: Path, target: Path, allowed: tuple[str, ...]) -> None:
+    if suffix(target) not in allowed:
+        names = " or ".join(dict.fromkeys(allowed))
+        name = target.with_suffix("").name + allowed[0]
+        raise RunError(
+            f"{shown(target)}: {shown(source.name)} is written, without loss, as {names}; "
+            f"name it {shown(name)}"
         )
 
 
 def _check_outputs(targets: dict[Path, Path]) -> None:
-    for target in targets.values():
-        if target.suffix.lower() != ".png":
-            raise RunError(
-                f"{target}: pictures are written as PNG, without loss; "
-                f"name it {target.with_suffix('.png').name}"
-            )
     inputs = {path.resolve() for path in targets}
     overwritten = [target for target in targets.values() if target.resolve() in inputs]
     if overwritten:
-        raise RunError(f"{overwritten[0]} is an input and would be replaced; choose another -o")
-    counts = Counter(targets.values())
-    doubled = [str(path) for path, target in targets.items() if counts[target] > 1]
-    if doubled:
-        raise RunError(f"inputs that differ only in their extension: {', '.join(doubled)}")
-
-
-def _refuse(path: Path, image: Any) -> None:
-    """Reject files that could only be read in part."""
-    if image.format not in FORMATS:
-        raise ValueError(f"{path}: format {image.format}; convert it to PNG")
-    # the second picture of an MPO is a phone's preview or depth
-    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
-    if frames > 1:
-        raise ValueError(f"{path}: holds {frames} pictures; one is expected")
-    deep = image.mode.startswith("I;16")
-    bits = image.tag_v2.get(_BITS_PER_SAMPLE, (1,)) if image.format == "TIFF" else (1,)
-    if image.mode in ("I", "F") or (max(bits) > 8 and not deep):
-        raise ValueError(
-            f"{path}: mode {image.mode} of {max(bits)} bits; "
-            f"TIFF is read with 8 bits or 16-bit grey, PNG also with 16-bit colour"
+        raise RunError(
+            f"{shown(overwritten[0])} is an input and would be replaced; choose another -o"
         )
+    counts = Counter(targets.values())
+    doubled = [shown(path) for path, target in targets.items() if counts[target] > 1]
+    if doubled:
+        raise RunError(f"inputs that differ only in their extension:{listed(doubled)}")
 
 
-def _is_deep_png(path: Path) -> bool:
-    """Whether the header says PNG with 16 bits per channel."""
-    with path.open("rb") as stream:
-        header = stream.read(25)
-    return header[:8] == b"\x89PNG\r\n\x1a\n" and header[24] == 16
-
-
-def _read_deep_png(path: Path) -> Picture:
-    import png
-
-    try:
-        width, height, rows, info = png.Reader(filename=str(path)).asDirect()
-        flat = np.array([np.array(row, np.uint16) for row in rows])
-    except png.Error as error:
-        raise ValueError(f"{path}: {error}") from error
-    return _split(flat.reshape(height, width, info["planes"]))
-
-
-def _split(pixels: NDArray[Any]) -> Picture:
-    """Separate transparency from colour: [H, W, 1 to 4]."""
-    colours = 1 if pixels.shape[2] < 3 else 3
-    return Picture(
-        pixels[..., :colours], pixels[..., colours] if pixels.shape[2] > colours else None
-    )
+def range_of(contents: Contents, values: ValueRange) -> ValueRange:
+    """The range in which a file is read: that of all inputs, or 0 to 255 if it has 8 bits."""
+    return values if is_deep(contents.pages[0].pixels) else EIGHT_BITS

@@ -1,53 +1,34 @@
-"""Readers of ordinary image, mask and table files, for datasets.
+"""Readers of image and mask files for datasets; `text_files` has those of tables and lists.
 
 Every error names the file: for images and masks it is a ValueError, which decoding collects, for
-tables a DataError.
+tables and lists a DataError.
 """
 
 from __future__ import annotations
 
-import csv
-import struct
-import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradprom import errors
-from gradprom.errors import DataError
+from gradprom.data import formats
+from gradprom.data.formats.contents import Contents, Picture
+from gradprom.data.formats.pillow_files import open_image as open_image
+from gradprom.data.names import shown
+from gradprom.data.text_files import lines as lines
+from gradprom.data.text_files import listed as listed
+from gradprom.data.text_files import rows as rows
+from gradprom.data.value_range import EIGHT_BITS, ValueRange, is_deep
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 _SHOWN = 8  # values of an invalid mask that a message shows
-
-
-def open_image(path: Path) -> Image:
-    """The fully read image of a file, recognised by its content and not by its extension.
-
-    Raises
-    ------
-    ValueError
-        If the file is missing, empty, truncated or not an image; with its name and why.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            image.load()  # open() reads only the header: truncation shows only here
-            return image
-    except UnidentifiedImageError as error:
-        reason = "not an image" if path.stat().st_size else "empty file"
-        raise ValueError(f"{path}: {reason}") from error
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror or error}") from error
-    except (ValueError, SyntaxError, EOFError, struct.error, zlib.error) as error:
-        raise ValueError(f"{path}: {error}") from error
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"{path}: {error}") from error
+_BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
+_GREY_OF_RGB = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in Pillow
 
 
 def picture(path: Path, channels: int) -> Image:
@@ -56,14 +37,14 @@ def picture(path: Path, channels: int) -> Image:
     Raises
     ------
     ValueError
-        For a file that is not an image or has more than 8 bits per channel.
+        For a file that is not an image, holds several, or has more than 8 bits per channel.
     """
-    from PIL import ImageOps
-
-    image = open_image(path)
-    if image.mode[0] in "IF":  # conversion would clip it to white
-        raise ValueError(f"{path}: mode {image.mode}, expected 8 bits per channel")
-    return ImageOps.exif_transpose(image).convert("L" if channels == 1 else "RGB")
+    pages = formats.read(path).pages
+    if len(pages) > 1:
+        raise ValueError(f"{shown(path)}: holds {len(pages)} images; one is expected")
+    if is_deep(pages[0].pixels):
+        raise ValueError(f"{shown(path)}: {pages[0].mode()}, expected 8 bits per channel")
+    return _image(pages[0], channels)
 
 
 def squashed(image: Image, size: int) -> NDArray[np.uint8]:
@@ -77,7 +58,35 @@ def squashed(image: Image, size: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.atleast_3d(pixels).transpose(2, 0, 1))
 
 
-def mask(path: Path, image: Image, size: int, *codes: Sequence[int]) -> NDArray[np.uint8]:
+def fitted(page: Picture, channels: int, size: int, values: ValueRange) -> NDArray[np.uint8]:
+    """A picture of any data type as uint8 [channels,size,size], from black 0 to white 255.
+
+    `values` are those of black and white, for pictures of more than 8 bits. Resized as by
+    `squashed`, and rounded once, afterwards.
+    """
+    if not is_deep(page.pixels):
+        return squashed(_image(page, channels), size)
+    from PIL import Image
+
+    planes = [
+        Image.fromarray(plane).resize((size, size), Image.Resampling.BICUBIC)
+        for plane in page.planes(values)
+    ]
+    resized = np.stack([np.asarray(plane) for plane in planes])
+    if len(resized) > channels:
+        resized = np.tensordot(np.array([_GREY_OF_RGB], np.float32), resized, 1)
+    levels = np.rint(resized.clip(0, 1) * EIGHT_BITS[1]).astype(np.uint8)
+    return np.repeat(levels, channels // len(levels), axis=0)
+
+
+def mask(
+    path: Path,
+    image: Image | Picture,
+    size: int,
+    *codes: Sequence[int],
+    page: int = 0,
+    read: Callable[[Path], Contents] = formats.read,
+) -> NDArray[np.uint8]:
     """The mask of an image as class numbers, uint8 [size,size], by the nearest pixel.
 
     Parameters
@@ -90,7 +99,12 @@ def mask(path: Path, image: Image, size: int, *codes: Sequence[int]) -> NDArray[
         Height and width of the result.
     codes
         Each lists, in ascending order, the file's values for the classes 0, 1, …; the first that
-        has all values of the file is used.
+        has all values of the file is used. A palette's values are its indices, but where it is
+        black and white and a code has 0 and 255, its colours.
+    page
+        Number of the mask in its file.
+    read
+        Reads the file, such as one that keeps it for the next mask.
 
     Raises
     ------
@@ -99,57 +113,57 @@ def mask(path: Path, image: Image, size: int, *codes: Sequence[int]) -> NDArray[
     """
     from PIL import Image as Images
 
-    drawn = open_image(path)
-    if drawn.size != image.size:
-        mask_size, image_size = ("{}×{}".format(*picture.size) for picture in (drawn, image))
-        raise ValueError(f"{path}: the mask has {mask_size} pixels, its image {image_size}")
-    if drawn.mode not in ("1", "L", "P"):
-        raise ValueError(f"{path}: mode {drawn.mode}, expected a mask of one 8-bit channel")
-    values = np.asarray(drawn.convert("L") if drawn.mode == "1" else drawn)
+    contents = read(path)
+    if contents.palette:
+        by_colours = any(set(code) == {0, 255} for code in codes)
+        values = _palette_values(path, open_image(path, page), by_colours)
+    else:
+        values = _grey_values(path, contents.pages[page])
+    if values.shape[::-1] != image.size:
+        sizes = ("{}×{}".format(*pair) for pair in (values.shape[::-1], image.size))
+        raise ValueError("{}: the mask has {} pixels, its image {}".format(shown(path), *sizes))
     present = np.unique(values)
     for code in codes:
         if np.isin(present, code).all():
-            near = Images.fromarray(values).resize((size, size), Images.Resampling.NEAREST)
-            return np.searchsorted(code, np.asarray(near)).astype(np.uint8)
-    raise ValueError(
-        f"{path}: mask values {errors.listed(present.tolist(), _SHOWN)}, expected {_allowed(codes)}"
-    )
+            classes = Images.fromarray(np.searchsorted(code, values).astype(np.uint8))
+            return np.asarray(classes.resize((size, size), Images.Resampling.NEAREST))
+    found = errors.listed([f"{value:g}" for value in present.tolist()], _SHOWN)
+    raise ValueError(f"{shown(path)}: mask values {found}, expected {_allowed(codes)}")
 
 
-def rows(table: Path, columns: Sequence[str], *optional: str) -> list[dict[str, str]]:
-    """The rows of a comma-separated table: `columns`, and those of `optional` that it has.
-
-    Surrounding whitespace of cells is removed.
-
-    Raises
-    ------
-    DataError
-        For a missing file or column.
-    """
-    try:
-        with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-            header, *cells = csv.reader(file)
-    except ValueError:
-        raise DataError(f"{table} is empty.") from None
-    except (OSError, csv.Error) as error:
-        raise DataError(f"{table} cannot be read: {error}.") from error
-    header = [name.strip() for name in header]
-    missing = [column for column in columns if column not in header]
-    if missing:
-        raise DataError(
-            f"{table} lacks the column {' and '.join(missing)}; it has: {', '.join(header)}."
+def _grey_values(path: Path, drawn: Picture) -> NDArray[Any]:
+    if drawn.pixels.shape[2] > 1 or drawn.alpha is not None:
+        transparent = "" if drawn.alpha is None else " with transparency"
+        raise ValueError(
+            f"{shown(path)}: {drawn.mode()}{transparent}, expected a mask of one channel"
         )
-    positions = {name: header.index(name) for name in (*columns, *optional) if name in header}
-    return [
-        {name: row[at].strip() if at < len(row) else "" for name, at in positions.items()}
-        for row in cells
-        if any(cell.strip() for cell in row)
-    ]
+    return drawn.pixels[..., 0]
 
 
-def listed(lines: Iterable[str]) -> str:
-    """The items of a message, one per line, as `errors.lines` cuts them short."""
-    return errors.lines([*lines])
+def _palette_values(path: Path, drawn: Image, by_colours: bool) -> NDArray[Any]:
+    """Indices into a palette, or 0 and 255 where its colours are black and white."""
+    if drawn.mode != "P":  # a later frame of an animation
+        raise ValueError(f"{shown(path)}: mode {drawn.mode}, expected a mask of one channel")
+    indices = np.asarray(drawn)
+    palette = np.array(drawn.getpalette(), dtype=np.int64).reshape(-1, 3)
+    colours = {int(index): tuple(palette[index].tolist()) for index in np.unique(indices)}
+    if by_colours and set(colours.values()) <= {_BLACK, _WHITE}:
+        return palette[:, 0][indices]
+    if _BLACK in colours.values() and colours.get(0, _BLACK) != _BLACK:
+        black = next(index for index, colour in colours.items() if colour == _BLACK)
+        raise ValueError(
+            f"{shown(path)}: of its palette index {black} is black and 0 is not, so that the "
+            f"background is unclear; save the mask in grey, with the classes' numbers as values"
+        )
+    return indices
+
+
+def _image(page: Picture, channels: int) -> Image:
+    """A picture of 8 bits as grey or RGB."""
+    from PIL import Image
+
+    pixels = page.pixels[..., 0] if page.pixels.shape[2] == 1 else page.pixels
+    return Image.fromarray(np.ascontiguousarray(pixels)).convert("L" if channels == 1 else "RGB")
 
 
 def _allowed(codes: Sequence[Sequence[int]]) -> str:

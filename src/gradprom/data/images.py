@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gradprom.data.array_files import SHAPES
 from gradprom.data.base import UNLABELLED, Entry, Images, Source
-from gradprom.data.cache import Arrays, content_key, decoded, fingerprint
+from gradprom.data.cache import VALUES, Arrays, content_key, decoded, fingerprint
 from gradprom.data.ragged import Ragged
 
 
@@ -24,6 +24,7 @@ def load(source: Source, cache: Path) -> Images:
     splits = source.splits(entries)
     content = content_key(source, entries, cache)
     arrays = decoded(source, entries, cache, content)
+    values = arrays.pop(VALUES, None)
     stored = {name: _opened(arrays, name) for name in arrays if not name.endswith(SHAPES)}
     row = {entry.id: number for number, entry in enumerate(entries)}
     labels = [UNLABELLED if entry.label is None else entry.label for entry in entries]
@@ -39,6 +40,7 @@ def load(source: Source, cache: Path) -> Images:
         notes=source.notes(entries),
         mapped=isinstance(arrays["target"], np.memmap),
         input=stored.pop("input", None),
+        value_range=None if values is None else (float(values[0]), float(values[1])),
         further={**_of_images(entries), **stored},
     )
 

@@ -1,5 +1,6 @@
 """The folder of a published dataset on this machine, or what is missing and how to get it."""
 
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +21,14 @@ class Part(NamedTuple):
     def exists_in(self, root: Path) -> bool:
         """Whether it is in `root`, unpacked."""
         folder = root / self.folder
-        return any(folder.glob(self.holds)) if self.holds else folder.is_dir()
+        if not self.holds or not folder.is_dir():
+            return folder.is_dir()
+        # whatever the case of its letters, which Python's own glob minds on Linux
+        pattern, folders = self.holds.lower().rstrip("/"), self.holds.endswith("/")
+        return any(
+            fnmatch(path.name.lower(), pattern) and (path.is_dir() or not folders)
+            for path in folder.iterdir()
+        )
 
     def packed(self, root: Path) -> Path:
         """The path of its archive in `root`."""

@@ -40,7 +40,7 @@ def free_device(device: torch.device) -> int:
 def _limits() -> list[int]:
     """The memory limits of this process's cgroup (version 2) and its ancestors."""
     try:
-        text = Path("/proc/self/cgroup").read_text()
+        text = Path("/proc/self/cgroup").read_text(encoding="utf-8")
     except OSError:
         return []
     groups = [line.removeprefix("0::/") for line in text.splitlines() if line.startswith("0::/")]
@@ -48,7 +48,7 @@ def _limits() -> list[int]:
     for group in (CGROUPS / path for path in groups):
         for folder in (group, *group.parents):
             try:
-                limits.append(int((folder / "memory.max").read_text()))
+                limits.append(int((folder / "memory.max").read_text(encoding="utf-8")))
             except (OSError, ValueError):
                 continue  # no limit, written as "max"
     return limits

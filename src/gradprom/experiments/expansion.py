@@ -3,12 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 
 from gradprom.errors import ConfigError
 from gradprom.experiments.declared import Column, Experiment, Row, read, rows_named
-from gradprom.experiments.narrowing import narrow
-from gradprom.experiments.overrides import OverrideList, key_of, override_text, values_of
+from gradprom.experiments.narrowing import Words, narrow, require_used
+from gradprom.experiments.overrides import (
+    OverrideList,
+    key_of,
+    override_text,
+    parse,
+    patterns_of,
+    values_of,
+)
 from gradprom.experiments.settings import ResultOf
 from gradprom.runs.record import Record, value_of
 from gradprom.runs.records import Study
@@ -90,17 +97,58 @@ def expanded(
     ConfigError
         If a name is unknown, an override adds or deletes a key, or no cell is left or can be run.
     """
-    values = {}
-    for override in OverridesParser.create().parse_overrides(narrowing):
+    found = narrowed(names, narrowing)
+    return _with_runs([_found(experiment, identify, study.record) for experiment in found])
+
+
+def narrowed(names: list[str], narrowing: OverrideList) -> list[Experiment]:
+    """Read experiments and narrow them; `names` and `narrowing` are as for `expanded`.
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown, an override adds or deletes a key, or no cell is left.
+    """
+    values = {key_of(override): values_of(override) for override in _settings(narrowing)}
+    return [narrow(experiment, values) for experiment in _declared(names)]
+
+
+def require_all_used(names: list[str], narrowing: OverrideList) -> None:
+    """Check that each word of the command line selects a cell of one of the experiments.
+
+    What a plan has stored is not checked: its experiments may have changed since.
+
+    Parameters
+    ----------
+    names, narrowing
+        As for `expanded`.
+
+    Raises
+    ------
+    ConfigError
+        As `expanded`, and for a word that selects nothing, though others of its key do.
+    """
+    overrides, declared = _settings(narrowing), _declared(names)
+    values = {key_of(override): values_of(override) for override in overrides}
+    patterns = {key_of(override): patterns_of(override) for override in overrides}
+    words = [Words(key, tuple(patterns[key] or values[key]), bool(patterns[key])) for key in values]
+    require_used(declared, [narrow(experiment, values) for experiment in declared], words)
+
+
+def _settings(narrowing: OverrideList) -> list[Override]:
+    overrides = parse(narrowing)
+    for override in overrides:
         if override.is_add() or override.is_delete():
             raise ConfigError(
                 f"{override.input_line}: with experiment= an override can only set a key"
             )
-        values[key_of(override)] = values_of(override)
+    return overrides
+
+
+def _declared(names: list[str]) -> list[Experiment]:
+    """The experiments of these names, each once."""
     declared = [experiment for name in names for experiment in read(name)]
-    unique = list({experiment.name: experiment for experiment in declared}.values())
-    narrowed = [narrow(experiment, values) for experiment in unique]
-    return _with_runs([_found(experiment, identify, study.record) for experiment in narrowed])
+    return list({experiment.name: experiment for experiment in declared}.values())
 
 
 def expand(experiment: Experiment, identify: Identify, record_of: Lookup) -> Expansion:

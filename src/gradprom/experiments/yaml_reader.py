@@ -20,7 +20,7 @@ def document(path: Path) -> "Reader":
         If it is not valid YAML; with the line.
     """
     try:
-        return Reader(path, yaml.compose(path.read_text(), _LOADER))
+        return Reader(path, yaml.compose(path.read_text(encoding="utf-8"), _LOADER))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{_place(path, line)}: {error.problem}") from error

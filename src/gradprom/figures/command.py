@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gradprom.errors import ConfigError, RunError
-from gradprom.experiments.expansion import Expansion, Identity, expanded
+from gradprom.experiments.expansion import Expansion, Identity, expanded, require_all_used
 from gradprom.experiments.overrides import OverrideList
 from gradprom.figures.registry import FIGURES, draw, tables
 from gradprom.runs.record import Record
@@ -44,6 +44,9 @@ def draw_all(study: Study, names: list[str], overrides: OverrideList) -> list[Pa
     for name in names:
         if name not in FIGURES:
             raise ConfigError(f"figure {name} is unknown; choose from {', '.join(FIGURES)}")
+    if overrides:
+        of_figures = (table for name in names or FIGURES for table in tables(name))
+        require_all_used(list(dict.fromkeys(of_figures)), overrides)
     records = {record.id: record for record in study.records()}
     folder, device = study.folder / "report" / "figures", choose_device("auto")
     drawn = []

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gradprom.errors import RunError
 from gradprom.experiments import declared
-from gradprom.experiments.expansion import Expansion, Identity, expanded
+from gradprom.experiments.expansion import Expansion, Identity, expanded, require_all_used
 from gradprom.experiments.overrides import OverrideList
 from gradprom.reports import swept, unplanned
 from gradprom.reports.claims import verdicts
@@ -65,6 +65,8 @@ def report(study: Study, names: list[str], narrowing: OverrideList) -> None:
     if not loaded and not names:
         raise RunError(f"study {study.name} has no records in {study.folder / 'runs'}")
     records = {record.id: record for record in loaded}
+    if narrowing:
+        require_all_used(names or [each.name for each in declared.default()], narrowing)
     selections = _selections(study, names, narrowing)
     folder = study.folder / "report"
     require_writable(folder)  # before the work
@@ -181,7 +183,7 @@ def _paper_figures(folder: Path) -> list[Picture]:
     """The figures that `gradprom figure` has written to the folder."""
     pictures = []
     for path in sorted(folder.glob("fig*.txt")):
-        title, _, caption = path.read_text().partition("\n")
+        title, _, caption = path.read_text(encoding="utf-8").partition("\n")
         png, vector = path.with_suffix(".png"), path.with_suffix(".svg")
         pictures.append(Picture(path.stem, title, caption.strip(), png, vector))
     return pictures

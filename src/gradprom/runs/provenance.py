@@ -15,21 +15,68 @@ from gradprom.runs.record import Revision
 
 PACKAGES = ("torch", "numpy", "pandas", "hydra-core", "omegaconf", "timm", "pillow")
 
+_ELSEWHERE = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_COMMON_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+)
+
 
 @functools.cache
 def revision() -> Revision:
-    """Git revision of the code, and whether files differ from it; empty where there is no git."""
-    root = Path(__file__).parents[3]
+    """Git revision of the code, and whether files differ from it; empty where it is not known."""
+    return _own()[0]
+
+
+@functools.cache
+def why_unknown() -> str:
+    """Why the git revision is not known; empty where it is."""
+    return _own()[1]
+
+
+@functools.cache
+def _own() -> tuple[Revision, str]:
+    return read_revision(Path(__file__).parents[3])
+
+
+def read_revision(root: Path) -> tuple[Revision, str]:
+    """The revision of a clone whose top folder is `root`, or an empty one with the reason.
+
+    A folder inside another project's repository has no revision of its own.
+    """
     try:
-        commit = _git(root, "rev-parse", "HEAD")
-        return Revision(revision=commit, dirty=bool(_git(root, "status", "--porcelain")))
-    except (OSError, subprocess.CalledProcessError):
-        return Revision()
+        top = Path(os.fsdecode(_git(root, "rev-parse", "--show-toplevel")))
+        if not top.is_dir() or not top.samefile(root):
+            return Revision(), f"{root} is not a clone; git finds another project's, {top}"
+        commit = _git(root, "rev-parse", "HEAD").decode()
+        return Revision(revision=commit, dirty=bool(_git(root, "status", "--porcelain"))), ""
+    except FileNotFoundError:
+        return Revision(), "git is not installed"
+    except OSError as error:
+        return Revision(), f"git cannot be run ({error.strerror})"
+    except subprocess.CalledProcessError as error:
+        return Revision(), _reason(root, error.stderr.decode(errors="replace"))
 
 
-def _git(root: Path, *arguments: str) -> str:
+def _reason(root: Path, told: str) -> str:
+    """Git's refusal in a few words, with what to do about it."""
+    if "dubious ownership" in told:
+        remedy = f"git config --global --add safe.directory {root}"
+        return f"{root} belongs to another user; `{remedy}` lets git read it"
+    if "not a git repository" in told:
+        return f"{root} is not a clone"
+    return f"git says: {(told.strip().splitlines() or ['nothing'])[0]}"
+
+
+def _git(root: Path, *arguments: str) -> bytes:
+    # the variables that lead git to another repository, as within a hook
+    environment = {k: v for k, v in os.environ.items() if k not in _ELSEWHERE} | {"LC_ALL": "C"}
     command = ["git", "-C", str(root), *arguments]
-    return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
+    return subprocess.run(command, capture_output=True, check=True, env=environment).stdout.strip()
 
 
 @functools.cache

@@ -44,6 +44,9 @@ class DatasetInfo(JsonObject):
     """SHA-256 (hex) of its content and of its split."""
     notes: list[str] = field(default_factory=list)
     """Remarks on it, such as that only some patients are on disk; none in records of schema 1."""
+    value_range: list[float] = field(default_factory=list)
+    """The values of black and of white in files of more than 8 bits; empty where there are none,
+    and in older records."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,8 @@ class FurtherTestSet(JsonObject):
     """SHA-256 (hex) of its content and of its split."""
     notes: list[str] = field(default_factory=list)
     """As `DatasetInfo.notes`."""
+    value_range: list[float] = field(default_factory=list)
+    """As `DatasetInfo.value_range`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -99,7 +99,8 @@ def read_config(path: Path) -> DictConfig:
         If the file is missing, is not a configuration, or has keys that the schema does not know.
     """
     try:
-        stored = OmegaConf.load(path)
+        with path.open(encoding="utf-8") as file:
+            stored = OmegaConf.load(file)
         if isinstance(stored, DictConfig):
             stored.pop("slurm", None)  # launch settings have no effect now, and their keys change
         node = OmegaConf.merge(OmegaConf.structured(config.Root), stored)

@@ -53,9 +53,14 @@ def score(
 
 
 def describe(images: Images) -> dict[str, Any]:
-    """Counts, fingerprint and notes of a dataset, as in records."""
+    """Counts, fingerprint, notes and range of values of a dataset, as in records."""
     counts = {split: len(rows) for split, rows in images.splits.items()}
-    return {"counts": counts, "fingerprint": images.fingerprint, "notes": images.notes}
+    return {
+        "counts": counts,
+        "fingerprint": images.fingerprint,
+        "notes": images.notes,
+        "value_range": list(images.value_range or ()),
+    }
 
 
 class ImageScores:

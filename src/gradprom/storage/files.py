@@ -62,11 +62,20 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             with draft.open("xb") as stream:
                 yield stream
                 stream.flush()
-                os.fsync(stream.fileno())
+                synced(stream)
             os.replace(draft, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 draft.unlink()
+            raise
+
+
+def synced(stream: BinaryIO) -> None:
+    """Have the system write a file to its disk, where the file system knows how to."""
+    try:
+        os.fsync(stream.fileno())
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
             raise
 
 

@@ -1,7 +1,8 @@
 """The right to train a stage, or a run, held by one process at a time on any shared file system.
 
 Leases are numbered files, `lease-0001`, `lease-0002`, …, each made by `os.link`, which is atomic
-on NFS too. The highest number holds. To take over from a dead process, or from one that has
+on NFS too, or exclusively where a file system has no hard links (exFAT, SMB, object stores). The
+highest number holds. To take over from a dead process, or from one that has
 released its lease, a process creates the next number, which only one can; the old holder, if it
 still lives, sees it and stops. The highest number is never removed, so that no number is given out
 twice: an applicant that was suspended between its check and its claim finds that it came too late.
@@ -21,7 +22,7 @@ import psutil
 
 from gradprom.errors import NotWritable
 from gradprom.storage import preemption
-from gradprom.storage.files import read_json, write_json, writing
+from gradprom.storage.files import read_json, synced, write_json, writing
 
 BEAT = 5.0
 """Seconds between two heartbeats."""
@@ -54,8 +55,7 @@ class Lease:
 
         def beat() -> None:
             while not stop.wait(BEAT):
-                with contextlib.suppress(OSError):
-                    os.utime(self.path)
+                self._beat()
 
         thread = threading.Thread(target=beat, daemon=True)
         thread.start()
@@ -66,6 +66,17 @@ class Lease:
             thread.join()
             if self.held():
                 self._release()
+
+    def _beat(self) -> None:
+        try:
+            os.utime(self.path)
+        except FileNotFoundError:
+            pass  # another process has taken over
+        except OSError:
+            # some mounts let nobody set times; a new file has a new one
+            with contextlib.suppress(OSError, NotWritable):
+                if self.held():
+                    write_json(self.path, self.holder)
 
     def _release(self) -> None:
         try:
@@ -170,10 +181,29 @@ def _create(path: Path) -> Lease | None:
     try:
         os.link(draft, path)
     except FileExistsError:
-        return None
+        pass
+    except OSError:
+        # there are no hard links here: until it has its content, the lease is nobody's and held
+        _write_exclusively(path, draft.read_bytes())
     finally:
         draft.unlink()
-    return Lease(path, holder)
+    # NFS may report a failure of what it has done
+    return Lease(path, holder) if read_json(path) == holder else None
+
+
+def _write_exclusively(path: Path, content: bytes) -> None:
+    """Create a file, unless there is one."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    except FileExistsError:
+        return
+    except OSError as error:
+        with writing(path):
+            raise error
+    with writing(path), open(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        synced(file)
 
 
 def _host() -> str:

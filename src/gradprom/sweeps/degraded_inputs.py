@@ -8,11 +8,12 @@ import torch
 from gradprom import metrics
 from gradprom.data.loader import test_batches
 from gradprom.degradations import enlarge
-from gradprom.experiments import declared
 from gradprom.experiments.declared import Column, Experiment
+from gradprom.experiments.expansion import narrowed, require_all_used
 from gradprom.experiments.overrides import OverrideList, override_text
 from gradprom.experiments.settings import Settings
 from gradprom.runs.run import Run
+from gradprom.sweeps import run_ids
 from gradprom.sweeps.request import make_run, shell_composer
 
 
@@ -21,18 +22,28 @@ def degraded_inputs(names: list[str], overrides: OverrideList) -> str:
 
     One line for each column, in which the dataset is that of the experiment or the column, else
     the one that all rows set. Where rows set several, the column has no line.
+
+    Parameters
+    ----------
+    names
+        The experiments.
+    overrides
+        Folders, and overrides that narrow the experiments as in a sweep of them.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["experiment", "column", "dataset", "images", *metrics.USUAL])
     composer = shell_composer()
-    for experiment in (one for name in names for one in declared.read(name)):
+    places = [text for text in overrides if run_ids.is_place(text)]
+    narrowing = [text for text in overrides if not run_ids.is_place(text)]
+    require_all_used(names, narrowing)
+    for experiment in narrowed(names, narrowing):
         for column in experiment.columns:
             if (settings := _settings(experiment, column)) is None:
                 continue
             texts = [override_text(key, value) for key, value in settings.items()]
             plain = ["auxiliary=none", "strategy=mainstream"]
-            run = make_run(*composer([*texts, *plain, *overrides]), [])
+            run = make_run(*composer([*texts, *plain, *places]), [])
             scores = _scores(run)
             means = [f"{mean:.4f}" for mean in scores.mean(0).tolist()]
             place = [experiment.name, column.title, run.config.dataset.name]

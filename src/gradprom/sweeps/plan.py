@@ -8,7 +8,7 @@ from gradprom.data.batches import labels_of
 from gradprom.experiments import on_the_fly
 from gradprom.experiments.expansion import Expansion
 from gradprom.identity import digest
-from gradprom.runs import data_checks, dataset_changes
+from gradprom.runs import data_checks, dataset_changes, provenance
 from gradprom.runs.plan_note import PlannedRun, PlanNote
 from gradprom.runs.run import Run
 from gradprom.storage.files import write_checked
@@ -132,6 +132,8 @@ def make_plan(runs: list[Run], retry_failed: bool) -> Plan:
             for stage in _missing(lineage, store):
                 plan.stages[stage.id] = (stage.name, steps[stage.id])
             plan.epochs |= {stage.id: stage.epochs for stage in lineage}
+    if plan.pending and (reason := provenance.why_unknown()):
+        plan.notes.append(f"records will have no git revision: {reason}")
     return plan
 
 

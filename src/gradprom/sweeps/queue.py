@@ -178,7 +178,9 @@ def array_limit() -> int:
 
 def _ask(*command: str) -> str:
     try:
-        process = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
+        process = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT
+        )
     except FileNotFoundError:
         raise RunError(f"Slurm's command {command[0]} is not available on this machine") from None
     except subprocess.TimeoutExpired:

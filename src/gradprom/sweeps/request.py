@@ -4,16 +4,16 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 from gradprom import config
 from gradprom.config import composing
 from gradprom.config.composing import Composer
+from gradprom.config.places import absolute
 from gradprom.errors import GradpromError, NotOnDisk, NotServed, first_line
 from gradprom.experiments import on_the_fly
-from gradprom.experiments.expansion import Expansion, Identify, Identity, expanded
-from gradprom.experiments.overrides import OverrideList, key_of, values_of
+from gradprom.experiments.expansion import Expansion, Identify, Identity, expanded, require_all_used
+from gradprom.experiments.overrides import OverrideList, key_of, parse, values_of
 from gradprom.identity import digest
 from gradprom.runs import data_checks
 from gradprom.runs.record_config import dotted
@@ -51,7 +51,7 @@ def read_request(arguments: OverrideList, composer: Composer) -> Request:
     ConfigError
         For the first override or configuration that is not allowed.
     """
-    overrides = OverridesParser.create().parse_overrides(arguments)
+    overrides = parse(arguments)
     keys = [key_of(override) for override in overrides]
     if "experiment" in keys:
         last = overrides[len(keys) - 1 - keys[::-1].index("experiment")]
@@ -120,9 +120,10 @@ def make_run(node: DictConfig, choices: dict[str, str], overrides: OverrideList)
 def _experiment_request(names: list[str], overrides: OverrideList, composer: Composer) -> Request:
     places = [text for text in overrides if run_ids.is_place(text)]
     narrowing = [text for text in overrides if not run_ids.is_place(text)]
+    require_all_used(names, narrowing)
     node, _ = composer(places)
     narrowing += _title(composer, places, narrowing)
-    study = Study(Path(node.results), node.study)
+    study = Study(Path(absolute(node.results)), node.study)
     built: dict[str, Run] = {}
     identify_here = identify_with(composer, built, places)
 

@@ -68,7 +68,9 @@ def save(identities: list[tuple[OverrideList, Identity]], results: Path) -> None
 def _work_out(runs: list[OverrideList]) -> dict[str, list[str]]:
     """Compute in another process, so that this one need not import torch."""
     command = [sys.executable, "-m", "gradprom.sweeps.identify"]
-    done = subprocess.run(command, input=json.dumps(runs), capture_output=True, text=True)
+    done = subprocess.run(
+        command, input=json.dumps(runs), capture_output=True, text=True, errors="replace"
+    )
     if done.returncode == REFUSED:
         raise ConfigError(done.stderr.strip())
     if done.returncode:

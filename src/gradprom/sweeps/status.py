@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from gradprom import streams
 from gradprom.runs.plan_note import PlanNote
 from gradprom.runs.record import ErrorInfo, Record
 from gradprom.runs.records import Study
@@ -20,7 +21,10 @@ BETWEEN = 5.0
 
 
 def watch(study: Study) -> None:
-    """Update the overview every `BETWEEN` seconds until nothing is queued or running any more."""
+    """Update the overview every `BETWEEN` seconds until nothing is queued or running any more.
+
+    It also ends when there is no display any more.
+    """
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
@@ -29,7 +33,7 @@ def watch(study: Study) -> None:
         while True:
             status = study_status(study)
             live.update(Text(overview(study, status)), refresh=True)
-            if not {"queued", "running"} & set(status.states.values()):
+            if not {"queued", "running"} & set(status.states.values()) or streams.failure():
                 return
             time.sleep(BETWEEN)
 

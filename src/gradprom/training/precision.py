@@ -18,6 +18,9 @@ from gradprom.errors import RunError, first_line
 AMPERE = (8, 0)
 """The first CUDA compute capability whose matrix units support TF32 and bfloat16."""
 
+MOST = 200
+"""Letters of torch's own message that are shown."""
+
 
 def require_supported(options: Trainer, device: torch.device) -> None:
     """Check that a device supports `trainer.precision` and `trainer.compile`.
@@ -88,7 +91,9 @@ def _require_compiler(device: str) -> None:
         # of a random size, which is in no cache: a cached result would need no compiler
         torch.compile(torch.neg)(torch.ones(random.randrange(2, 10**6), device=device))
     except Exception as error:  # the type depends on what is missing
+        reason = first_line(error)[:MOST]  # torch may print its whole configuration
+        remedy = ", or install a C++ compiler" if "c++" in reason.lower() else ""
         raise RunError(
-            f"trainer.compile=true and torch cannot compile on this machine ({first_line(error)}); "
-            f"use trainer.compile=false, or install a C++ compiler"
+            f"trainer.compile=true and torch cannot compile on this machine ({reason}); "
+            f"use trainer.compile=false{remedy}"
         ) from error

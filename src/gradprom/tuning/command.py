@@ -20,7 +20,7 @@ from gradprom.errors import GradpromError, RunError
 from gradprom.experiments.overrides import OverrideList
 from gradprom.launch import submission
 from gradprom.launch.submission import JobLost
-from gradprom.runs import history
+from gradprom.runs import history, provenance
 from gradprom.runs.record import ErrorInfo, Record
 from gradprom.runs.run import Run
 from gradprom.storage.lease import exclusive
@@ -83,6 +83,8 @@ def describe(tuning: Tuning) -> str:
         "by": f"{options.metric} on {held_out} images held out of training, {training} to train on",
         "kept in": str(tuning.study.folder),
     }
+    if reason := provenance.why_unknown():
+        lines["note"] = f"records will have no git revision: {reason}"
     parts = [f"tuning {tuning.name}: {_counts(tuning)}"]
     parts += [f"  {title:<11}{text}" for title, text in lines.items()]
     return "\n".join([*parts, *aspects([run])])

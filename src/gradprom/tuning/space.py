@@ -4,9 +4,9 @@ import itertools
 from collections.abc import Iterator
 from typing import Any, cast
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import (
     ChoiceSweep,
+    Glob,
     IntervalSweep,
     Override,
     RangeSweep,
@@ -21,6 +21,7 @@ from optuna.distributions import (
 )
 
 from gradprom.errors import ConfigError, first_line
+from gradprom.experiments.overrides import parse
 
 Space = dict[str, BaseDistribution]
 Params = dict[str, Any]
@@ -88,7 +89,9 @@ def _distribution(key: str, text: str) -> BaseDistribution:
     if top in (*_RUN, "hydra"):
         raise ConfigError(f"{setting}: {key} cannot be tuned")
     try:
-        override = OverridesParser.create().parse_override(f"{key}={text}")
+        override = parse([f"{key}={text}"])[0]
+    except ConfigError as error:
+        raise ConfigError(f"tune.space: {error}") from error
     except HydraException as error:
         raise ConfigError(f"{setting}: {first_line(error)}") from error
     try:
@@ -103,7 +106,7 @@ def _of_sweep(override: Override) -> BaseDistribution:
     unknown = sweep.tags - {"log"} if isinstance(sweep, Sweep) else set()
     if unknown:
         raise ValueError(f"the tag {', '.join(sorted(unknown))} is unknown; allowed is log")
-    if isinstance(sweep, ChoiceSweep):
+    if isinstance(sweep, ChoiceSweep | Glob):
         return CategoricalDistribution(list(dict.fromkeys(override.sweep_string_iterator())))
     if isinstance(sweep, IntervalSweep):
         low, high, log = sweep.start, sweep.end, "log" in sweep.tags
@@ -111,15 +114,14 @@ def _of_sweep(override: Override) -> BaseDistribution:
             return IntDistribution(low, high, log)
         return FloatDistribution(cast(float, low), cast(float, high), log)
     if isinstance(sweep, RangeSweep):
-        return _of_range(list(cast(Iterator[Any], sweep.range())), "log" in sweep.tags)
+        values = list(cast(Iterator[Any], sweep.range()))
+        step = abs(sweep.step) if len(values) > 1 else 1
+        return _of_range(values, step, "log" in sweep.tags)
     raise ValueError("allowed are sweeps: choice(…), range(…), interval(…) or tag(log, …)")
 
 
-def _of_range(values: list[Any], log: bool) -> BaseDistribution:
-    if not values:
-        raise ValueError("the range is empty")
+def _of_range(values: list[Any], step: Any, log: bool) -> BaseDistribution:
     low, high = min(values), max(values)
-    step = abs(values[1] - values[0]) if len(values) > 1 else 1
     if all(isinstance(value, int) for value in values):
         return IntDistribution(low, high, log, step)
     return FloatDistribution(float(low), float(high), log, float(step))

@@ -4,7 +4,6 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from gradprom.config import Config, Tune, component
@@ -12,7 +11,7 @@ from gradprom.config.checks import require_choice
 from gradprom.config.composing import Composer
 from gradprom.config.folders import choices
 from gradprom.errors import ConfigError
-from gradprom.experiments.overrides import OverrideList, key_of
+from gradprom.experiments.overrides import OverrideList, key_of, parse
 from gradprom.identity import digest
 from gradprom.launch.submission import Packing
 from gradprom.metrics.registry import tunable
@@ -88,7 +87,7 @@ def read_tuning(arguments: OverrideList, composer: Composer) -> Tuning:
     DataError
         If the dataset is invalid, or nothing can be held out of it.
     """
-    overrides = OverridesParser.create().parse_overrides(arguments)
+    overrides = parse(arguments)
     typed = [
         (key_of(o), text, o.is_sweep_override())
         for o, text in zip(overrides, arguments, strict=True)

@@ -16,10 +16,11 @@ class RequireWritable(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Exit with 1 and one sentence if the folder of results is not writable."""
-        from gradprom.errors import NotWritable
+        from gradprom.config.places import absolute
+        from gradprom.errors import GradpromError
         from gradprom.storage.files import require_writable
 
         try:
-            require_writable(Path(config.results))
-        except NotWritable as error:
+            require_writable(Path(absolute(config.results)))
+        except GradpromError as error:
             sys.exit(f"gradprom: {error}")

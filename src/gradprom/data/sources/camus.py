@@ -5,7 +5,7 @@ The paper trains on 450 and tests on 50 patients, and segments the endocardium (
 Both published layouts are read: MetaImage (.mhd + .raw) and NIfTI. They decode to equal arrays.
 """
 
-import zlib
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +18,11 @@ from gradprom.data import image_io
 from gradprom.data.base import Entry, Facts
 from gradprom.data.dataset_card import About
 from gradprom.data.file_source import FileOptions, FileSource
+from gradprom.data.formats import nifti_files
 from gradprom.data.locate import Part
+from gradprom.data.names import decoded, shown
 from gradprom.data.splits import of_groups, stratified
-from gradprom.errors import DataError
+from gradprom.errors import DataError, listed
 
 SPLITS = {
     "official": "the published lists of patients, train/val/test 400/50/50",
@@ -28,6 +30,7 @@ SPLITS = {
 }
 PATIENTS = 500
 PAPER_TEST = 50
+FRAMES = ("2CH_ED", "2CH_ES", "4CH_ED", "4CH_ES")
 
 FACTS = Facts(channels=1, classes=(), mask_classes=("background", "endocardium"))
 
@@ -38,6 +41,7 @@ _LAYOUTS = (
     (Part("training", holds="patient*/"), ".mhd"),
 )
 _LISTS = {"train": "training", "val": "validation", "test": "testing"}
+_PATIENT = re.compile(r"patient\d+")
 _QUALITIES = ("Poor", "Medium", "Good")
 
 # In the published masks: 0 background, 1 cavity within the endocardium, 2 myocardium, 3 atrium.
@@ -88,7 +92,10 @@ class Camus(FileSource):
         The sequences, whose data are often missing, are skipped.
         """
         folder, suffix = self._patients()
-        entries, offenders = [], []
+        entries = []
+        offenders = [
+            f"{path}: a link to nothing" for path in folder.glob("patient*") if not path.exists()
+        ]
         for patient in _patients(folder):
             frames = sorted(patient.glob(f"{patient.name}_?CH_E[DS]{suffix}"))
             if not frames:
@@ -143,7 +150,12 @@ class Camus(FileSource):
 
     def notes(self, entries: list[Entry]) -> list[str]:
         patients = len({entry.group for entry in entries})
-        return [f"{patients} of {PATIENTS} patients"] if patients != PATIENTS else []
+        notes = [f"{patients} of {PATIENTS} patients"] if patients != PATIENTS else []
+        frames = {f"{entry.group}_{frame}" for entry in entries for frame in FRAMES}
+        missing = sorted(frames - {entry.id for entry in entries})
+        if missing:
+            notes.append(f"{len(missing)} frames are missing: {listed(missing, 3)}")
+        return notes
 
 
 def quality(patient: Path) -> int | None:
@@ -173,9 +185,19 @@ def _official(lists: Path, present: set[str]) -> dict[str, list[str]]:
     """The patients of the published lists as far as they are present."""
     files = {part: lists / f"subgroup_{name}.txt" for part, name in _LISTS.items()}
     offenders = [f"{file}: no such list" for file in files.values() if not file.is_file()]
-    named = {part: file.read_text().split() for part, file in files.items() if file.is_file()}
+    named = {
+        part: [name for line in image_io.lines(file) for name in line.split()]
+        for part, file in files.items()
+        if file.is_file()
+    }
+    offenders += [
+        f"{files[part]}: {shown(name)} is no patient"
+        for part, patients in named.items()
+        for name in patients
+        if not _PATIENT.fullmatch(name)
+    ]
     counts = Counter(patient for patients in named.values() for patient in patients)
-    offenders += [f"{patient}: listed {n} times" for patient, n in counts.items() if n > 1]
+    offenders += [f"{shown(patient)}: listed {n} times" for patient, n in counts.items() if n > 1]
     chosen = {part: sorted(present & set(patients)) for part, patients in named.items()}
     offenders += [
         f"{files[part]}: none of its {len(named[part])} patients is on disk"
@@ -189,7 +211,7 @@ def _official(lists: Path, present: set[str]) -> dict[str, list[str]]:
 
 def _fields(path: Path, separator: str) -> dict[str, str]:
     """The lines `key separator value` of a text file; harmless for a binary file."""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = decoded(path.read_bytes()).splitlines()
     pairs = (line.partition(separator) for line in lines)
     return {key.strip(): value.strip() for key, _, value in pairs}
 
@@ -224,17 +246,8 @@ def _read_raw(path: Path) -> NDArray[np.uint8]:
 
 def _read_nifti(path: Path) -> NDArray[np.uint8]:
     """Pixels [H,W]; NIfTI keeps them as [W,H]."""
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.nifti1 import Nifti1Image
-    from nibabel.spatialimages import HeaderDataError
-    from nibabel.wrapstruct import WrapStructError
-
-    damaged = (EOFError, zlib.error, ImageFileError, HeaderDataError, WrapStructError)
-
-    try:
-        values = np.asanyarray(Nifti1Image.from_filename(path).dataobj)
-    except (OSError, ValueError, *damaged) as error:
-        raise ValueError(f"{path}: {error}") from error
+    with nifti_files.opened(path) as image:
+        values = np.asanyarray(image.dataobj)
     if values.ndim < 2 or not values.size or any(length != 1 for length in values.shape[2:]):
         raise ValueError(f"{path}: an array of shape {values.shape}, expected (width, height)")
     frame = values.reshape(values.shape[:2]).T

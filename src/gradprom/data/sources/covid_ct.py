@@ -14,7 +14,9 @@ from gradprom.data import image_io
 from gradprom.data.base import Entry, Facts
 from gradprom.data.dataset_card import About
 from gradprom.data.file_source import FileOptions, FileSource
+from gradprom.data.listing import listing
 from gradprom.data.locate import Part
+from gradprom.data.names import key, shown
 from gradprom.data.splits import by_group, stratified
 from gradprom.errors import DataError, NotOnDisk
 
@@ -79,8 +81,8 @@ class CovidCT(FileSource):
         for label, images, _, table, name, patient in _CLASSES:
             patients = _patients(folder / table, name, patient)
             for file in _files(folder / "Images-processed" / images):
-                id = f"{images}/{file.name}"
-                entries.append(Entry(id, patients.get(file.name, id), label, (file,)))
+                id = f"{images}/{key(file.name)}"
+                entries.append(Entry(id, patients.get(key(file.name), id), label, (file,)))
         return entries
 
     def decode(self, entry: Entry) -> dict[str, np.ndarray]:
@@ -114,7 +116,12 @@ class CovidCT(FileSource):
 
 def _files(folder: Path) -> list[Path]:
     """All files but hidden ones: what an extension says of the content is often wrong here."""
-    files = [file for file in folder.iterdir() if file.is_file() and file.name[0] != "."]
+    found = listing(folder)
+    files = [*found.images, *found.others]
+    links = [file for file in found.others if not file.is_file()]
+    offenders = [*found.broken, *(f"{shown(file)}: a link to nothing" for file in links)]
+    if offenders:
+        raise DataError(f"Images of COVID-CT cannot be used:{image_io.listed(offenders)}")
     if not files:
         raise NotOnDisk(f"{folder} holds no images. {ABOUT.get}")
     return sorted(files)
@@ -126,7 +133,9 @@ def _patients(table: Path, name: str, patient: str) -> dict[str, str]:
         return {}
     # One published patient id ends in a blank, which reading takes away.
     return {
-        row[name]: row[patient] for row in image_io.rows(table, (name, patient)) if row[patient]
+        key(row[name]): row[patient]
+        for row in image_io.rows(table, (name, patient))
+        if row[patient]
     }
 
 
@@ -144,8 +153,10 @@ def _official(folder: Path, entries: list[Entry]) -> dict[str, list[str]]:
     for part in ("train", "val", "test"):
         lists = list(_lists(folder, part))
         offenders += [f"{file}: no such list" for file, _ in lists if not file.is_file()]
-        named = [(file, f"{images}/{line}") for file, images in lists for line in _lines(file)]
-        offenders += [f"{file}: {id} does not exist" for file, id in named if id not in known]
+        named = [(file, f"{images}/{key(line)}") for file, images in lists for line in _lines(file)]
+        offenders += [
+            f"{shown(file)}: {shown(id)} does not exist" for file, id in named if id not in known
+        ]
         splits[part] = [id for _, id in named]
     if offenders:
         raise DataError(
@@ -161,9 +172,7 @@ def _lists(folder: Path, part: str) -> Iterator[tuple[Path, str]]:
 
 
 def _lines(file: Path) -> list[str]:
-    if not file.is_file():
-        return []
-    return [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return image_io.lines(file) if file.is_file() else []
 
 
 build, facts = CovidCT, CovidCT.facts_of

@@ -9,6 +9,10 @@
     a,benign,patient 1
     b.jpg,malignant,patient 2
 
+A file can hold several images (TIFF, GIF, NIfTI, DICOM): they are the slices of one group, the
+file, and the file of their masks holds as many. DICOM is grouped by patient. Values of more than
+8 bits are read in the range that all images together have, or in that of `range`.
+
 An `id` is a file's name or its stem. An image without a label, or without a line in the table,
 is left out of diagnosis. Where there are groups, no group is in both train and test.
 
@@ -19,34 +23,42 @@ set. It is part of a run's id, where the folder lies is not. In `evaluate_on` al
 on, whether masks and labels are named or not.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gradprom.data import image_io
+from gradprom.data import formats, image_io, own_files
 from gradprom.data.base import Entry, Facts, Source
 from gradprom.data.dataset_card import About
+from gradprom.data.formats.recent import Recent
+from gradprom.data.listing import listing
+from gradprom.data.names import shown
 from gradprom.data.splits import by_group, stratified
-from gradprom.errors import MOST_LINES, DataError, NotOnDisk, listed
+from gradprom.data.value_range import EIGHT_BITS, Extremes, ValueRange, checked, is_deep
+from gradprom.errors import DataError, NotOnDisk, listed
 from gradprom.identity import added
 
 CHANNELS = {"grey": 1, "rgb": 3}
 TEST_SET = {"test": 1.0}
 """Options of a folder that is only tested on."""
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 ABOUT = About(
     title="dataset=folder",
-    get=f"Put the images there (files that end in {', '.join(SUFFIXES)}), or set data_root or "
-    "dataset.root; conf/dataset/folder.yaml shows an example.",
+    get=f"Put the images there (files that end in {', '.join(formats.SUFFIXES)}), or set "
+    "data_root or dataset.root; conf/dataset/folder.yaml shows an example.",
     licence="that of your images",
     traps=(
         "Two folders of one name need two titles: set dataset.title for one of them.",
-        "Files are opened by their content, regardless of their name, with 8 bits per channel; "
-        "photographs are turned upright and transparency is dropped.",
+        "Files are opened by their content, regardless of their name; photographs are turned "
+        "upright and transparency is dropped.",
+        "Of more than 8 bits black is 0, and white the highest value of the fewest bits (8, 10, "
+        "12, 14 or 16) that hold all images; `data check` says which. Below 0, as in CT, both must "
+        "be given: dataset.range=[-160,240]. Decoded images have 8 bits of that range.",
+        "The files of a stack and of its masks have as many images. They are one group, unless the "
+        "table says another; DICOM files are grouped by patient.",
         "Images of one patient come into both parts unless the table has a column group.",
     ),
 )
@@ -74,6 +86,8 @@ class Options:
     `evaluate_on`."""
     split_seed: int = 0
     """Drives the split."""
+    range: list[float] = field(default_factory=list, metadata={"before": []})
+    """The values of black and of white in files of more than 8 bits; empty: as found in them."""
     title: str = added("")
     """What the images are called, as part of a run's id; the folder's name if it is not set."""
     subfolders: bool = added(False)
@@ -91,6 +105,7 @@ class Options:
             raise ValueError(
                 f"dataset.title={self.title}: must be a name, without / and \\, not a path"
             )
+        checked(self.range, "dataset.range=")
         _check_names("classes", self.classes)
         _check_names("mask_classes", self.mask_classes)
         if bool(self.masks) != bool(self.mask_classes):
@@ -117,9 +132,18 @@ def build(options: Options) -> "Folder":
 
 
 class Folder(Source):
-    """Images in `root`; an id is a file's path in it, without its suffix."""
+    """Images in `root`; an id is a file's path in it, without its suffix.
 
+    Where a file holds several images, their ids are `id#1`, ….
+    """
+
+    version = 2
     options: Options
+
+    def __init__(self, options: Options, facts: Facts) -> None:
+        super().__init__(options, facts)
+        self._read = Recent()
+        self._extremes: Extremes | None = None
 
     def index(self) -> list[Entry]:
         """One entry per image; images, masks and table are checked against each other."""
@@ -127,24 +151,25 @@ class Folder(Source):
         images, offenders = self._images(root)
         masks: dict[str, Path] = {}
         if options.masks:
-            masks, wrong = self._masks(images, root / options.masks)
+            masks, wrong = own_files.masks_of(images, root / options.masks, options.subfolders)
             offenders += wrong
         table: dict[str, dict[str, str]] = {}
         if options.labels:
-            table, wrong = self._table(images, root / options.labels)
+            table, wrong = own_files.table_of(images, root, root / options.labels, options.classes)
             offenders += wrong
         if offenders:
             raise DataError(f"{root} is not as dataset=folder expects:{image_io.listed(offenders)}")
         return [
-            self._entry(id, table.get(id, {}), (image, *([masks[id]] if masks else [])))
+            entry
             for id, image in images.items()
+            for entry in self._entries(id, table.get(id, {}), image, masks.get(id))
         ]
 
     def _images(self, root: Path) -> tuple[dict[str, Path], list[str]]:
         """Image by id, and the ids that several files have."""
         if not root.is_dir():
             raise NotOnDisk(f"dataset=folder found no folder {root}. {ABOUT.get}")
-        images, twice = _by_id(root, self.options.subfolders, without=self._mask_folder())
+        images, twice = own_files.by_id(root, self.options.subfolders, self._mask_folder())
         if not images:
             unread = listed(self._unread(), 3)
             ask = f", but in its folders {unread}: set dataset.subfolders=true" if unread else ""
@@ -152,78 +177,77 @@ class Folder(Source):
         return images, twice
 
     def _mask_folder(self) -> Path | None:
-        return Path(self.options.root) / self.options.masks if self.options.masks else None
+        options = self.options
+        return Path(options.root, options.masks).resolve() if options.masks else None
 
     def _unread(self) -> list[str]:
         """The folders in `root` that hold images which do not belong to it, sorted."""
-        folders = [path for path in sorted(Path(self.options.root).iterdir()) if path.is_dir()]
         return [
-            folder.name
-            for folder in folders
-            if folder.name[0] != "."
-            and folder != self._mask_folder()
-            and any(file.suffix.lower() in SUFFIXES for file in folder.iterdir())
+            shown(folder.name)
+            for folder in listing(Path(self.options.root)).folders
+            if folder.resolve() != self._mask_folder() and listing(folder).images
         ]
 
-    def _masks(self, images: dict[str, Path], folder: Path) -> tuple[dict[str, Path], list[str]]:
-        """Mask by image id, and what is wrong with the masks."""
-        if not folder.is_dir():
-            near = [path.name for path in sorted(folder.parent.glob("*")) if path.is_dir()]
-            there = f"{folder.parent} holds the folders {listed(near, MOST_LINES) or '(none)'}"
-            raise DataError(f"dataset.masks={self.options.masks}: no folder {folder}; {there}")
-        masks, wrong = _by_id(folder, self.options.subfolders)
-        unmasked = [image for id, image in images.items() if id not in masks]
-        if len(unmasked) > MOST_LINES:
-            looked_for = [f"{id}.*" for id in images if id not in masks]
-            return masks, [
-                *wrong,
-                f"{len(unmasked)} of {len(images)} images have no mask in {folder}: looked for "
-                f"{listed(looked_for, 3)}, where the masks are called "
-                f"{listed([path.name for path in masks.values()], 3) or 'nothing'}",
-            ]
-        return masks, [*wrong, *(f"{image}: no mask in {folder}" for image in unmasked)]
-
-    def _entry(self, id: str, row: dict[str, str], files: tuple[Path, ...]) -> Entry:
-        label, classes = row.get("label"), self.options.classes
-        number = classes.index(label) if label and classes else None
-        return Entry(id, row.get("group") or id, number, files)
-
-    def _table(
-        self, images: dict[str, Path], path: Path
-    ) -> tuple[dict[str, dict[str, str]], list[str]]:
-        """Row by image id, and what is wrong with the table."""
-        classes, root = self.options.classes, Path(self.options.root)
-        names = {id: id for id in images}
-        names |= {image.relative_to(root).as_posix(): id for id, image in images.items()}
-        table: dict[str, dict[str, str]] = {}
-        twice, strange, unnamed = [], [], []
-        for row in _rows(path, classes):
-            name, label = row["id"], row.get("label")
-            id = names.get(name)
-            if id is None:
-                strange.append(f"{path}: {name} is not an image")
-            elif id in table:
-                twice.append(f"{path}: {name} occurs twice")
-            else:
-                table[id] = row
-            if classes and label and label not in classes:
-                allowed = listed(classes, MOST_LINES)
-                unnamed.append(f"{path}: {name} has the label {label}, expected {allowed}")
-        if len(strange) > MOST_LINES:
-            ids = f"such as {listed(list(images), 3)}"
-            strange = [f"{len(strange)} rows like this; images are named {ids}", *strange[:3]][::-1]
-        return table, [*unnamed, *strange, *twice]
+    def _entries(self, id: str, row: dict[str, str], image: Path, mask: Path | None) -> list[Entry]:
+        """A file's image, or its images."""
+        label = row.get("label")
+        number = self.options.classes.index(label) if label and self.options.classes else None
+        pages, patient = formats.pages_of(image)
+        group = row.get("group") or patient or id
+        files = (image,) if mask is None else (image, mask)
+        if pages == 1:
+            return [Entry(id, group, number, files)]
+        return [Entry(f"{id}#{p + 1}", group, number, files, page=p) for p in range(pages)]
 
     def decode(self, entry: Entry) -> dict[str, np.ndarray]:
         """The image and, where there are masks, its mask, squashed to size × size."""
         size, classes = self.options.size, len(self.facts.mask_classes)
         path, *masks = entry.files
-        image = image_io.picture(path, self.facts.channels)
-        arrays = {"target": image_io.squashed(image, size)}
+        pages = self._read(path).pages
+        if len(pages) > 1 and not formats.may_be_stack(path):
+            raise ValueError(
+                f"{shown(path)}: holds {len(pages)} images; its suffix must be one of "
+                f"{', '.join(formats.STACKS)}"
+            )
+        image, values = pages[entry.page], EIGHT_BITS
+        if is_deep(image.pixels):
+            values = self.value_range() or values
+        arrays = {"target": image_io.fitted(image, self.facts.channels, size, values)}
         codes = [range(classes), (0, 255)][: 2 if classes == 2 else 1]
         for mask in masks:
-            arrays["mask"] = image_io.mask(mask, image, size, *codes)
+            self._require_as_many(mask, len(pages))
+            arrays["mask"] = image_io.mask(
+                mask, image, size, *codes, page=entry.page, read=self._read
+            )
         return arrays
+
+    def _require_as_many(self, mask: Path, images: int) -> None:
+        masks = len(self._read(mask).pages)
+        if masks != images:
+            raise ValueError(f"{shown(mask)}: holds {masks} masks, its image's file {images}")
+
+    def value_range(self) -> ValueRange | None:
+        """That of the option, or the one that all images of more than 8 bits have together.
+
+        Test images count: it tells of the scanner's bits, one of five values, and not of them.
+        """
+        extremes = self.extremes()
+        if not extremes:
+            return None
+        values = checked(self.options.range, "dataset.range=") or extremes.range()
+        if values is not None:
+            return values
+        raise DataError(
+            f"{shown(self.options.root)} has {extremes.text()}, and which of them are black and "
+            f"white cannot be told: set dataset.range=[BLACK,WHITE], such as [-160,240] for soft "
+            f"tissue in CT; what lies outside is clipped"
+        )
+
+    def extremes(self) -> Extremes:
+        """Of all images; those that cannot be read are left to `decode`."""
+        if self._extremes is None:
+            self._extremes = formats.extremes(entry.files[0] for entry in self.index())
+        return self._extremes
 
     def decode_options(self) -> dict[str, Any]:
         """Neither the folder, the size of the test split nor class names change decoded images."""
@@ -233,6 +257,7 @@ class Folder(Source):
             "size": options.size,
             "channels": options.channels,
             "mask_classes": len(options.mask_classes),
+            "range": list(options.range),
         }
 
     def splits(self, entries: list[Entry]) -> dict[str, list[str]]:
@@ -256,50 +281,12 @@ class Folder(Source):
                     f"{labelled} of {len(entries)} images are labelled; "
                     "diagnosis leaves the others out"
                 )
+        folder = listing(Path(self.options.root))
+        table = Path(self.options.root, self.options.labels)
+        unread = [p.name for p in folder.others if not (p.exists() and p.samefile(table))]
+        if unread:
+            notes.append(f"not read, being no images: {listed([*map(shown, unread)], 3)}")
         groups = Counter(entry.group for entry in entries)
         if len(groups) < len(entries):
             notes.append(f"{len(groups)} groups, the largest of {max(groups.values())} images")
         return notes
-
-
-def _by_id(
-    folder: Path, below: bool, without: Path | None = None
-) -> tuple[dict[str, Path], list[str]]:
-    """Image files by their path in a folder without the suffix, sorted; and what several share.
-
-    Parameters
-    ----------
-    folder
-        The folder.
-    below
-        Whether files in folders below it belong to it.
-    without
-        A folder whose files do not.
-    """
-    ids = defaultdict(list)
-    for file in sorted(folder.rglob("*") if below else folder.iterdir()):
-        own = file.relative_to(folder)
-        hidden = any(part.startswith(".") for part in own.parts)
-        if file.suffix.lower() not in SUFFIXES or hidden or not file.is_file():
-            continue
-        if without is None or without not in file.parents:
-            ids[own.with_suffix("").as_posix()].append(file)
-    twice = [files for files in ids.values() if len(files) > 1]
-    return {id: files[0] for id, files in ids.items()}, [
-        f"{files[0].parent}: {', '.join(file.name for file in files)} have the same stem"
-        for files in twice
-    ]
-
-
-def _rows(path: Path, classes: list[str]) -> list[dict[str, str]]:
-    """The table's rows; where no classes are named, it is only there for its groups."""
-    if classes:
-        return image_io.rows(path, ["id", "label"], "group")
-    rows = image_io.rows(path, ["id"], "label", "group")
-    if rows and "label" in rows[0] and "group" not in rows[0]:
-        labels = sorted({row["label"] for row in rows} - {""})
-        raise DataError(
-            f"{path} has labels, and dataset.classes does not name their classes: set "
-            f"dataset.classes=[{','.join(labels[:MOST_LINES])}{',…' * (len(labels) > MOST_LINES)}]"
-        )
-    return image_io.rows(path, ["id", "group"])

@@ -5,6 +5,7 @@ challenge names no diagnosis for these images; ISIC-2017, Part 3 does for 1921 o
 images serve enhancement and segmentation; diagnosis leaves them out.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from gradprom.data import image_io
 from gradprom.data.base import Entry, Facts
 from gradprom.data.dataset_card import About
 from gradprom.data.file_source import FileOptions, FileSource
+from gradprom.data.listing import listing
 from gradprom.data.locate import Part
+from gradprom.data.names import shown
 from gradprom.data.splits import stratified
 from gradprom.errors import DataError, NotOnDisk, listed
 
@@ -36,6 +39,8 @@ FACTS = Facts(
 
 _INPUT = "ISIC2018_Task1-2_Training_Input"
 _TRUTH = "ISIC2018_Task1_Training_GroundTruth"
+_IMAGE = re.compile(r"ISIC_\d+\.jpe?g", re.IGNORECASE)
+_TERMS = ("LICENSE.txt", "ATTRIBUTION.txt")  # are in both folders
 _PARTS = (Part(_INPUT), Part(_TRUTH))
 
 ABOUT = About(
@@ -106,12 +111,12 @@ class ISIC2018(FileSource):
     def index(self) -> list[Entry]:
         """Images with their masks; each is a group of its own, for no patient is published."""
         folder = self.find()
-        images = sorted((folder / _INPUT).glob("ISIC_*.jpg"))
+        images = _images(folder / _INPUT)
         if not images:
             raise NotOnDisk(f"{folder / _INPUT} holds no images. {ABOUT.get}")
-        masks = {file.name for file in (folder / _TRUTH).iterdir()}
-        missing = [_mask(folder, image) for image in images]
-        missing = [file for file in missing if file.name not in masks]
+        masks = {file.name.lower(): file for file in listing(folder / _TRUTH).images}
+        wanted = {image: _mask(folder, image) for image in images}
+        missing = [file for file in wanted.values() if file.name.lower() not in masks]
         if missing:
             lines = image_io.listed(file.name for file in missing)
             raise DataError(
@@ -120,8 +125,8 @@ class ISIC2018(FileSource):
             )
         labels = _labels(folder)
         return [
-            Entry(image.stem, image.stem, labels.get(image.stem), (image, _mask(folder, image)))
-            for image in images
+            Entry(image.stem, image.stem, labels.get(image.stem), (image, masks[mask.name.lower()]))
+            for image, mask in wanted.items()
         ]
 
     def decode(self, entry: Entry) -> dict[str, np.ndarray]:
@@ -159,7 +164,25 @@ class ISIC2018(FileSource):
         ]
         if len(entries) != IMAGES:
             notes.append(f"{len(entries)} images; the published dataset has {IMAGES}")
+        folder, used = self.find(), {file for entry in entries for file in entry.files}
+        for part in (_INPUT, _TRUTH):
+            found = listing(folder / part)
+            others = [file.name for file in (*found.images, *found.others) if file not in used]
+            unread = [shown(name) for name in others if name not in _TERMS]
+            if unread:
+                notes.append(f"{len(unread)} files of {part} are not read: {listed(unread, 3)}")
         return notes
+
+
+def _images(folder: Path) -> list[Path]:
+    """Raises DataError for images that cannot be used, and for two of the same id."""
+    found = listing(folder)
+    images = [file for file in found.images if _IMAGE.fullmatch(file.name)]
+    twice = [id for id, n in Counter(image.stem.lower() for image in images).items() if n > 1]
+    offenders = [*found.broken, *(f"{folder}: several files are named {id}" for id in twice)]
+    if offenders:
+        raise DataError(f"Images of ISIC 2018 cannot be used:{image_io.listed(offenders)}")
+    return images
 
 
 def _mask(folder: Path, image: Path) -> Path:

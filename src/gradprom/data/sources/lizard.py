@@ -13,10 +13,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gradprom.data import image_io
+from gradprom.data import formats, image_io
 from gradprom.data.base import Entry, Facts
 from gradprom.data.dataset_card import About
 from gradprom.data.file_source import FileOptions, FileSource
+from gradprom.data.listing import listing
 from gradprom.data.locate import Part
 from gradprom.data.splits import of_groups, stratified
 from gradprom.errors import DataError
@@ -161,8 +162,18 @@ def folds(folder: Path) -> dict[str, str]:
 
 
 def _images(folder: Path) -> list[Path]:
-    """The images of both folders, sorted by name."""
-    files = [file for part in _IMAGES for file in (folder / part).glob("[!.]*.png")]
+    """The images of both folders, sorted by name.
+
+    Raises
+    ------
+    DataError
+        For one that is a link to nothing.
+    """
+    parts = [listing(folder / part) for part in _IMAGES if (folder / part).is_dir()]
+    broken = [sentence for part in parts for sentence in part.broken]
+    if broken:
+        raise DataError(f"Images of Lizard cannot be used:{image_io.listed(broken)}")
+    files = [file for part in parts for file in part.images if file.suffix.lower() == ".png"]
     return sorted(files, key=lambda file: (file.stem, file))
 
 
@@ -191,10 +202,7 @@ def _official(folder: Path, images: list[str]) -> dict[str, list[str]]:
 
 def _cut(image: Path, labels: Path, size: int) -> list[Entry]:
     """The tiles of an image; OSError or ValueError that names the file."""
-    from PIL import Image
-
-    with Image.open(image) as opened:  # the header alone
-        width, height = opened.size
+    width, height = formats.header(image).size
     # the map of instances, by far the largest part of the file, is skipped
     nuclei = _nuclei(labels, _load(labels, ("id", "class", "centroid")))
     x, y = nuclei["centroid"].T

@@ -102,7 +102,7 @@ def _columns(path: Path) -> tuple[list[str], list[str], dict[str, Array]]:
 
     Read with the csv module, because pandas takes three times as long.
     """
-    with path.open(newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
     rows.sort(key=lambda row: row[header.index("id")])
     columns = {name: [row[index] for row in rows] for index, name in enumerate(header)}

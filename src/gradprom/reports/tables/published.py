@@ -52,7 +52,7 @@ def _lines(paper: papers.Paper, table: str, metric: str) -> list[dict[str, str]]
     path = paper.folder / "published.csv"
     if not path.is_file():
         raise ConfigError(f"{path} is missing, though a table of {paper.folder.name} needs it")
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         lines = list(reader)
     for key in ("table", "metric", "mean", *paper.keys):
@@ -74,7 +74,7 @@ def degraded_inputs() -> dict[tuple[str, str, str], float]:
 def _measured(paths: tuple[Path, ...]) -> dict[tuple[str, str, str], float]:
     lines = []
     for path in filter(Path.is_file, paths):
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             lines += list(csv.DictReader(file))
     return {
         (line["experiment"], line["column"], name): float(value)

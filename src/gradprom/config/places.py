@@ -1,0 +1,52 @@
+"""Folders as they are typed, made absolute before a job's working directory moves.
+
+`hydra.job.chdir=true` moves it into Hydra's output folder while a run is trained; a relative
+folder means the one where the command was given. In the configuration files,
+`${absolute:${results}}` is the same reading for Hydra's own folders.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+
+from gradprom.errors import ConfigError
+
+
+def expanded(path: str) -> str:
+    """A path with `~` and environment variables (`$NAME`) replaced.
+
+    Raises
+    ------
+    ConfigError
+        If it begins with the name of an unknown user, or of a variable that is not set.
+    """
+    found = os.path.expandvars(os.path.expanduser(path))
+    if re.match(r"~|\$\w|\$\{", found):
+        what = "user" if found.startswith("~") else "environment variable"
+        raise ConfigError(f"{path} begins with the name of an unknown {what}")
+    return found
+
+
+def absolute(path: str) -> str:
+    """A path as seen from the folder where the command was given.
+
+    Raises
+    ------
+    ConfigError
+        As `expanded`.
+    """
+    return str(_start() / expanded(path))
+
+
+def _start() -> Path:
+    job: Any = HydraConfig.instance().cfg
+    if job is not None and job.hydra.job.chdir:
+        return Path(job.hydra.runtime.cwd)
+    return Path.cwd()
+
+
+OmegaConf.register_new_resolver("absolute", absolute, replace=True)

@@ -1,0 +1,73 @@
+"""`gradprom enhance`: the images of files, enhanced by a run's network, in files of their kind."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from gradprom.data import formats, image_files
+from gradprom.data.formats.contents import Contents
+from gradprom.data.image_files import Work
+from gradprom.data.names import shown
+from gradprom.data.value_range import ValueRange, is_deep, text
+from gradprom.methods.base import Method
+from gradprom.runs import inference
+from gradprom.runs.record import Record
+from gradprom.runs.records import Study
+from gradprom.runs.restore import load_run, restored_method
+from gradprom.training.engine import choose_device
+
+
+class Enhancer:
+    """A run's method with its weights, applied to files.
+
+    Raises
+    ------
+    RunError
+        If the run cannot be used for that.
+    """
+
+    def __init__(self, study: Study, record: Record, tile: int, device: str) -> None:
+        run = load_run(study, record.id)
+        inference.require_pictures(run.config.facts, record.id)
+        torch.set_num_threads(run.config.trainer.threads)
+        self.device, self.tile = choose_device(device), tile
+        self.channels, self.scale = run.config.facts.channels, run.config.degradation.scale
+        self.method: Method = restored_method(run, record, self.device)
+
+    def enhance(self, contents: Contents, values: ValueRange) -> Contents:
+        """All images of a file, in the range of values that it is read in."""
+        pages = []
+        for page in contents.pages:
+            planes = inference.enhance(
+                self.method.enhance,
+                page.planes(values),
+                self.channels,
+                self.tile,
+                self.device,
+                self.scale,
+            )
+            pages.append(page.showing(planes, values))
+        return contents.enlarged(pages)
+
+
+def trained_range(record: Record) -> ValueRange | None:
+    """The values of black and white in the files that a run was trained on; None for 8 bits."""
+    values = record.dataset.value_range
+    return (values[0], values[1]) if len(values) == 2 else None
+
+
+def enhance_all(enhancer: Enhancer, work: Work, values: ValueRange) -> Iterator[str]:
+    """Enhance file after file; yields a line on each."""
+    for source, target in work.targets.items():
+        yield _enhance_file(enhancer, source, target, values)
+
+
+def _enhance_file(enhancer: Enhancer, source: Path, target: Path, values: ValueRange) -> str:
+    contents = formats.read(source)
+    used = image_files.range_of(contents, values)
+    enhanced = enhancer.enhance(contents, used)
+    replaced = "  (replaced)" if target.exists() else ""
+    formats.write(target, enhanced)
+    told = f", values {text(used)}" if is_deep(contents.pages[0].pixels) else ""
+    return f"{shown(target)}  {enhanced.kind()}{told}{replaced}"
