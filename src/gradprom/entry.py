@@ -24,7 +24,7 @@ from gradprom.storage.files import NO_ROOM, require_writable, writing
 from gradprom.sweeps.plan import Plan, describe, make_plan
 from gradprom.sweeps.preflight import preflight
 from gradprom.sweeps.progress import Display, estimate
-from gradprom.sweeps.request import make_run, read_request
+from gradprom.sweeps.request import make_run, read_request, served
 from gradprom.training.parallel.placement import find_place
 from gradprom.tuning import is_requested
 
@@ -60,7 +60,7 @@ def sweep(
 
         return tune(arguments, composer, launcher)
     with one_sentence():
-        request = read_request(arguments, composer)
+        request = served(read_request(arguments, composer))
         node, choices = composer(next(iter(request.jobs.values())))
         if not node.sweep.dry_run:
             require_writable(Path(absolute(node.results)))

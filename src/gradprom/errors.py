@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+MOST_LINES = 10
+"""Most offenders that a message shows."""
+
 
 class GradpromError(Exception):
     """An error that the user can fix; the message says what is wrong and what is allowed."""
@@ -13,7 +16,11 @@ class ConfigError(GradpromError):
 
 
 class DataError(GradpromError):
-    """The data on disk are not what the dataset expects; every wrong file is listed."""
+    """The data on disk are not what the dataset expects; wrong files are named."""
+
+
+class NotOnDisk(DataError):
+    """A dataset's files are not where they were looked for."""
 
 
 class RunError(GradpromError):
@@ -29,7 +36,10 @@ class NotWritable(RunError):
 
 
 class NotServed(ConfigError):
-    """The dataset lacks what a configuration needs: labels, masks, or channels."""
+    """The dataset lacks what a configuration needs: labels, masks, or channels.
+
+    Tables leave out the cells that need it; a run that was asked for by itself is refused.
+    """
 
 
 def first_line(error: BaseException) -> str:

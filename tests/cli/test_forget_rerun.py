@@ -12,10 +12,12 @@ from support.datasets import covid_ct_folder
 
 from gradprom import cli
 from gradprom.runs import run as run_module
+from gradprom.runs.plan_note import PlannedRun, PlanNote
 from gradprom.runs.record import Record
 from gradprom.runs.run_progress import RunProgress
 from gradprom.storage.files import load_state, read_json, write_checked
 from gradprom.storage.lease import Applicant
+from gradprom.sweeps.status import overview, study_status
 
 
 @pytest.fixture(scope="module")
@@ -145,3 +147,15 @@ def test_files_for_others_can_be_read_by_them(results: Path) -> None:
         assert path.stat().st_mode & 0o777 == 0o644
     finally:
         os.umask(mask)
+
+
+def test_a_run_that_was_forgotten_is_expected_no_longer(results: Path) -> None:
+    study, record = tiny_runs.local(results), only_record(results)
+    runs = [PlannedRun(id=record.id, label="defaults"), PlannedRun(id="0" * 12, label="seed=1")]
+    note = PlanNote(runs=runs, tables={"Table": [record.id, "0" * 12]}, asked=["noise=0.1"])
+    write_checked(study.folder / "sweeps" / "a" / "plan.json", note.to_json())
+    cli.main(["forget", record.id, f"results={results}"])
+    assert study_status(study).states == {"0" * 12: "missing"}
+    [left] = study.plans()
+    assert left.tables == {"Table": ["0" * 12]} and left.asked == ["noise=0.1"]
+    assert "defaults" not in overview(study)

@@ -12,9 +12,23 @@ from gradprom.errors import ConfigError
 
 REFUSED = [
     # the key as it was typed, the value, what is allowed
-    (["noise=-1"], "noise=-1.0 must be a finite number >= 0"),
-    (["noise=nan"], "noise=nan must be a finite number >= 0"),
-    (["noise=inf"], "noise=inf must be a finite number >= 0"),
+    (["noise=-1"], "noise=-1.0: allowed are numbers from 0 to 1, in units of the image's range"),
+    (["noise=nan"], "noise=nan: allowed are numbers from 0 to 1"),
+    (["noise=inf"], "noise=inf: allowed are numbers from 0 to 1"),
+    # the habit of images in [0, 255]
+    (["noise=25"], "noise=25.0: allowed are numbers from 0 to 1, in units of the image's range"),
+    (["noise=25"], "for 25 of 255 grey levels write 25/255 = 0.098"),
+    (["degradation.sigma=25"], "degradation=gaussian: sigma=25.0: allowed are numbers from 0 to 1"),
+    (["degradation=mix", "degradation.gaussian.sigma=25"], "degradation=mix: sigma=25.0: allowed"),
+    (["degradation=poisson", "degradation.rate=30"], "rate=30.0: allowed are numbers from 0.002"),
+    (["degradation=poisson", "degradation.rate=30"], "for 30 counts of a white pixel write 0.0333"),
+    (["degradation=completion", "degradation.drop=50"], "drop=50.0: allowed are numbers from 0 to"),
+    # limits of scoring
+    (
+        ["dataset=isic2018", "size=8"],
+        "dataset.size=8: images of 8×8 pixels are too small: SSIM needs at least 11×11",
+    ),
+    (["evaluate_on=[{name: isic2018, size: 8}]"], "dataset.size=8: images of 8×8 pixels are too"),
     (["seed=-1"], "seed=-1 must be >= 0"),
     (["study=stages"], "study=stages is reserved"),
     (["study=../up"], "study=../up must be a plain folder name, such as local"),
@@ -28,7 +42,7 @@ REFUSED = [
     (["+strategy.gat=hard"], "strategy=gradprom: Key 'gat' not in 'GradProm'"),
     (["backbone.blocks=0"], "backbone=srresnet: blocks=0: allowed are whole numbers >= 1"),
     (["backbone.blocks=two"], "backbone=srresnet: Value 'two' of type 'str' could not be conv"),
-    (["degradation.sigma=-1"], "degradation=gaussian: sigma=-1.0: allowed are finite numbers"),
+    (["degradation.sigma=-1"], "degradation=gaussian: sigma=-1.0: allowed are numbers"),
     (["degradation.name=rain"], "degradation.name=rain is unknown; choose from blur, completion"),
     (["scale=2"], "scale=2 has no effect with degradation=gaussian; use degradation=downsample,"),
     (["degradation=mix", "scale=4"], "or a mix with downsample in degradation.order"),
@@ -80,7 +94,12 @@ REFUSED = [
     (
         ["dataset=covid_ct", "auxiliary=segmentation"],
         "auxiliary=segmentation needs masks and dataset=covid_ct has none; "
-        "use auxiliary=diagnosis or auxiliary=none",
+        "use auxiliary=diagnosis or auxiliary=none with strategy=mainstream",
+    ),
+    (
+        ["dataset=folder"],
+        "auxiliary=diagnosis needs class labels and dataset=folder has none; "
+        "use auxiliary=none with strategy=mainstream",
     ),
     (
         ["auxiliary=none"],

@@ -122,15 +122,15 @@ def test_a_sweep_says_what_hydra_refuses_in_one_line(
 # what the schema and the checks across groups refuse
 
 SENTENCES = {
-    "noise=-1": "noise=-1.0 must be a finite number >= 0",
-    "noise=nan": "noise=nan must be a finite number >= 0",
+    "noise=-1": "noise=-1.0: allowed are numbers from 0 to 1, in units of the image's range [0, 1]",
+    "noise=nan": "noise=nan: allowed are numbers from 0 to 1, in units of the image's range [0, 1]",
     "auxiliary=none": (
         "strategy=gradprom needs an auxiliary task and auxiliary=none has none; choose "
         "auxiliary=diagnosis, segmentation or multitask, or strategy=mainstream"
     ),
     "dataset=covid_ct auxiliary=segmentation": (
         "auxiliary=segmentation needs masks and dataset=covid_ct has none; "
-        "use auxiliary=diagnosis or auxiliary=none"
+        "use auxiliary=diagnosis or auxiliary=none with strategy=mainstream"
     ),
     "auxiliary.backbone=vgg": (
         "auxiliary.backbone=vgg is unknown; "

@@ -16,6 +16,7 @@ from gradprom.identity import digest
 
 MASKS = {"masks": "masks", "mask_classes": ["background", "lesion", "ruler"]}
 LABELS = {"labels": "labels.csv", "classes": ["benign", "malignant"]}
+UNREAD = "images in folders below are not read (masks); dataset.subfolders=true reads them"
 STEMS = sorted(Path(name).stem for name in made.OWN)
 
 
@@ -47,8 +48,10 @@ def test_facts_need_no_file() -> None:
     "options, message",
     [
         ({"size": 0}, "dataset.size=0: must be at least 1"),
-        ({"test": 1.0}, "dataset.test=1.0: must be between 0 and 1"),
-        ({"test": 0.0}, "dataset.test=0.0: must be between 0 and 1"),
+        ({"test": 1.1}, "dataset.test=1.1: must be above 0 and at most 1"),
+        ({"test": 0.0}, "dataset.test=0.0: must be above 0 and at most 1"),
+        ({"title": "a/b"}, "dataset.title=a/b: must be a name"),
+        ({"title": ".."}, "dataset.title=..: must be a name"),
         ({"channels": "bgr"}, "dataset.channels=bgr: must be one of grey, rgb"),
         ({"labels": "l.csv", "classes": ["a"]}, r"classes=\[a\]: must be none, or two"),
         ({"labels": "l.csv", "classes": ["a", "a"]}, r"classes=\[a,a\]: must be none, or two"),
@@ -84,7 +87,7 @@ def test_images_alone(root: Path) -> None:
     ]  # fmt: skip
     assert all(entry.label is None and entry.group == entry.id for entry in entries)
     assert all(list(data.decode(entry)) == ["target"] for entry in entries)
-    assert data.notes(entries) == ["files that are no images: labels.csv, notes.txt"]
+    assert data.notes(entries) == [UNREAD, "files that are no images: labels.csv, notes.txt"]
 
 
 def test_labels_by_stem_or_file_name(root: Path) -> None:
@@ -93,6 +96,7 @@ def test_labels_by_stem_or_file_name(root: Path) -> None:
     expected = {Path(name).stem: int(n % 3 == 0) for n, name in enumerate(made.OWN[:8])}
     assert {e.id: e.label for e in entries} == {**expected, "i": None, "j": None}
     assert data.notes(entries) == [
+        UNREAD,
         "8 of 10 images are labelled; diagnosis leaves the others out",
         "files that are no images: notes.txt",
     ]
@@ -213,9 +217,10 @@ def test_a_spreadsheets_table_is_read(root: Path) -> None:
 def test_missing_folders_and_table_are_named(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"no folder {tmp_path / 'gone'}. Put the images there"):
         source(tmp_path / "gone").index()
-    with pytest.raises(DataError, match=f"no images in {tmp_path}. Put the images there"):
-        source(tmp_path).index()
-    with pytest.raises(DataError, match=f"no folder {root / 'gone'}"):
+    with pytest.raises(DataError, match=f"no images in {root / 'no'}. Put the images there"):
+        (root / "no").mkdir()
+        source(root / "no").index()
+    with pytest.raises(DataError, match="no folder .*gone; .* holds the folders masks"):
         source(root, **{**MASKS, "masks": "gone"}).index()
     with pytest.raises(DataError, match=f"{root / 'gone.csv'} cannot be read: .*No such file"):
         source(root, **{**LABELS, "labels": "gone.csv"}).index()
@@ -232,6 +237,7 @@ def test_groups_without_labels(root: Path) -> None:
     write_groups(root, ("group", "id"))
     data = source(root, test=0.4, labels="labels.csv")
     entries = data.index()
+    assert data.notes(entries)[0] == UNREAD
     assert data.notes(entries)[-1] == "5 groups, the largest of 2 images"
     group = {entry.id: entry.group for entry in entries}
     train, test = ({group[id] for id in ids} for ids in data.splits(entries).values())
@@ -239,8 +245,20 @@ def test_groups_without_labels(root: Path) -> None:
 
 
 def test_a_table_without_labels_to_read_needs_groups(root: Path) -> None:
-    with pytest.raises(DataError, match="lacks the column group; it has: id, label"):
+    made.write_csv(root / "labels.csv", [["id", "age"], ["a", 1]])
+    with pytest.raises(DataError, match="lacks the column group; it has: id, age"):
         source(root, labels="labels.csv").index()
+
+
+def test_labels_without_classes_say_what_to_set(root: Path) -> None:
+    with pytest.raises(DataError, match=r"set dataset.classes=\[benign,malignant\]"):
+        source(root, labels="labels.csv").index()
+    rows = [[stem, f"kind {number:02d}", "p"] for number, stem in enumerate([*STEMS, "x", "y"])]
+    made.write_csv(root / "labels.csv", [["id", "label"], *(row[:2] for row in rows)])
+    with pytest.raises(DataError, match=r"kind 09,…\]$"):
+        source(root, labels="labels.csv").index()
+    write_groups(root)  # with a group, the labels may be there for others
+    assert {e.label for e in source(root, labels="labels.csv").index()} == {None}
 
 
 def test_one_cache_serves_all_splits_and_names(root: Path, tmp_path: Path) -> None:
@@ -267,3 +285,70 @@ def test_the_title_tells_the_runs_of_two_folders_apart() -> None:
 def test_data_check(root: Path, tmp_path: Path) -> None:
     report = check(source(root, **MASKS, **LABELS), tmp_path / "cache")
     assert report.counts["all"] == {"benign": 5, "malignant": 3, "not labelled": 2}
+
+
+def many(parent: Path, count: int) -> Path:
+    root = parent / "many"
+    (root / "masks").mkdir(parents=True)
+    image, mask = made.lesion(1, (12, 12))
+    for number in range(count):
+        Image.fromarray(image).save(root / f"{number:03d}.png")
+        Image.fromarray(mask).save(root / "masks" / f"{number:03d}_seg.png")
+    return root
+
+
+def test_many_offenders_of_one_kind_are_a_few_lines(tmp_path: Path) -> None:
+    root = many(tmp_path, 40)
+    rows = [[f"{number:03d}_seg", "benign"] for number in range(40)]
+    made.write_csv(root / "labels.csv", [["id", "label"], *rows])
+    named = {"masks": "masks", "mask_classes": ["no", "yes"]}
+    with pytest.raises(DataError) as caught:
+        source(root, **named, **LABELS).index()
+    told = str(caught.value).splitlines()
+    assert len(told) < 12
+    assert "40 of 40 images have no mask" in told[1] and "looked for 000.*, 001.*" in told[1]
+    assert "and there is 000_seg.png, 001_seg.png" in told[1]
+    assert "000_seg, 001_seg, 002_seg and 37 more are not images; these are called 000" in told[2]
+
+
+def test_many_unreadable_files_are_ten_lines_and_a_number(tmp_path: Path) -> None:
+    root = many(tmp_path, 40)
+    for path in root.glob("*.png"):
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match="40 of 40 images of folder cannot be read") as caught:
+        load(source(root), tmp_path / "cache")
+    told = str(caught.value).splitlines()
+    assert len(told) == 12 and told[-1].strip() == "… and 30 more"
+    problems = check(source(root), tmp_path / "cache").problems
+    assert "… and 30 more files that cannot be read" in problems and len(problems) <= 12
+
+
+def test_images_in_folders_below_are_read_if_it_is_asked_for(root: Path, tmp_path: Path) -> None:
+    below = root / "later"
+    (below / "deep").mkdir(parents=True)
+    (root / "masks" / "later" / "deep").mkdir(parents=True)
+    shutil.copy(root / "a.png", below / "a.png")
+    shutil.copy(root / "a.png", below / "deep" / "k.png")
+    for name in ("a.png", "deep/k.png"):
+        shutil.copy(root / "masks" / "a.png", root / "masks" / "later" / name)
+    with (root / "labels.csv").open("a") as table:
+        table.write("later/a.png,malignant\nlater/deep/k,benign\n")
+    data = source(root, subfolders=True, **MASKS, **LABELS)
+    entries = {entry.id: entry for entry in data.index()}
+    assert sorted(entries) == sorted([*STEMS, "later/a", "later/deep/k"])
+    assert (entries["later/a"].label, entries["later/deep/k"].label) == (1, 0)
+    assert entries["later/a"].files[1] == root / "masks" / "later" / "a.png"
+    assert not any("folders below" in note for note in data.notes(data.index()))
+    shallow = source(root, **MASKS)
+    assert sorted(entry.id for entry in shallow.index()) == STEMS
+    assert "not read (later)" in shallow.notes(shallow.index())[0]
+    elsewhere = tmp_path / "outer"
+    elsewhere.mkdir()
+    shutil.move(below, elsewhere / "later")
+    with pytest.raises(DataError, match="in its folders later: set dataset.subfolders=true"):
+        source(elsewhere).index()
+
+
+def test_a_folder_that_is_only_tested_on_has_no_training_images(root: Path) -> None:
+    data = source(root, **folder.TEST_SET)
+    assert data.splits(data.index()) == {"train": [], "test": STEMS}

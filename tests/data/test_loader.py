@@ -7,6 +7,7 @@ from support.tiny_source import same, training
 from gradprom.data import loader
 from gradprom.data.base import Images
 from gradprom.degradations import Gaussian
+from gradprom.errors import DataError
 
 
 def test_a_batch_follows_from_seed_and_step_alone(images: Images) -> None:
@@ -101,7 +102,7 @@ def test_batches_have_the_annotations_that_are_named(
 def test_wrong_arguments_say_what_is_allowed(
     images: Images, options: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((DataError, ValueError), match=message):
         training(images, **options)
 
 

@@ -11,7 +11,7 @@ from support.degraded import IMAGES, degrade
 from gradprom.degradations import Blur
 
 
-@pytest.mark.parametrize(("kernel", "sigma"), [(3, 2.0), (3, 0.4), (7, 1.5)])
+@pytest.mark.parametrize(("kernel", "sigma"), [(3, 2.0), (3, 0.4), (7, 1.5), (3, 1e-200)])
 def test_blur_is_a_gaussian_filter_of_each_channel(kernel, sigma):
     blurred = degrade(Blur(kernel=kernel, sigma=sigma), IMAGES.double())
     # scipy's `mirror` does not repeat the border pixel, as torch's `reflect`

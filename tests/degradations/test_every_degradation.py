@@ -57,8 +57,9 @@ def test_apply_is_a_function_of_image_and_draw_alone(degradation):
 @pytest.mark.parametrize(
     ("options", "values", "sentence"),
     [
-        (Poisson, {"rate": 0.0}, "rate=0.0: allowed are finite numbers >= 0.002"),
-        (Poisson, {"rate": math.inf}, "rate=inf: allowed are finite numbers >= 0.002"),
+        (Poisson, {"rate": 0.0}, "rate=0.0: allowed are numbers from 0.002 to 1"),
+        (Poisson, {"rate": 1.01}, "rate=1.01: allowed are numbers from 0.002 to 1"),
+        (Poisson, {"rate": math.inf}, "rate=inf: allowed are numbers from 0.002 to 1"),
         (Blur, {"kernel": 4}, "kernel=4: allowed are odd numbers >= 3"),
         (Blur, {"kernel": 1}, "kernel=1: allowed are odd numbers >= 3"),
         (Blur, {"sigma": 0.0}, "sigma=0.0: allowed for a blur are finite numbers > 0"),

@@ -25,7 +25,7 @@ def test_counts_are_the_quantiles_of_poisson():
     assert quantile(torch.zeros(1).double(), torch.ones(1).double(), 5) == 0
 
 
-@pytest.mark.parametrize("rate", [0.002, 0.1, 0.3, 1.5])
+@pytest.mark.parametrize("rate", [0.002, 0.1, 0.3, 1.0])
 def test_poisson_counts_in_steps_of_its_rate(rate):
     """Poisson(y / rate) · rate, whatever the cut saves of the counting."""
     uniform = torch.rand(IMAGES.shape, generator=torch.Generator().manual_seed(2))

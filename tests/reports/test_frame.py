@@ -166,3 +166,16 @@ def test_what_is_not_there_is_said_in_a_sentence(tmp_path: Path, trained: Study)
 def test_frames_come_without_torch() -> None:
     code = "import sys, gradprom.reports.frame; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_run_of_no_steps_has_a_history_of_no_rows(tmp_path: Path) -> None:
+    none = ("auxiliary.epochs=0", "trainer.warmup_epochs=0", "trainer.coupled_epochs=0")
+    record = tiny_runs.train(tmp_path, *tiny_runs.PHANTOM, *none)
+    study = tiny_runs.local(tmp_path)
+    assert record.finished and record.metrics["psnr"] > 0
+    for text in (None, "\n"):  # the second was once written of it
+        if text is not None:
+            (study.run(record.id) / "history.csv").write_text(text)
+            study.write_record(record)  # with the file's checksum
+        found = history(study, record.id)
+        assert found.empty and list(found.columns)[:3] == ["stage", "epoch", "step"]

@@ -72,3 +72,16 @@ def test_of_two_stages_of_one_name_the_second_is_the_last(tmp_path: Path) -> Non
     rows = [{"stage": name, "epoch": 1, "step": n, "row": i} for i, (name, n) in enumerate(steps)]
     history.write(tmp_path, rows)
     assert history.read(tmp_path).last_stage().values("row").tolist() == [3, 4]
+
+
+@pytest.mark.parametrize("content", [None, "", "\n", "stage,epoch,step\n"])
+def test_a_run_of_no_steps_has_a_history_of_no_rows(tmp_path: Path, content: str | None) -> None:
+    if content is None:
+        history.write(tmp_path, [])
+    else:
+        (tmp_path / "history.csv").write_text(content)
+    logged = history.read(tmp_path)
+    for part in (logged, logged.last_stage()):
+        assert list(part.rows) == [] and part.cells("stage") == part.cells("step") == []
+        assert len(part.values("loss_main")) == 0
+    assert logged.stages() == {}

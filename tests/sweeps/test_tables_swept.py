@@ -197,19 +197,19 @@ def test_one_training_is_tested_on_another_dataset_as_well(tmp_path: Path, colou
     assert make_plan([both], retry_failed=False).stages == {}  # only evaluation is left
     record = execute(both)
     assert record.metrics == first.metrics
-    told = record.evaluate_on["folder"]
+    told = record.evaluate_on["colours"]
     assert told.counts == {"train": 6, "test": 6} and "accuracy" not in told.metrics
 
     study = Study(tmp_path, "local")
     method = restore.restored_method(both, record, torch.device("cpu"))
-    images = both.test_sets()["folder"]
+    images = both.test_sets()["colours"]
     rows = images.splits["test"]
     clean = images.target[rows].float() / 255
     noisy = degrade_for_evaluation(both.config.degradation, clean, [images.ids[r] for r in rows], 0)
     expected = metrics.psnr(method.enhance(noisy), clean).mean().item()
     assert told.metrics["psnr"] == pytest.approx(expected, abs=1e-4)
-    assert len(pd.read_csv(study.run(both.id) / "scores-folder.csv")) == 6
-    assert (study.run(both.id) / "panels-folder" / "00.png").is_file()
+    assert len(pd.read_csv(study.run(both.id) / "scores-colours.csv")) == 6
+    assert (study.run(both.id) / "panels-colours" / "00.png").is_file()
 
 
 def test_another_test_set_that_changes_makes_the_record_stale(

@@ -1,20 +1,23 @@
 """From a composed node to a typed run configuration, and the checks across its parts."""
 
-import math
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gradprom import metrics
 from gradprom.config.checks import require_choice, require_count
 from gradprom.config.components import GROUPS, component, options
 from gradprom.config.places import absolute
 from gradprom.config.schema import Root
 from gradprom.config.sections import Auxiliary, Evaluation, Slurm, Sweep, Trainer, Tune
-from gradprom.config.typed import Config, image_size
-from gradprom.errors import ConfigError, NotServed, first_line
+from gradprom.config.test_sets import test_set
+from gradprom.config.typed import Config, image_size, test_set_name
+from gradprom.errors import ConfigError, first_line
+from gradprom.metrics.registry import require_size
 from gradprom.storage.files import is_study
 
 SUPERVISIONS = ("supervised", "unsupervised")
@@ -49,8 +52,8 @@ def load(node: DictConfig) -> Config:
     except (OmegaConfBaseException, ValueError) as error:
         raise ConfigError(first_line(error)) from error
     values["results"] = absolute(node.results)
-    values["facts"] = _facts(values["dataset"])
-    values["evaluate_on"] = [_test_set(node, entry, values["facts"]) for entry in node.evaluate_on]
+    values["facts"] = component("dataset", values["dataset"].name).facts(values["dataset"])
+    values["evaluate_on"] = [test_set(node, entry, values["facts"]) for entry in node.evaluate_on]
     config = Config(**{f.name: values[f.name] for f in fields(Config)})
     _check_together(config)
     _check_scale(config, node.scale)
@@ -61,30 +64,6 @@ def _divide_epochs(trainer: Trainer, warmup_share: float) -> None:
     total = trainer.warmup_epochs + trainer.coupled_epochs
     trainer.warmup_epochs = round(warmup_share * total)
     trainer.coupled_epochs = total - trainer.warmup_epochs
-
-
-def _facts(dataset: Any) -> Any:
-    return component("dataset", dataset.name).facts(dataset)
-
-
-def _test_set(node: DictConfig, entry: Any, facts: Any) -> Any:
-    """Options of a dataset of `evaluate_on`, with the data folder and size of the run's dataset."""
-    settings = {"name": entry} if isinstance(entry, str) else dict(entry)
-    allowed = {f.name for f in fields(component("dataset", settings["name"]).Options)}
-    shared = {"root": node.data_root, "size": node.dataset.get("size")}
-    shared = {key: value for key, value in shared.items() if key in allowed and value is not None}
-    chosen = options("dataset", OmegaConf.create({**shared, **settings}))
-    other = _facts(chosen)
-    for kind, has, takes in (
-        ("images", other.channels, facts.channels),
-        ("inputs", other.inputs, facts.inputs),
-    ):
-        if has != takes:
-            raise NotServed(
-                f"evaluate_on={chosen.name} has {kind} with {has} channel(s) and the networks take "
-                f"{takes}; choose a dataset with {takes}"
-            )
-    return chosen
 
 
 def _check_keys(node: DictConfig) -> None:
@@ -100,8 +79,10 @@ def _check_keys(node: DictConfig) -> None:
 
 
 def _check_root(node: DictConfig) -> None:
-    if not math.isfinite(node.noise) or node.noise < 0:
-        raise ConfigError(f"noise={node.noise} must be a finite number >= 0")
+    try:
+        component("degradation", "gaussian").Options(sigma=node.noise)
+    except ValueError as error:
+        raise ConfigError(str(error).replace("sigma", "noise", 1)) from error
     require_choice("supervision", node.supervision, SUPERVISIONS)
     require_choice("logger", node.logger, LOGGERS)
     require_count("runs_per_device", node.runs_per_device, 1)
@@ -119,12 +100,16 @@ def _check_root(node: DictConfig) -> None:
 
 def _check_together(config: Config) -> None:
     """Check that the parts fit together, which single values cannot show."""
-    dataset = config.dataset.name
-    names = [test_set.name for test_set in config.evaluate_on]
+    dataset, names = test_set_name(config.dataset), [*map(test_set_name, config.evaluate_on)]
     if len(set(names)) < len(names) or dataset in names:
         raise ConfigError(
             f"evaluate_on=[{','.join(names)}] must name datasets other than dataset={dataset}, "
-            f"each once"
+            f"each once; two folders need two names, such as {{name: folder, root: /b, title: b}}"
+        )
+    learned = _place(config.dataset)
+    if learned in map(_place, config.evaluate_on):
+        raise ConfigError(
+            f"evaluate_on: {learned[1]} is the folder that the run learns from; name another root"
         )
     if names and config.method.name == "recognizer":
         raise ConfigError("evaluate_on needs an enhancer, and method=recognizer has none")
@@ -134,6 +119,12 @@ def _check_together(config: Config) -> None:
         )
     method = component("method", config.method.name)
     method.check(config)
+
+
+def _place(dataset: Any) -> tuple[str, str]:
+    """A dataset's name and its folder, wherever it is seen from; none where it has no files."""
+    root = getattr(dataset, "root", "")
+    return dataset.name, str(Path(root).resolve()) if root else ""
 
 
 def _check_scale(config: Config, scale: int) -> None:
@@ -147,11 +138,20 @@ def _check_scale(config: Config, scale: int) -> None:
         )
     if not shrinks and "downsample" in getattr(degradation, "order", [degradation.name]):
         raise ConfigError("down-sampling needs a factor; choose scale=2, scale=3, …")
+    scored = method_scores(config)
     for dataset in (config.dataset, *config.evaluate_on):
         size = image_size(dataset)
         if not size:
-            continue  # images of different sizes
+            continue  # images of different sizes, which are checked when they are there
         try:
             degradation.output_shape((1, config.facts.inputs, size, size))
+            require_size(scored, size, size)
         except ValueError as error:
             raise ConfigError(f"dataset.size={size}: {error}") from error
+
+
+def method_scores(config: Config) -> tuple[str, ...]:
+    """Names of the metrics of a run's images, and of its degraded inputs if they can be scored."""
+    scores: tuple[str, ...] = component("method", config.method.name).build(config).metrics()
+    is_scored = config.facts.inputs == config.facts.channels
+    return (*scores, *(metrics.USUAL if is_scored else ()))

@@ -26,7 +26,7 @@ class Root:
     supervision: str = "supervised"
     """`supervised`: against labels (Eq. 4); `unsupervised`: against its own output (Eq. 3)."""
     noise: float = 0.1
-    """σ of the white Gaussian noise, in units of the image range [0, 1]."""
+    """σ of the white Gaussian noise, from 0 to 1, in units of the image range [0, 1]."""
     size: int = 64
     """Height and width of the images in pixels, for datasets that resize theirs."""
     scale: int = 1
@@ -42,7 +42,8 @@ class Root:
     validation: float = 0.0
     """Share of the training split that is held out and tested on instead of the test split."""
     evaluate_on: list[Any] = field(default_factory=list)
-    """Other datasets to test on as well: names, or mappings with `name` and options."""
+    """Other datasets to test on as well: names, or mappings with `name` and options. A folder of
+    one's own is tested on as a whole, and is called by its `title`."""
     experiment: str = ""
     """What `-m` expands: a table of the folder `experiments`, or several, separated by commas."""
     study: str = "local"
@@ -50,7 +51,7 @@ class Root:
     results: str = "results"
     """The folder of studies, trained stages and the data cache."""
     data_root: str = "data"
-    """The folder of the datasets."""
+    """The dataset's folder, or the one above it; for `dataset=folder` the images' own."""
     logger: str = "csv"
     """`csv`, or `tensorboard` in addition to it (`pip install -e '.[tensorboard]'`)."""
     runs_per_device: int = 1

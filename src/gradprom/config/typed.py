@@ -45,6 +45,15 @@ class Config:
     """What is known of the dataset without its files."""
 
 
+def test_set_name(dataset: Options) -> str:
+    """What a dataset is called as a test set: its title if it has one, else its name."""
+    return getattr(dataset, "title", "") or dataset.name
+
+
+# pytest would collect the function as a test
+test_set_name.__test__ = False  # type: ignore[attr-defined]
+
+
 def image_size(dataset: Options) -> int:
     """Height and width of a dataset's images in pixels; 0 where each has its own."""
     return getattr(dataset, "size", 0)

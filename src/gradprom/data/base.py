@@ -97,7 +97,8 @@ class Source(ABC):
         Raises
         ------
         DataError
-            If files are missing or wrong; the message names all of them.
+            If files are missing or wrong; the message names the first of them. `NotOnDisk` if
+            there are no files at all.
         """
 
     @abstractmethod
@@ -127,6 +128,10 @@ class Source(ABC):
 
     def notes(self, entries: list[Entry]) -> list[str]:
         """Remarks on this copy of the dataset, such as "5 of 500 patients"."""
+        return []
+
+    def problems(self, entries: list[Entry]) -> list[str]:
+        """What is wrong with this copy although it can be used, such as labels of other images."""
         return []
 
     def extremes(self) -> Extremes:

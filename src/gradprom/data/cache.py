@@ -21,6 +21,7 @@ import numpy as np
 
 from gradprom.data import array_files, memory
 from gradprom.data.base import Entry, Source
+from gradprom.data.text_files import listed
 from gradprom.errors import DataError
 from gradprom.storage.files import file_digest, read_checked, write_checked, writing
 
@@ -66,7 +67,7 @@ def decoded(source: Source, entries: list[Entry], cache: Path, key: str) -> Arra
     Raises
     ------
     DataError
-        If files cannot be read; the message lists them all, and nothing is written.
+        If files cannot be read; the message names them, and nothing is written.
     """
     folder = cache / f"{source.options.name}-{key[:16]}"
     arrays = _read(folder)
@@ -90,10 +91,9 @@ def _decode_all(source: Source, entries: list[Entry]) -> Iterator[dict[str, np.n
         except (OSError, ValueError) as error:
             unreadable.append(str(error))
     if unreadable:
-        lines = "".join(f"\n  {line}" for line in unreadable)
         raise DataError(
             f"{len(unreadable)} of {len(entries)} images of {source.options.name} "
-            f"cannot be read:{lines}"
+            f"cannot be read:{listed(dict.fromkeys(unreadable))}"
         )
 
 

@@ -11,7 +11,7 @@ from gradprom.data import formats, value_range
 from gradprom.data.base import Entry, Source
 from gradprom.data.cache import file_hashes
 from gradprom.data.names import printable
-from gradprom.errors import DataError, listed
+from gradprom.errors import MOST_LINES, DataError, listed
 
 _SHOWN = 3  # names of a list that a note shows
 
@@ -73,6 +73,7 @@ def check(source: Source, cache: Path, sheet: Path | None = None) -> Report:
         report.problems.append(str(error))
         return report
     report.notes += source.notes(entries)
+    report.problems += source.problems(entries)
     try:
         splits = source.splits(entries)
     except DataError as error:
@@ -86,7 +87,7 @@ def check(source: Source, cache: Path, sheet: Path | None = None) -> Report:
             first.setdefault(path, entry)
     images = list(first.values())
     _files(report, images)
-    readable = _values(report, source) and _contents(report, source, entries)
+    readable = _values(report, source) and _contents(report, source, entries, splits)
     duplicates = _duplicates(source, images, cache)
     _overlaps(report, source, entries, splits, duplicates)
     if sheet and readable:
@@ -107,6 +108,9 @@ def _count(
         count = Counter(kind[id] for id in ids)
         order = [*classes, unnamed]
         report.counts[part] = {name: count[name] for name in order if count[name]}
+    for part in splits if report.counts["all"].keys() - {unnamed} else ():
+        if not report.counts[part].keys() - {unnamed}:
+            report.notes.append(f"split={part} has no labelled image: it is of no use for labels")
     left_out = set(kind).difference(*splits.values()) if splits else set()
     if left_out:
         report.notes.append(
@@ -150,33 +154,53 @@ def _values(report: Report, source: Source) -> bool:
     return True
 
 
-def _contents(report: Report, source: Source, entries: list[Entry]) -> bool:
-    """Decode everything; report unreadable files, and mask values without a class.
+def _contents(
+    report: Report, source: Source, entries: list[Entry], splits: dict[str, list[str]]
+) -> bool:
+    """Decode everything; report unreadable files, and masks that tell nothing.
 
     Returns
     -------
     bool
         Whether all files can be read.
     """
-    classes, readable = source.facts.mask_classes, True
-    pixels = np.zeros(256, dtype=np.int64)
+    classes = source.facts.mask_classes
+    part_of = {id: part for part, ids in splits.items() for id in ids}
+    pixels = {part: np.zeros(256, dtype=np.int64) for part in ("", *splits)}
+    unreadable, unnamed = [], []
     for entry in entries:
         try:
             mask = source.decode(entry).get("mask")
         except (OSError, ValueError) as error:
-            report.problems.append(str(error))
-            readable = False
+            unreadable.append(str(error))
             continue
         if mask is not None:
             values = np.bincount(mask.ravel(), minlength=256)
-            pixels += values
+            pixels[part_of.get(entry.id, "")] += values
             unknown = [int(v) for v in np.flatnonzero(values) if v >= len(classes)]
             if unknown:
                 allowed = f"0..{len(classes) - 1}"
-                report.problems.append(f"{entry.id}: mask values {unknown}, expected {allowed}")
-    if pixels.any():
-        report.mask_share = {n: float(pixels[i] / pixels.sum()) for i, n in enumerate(classes)}
-    return readable
+                unnamed.append(f"{entry.id}: mask values {unknown}, expected {allowed}")
+    report.problems += [
+        # the tiles of one image have one message
+        *_first([*dict.fromkeys(unreadable)], "files that cannot be read"),
+        *_first(unnamed, "masks of other values"),
+    ]
+    report.problems += [
+        f"all mask pixels of split={part} are {classes[int(found.argmax())]}"
+        for part, found in pixels.items()
+        if part and np.count_nonzero(found[: len(classes)]) == 1 == np.count_nonzero(found)
+    ]
+    total = sum(pixels.values(), np.zeros(256, dtype=np.int64))
+    if total.any():
+        report.mask_share = {n: float(total[i] / total.sum()) for i, n in enumerate(classes)}
+    return not unreadable
+
+
+def _first(problems: list[str], kind: str) -> list[str]:
+    """The first problems of a kind, and how many more there are."""
+    more = len(problems) - MOST_LINES
+    return [*problems[:MOST_LINES], *([f"… and {more} more {kind}"] if more > 0 else [])]
 
 
 def _duplicates(source: Source, images: list[Entry], cache: Path) -> list[list[str]]:
@@ -196,22 +220,23 @@ def _overlaps(
     splits: dict[str, list[str]],
     duplicates: list[list[str]],
 ) -> None:
-    report.notes += [f"files of the same content: {', '.join(ids)}" for ids in duplicates]
+    equal = [f"files of the same content: {listed(ids, MOST_LINES)}" for ids in duplicates]
+    report.notes += _first(equal, "contents of several files")
     group = {entry.id: entry.group for entry in entries}
     by_design = source.divides_groups()
     for (name, first), (other_name, second) in combinations(splits.items(), 2):
         between = f"in both {name} and {other_name}"
         both = sorted(set(first) & set(second))
         if both:
-            report.problems.append(f"{len(both)} images are {between}: {', '.join(both)}")
+            report.problems.append(f"{len(both)} images are {between}: {listed(both, MOST_LINES)}")
         twins = [ids for ids in duplicates if set(ids) & set(first) and set(ids) & set(second)]
         if twins:
-            names = ", ".join(" = ".join(ids) for ids in twins)
+            names = listed([" = ".join(ids) for ids in twins], MOST_LINES)
             report.problems.append(f"{len(twins)} images are under two names {between}: {names}")
         groups = sorted({group[id] for id in first} & {group[id] for id in second})
         if groups:
             why = " (as this split is defined)" if by_design else ""
-            names = listed(groups, _SHOWN) if by_design else ", ".join(groups)
+            names = listed(groups, _SHOWN if by_design else MOST_LINES)
             finding = f"{len(groups)} groups (patients) are {between}{why}: {names}"
             (report.notes if by_design else report.problems).append(finding)
 

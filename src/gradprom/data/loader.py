@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gradprom.data import augment, memory
+from gradprom.data import augment, memory, targets
 from gradprom.data.base import Images
 from gradprom.data.batch import Batch
 from gradprom.data.batches import Batches, labels_of
@@ -21,7 +21,6 @@ from gradprom.data.prefetch import Prefetcher
 from gradprom.data.ragged import Ragged, shapes_of
 from gradprom.degradations import Degradation
 from gradprom.degradations.observation import Observation, observe_for_evaluation
-from gradprom.errors import DataError
 from gradprom.randomness import stream
 from gradprom.transfer import pin, to_device
 
@@ -65,9 +64,9 @@ class Loader:
     Raises
     ------
     ValueError
-        For an empty split, or an annotation that the dataset lacks.
+        For an annotation that the dataset lacks.
     DataError
-        If images of the split differ in size: a batch is one tensor.
+        For an empty split, or if its images differ in size: a batch is one tensor.
     """
 
     def __init__(
@@ -79,13 +78,12 @@ class Loader:
         part: int = 0,
         parts: int = 1,
     ) -> None:
-        rows = _rows(images, split)
+        rows = targets.rows_of(images, split)
+        targets.require_one_shape(images, split)
         self.ids, self.rows, self.batches = images.ids, torch.tensor(rows), batches
         self.device, self.part, self.parts = torch.device(device), part, parts
         stored = _stored(images) | _annotations(images, batches.annotations)
-        for name in _PIXELS:
-            if name in stored:
-                self.shape = _one_shape(stored[name], rows, split)
+        [self.shape] = set(shapes_of(stored.get("input", stored["target"]), rows))
         self.labels = labels_of(images, split)
         self.steps_per_epoch = batches.steps_per_epoch(self.labels)
         """Full batches in an epoch; fewer images than one batch form a batch."""
@@ -172,11 +170,11 @@ def test_batches(
 
     Raises
     ------
-    ValueError
+    DataError
         For an empty split.
     """
     device, stored = torch.device(device), _stored(images) | images.annotations
-    for group in _alike(stored, _rows(images, split)):
+    for group in _alike(stored, targets.rows_of(images, split)):
         for rows in torch.tensor(group).split(size):
             ids = [images.ids[row] for row in rows.tolist()]
             opened = _opened(_pin(_take(stored, rows), device), device)
@@ -246,25 +244,6 @@ def _batch(ids: list[str], stored: dict[str, Tensor], observation: Observation |
         input = observation.forward(input)
     annotations = {name: part.long() for name, part in stored.items() if name not in _PIXELS}
     return Batch(ids, input, stored["target"], annotations, observation)
-
-
-def _rows(images: Images, split: str) -> list[int]:
-    rows = images.splits.get(split)
-    if not rows:
-        known = ", ".join(f"{name} ({len(rows)})" for name, rows in images.splits.items())
-        raise ValueError(f"split={split} has no images; choose from {known}")
-    return rows
-
-
-def _one_shape(stored: Tensor | Ragged, rows: list[int], split: str) -> tuple[int, ...]:
-    shapes = list(dict.fromkeys(shapes_of(stored, rows)))
-    if len(shapes) > 1:
-        first, second = ("×".join(map(str, shape)) for shape in shapes[:2])
-        raise DataError(
-            f"split={split} has images of {len(shapes)} shapes, such as {first} and {second}, and "
-            f"training needs one: let the dataset cut tiles of one size"
-        )
-    return shapes[0]
 
 
 def _alike(stored: Stored, rows: list[int]) -> list[list[int]]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from gradprom.data.dataset_card import About
 from gradprom.data.image_io import listed
-from gradprom.errors import DataError
+from gradprom.errors import NotOnDisk
 
 
 class Part(NamedTuple):
@@ -40,7 +40,7 @@ def find(root: Path, about: About, *layouts: tuple[Part, ...]) -> Path:
 
     Raises
     ------
-    DataError
+    NotOnDisk
         If there is none; the message says how to unpack archives that exist, or which folders are
         missing and how to get them.
     """
@@ -56,8 +56,8 @@ def find(root: Path, about: About, *layouts: tuple[Part, ...]) -> Path:
         if part.packed(folder).is_file()
     ]
     if packed:
-        raise DataError(f"{about.title} is still packed; unpack it with:{listed(packed)}")
-    raise DataError(
+        raise NotOnDisk(f"{about.title} is still packed; unpack it with:{listed(packed)}")
+    raise NotOnDisk(
         f"{about.title} was not found. {about.get} Licence: {about.licence}. Looked for:"
         + listed(str(folder / part.folder / part.holds) for folder, part in missing)
     )

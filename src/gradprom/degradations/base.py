@@ -120,6 +120,26 @@ class Noise(SameShape):
         return batch
 
 
+def require_share(key: str, value: float, least: float, remedy: str) -> None:
+    """Require a value in units of the image's range [0, 1], from `least` to 1.
+
+    Parameters
+    ----------
+    remedy
+        What to write for a value that is in another unit; shown for values from 2 on.
+
+    Raises
+    ------
+    ValueError
+        For any other value.
+    """
+    if not least <= value <= 1:
+        raise ValueError(
+            f"{key}={value}: allowed are numbers from {least:g} to 1, in units of the image's "
+            f"range [0, 1]{f'; {remedy}' if 2 <= value < float('inf') else ''}"
+        )
+
+
 def constant_level(value: float, parameters: Mapping[str, Tensor], batch_size: int) -> Tensor:
     """One noise level for all images, [B], on the draw's device; on the CPU if it is empty."""
     import torch

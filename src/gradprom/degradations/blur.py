@@ -85,7 +85,8 @@ class Blur(Deterministic, SameShape):
     def _weights(self) -> list[float]:
         """The kernel along one axis; the weights sum to 1."""
         radius = self.kernel // 2
-        values = [math.exp(-((k / self.sigma) ** 2) / 2) for k in range(-radius, radius + 1)]
+        distances = [k / self.sigma for k in range(-radius, radius + 1)]
+        values = [math.exp(-d * d / 2) for d in distances]  # d**2 may overflow
         return [value / math.fsum(values) for value in values]
 
 

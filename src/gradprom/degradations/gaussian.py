@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gradprom.degradations.base import Noise, constant_level, in_words
+from gradprom.degradations.base import Noise, constant_level, in_words, require_share
 from gradprom.identity import added
 
 if TYPE_CHECKING:
@@ -22,15 +21,17 @@ class Gaussian(Noise):
     name: str = "gaussian"
     """Which degradation this is."""
     sigma: float = 0.1
-    """Standard deviation of the noise in image units, where the image's range is [0, 1]; >= 0."""
+    """Standard deviation of the noise in image units, where the image's range is [0, 1]; from 0 to
+    1."""
     clamp: bool = True
     """Whether the noisy image is clamped to [0, 1], as in ESTR."""
     sigma_low: float | None = added(None)
     """Each image draws its own σ uniformly from [sigma_low, sigma]; None: σ is `sigma`."""
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.sigma) and self.sigma >= 0):
-            raise ValueError(f"sigma={self.sigma}: allowed are finite numbers >= 0")
+        share = f"{self.sigma:g}/255 = {self.sigma / 255:.3f}"
+        in_levels = f"for {self.sigma:g} of 255 grey levels write {share}"
+        require_share("sigma", self.sigma, 0, in_levels)
         if self.sigma_low is not None and not 0 <= self.sigma_low <= self.sigma:
             raise ValueError(
                 f"sigma_low={self.sigma_low}: allowed are numbers from 0 to sigma={self.sigma}, "

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gradprom.degradations.base import Noise, constant_level, doubled, in_words
+from gradprom.degradations.base import Noise, constant_level, doubled, in_words, require_share
 
 if TYPE_CHECKING:
     import torch
@@ -24,12 +24,12 @@ class Poisson(Noise):
     name: str = "poisson"
     """Which degradation this is."""
     rate: float = 0.1
-    """The value of one count, in units of the image's range [0, 1]; >= 0.002. The noise has the
-    standard deviation sqrt(rate · y)."""
+    """The value of one count, in units of the image's range [0, 1]; from 0.002 to 1. The noise has
+    the standard deviation sqrt(rate · y)."""
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.rate) and self.rate >= LEAST_RATE):
-            raise ValueError(f"rate={self.rate}: allowed are finite numbers >= {LEAST_RATE}")
+        in_counts = f"for {self.rate:g} counts of a white pixel write {1 / (self.rate or 1):.3g}"
+        require_share("rate", self.rate, LEAST_RATE, in_counts)
 
     def draw(
         self, ids: Sequence[str], shape: tuple[int, ...], generator: torch.Generator

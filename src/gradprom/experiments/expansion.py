@@ -99,7 +99,7 @@ def expanded(
         If a name is unknown, an override adds or deletes a key, or no cell is left or can be run.
     """
     found = narrowed(names, narrowing)
-    return [expand(experiment, identify, study.record) for experiment in found]
+    return _with_runs([_found(experiment, identify, study.record) for experiment in found])
 
 
 def narrowed(names: list[str], narrowing: OverrideList) -> list[Experiment]:
@@ -160,6 +160,22 @@ def expand(experiment: Experiment, identify: Identify, record_of: Lookup) -> Exp
     ConfigError
         If no cell can be run, with the reason for the first.
     """
+    return _with_runs([_found(experiment, identify, record_of)])[0]
+
+
+def _with_runs(expansions: list[Expansion]) -> list[Expansion]:
+    """The same expansions; ConfigError if none has runs and a cell of one cannot have any."""
+    invalid = [
+        cell
+        for cell in (cell for expansion in expansions for cell in expansion.cells)
+        if cell.problem and not cell.row.waits_for and not _references(cell.row)
+    ]
+    if invalid and not any(expansion.runs for expansion in expansions):
+        raise ConfigError(invalid[0].problem)
+    return expansions
+
+
+def _found(experiment: Experiment, identify: Identify, record_of: Lookup) -> Expansion:
     cells = [Cell(row, column) for row in experiment.rows for column in experiment.columns]
     result = Expansion(experiment, cells)
     derived = [cell for cell in cells if _references(cell.row)]
@@ -169,9 +185,6 @@ def expand(experiment: Experiment, identify: Identify, record_of: Lookup) -> Exp
             if not cell.problem:
                 _set_overrides(result, cell, record_of)
         _identify([cell for cell in batch if not cell.problem], identify)
-    invalid = [c for c in cells if c.problem and not c.row.waits_for and not _references(c.row)]
-    if invalid and not any(cell.runs for cell in cells):
-        raise ConfigError(invalid[0].problem)
     return result
 
 

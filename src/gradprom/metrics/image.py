@@ -210,6 +210,7 @@ METRICS = (
         "ssim",
         "SSIM",
         score=mean("ssim"),
+        side=WINDOW,
         columns=("ssim",),
         protocol=f"SSIM is taken of each image ({_ALIKE}), then the mean over images. It has a "
         f"Gaussian window of {WINDOW}×{WINDOW} pixels with σ {SIGMA}, population covariance, and "

@@ -75,6 +75,8 @@ class Metric:
     """Whether plots use a logarithmic axis for it."""
     brief: str = "{:.3g}"
     """Its short format, such as `{:.0%}`."""
+    side: int = 1
+    """Least height and width, in pixels, of an image that it can score."""
     logged: bool = False
     """Whether progress lines and training curves show values logged under its name."""
 
@@ -210,6 +212,22 @@ def ranked() -> tuple[str, ...]:
 def tunable() -> tuple[str, ...]:
     """Names of the metrics that a tuning can optimize; validation logs these."""
     return tuple(metric.name for metric in main_metrics() if metric.better)
+
+
+def require_size(names: Iterable[str], height: int, width: int) -> None:
+    """Check that images are large enough for some metrics.
+
+    Raises
+    ------
+    ValueError
+        If they are not.
+    """
+    for metric in (METRICS[name] for name in names):
+        if min(height, width) < metric.side:
+            raise ValueError(
+                f"images of {height}×{width} pixels are too small: {metric.title} needs at least "
+                f"{metric.side}×{metric.side}"
+            )
 
 
 def scores(table: Table) -> dict[str, float]:

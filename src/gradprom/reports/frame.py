@@ -12,6 +12,7 @@ from gradprom.degradations import labels
 from gradprom.errors import RunError
 from gradprom.metrics.registry import DEGRADED, main_metrics
 from gradprom.reports.unplanned import CHOICES, choice_of, reads
+from gradprom.runs.history import ALWAYS
 from gradprom.runs.history import FILE as HISTORY_FILE
 from gradprom.runs.history import read as read_history
 from gradprom.runs.record import Record, value_of
@@ -81,12 +82,13 @@ def history(study: Study, run_id: str) -> pd.DataFrame:
     RunError
         If there is no such run, or its training has not finished.
     """
-    logged = read_history(study.run(study.resolve(run_id).id))
-    if not logged.columns:
+    folder = study.run(study.resolve(run_id).id)
+    if not (folder / HISTORY_FILE).exists():
         raise _missing_file(study, run_id, HISTORY_FILE)
-    columns: dict[str, Any] = {
-        name: logged.values(name) for name in logged.columns if name != "stage"
-    }
+    logged = read_history(folder)
+    # files of runs of no steps were once without columns
+    names = dict.fromkeys([*ALWAYS, *logged.columns])
+    columns: dict[str, Any] = {name: logged.values(name) for name in names if name != "stage"}
     columns |= {name: columns[name].astype(int) for name in ("epoch", "step")}
     return pd.DataFrame({"stage": logged.cells("stage"), **columns})
 

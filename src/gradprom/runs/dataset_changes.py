@@ -1,9 +1,12 @@
 """What has changed in a dataset's folder since an interrupted run began to learn from it."""
 
 import os
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from gradprom.config import component
+from gradprom.config.typed import test_set_name
 from gradprom.data.cache import file_hashes
 from gradprom.errors import DataError, listed
 from gradprom.runs.run import Run
@@ -52,6 +55,47 @@ def require_same_data(run: Run, state: str) -> None:
         f"dataset={run.config.dataset.name} has changed since run {run.id} began: {changes}; "
         f"restore it, or start again after `gradprom forget {run.id} study={run.study.name}`"
     )
+
+
+def require_own_title(run: Run) -> None:
+    """Refuse to set the record of another folder aside, which has the same title.
+
+    A folder of one's own is told apart by its title (`dataset.title`) alone. Where its content has
+    changed, its record is of other data and is set aside, as that of any dataset; a record of
+    images, masks or labels at another place may be of another person's folder.
+
+    Raises
+    ------
+    DataError
+        If the run's record is of other content from another place, under the same title.
+    """
+    options = [run.config.dataset, *run.config.evaluate_on]
+    record = run.study.record(run.id) if any(map(_is_titled, options)) else None
+    if record is None:
+        return
+    fingerprints, known = run.fingerprints(), record.fingerprints()
+    before = [record.config["dataset"], *record.config["evaluate_on"]]
+    names = ["", *map(test_set_name, run.config.evaluate_on)]
+    for name, now, then in zip(names, options, before, strict=True):
+        differs = name in known and known[name] != fingerprints[name]
+        if differs and _is_titled(now) and _places(asdict(now)) != _places(then):
+            raise DataError(
+                f"dataset.title={test_set_name(now)} is the name of {_places(then)[0]} in study "
+                f"{run.study.name}, whose run {run.id} has the same configuration, and "
+                f"{_places(asdict(now))[0]} holds other images, masks or labels; choose another "
+                f"title, or another study"
+            )
+
+
+def _is_titled(options: Any) -> bool:
+    return bool(getattr(options, "title", ""))
+
+
+def _places(options: Mapping[str, Any]) -> list[str]:
+    """The folder of the images, then those of what belongs to them, wherever they are seen from."""
+    root = os.path.realpath(options["root"])
+    parts = (options.get(key) for key in ("masks", "labels"))
+    return [root, *(os.path.realpath(os.path.join(root, part)) for part in parts if part)]
 
 
 def _content(run: Run) -> dict[str, Any]:

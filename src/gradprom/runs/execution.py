@@ -79,6 +79,7 @@ def execute(run: Run, watch: Watch | None = None) -> Record | None:
 def _execute(run: Run, place: Place, device: torch.device, watch: Watch | None) -> Record | None:
     images = run.images()
     state = run.study.state(run.id, run.fingerprints())
+    dataset_changes.require_own_title(run)
     dataset_changes.require_same_data(run, state)
     if state == "done":
         return run.study.record(run.id)

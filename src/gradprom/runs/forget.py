@@ -48,7 +48,9 @@ def forget(study: Study, prefixes: list[str], stages: bool) -> list[tuple[Path, 
                 kind = "run" if folder in runs else "stage"
                 raise RunError(f"{kind} {folder.name} is being trained; wait, or stop it")
             stack.enter_context(lease.heartbeat())
-        return [(path, study.set_aside(path)) for path in paths]
+        moved = [(path, study.set_aside(path)) for path in paths]
+    study.drop_from_plans({record.id for record in records})
+    return moved
 
 
 def _resolve(study: Study, prefixes: list[str]) -> list[Record]:

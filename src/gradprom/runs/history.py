@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from gradprom.storage.files import write_text
 
 FILE = "history.csv"
+ALWAYS = ("stage", "epoch", "step")
+"""The columns of every file, also where no step was taken."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,9 @@ class History:
         return History(last.columns, last.rows[begins:])
 
     def cells(self, column: str) -> list[str]:
-        """The texts of a column, empty where a row has no value."""
+        """The texts of a column, empty where a row has no value or no row has."""
+        if column not in self.columns:
+            return [""] * len(self.rows)
         index = self.columns.index(column)
         return [row[index] for row in self.rows]
 
@@ -69,7 +73,7 @@ def read(folder: Path) -> History:
 
 def write(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write the rows of all stages to a run's folder; NaN and missing values are empty cells."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+    columns = list(dict.fromkeys([*ALWAYS, *(name for row in rows for name in row)]))
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(columns)

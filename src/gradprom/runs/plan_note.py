@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,14 @@ class PlanNote(JsonObject):
     swept: dict[str, Any] | None = None
     """The table of a sweep that no experiment declares (`experiments.on_the_fly`); None of others,
     and in plans older than it."""
+
+    def without(self, run_ids: Collection[str]) -> PlanNote:
+        """The same request without some of its runs."""
+        tables = {
+            title: [id for id in ids if id not in run_ids] for title, ids in self.tables.items()
+        }
+        runs = [run for run in self.runs if run.id not in run_ids]
+        return replace(self, runs=runs, tables=tables)
 
 
 def read_plan(path: Path) -> PlanNote | None:

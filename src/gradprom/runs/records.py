@@ -19,6 +19,7 @@ Nothing here imports torch, so that `gradprom status` answers at once.
 import functools
 import os
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -122,6 +123,13 @@ class Study:
         paths = self.folder.glob("sweeps/*/plan.json")
         plans = [read_plan(path) for path in sorted(paths, key=lambda path: path.stat().st_mtime)]
         return [plan for plan in plans if plan is not None]
+
+    def drop_from_plans(self, run_ids: Collection[str]) -> None:
+        """Expect runs no longer, until a sweep plans them again."""
+        for path in self.folder.glob("sweeps/*/plan.json"):
+            plan = read_plan(path)
+            if plan is not None and any(run.id in run_ids for run in plan.runs):
+                write_checked(path, plan.without(run_ids).to_json())
 
     def write_record(self, record: Record) -> None:
         """Write a run's record; for a finished run with the checksums of its other files."""

@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from gradprom.config import Config, component
-from gradprom.config.typed import image_size
+from gradprom.config.typed import image_size, test_set_name
 from gradprom.data import base
 from gradprom.data.holdout import hold_out
 from gradprom.data.images import load
@@ -80,7 +80,9 @@ class Run:
     @property
     def dataset_label(self) -> str:
         """The dataset as plans and records list it, such as `phantom, 64×64`."""
-        name, size = self.config.dataset.name, image_size(self.config.dataset)
+        dataset, size = self.config.dataset, image_size(self.config.dataset)
+        title = test_set_name(dataset)
+        name = dataset.name if title == dataset.name else f"{dataset.name} {title}"
         return f"{name}, {size}×{size}" if size else f"{name}, images of their own size"
 
     def images(self) -> base.Images:
@@ -98,7 +100,7 @@ class Run:
     def test_sets(self) -> dict[str, base.Images]:
         """The datasets of `evaluate_on`, decoded, by name."""
         return {
-            options.name: _images(_Hashable(options), self.study.cache, 0.0)
+            test_set_name(options): _images(_Hashable(options), self.study.cache, 0.0)
             for options in self.config.evaluate_on
         }
 

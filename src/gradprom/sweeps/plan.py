@@ -8,7 +8,7 @@ from gradprom.data.batches import labels_of
 from gradprom.experiments import on_the_fly
 from gradprom.experiments.expansion import Expansion
 from gradprom.identity import digest
-from gradprom.runs import dataset_changes, provenance
+from gradprom.runs import data_checks, dataset_changes, provenance
 from gradprom.runs.plan_note import PlannedRun, PlanNote
 from gradprom.runs.run import Run
 from gradprom.storage.files import write_checked
@@ -106,6 +106,8 @@ def make_plan(runs: list[Run], retry_failed: bool) -> Plan:
     ------
     DataError
         If a dataset is missing or invalid, or has changed since an unfinished run started.
+    NotServed
+        If a dataset's files lack what a run is to learn from them.
     """
     plan = Plan([], retry_failed)
     on_cluster_jobs = queue.jobs(runs[0].study)
@@ -113,15 +115,18 @@ def make_plan(runs: list[Run], retry_failed: bool) -> Plan:
         images, fingerprints = run.images(), run.fingerprints()
         notes = [f"{run.config.dataset.name}: {note}" for note in images.notes]
         plan.notes += [note for note in notes if note not in plan.notes]
-        lineage, labels = run.method.stage().lineage(), labels_of(images, "train")
-        steps = {
-            stage.id: stage.epochs * stage.batches.steps_per_epoch(labels) for stage in lineage
-        }
         state = queue.state(run.study, run.id, on_cluster_jobs, fingerprints)
         on_cluster = state in ("queued", "running") and run.id in (on_cluster_jobs or {})
-        job = Job(run, state, steps, on_cluster)
+        job = Job(run, state, {}, on_cluster)
+        dataset_changes.require_own_title(run)
         dataset_changes.require_same_data(run, state)
         plan.jobs.append(job)
+        if plan.launches(job):
+            data_checks.require_usable(run)
+        lineage, labels = run.last_stage.lineage(), labels_of(images, "train")
+        steps = job.steps = {
+            stage.id: stage.epochs * stage.batches.steps_per_epoch(labels) for stage in lineage
+        }
         if plan.launches(job):
             store = StageStore(run.study.stages, images.fingerprint)
             for stage in _missing(lineage, store):

@@ -1,6 +1,6 @@
 """The runs of a sweep: the Cartesian product of its overrides, or the cells of experiments."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -10,11 +10,12 @@ from gradprom import config
 from gradprom.config import composing
 from gradprom.config.composing import Composer
 from gradprom.config.places import absolute
-from gradprom.errors import DataError, NotServed, first_line
+from gradprom.errors import GradpromError, NotOnDisk, NotServed, first_line
 from gradprom.experiments import on_the_fly
 from gradprom.experiments.expansion import Expansion, Identify, Identity, expanded, require_all_used
 from gradprom.experiments.overrides import OverrideList, key_of, parse, values_of
 from gradprom.identity import digest
+from gradprom.runs import data_checks
 from gradprom.runs.record_config import dotted
 from gradprom.runs.records import Study
 from gradprom.runs.run import Run, plain
@@ -123,6 +124,7 @@ def _experiment_request(names: list[str], overrides: OverrideList, composer: Com
     narrowing = [text for text in overrides if not run_ids.is_place(text)]
     require_all_used(names, narrowing)
     node, _ = composer(places)
+    narrowing += _title(composer, places, narrowing)
     study = Study(Path(absolute(node.results)), node.study)
     built: dict[str, Run] = {}
     identify_here = identify_with(composer, built, places)
@@ -133,11 +135,26 @@ def _experiment_request(names: list[str], overrides: OverrideList, composer: Com
         return identities
 
     expansions = expanded(names, narrowing, identify, study)
-    _drop_untestable(expansions, built)
     jobs: dict[str, OverrideList] = {}
     for cell in (cell for expansion in expansions for cell in expansion.cells):
         jobs |= {cell.runs[seed]: [*cell.overrides[seed], *places] for seed in cell.runs}
     return Request([built[run_id] for run_id in jobs], jobs, expansions, narrowing)
+
+
+def _title(composer: Composer, places: OverrideList, narrowing: OverrideList) -> OverrideList:
+    """What a folder of the command line is called, as an override, if it is not among them.
+
+    It follows from `data_root`, which no id depends on otherwise and reports do not know.
+    """
+    datasets = [text for text in narrowing if text.startswith("dataset=") and "," not in text]
+    if not datasets or any(text.startswith("dataset.title=") for text in narrowing):
+        return []
+    roots = [text for text in narrowing if text.startswith("dataset.root=")]
+    title = composer([*places, *datasets, *roots])[0].dataset.get("title")
+    if not title:
+        return []
+    plain = title if title.isascii() and title.isidentifier() else repr(title)
+    return [f"dataset.title={plain}"]
 
 
 def identify_with(composer: Composer, built: dict[str, Run], places: OverrideList) -> Identify:
@@ -175,11 +192,31 @@ def shell_composer() -> Composer:
     return Composer(composing.compose)
 
 
-def _drop_untestable(expansions: list[Expansion], built: dict[str, Run]) -> None:
-    """Remove the runs of cells whose further test set is not on disk; other cells remain."""
-    for cell in (cell for expansion in expansions for cell in expansion.cells if cell.runs):
+def served(request: Request) -> Request:
+    """The request without the cells whose datasets are not on disk, or lack what runs need.
+
+    It reads the datasets. Cells say why they are left out; a sweep without a declared experiment
+    is left as it is, for each of its runs was asked for.
+
+    Raises
+    ------
+    GradpromError
+        If no cell is left, or a dataset is there and wrong.
+    """
+    runs = {run.id: run for run in request.runs}
+    refused: GradpromError | None = None
+    for cell in (cell for expansion in request.expansions for cell in expansion.cells):
         try:
-            built[next(iter(cell.runs.values()))].test_sets()
-        except DataError as error:
-            cell.runs = {}
-            cell.problem = f"evaluate_on: {first_line(error)}"
+            for run_id in list(cell.runs.values())[:1]:
+                data_checks.require_served(runs[run_id])
+        except (NotOnDisk, NotServed) as error:
+            cell.runs, refused = {}, refused or error
+            # the first sentence: how to get a dataset is told where nothing else is left to run
+            cell.problem = first_line(error).partition(". ")[0].rstrip(":")
+    left = {run_id for expansion in request.expansions for run_id in expansion.runs}
+    if refused is None:
+        return request
+    if not left:
+        raise refused
+    jobs = {run_id: job for run_id, job in request.jobs.items() if run_id in left}
+    return replace(request, runs=[runs[run_id] for run_id in jobs], jobs=jobs)

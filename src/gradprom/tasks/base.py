@@ -9,10 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from gradprom.config.components import component, component_names
+from gradprom.config.folders import choices
 from gradprom.data.base import UNLABELLED, Facts
 from gradprom.data.loader import Batch
 from gradprom.errors import NotServed
 from gradprom.training.parallel import distributed
+
+_NONE = "auxiliary=none with strategy=mainstream"
 
 Network = Callable[[Tensor], Tensor]
 
@@ -87,7 +91,7 @@ class Classification(ABC):
     metrics: ClassVar[tuple[str, ...]]
     clean_metrics: ClassVar[tuple[str, ...]] = ()
     lacking: ClassVar[str]
-    """The message for a dataset without the annotation, with what to choose instead."""
+    """The message for a dataset without the annotation; what it serves instead is added."""
 
     @abstractmethod
     def classes(self, facts: Facts) -> tuple[str, ...]:
@@ -106,7 +110,9 @@ class Classification(ABC):
             If it does not.
         """
         if not self.classes(facts):
-            raise NotServed(self.lacking.format(dataset=dataset))
+            # `none` has no auxiliary loss, which every other strategy needs
+            served = [*(f"auxiliary={name}" for name in served_tasks(facts)), _NONE]
+            raise NotServed(f"{self.lacking.format(dataset=dataset)}; use {' or '.join(served)}")
 
     def truth(self, batch: Batch) -> Tensor:
         """The annotation itself."""
@@ -144,6 +150,16 @@ class Classification(ABC):
     def clean_scores(self, recognizer: Network, batch: Batch) -> dict[str, Tensor]:
         """No columns; the recognizer is not called."""
         return {}
+
+
+def served_tasks(facts: Facts) -> list[str]:
+    """Names of the tasks that have a file in `conf/auxiliary` and classes in a dataset."""
+    tasks = {
+        name: component("task", name).Options()
+        for name in choices("auxiliary")
+        if name in component_names("task")
+    }
+    return [name for name, task in tasks.items() if task.classes(facts)]
 
 
 def _per_labelled(total: Tensor, truth: Tensor) -> Tensor:

@@ -18,10 +18,7 @@ class Diagnosis(Classification):
     output: ClassVar[str] = "image"
     metrics: ClassVar[tuple[str, ...]] = ("accuracy", "balanced_accuracy", "majority_share")
     clean_metrics: ClassVar[tuple[str, ...]] = ("clean_accuracy",)
-    lacking: ClassVar[str] = (
-        "auxiliary=diagnosis needs class labels and dataset={dataset} has none; "
-        "use auxiliary=segmentation or auxiliary=none"
-    )
+    lacking: ClassVar[str] = "auxiliary=diagnosis needs class labels and dataset={dataset} has none"
 
     name: str = "diagnosis"
 

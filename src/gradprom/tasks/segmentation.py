@@ -18,10 +18,7 @@ class Segmentation(Classification):
     annotation: ClassVar[str] = "mask"
     output: ClassVar[str] = "pixel"
     metrics: ClassVar[tuple[str, ...]] = ("miou",)
-    lacking: ClassVar[str] = (
-        "auxiliary=segmentation needs masks and dataset={dataset} has none; "
-        "use auxiliary=diagnosis or auxiliary=none"
-    )
+    lacking: ClassVar[str] = "auxiliary=segmentation needs masks and dataset={dataset} has none"
 
     name: str = "segmentation"
 

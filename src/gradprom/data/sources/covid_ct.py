@@ -18,7 +18,7 @@ from gradprom.data.listing import listing
 from gradprom.data.locate import Part
 from gradprom.data.names import key, shown
 from gradprom.data.splits import by_group, stratified
-from gradprom.errors import DataError
+from gradprom.errors import DataError, NotOnDisk
 
 SPLITS = {
     "official": "the published lists, train/val/test 425/118/203",
@@ -123,7 +123,7 @@ def _files(folder: Path) -> list[Path]:
     if offenders:
         raise DataError(f"Images of COVID-CT cannot be used:{image_io.listed(offenders)}")
     if not files:
-        raise DataError(f"{folder} holds no images. {ABOUT.get}")
+        raise NotOnDisk(f"{folder} holds no images. {ABOUT.get}")
     return sorted(files)
 
 

@@ -18,29 +18,32 @@ is left out of diagnosis. Where there are groups, no group is in both train and 
 
 A mask's values are the numbers of its classes, 0, 1, …; with two classes 0 and 255 do as well.
 Classes are named in the configuration, in the order of their numbers, so that it can be checked
-before any file is read. Where a folder lies is no part of a run's id, what it is called with
-`title` is: give one to each folder, or keep a study for each.
+before any file is read. `title` is what the images are called: the folder's own name, unless it is
+set. It is part of a run's id, where the folder lies is not. In `evaluate_on` all images are tested
+on, whether masks and labels are named or not.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gradprom.data import formats, image_io
+from gradprom.data import formats, image_io, own_files
 from gradprom.data.base import Entry, Facts, Source
 from gradprom.data.dataset_card import About
 from gradprom.data.formats.recent import Recent
 from gradprom.data.listing import listing
-from gradprom.data.names import key, shown
+from gradprom.data.names import shown
 from gradprom.data.splits import by_group, stratified
 from gradprom.data.value_range import EIGHT_BITS, Extremes, ValueRange, checked, is_deep
-from gradprom.errors import DataError, listed
+from gradprom.errors import DataError, NotOnDisk, listed
 from gradprom.identity import added
 
 CHANNELS = {"grey": 1, "rgb": 3}
+TEST_SET = {"test": 1.0}
+"""Options of a folder that is only tested on."""
 
 ABOUT = About(
     title="dataset=folder",
@@ -48,7 +51,7 @@ ABOUT = About(
     "data_root or dataset.root; conf/dataset/folder.yaml shows an example.",
     licence="that of your images",
     traps=(
-        "Two folders with equal options and no title share their runs' ids: set dataset.title.",
+        "Two folders of one name need two titles: set dataset.title for one of them.",
         "Files are opened by their content, regardless of their name; photographs are turned "
         "upright and transparency is dropped.",
         "Of more than 8 bits black is 0, and white the highest value of the fewest bits (8, 10, "
@@ -65,7 +68,7 @@ ABOUT = About(
 class Options:
     name: str = "folder"
     root: str = field(default="data", metadata={"hashed": False})
-    """The folder of the images (not those in folders below it); no part of a run's id."""
+    """The folder of the images; no part of a run's id."""
     masks: str = field(default="", metadata={"hashed": False})
     """Folder of the masks, absolute or as seen from `root`; empty: there are none."""
     mask_classes: list[str] = field(default_factory=list)
@@ -79,13 +82,16 @@ class Options:
     size: int = 256
     """Height and width in pixels to which every image and mask is resized."""
     test: float = 0.2
-    """Share of the images to test on, between 0 and 1."""
+    """Share of the images to test on, above 0; 1, which leaves none to train on, is for
+    `evaluate_on`."""
     split_seed: int = 0
     """Drives the split."""
     range: list[float] = field(default_factory=list, metadata={"before": []})
     """The values of black and of white in files of more than 8 bits; empty: as found in them."""
     title: str = added("")
-    """A name for the folder's content, of your choice: it is part of a run's id."""
+    """What the images are called, as part of a run's id; the folder's name if it is not set."""
+    subfolders: bool = added(False)
+    """Whether images in folders below `root` belong to it, but for the folder of the masks."""
 
     def __post_init__(self) -> None:
         if self.channels not in CHANNELS:
@@ -93,8 +99,12 @@ class Options:
             raise ValueError(f"dataset.channels={self.channels}: must be one of {allowed}")
         if self.size < 1:
             raise ValueError(f"dataset.size={self.size}: must be at least 1 pixel")
-        if not 0 < self.test < 1:
-            raise ValueError(f"dataset.test={self.test}: must be between 0 and 1")
+        if not 0 < self.test <= 1:
+            raise ValueError(f"dataset.test={self.test}: must be above 0 and at most 1")
+        if "/" in self.title or "\\" in self.title or self.title.startswith("."):
+            raise ValueError(
+                f"dataset.title={self.title}: must be a name, without / and \\, not a path"
+            )
         checked(self.range, "dataset.range=")
         _check_names("classes", self.classes)
         _check_names("mask_classes", self.mask_classes)
@@ -122,7 +132,10 @@ def build(options: Options) -> "Folder":
 
 
 class Folder(Source):
-    """Images directly in `root`; an id is a file's stem, `stem#1`, … where it holds several."""
+    """Images in `root`; an id is a file's path in it, without its suffix.
+
+    Where a file holds several images, their ids are `id#1`, ….
+    """
 
     version = 2
     options: Options
@@ -135,18 +148,14 @@ class Folder(Source):
     def index(self) -> list[Entry]:
         """One entry per image; images, masks and table are checked against each other."""
         root, options = Path(self.options.root), self.options
-        images, offenders = _by_stem(root)
-        if not images:
-            raise DataError(f"dataset=folder found no images in {root}. {ABOUT.get}")
+        images, offenders = self._images(root)
         masks: dict[str, Path] = {}
         if options.masks:
-            masks, twice = _by_stem(root / options.masks)
-            offenders += twice
-            unmasked = [image for id, image in images.items() if id not in masks]
-            offenders += [f"{image}: no mask in {root / options.masks}" for image in unmasked]
+            masks, wrong = own_files.masks_of(images, root / options.masks, options.subfolders)
+            offenders += wrong
         table: dict[str, dict[str, str]] = {}
         if options.labels:
-            table, wrong = self._table(images, root / options.labels)
+            table, wrong = own_files.table_of(images, root, root / options.labels, options.classes)
             offenders += wrong
         if offenders:
             raise DataError(f"{root} is not as dataset=folder expects:{image_io.listed(offenders)}")
@@ -156,39 +165,39 @@ class Folder(Source):
             for entry in self._entries(id, table.get(id, {}), image, masks.get(id))
         ]
 
+    def _images(self, root: Path) -> tuple[dict[str, Path], list[str]]:
+        """Image by id, and the ids that several files have."""
+        if not root.is_dir():
+            raise NotOnDisk(f"dataset=folder found no folder {root}. {ABOUT.get}")
+        images, twice = own_files.by_id(root, self.options.subfolders, self._mask_folder())
+        if not images:
+            unread = listed(self._unread(), 3)
+            ask = f", but in its folders {unread}: set dataset.subfolders=true" if unread else ""
+            raise NotOnDisk(f"dataset=folder found no images in {root}{ask}. {ABOUT.get}")
+        return images, twice
+
+    def _mask_folder(self) -> Path | None:
+        options = self.options
+        return Path(options.root, options.masks).resolve() if options.masks else None
+
+    def _unread(self) -> list[str]:
+        """The folders in `root` that hold images which do not belong to it, sorted."""
+        return [
+            shown(folder.name)
+            for folder in listing(Path(self.options.root)).folders
+            if folder.resolve() != self._mask_folder() and listing(folder).images
+        ]
+
     def _entries(self, id: str, row: dict[str, str], image: Path, mask: Path | None) -> list[Entry]:
         """A file's image, or its images."""
         label = row.get("label")
-        number = self.options.classes.index(label) if label else None
+        number = self.options.classes.index(label) if label and self.options.classes else None
         pages, patient = formats.pages_of(image)
         group = row.get("group") or patient or id
         files = (image,) if mask is None else (image, mask)
         if pages == 1:
             return [Entry(id, group, number, files)]
         return [Entry(f"{id}#{p + 1}", group, number, files, page=p) for p in range(pages)]
-
-    def _table(
-        self, images: dict[str, Path], path: Path
-    ) -> tuple[dict[str, dict[str, str]], list[str]]:
-        """Row by image id, and what is wrong with the table."""
-        classes = self.options.classes
-        names = {id: id for id in images} | {key(image.name): id for id, image in images.items()}
-        table: dict[str, dict[str, str]] = {}
-        wrong = []
-        for row in _rows(path, bool(classes)):
-            name, label = row["id"], row.get("label")
-            id = names.get(key(name))
-            name = shown(name)
-            if id is None:
-                wrong.append(f"{path}: {name} is not an image")
-            elif id in table:
-                wrong.append(f"{path}: {name} occurs twice")
-            else:
-                table[id] = row
-            if label and label not in classes:
-                allowed = ", ".join(classes)
-                wrong.append(f"{path}: {name} has the label {label}, expected {allowed}")
-        return table, wrong
 
     def decode(self, entry: Entry) -> dict[str, np.ndarray]:
         """The image and, where there are masks, its mask, squashed to size × size."""
@@ -252,12 +261,19 @@ class Folder(Source):
         }
 
     def splits(self, entries: list[Entry]) -> dict[str, list[str]]:
+        if self.options.test == 1:
+            return {"train": [], "test": [entry.id for entry in entries]}
         test = max(1, round(len(entries) * self.options.test))
         grouped = any(entry.group != entry.id for entry in entries)
         return (by_group if grouped else stratified)(entries, test, self.options.split_seed)
 
     def notes(self, entries: list[Entry]) -> list[str]:
         notes = []
+        if not self.options.subfolders and (unread := self._unread()):
+            notes.append(
+                f"images in folders below are not read ({listed(unread, 3)}); "
+                f"dataset.subfolders=true reads them"
+            )
         if self.facts.classes:
             labelled = sum(entry.label is not None for entry in entries)
             if labelled < len(entries):
@@ -274,28 +290,3 @@ class Folder(Source):
         if len(groups) < len(entries):
             notes.append(f"{len(groups)} groups, the largest of {max(groups.values())} images")
         return notes
-
-
-def _by_stem(folder: Path) -> tuple[dict[str, Path], list[str]]:
-    """Image files by stem, sorted; and the stems that several files share."""
-    stems = defaultdict(list)
-    if not folder.is_dir():
-        raise DataError(f"dataset=folder found no folder {folder}. {ABOUT.get}")
-    found = listing(folder)
-    for file in found.images:
-        stems[formats.stem(file)].append(file)
-    twice = [files for files in stems.values() if len(files) > 1]
-    return {stem: files[0] for stem, files in stems.items()}, [
-        *found.broken,
-        *(
-            f"{shown(folder)}: {', '.join(shown(file.name) for file in files)} have the same stem"
-            for files in twice
-        ),
-    ]
-
-
-def _rows(path: Path, labelled: bool) -> list[dict[str, str]]:
-    """The table's rows; one without labels to read is only there for its groups."""
-    if labelled:
-        return image_io.rows(path, ["id", "label"], "group")
-    return image_io.rows(path, ["id", "group"])

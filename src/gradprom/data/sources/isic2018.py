@@ -22,7 +22,7 @@ from gradprom.data.listing import listing
 from gradprom.data.locate import Part
 from gradprom.data.names import shown
 from gradprom.data.splits import stratified
-from gradprom.errors import DataError, listed
+from gradprom.errors import DataError, NotOnDisk, listed
 
 SPLITS = {
     "paper": "80/20, seeded, the classes and the unlabelled images in the same proportion in both",
@@ -113,13 +113,16 @@ class ISIC2018(FileSource):
         folder = self.find()
         images = _images(folder / _INPUT)
         if not images:
-            raise DataError(f"{folder / _INPUT} holds no images. {ABOUT.get}")
+            raise NotOnDisk(f"{folder / _INPUT} holds no images. {ABOUT.get}")
         masks = {file.name.lower(): file for file in listing(folder / _TRUTH).images}
         wanted = {image: _mask(folder, image) for image in images}
         missing = [file for file in wanted.values() if file.name.lower() not in masks]
         if missing:
-            lines = image_io.listed(map(str, missing))
-            raise DataError(f"{len(missing)} of {len(images)} images have no mask:{lines}")
+            lines = image_io.listed(file.name for file in missing)
+            raise DataError(
+                f"{len(missing)} of {len(images)} images have no mask; {folder / _TRUTH} lacks "
+                f"these files, each named ID_segmentation.png after its image ID.jpg:{lines}"
+            )
         labels = _labels(folder)
         return [
             Entry(image.stem, image.stem, labels.get(image.stem), (image, masks[mask.name.lower()]))
@@ -134,6 +137,19 @@ class ISIC2018(FileSource):
             "target": image_io.squashed(image, size),
             "mask": image_io.mask(mask, image, size, MASK_VALUES),
         }
+
+    def problems(self, entries: list[Entry]) -> list[str]:
+        """Label tables, unless one of them has rows of these images."""
+        images = {entry.id for entry in entries}
+        strange = []
+        for table, path in _tables(self.find()):
+            ids = [row[table.id] for row in image_io.rows(path, [table.id])]
+            if images.intersection(ids):
+                return []  # of which the challenge has more than this task's images
+            shown = f"{listed(ids, 2)}; images are {listed(sorted(images), 2)}"
+            found = f"its ids are {shown}" if ids else "it has no rows"
+            strange.append(f"{path}: none of its {len(ids)} rows is of an image here: {found}")
+        return strange
 
     def splits(self, entries: list[Entry]) -> dict[str, list[str]]:
         test = max(1, round(len(entries) * PAPER_TEST))

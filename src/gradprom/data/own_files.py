@@ -1,0 +1,123 @@
+"""The files of a person's own folder: images by id, their masks, and the table of their labels.
+
+Each function returns what it has found and a sentence for each thing that is wrong; where many are
+wrong in one way, they are one sentence with the pattern.
+"""
+
+from collections import defaultdict
+from pathlib import Path
+
+from gradprom.data import formats, image_io
+from gradprom.data.listing import listing
+from gradprom.data.names import key, shown
+from gradprom.errors import MOST_LINES, DataError, listed
+
+Row = dict[str, str]
+
+
+def by_id(
+    folder: Path, below: bool, without: Path | None = None
+) -> tuple[dict[str, Path], list[str]]:
+    """Image files by their path in a folder without the suffix, and what is wrong with them.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    below
+        Whether files in folders below it belong to it.
+    without
+        A folder whose files do not, resolved.
+    """
+    found, stems = listing(folder), defaultdict(list)
+    for file in found.images:
+        stems[formats.stem(file)].append(file)
+    images = {stem: files[0] for stem, files in stems.items()}
+    wrong = found.broken + [
+        f"{shown(folder)}: {', '.join(shown(file.name) for file in files)} have the same stem"
+        for files in stems.values()
+        if len(files) > 1
+    ]
+    for inner in found.folders if below else ():
+        if inner.resolve() != without:
+            inner_images, inner_wrong = by_id(inner, below, without)
+            images |= {f"{key(inner.name)}/{id}": file for id, file in inner_images.items()}
+            wrong += inner_wrong
+    return images, wrong
+
+
+def masks_of(
+    images: dict[str, Path], folder: Path, below: bool
+) -> tuple[dict[str, Path], list[str]]:
+    """The mask of each image, by the image's id; arguments are as those of `by_id`.
+
+    Raises
+    ------
+    DataError
+        If the folder does not exist; the message names those beside it.
+    """
+    if not folder.is_dir():
+        near = [shown(path.name) for path in sorted(folder.parent.glob("*")) if path.is_dir()]
+        there = f"{shown(folder.parent)} holds the folders {listed(near, MOST_LINES) or '(none)'}"
+        raise DataError(f"dataset.masks: no folder {shown(folder)}; {there}")
+    masks, wrong = by_id(folder, below)
+    unmasked = [id for id in images if id not in masks]
+    if len(unmasked) > MOST_LINES:
+        there = listed([shown(path.name) for path in masks.values()], 3) or "nothing"
+        return masks, [
+            *wrong,
+            f"{len(unmasked)} of {len(images)} images have no mask in {shown(folder)}: looked for "
+            f"{listed([shown(id) + '.*' for id in unmasked], 3)}, and there is {there}",
+        ]
+    lacking = [f"{shown(images[id])}: no mask in {shown(folder)}" for id in unmasked]
+    return masks, wrong + lacking
+
+
+def table_of(
+    images: dict[str, Path], root: Path, path: Path, classes: list[str]
+) -> tuple[dict[str, Row], list[str]]:
+    """The row of each image in the table `path`, by the image's id.
+
+    Raises
+    ------
+    DataError
+        If the table cannot be read or has no column that can be used.
+    """
+    names = {id: id for id in images}
+    names |= {key(image.relative_to(root).as_posix()): id for id, image in images.items()}
+    table: dict[str, Row] = {}
+    twice, strange, unnamed = [], [], []
+    for row in _rows(path, classes):
+        id, name, label = names.get(key(row["id"])), shown(row["id"]), row.get("label")
+        if id is None:
+            strange.append(name)
+        elif id in table:
+            twice.append(f"{path}: {name} occurs twice")
+        else:
+            table[id] = row
+        if classes and label and label not in classes:
+            allowed = listed(classes, MOST_LINES)
+            unnamed.append(f"{path}: {name} has the label {label}, expected {allowed}")
+    return table, [*unnamed, *_no_images(path, strange, [*images]), *twice]
+
+
+def _no_images(path: Path, names: list[str], ids: list[str]) -> list[str]:
+    if len(names) <= MOST_LINES:
+        return [f"{path}: {name} is not an image" for name in names]
+    expected = listed([shown(id) for id in ids], 3)
+    return [f"{path}: {listed(names, 3)} are not images; these are called {expected}"]
+
+
+def _rows(path: Path, classes: list[str]) -> list[Row]:
+    """The table's rows; where no classes are named, it is only there for its groups."""
+    if classes:
+        return image_io.rows(path, ["id", "label"], "group")
+    rows = image_io.rows(path, ["id"], "label", "group")
+    if rows and "label" in rows[0] and "group" not in rows[0]:
+        labels = sorted({row["label"] for row in rows} - {""})
+        more = ",…" if len(labels) > MOST_LINES else ""
+        raise DataError(
+            f"{path} has labels, and dataset.classes does not name their classes: set "
+            f"dataset.classes=[{','.join(labels[:MOST_LINES])}{more}]"
+        )
+    return image_io.rows(path, ["id", "group"])
