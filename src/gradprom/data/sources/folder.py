@@ -126,6 +126,7 @@ class Folder(Source):
 
     version = 2
     options: Options
+    resizes = True
 
     def __init__(self, options: Options, facts: Facts) -> None:
         super().__init__(options, facts)
