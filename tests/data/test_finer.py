@@ -15,7 +15,7 @@ from gradprom.data.batches import Batches
 from gradprom.data.holdout import hold_out
 from gradprom.data.images import load
 from gradprom.data.loader import Loader, test_batches
-from gradprom.data.sources import covid_ct
+from gradprom.data.sources import covid_ct, folder
 
 SIZE = 32
 
@@ -132,3 +132,19 @@ def test_what_is_mapped_gives_the_same_batches(
     loader = Loader(mapped, "train", Batches(2), "cpu")
     assert loader.ahead is not None
     assert torch.equal(loader.batch(0, 1).target, here.target)
+
+
+def test_slices_of_a_stack_have_finer_ones_each(tmp_path: Path) -> None:
+    """Of 16 bits, in one file: read in the range that all have, as the working ones are."""
+    rng = np.random.default_rng(0)
+    slices = [Image.fromarray(rng.integers(4096, size=(64, 80), dtype=np.uint16)) for _ in range(5)]
+    for name in ("a", "b"):
+        slices[0].save(tmp_path / f"{name}.tif", save_all=True, append_images=slices[1:])
+    options = folder.Options(root=str(tmp_path), size=SIZE, channels="grey", test=0.5)
+    images = load(folder.build(options), tmp_path / "cache")
+    assert images.finer is not None
+    finer = images.finer()
+    assert finer.target.shape == (10, 1, 64, 64) and (finer.least == 0.5).all()
+    halved = F.avg_pool2d(finer.target.float(), 2)
+    assert (halved - images.target.float()).abs().mean() < 12  # of noise from 0 to 255
+    assert not torch.equal(finer.target[0], finer.target[1])

@@ -130,9 +130,9 @@ class Source(ABC):
 
     def shape(self, entry: Entry) -> tuple[float, float]:
         """Height and width of an entry's image before it is resized; asked where `resizes`."""
-        from gradprom.data import image_io
+        from gradprom.data import formats
 
-        width, height = image_io.open_image(entry.files[0]).size
+        width, height = formats.read(entry.files[0]).pages[entry.page].size
         return height, width
 
     def notes(self, entries: list[Entry]) -> list[str]:

@@ -213,6 +213,10 @@ class Folder(Source):
             )
         return arrays
 
+    def shape(self, entry: Entry) -> tuple[float, float]:
+        width, height = self._read(entry.files[0]).pages[entry.page].size
+        return height, width
+
     def _require_as_many(self, mask: Path, images: int) -> None:
         masks = len(self._read(mask).pages)
         if masks != images:
