@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from gradprom import config
 from gradprom.config import Config
-from gradprom.data.base import Facts, Images
+from gradprom.data.base import Facts, Finer, Images
 from gradprom.methods.task_driven import EnhancerTraining, TaskDriven
 from gradprom.sweeps.request import shell_composer
 from gradprom.training.stage import Start
@@ -15,10 +15,15 @@ UNTRAINED = ("pretrained=false", "auxiliary.pretrained=false")
 
 
 def images(count: int, size: int, facts: Facts, split: str) -> Images:
-    """Random images, masks and labels, all in one split; smooth, as images are."""
+    """Random images, masks and labels, all in one split; smooth, as images are.
+
+    Augmentation crops from images of twice the size.
+    """
     random = torch.Generator().manual_seed(0)
     coarse = torch.rand(count, facts.channels, 9, 9, generator=random)
-    target = nn.functional.interpolate(coarse, (size, size), mode="bicubic").clamp(0, 1)
+    finer = nn.functional.interpolate(coarse, (2 * size, 2 * size), mode="bicubic").clamp(0, 1)
+    target = nn.functional.avg_pool2d(finer, 2)
+    crops = Finer((255 * finer).byte(), torch.full((count,), 0.5, dtype=torch.float64), False)
     names = [str(number) for number in range(count)]
     return Images(
         ids=names,
@@ -29,6 +34,7 @@ def images(count: int, size: int, facts: Facts, split: str) -> Images:
         splits={split: list(range(count))},
         facts=facts,
         fingerprint="random",
+        finer=lambda: crops,
     )
 
 

@@ -49,7 +49,9 @@ CHANGES: list[tuple[str, set[str]]] = [
     ("degradation.clamp=false", ENHANCER),
     ("backbone=srresnet", ENHANCER),
     ("backbone.blocks=5", ENHANCER),
+    ("backbone.levels=3", ENHANCER),
     ("trainer.lr=0.01", ENHANCER),
+    ("trainer.clip=0.1", ENHANCER),
     ("trainer.warmup_epochs=9", ENHANCER),
     ("warmup_share=0.25", ENHANCER),
     ("trainer.coupled_epochs=9", ENHANCER),  # one cycle of the learning rate spans both
@@ -106,7 +108,7 @@ def test_an_override_changes_the_stages_that_read_it(override: str, changed: set
         (["method=recognizer"], "trainer.precision=bf16", {"benchmark"}),
         (["trainer.device=auto", "trainer.precision=bf16"], "trainer.precision=tf32", ALL),
         (["validation=0.2"], "validation=0.3", ALL),
-        (["warmup_share=0.5"], "trainer.warmup_epochs=4", set()),
+        (["warmup_share=0.5"], "trainer.warmup_epochs=8", set()),
         (["method=recognizer"], "strategy=joint", set()),
         (["method=recognizer"], "backbone=srresnet", set()),
         (["method=recognizer"], "lam=0.01", set()),

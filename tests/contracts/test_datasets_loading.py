@@ -130,3 +130,20 @@ def test_the_check_finds_nothing_wrong(
     assert report.counts["all"] and report.counts["train"] and report.counts["test"]
     facts: Facts = build(name, made(name)).facts
     assert list(report.mask_share) == list(facts.mask_classes)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_resizes_its_images_has_them_at_twice_the_size(
+    name: str, made: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Where the files have the pixels; an image that they do not is not cropped."""
+    source = build(name, made(name))
+    images = load(source, tmp_path)
+    assert (images.finer is not None) == source.resizes
+    if images.finer is None:
+        return
+    finer = images.finer()
+    assert finer.target.shape == (*images.target.shape[:2], 2 * SIZE, 2 * SIZE)
+    for least, entry in zip(finer.least.tolist(), source.index(), strict=True):
+        side = min(source.shape(entry))
+        assert least == pytest.approx(min(1, max(0.5, SIZE / side)), rel=1e-6)

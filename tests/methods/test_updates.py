@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,23 @@ def test_coupled_steps_are_those_of_equation_6(
         for network, reference in pairs:
             for value, expected in zip(state(network), state(reference), strict=True):
                 torch.testing.assert_close(value, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("clip", [0, 0.02, 100])
+def test_the_enhancers_gradient_alone_is_clipped(clip: float) -> None:
+    made = config("strategy=joint", f"trainer.clip={clip}")
+    trained = training(made)
+    oracle, other = Oracle(made, trained), Oracle(made, trained)
+    other.config = replace(made, trainer=replace(made.trainer, clip=0))
+    for number in range(3):
+        trained.update(batch(number), probe=False)
+        oracle.step(batch(number))
+        other.step(batch(number))
+    networks = [trained.enhancer, *trained.recognizers.values()]
+    expected = [oracle.enhancer, *oracle.recognizers.values()]
+    for value, told in zip(state(*networks), state(*expected), strict=True):
+        torch.testing.assert_close(value, told, rtol=1e-9, atol=1e-12)
+    assert (clip == 0.02) != equal(state(oracle.enhancer), state(other.enhancer))
 
 
 def test_the_gates_of_the_oracle_open_and_close() -> None:

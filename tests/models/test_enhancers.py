@@ -1,5 +1,7 @@
 """Enhancers have their published sizes, take images of any size, and all of them learns."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,9 +13,10 @@ from support.small_networks import (
     parameters,
     resnet_enhancer,
     small_srresnet,
+    small_unet,
 )
 
-from gradprom.models.enhancers import resnet_encoder, srresnet
+from gradprom.models.enhancers import resnet_encoder, srresnet, unet
 from gradprom.models.imagenet import pad
 
 # SR-ResNet
@@ -74,6 +77,68 @@ def test_a_scale_is_made_by_one_pixel_shuffle_for_each_prime_factor(scale, facto
 def test_srresnet_options_out_of_range_are_refused(values):
     with pytest.raises(ValueError, match=f"{next(iter(values))}=0.*>= 1"):
         srresnet.Options(**values)
+
+
+def test_srresnet_without_normalisation_and_wide_ends_is_what_its_options_say():
+    options = srresnet.Options(channels=8, blocks=2, ends=3, normalise=False)
+    network = srresnet.build(options, 3)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
+    kernels = [m.kernel_size for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert set(kernels) == {(3, 3)} and len(kernels) == 7
+    published = srresnet.Options(channels=8, blocks=2)
+    assert (published.ends, published.normalise, published.start) == (9, True, None)
+
+
+@pytest.mark.parametrize(
+    ("skip", "start", "factor"), [(True, None, 0.1), (True, 0.0, 0), (False, 0.5, 0.5)]
+)
+def test_srresnet_starts_its_last_convolution_as_told(skip, start, factor):
+    weights = []
+    for options in (
+        srresnet.Options(channels=4, blocks=1),
+        srresnet.Options(channels=4, blocks=1, global_skip=skip, start=start),
+    ):
+        torch.manual_seed(0)
+        weights.append(srresnet.build(options, 1).tail.weight)
+    torch.testing.assert_close(weights[1], factor * weights[0])
+
+
+@pytest.mark.parametrize("values", [{"ends": 4}, {"ends": 0}, {"start": -1}, {"start": math.nan}])
+def test_srresnet_ends_and_starts_out_of_range_are_refused(values):
+    with pytest.raises(ValueError, match=f"{next(iter(values))}=.*allowed"):
+        srresnet.Options(**values)
+
+
+# U-Net
+
+
+def test_unet_starts_as_the_identity_or_bicubic_interpolation():
+    x = images(2, 1, 37, 41)
+    assert torch.equal(small_unet(trained=False)(x), x)
+    larger = F.interpolate(x, scale_factor=2, mode="bicubic")
+    assert torch.equal(small_unet(scale=2, trained=False)(x), larger)
+
+
+def test_unet_doubles_its_channels_at_each_level():
+    network = unet.build(unet.Options(channels=4, levels=2, blocks=3), 1)
+    shrinking = [down.shrink for down in network.down]
+    assert [(c.in_channels, c.out_channels) for c in shrinking] == [(4, 8), (8, 16)]
+    assert [len(part.blocks) for part in (*network.down, *network.up)] == [3] * 4
+    assert len(network.body) == 3
+
+
+def test_unet_sees_the_same_at_every_size():
+    """What is repeated at the border is cut away again, with nothing shifted."""
+    network, x = small_unet().eval(), images(1, 1, 41, 43)
+    padded = F.pad(x, (0, 1, 0, 3), mode="replicate")
+    with torch.no_grad():
+        torch.testing.assert_close(network(padded)[..., :41, :43], network(x))
+
+
+@pytest.mark.parametrize("key", ["channels", "levels", "blocks"])
+def test_unet_options_out_of_range_are_refused(key):
+    with pytest.raises(ValueError, match=f"{key}=0.*>= 1"):
+        unet.Options(**{key: 0})
 
 
 # every enhancer

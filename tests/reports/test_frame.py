@@ -31,7 +31,7 @@ def test_a_row_tells_what_the_run_was_and_what_came_out(trained: Study) -> None:
     assert {group: row[group] for group in groups} == {
         "method": "task_driven",
         "dataset": "phantom",
-        "backbone": "srresnet_small",
+        "backbone": "unet_small",
         "auxiliary": "diagnosis",
         "strategy": "gradprom",
         "profile": "demo",

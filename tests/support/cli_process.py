@@ -54,7 +54,7 @@ PROCESSES.set_forkserver_preload(
         "gradprom.reports.plots.sweep_picture",
         "gradprom.data.sources.phantom",
         "gradprom.methods.task_driven",
-        "gradprom.models.enhancers.srresnet",
+        "gradprom.models.enhancers.unet",
     ]
 )
 

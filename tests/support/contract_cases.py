@@ -36,6 +36,7 @@ METHODS = {
     "frozen, L1": ["auxiliary=diagnosis", "strategy=frozen", "+method.loss=l1"],
     "mainstream": ["strategy=mainstream", "trainer.schedule=constant"],
     "down-sampled": ["strategy=mainstream", "degradation=downsample", "scale=2"],
+    "classical": ["method=classical"],
     "recognizer": ["method=recognizer", "auxiliary=diagnosis"],
     "recognizer of masks": ["method=recognizer", "auxiliary=segmentation"],
 }

@@ -125,6 +125,13 @@ class HandAdam:
             p.data -= self.lr * unbiased[0] / (unbiased[1].sqrt() + 1e-8)
 
 
+def clipped(gradients: list[Tensor], norm: float) -> list[Tensor]:
+    """Scaled down to a norm, where they have a larger one together; 0: never."""
+    length = math.sqrt(sum(float((g * g).sum()) for g in gradients))
+    # torch adds 1e-6 to the length
+    return [g * min(1, norm / (length + 1e-6)) if norm else g for g in gradients]
+
+
 class Oracle:
     """Eq. 6, a whole backward pass a loss, from copies of a training's networks."""
 
@@ -191,7 +198,7 @@ class Oracle:
             if self.deciding:
                 logs[f"agree_{task}"] = float(is_open == (inner >= 0))
             steps.append((self.phi[task], phi_gradients))
-        self.theta.step(total)
+        self.theta.step(clipped(total, self.config.trainer.clip))
         for adam, gradients in steps if self.strategy != "frozen" else []:
             adam.step(gradients)
         return logs

@@ -2,7 +2,7 @@
 
 import torch
 
-from gradprom.models.enhancers import resnet_encoder, srresnet
+from gradprom.models.enhancers import resnet_encoder, srresnet, unet
 from gradprom.models.recognizers import build_recognizer
 
 OUTPUTS = ("image", "pixel")
@@ -28,7 +28,26 @@ def resnet_enhancer(channels=1, scale=1, encoder="resnet18", trained=True):
     return network
 
 
-ENHANCERS = {"srresnet": small_srresnet, "resnet_encoder": resnet_enhancer}
+def small_unet(channels=1, scale=1, trained=True):
+    network = unet.build(unet.Options(channels=4, levels=2, blocks=1), channels, scale)
+    if trained:
+        torch.nn.init.normal_(network.tail.weight, std=0.01)
+    return network
+
+
+PLAIN = srresnet.Options(channels=8, blocks=2, global_skip=True, ends=3, normalise=False, start=0.5)
+
+
+def plain_srresnet(channels=1, scale=1):
+    return srresnet.build(PLAIN, channels, scale)
+
+
+ENHANCERS = {
+    "srresnet": small_srresnet,
+    "srresnet, plain": plain_srresnet,
+    "resnet_encoder": resnet_enhancer,
+    "unet": small_unet,
+}
 RECOGNIZERS = [(output, backbone) for output in OUTPUTS for backbone in ("small", "resnet18")]
 
 

@@ -197,7 +197,7 @@ def test_what_is_not_allowed_is_said(words: list[str], told: str) -> None:
 
 
 def test_a_share_of_the_epochs_keeps_their_sum() -> None:
-    for share, expected in ((0, (0, 8)), (0.25, (2, 6)), (0.9, (7, 1)), (1, (8, 0))):
+    for share, expected in ((0, (0, 12)), (0.25, (3, 9)), (0.9, (11, 1)), (1, (12, 0))):
         trainer = tiny_runs.make(Path("results"), f"warmup_share={share}").config.trainer
         assert (trainer.warmup_epochs, trainer.coupled_epochs) == expected
     assert config.Trainer().warmup_epochs == 50  # the default of the schema is left alone

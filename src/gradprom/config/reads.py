@@ -4,6 +4,9 @@ from typing import Any
 
 from gradprom.config.typed import Config
 
+AUGMENTATION = 2
+"""Version of the augmentation: 2 since crops are not enlarged."""
+
 
 def batch_reads(config: Config) -> dict[str, Any]:
     """What a stage reads to be fed with batches of `trainer.batch_size`, on whatever images.
@@ -14,9 +17,15 @@ def batch_reads(config: Config) -> dict[str, Any]:
     return {
         "dataset": config.dataset,
         "trainer": {"batch_size": t.batch_size, "augment": t.augment},
+        **augmentation_reads(config),
         **holdout_reads(config),
         **precision_reads(config),
     }
+
+
+def augmentation_reads(config: Config) -> dict[str, int]:
+    """The version of what `trainer.augment` does; empty without it, where nothing has changed."""
+    return {"augmentation": AUGMENTATION} if config.trainer.augment else {}
 
 
 def holdout_reads(config: Config) -> dict[str, float]:

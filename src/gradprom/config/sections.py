@@ -1,5 +1,6 @@
 """The sections that every configuration has: each key with its type, default and meaning."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,12 +69,16 @@ class Trainer:
     schedule: str = "constant"
     """`constant`, or `onecycle`: one rise to `lr` and fall over the whole training of a network,
     warm-up and coupled training of the enhancer together."""
+    clip: float = 0.0
+    """The largest norm of the enhancer's gradient, to which larger ones are scaled down; 0: none
+    is."""
     warmup_epochs: int = 50
     """Epochs of the enhancer alone, before the recognizer joins."""
     coupled_epochs: int = 50
     """Epochs of enhancer and recognizer together."""
     augment: bool = True
-    """Flips, ±10° rotation, centre crop at 50–100 % (Section 4.1)."""
+    """Flips, ±10° rotation, centre crop at 50–100 % (Section 4.1), none of it enlarged; flips and
+    quarter turns where the files have no more pixels than the images."""
     log_every: int = unhashed(10)
     """Steps per row of the history; losses are also checked for NaN at each row."""
     checkpoint_seconds: float = unhashed(30.0)
@@ -98,6 +103,8 @@ class Trainer:
         require_count("trainer.batch_size", self.batch_size, 1)
         require_positive("trainer.lr", self.lr)
         require_choice("trainer.schedule", self.schedule, SCHEDULES)
+        if not (math.isfinite(self.clip) and self.clip >= 0):
+            raise ConfigError(f"trainer.clip={self.clip} must be a finite number >= 0")
         require_count("trainer.warmup_epochs", self.warmup_epochs, 0)
         require_count("trainer.coupled_epochs", self.coupled_epochs, 0)
         require_count("trainer.log_every", self.log_every, 1)

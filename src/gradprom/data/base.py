@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,6 +85,9 @@ class Source(ABC):
     """
 
     version: int = 1
+    resizes: bool = False
+    """Whether every image is resized to `options.size`: augmentation can then crop from larger
+    ones, up to the size of the files (`shape`)."""
 
     def __init__(self, options: Any, facts: Facts) -> None:
         self.options = options
@@ -126,6 +129,13 @@ class Source(ABC):
         """Whether the chosen split is defined on single images, regardless of their group."""
         return False
 
+    def shape(self, entry: Entry) -> tuple[float, float]:
+        """Height and width of an entry's image before it is resized; asked where `resizes`."""
+        from gradprom.data import formats
+
+        width, height = formats.read(entry.files[0]).pages[entry.page].size
+        return height, width
+
     def notes(self, entries: list[Entry]) -> list[str]:
         """Remarks on this copy of the dataset, such as "5 of 500 patients"."""
         return []
@@ -152,6 +162,18 @@ class Source(ABC):
         """The options on which decoded images depend: all but their folder and split."""
         options = dataclasses.asdict(self.options)
         return {key: value for key, value in options.items() if key not in _NOT_DECODING}
+
+
+@dataclass(frozen=True)
+class Finer:
+    """A dataset's images with more pixels than the working size has, to crop from."""
+
+    target: Tensor
+    """uint8 [N,C,2·H,2·W]: twice the size of `Images.target`."""
+    least: Tensor
+    """float64 [N] in [½, 1]: the smallest crop that is not enlarged, as a share of the sides."""
+    mapped: bool
+    """Whether they are read from the cache on demand."""
 
 
 @dataclass
@@ -182,6 +204,8 @@ class Images:
     """The values of black and of white in files of more than 8 bits; None if there are none."""
     further: dict[str, Tensor | Ragged] = field(default_factory=dict)
     """The annotations of `facts.further`: integers [N], -1 where unknown, or [N,H,W]."""
+    finer: Callable[[], Finer] | None = None
+    """Finer images, decoded when they are asked for; None if there are none."""
 
     @property
     def annotations(self) -> dict[str, Tensor | Ragged]:

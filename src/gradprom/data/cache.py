@@ -106,6 +106,8 @@ def _check(source: Source, entry: Entry, sample: dict[str, np.ndarray]) -> None:
         shape = sample["input"].shape
         raise ValueError(f"{entry.id}: input {shape}, expected [{facts.inputs},H,W]")
     for name in sample.keys() - {"target", "input"}:
+        if not sample[name].ndim:
+            continue  # a number of the whole image
         if sample[name].shape != target.shape[1:]:
             shape = sample[name].shape
             raise ValueError(f"{entry.id}: {name} {shape}, its image has {target.shape[1:]}")

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gradprom.data import finer
 from gradprom.data.array_files import SHAPES
 from gradprom.data.base import UNLABELLED, Entry, Images, Source
 from gradprom.data.cache import VALUES, Arrays, content_key, decoded, fingerprint
@@ -42,6 +43,7 @@ def load(source: Source, cache: Path) -> Images:
         input=stored.pop("input", None),
         value_range=None if values is None else (float(values[0]), float(values[1])),
         further={**_of_images(entries), **stored},
+        finer=finer.loader(source, entries, cache),
     )
 
 

@@ -84,6 +84,10 @@ class Loader:
         self.device, self.part, self.parts = torch.device(device), part, parts
         stored = _stored(images) | _annotations(images, batches.annotations)
         [self.shape] = set(shapes_of(stored.get("input", stored["target"]), rows))
+        finer = images.finer() if batches.augment and images.finer else None
+        if finer is not None:
+            stored["target"] = finer.target
+        self.least = None if finer is None else finer.least
         self.labels = labels_of(images, split)
         self.steps_per_epoch = batches.steps_per_epoch(self.labels)
         """Full batches in an epoch; fewer images than one batch form a batch."""
@@ -92,7 +96,8 @@ class Loader:
             name: part if isinstance(part, Ragged) else part.to(self.home)
             for name, part in stored.items()
         }
-        ahead = self.device.type == "cuda" or images.mapped
+        mapped = images.mapped if finer is None else finer.mapped
+        ahead = self.device.type == "cuda" or mapped
         self.ahead: Prefetcher[_Drawn] | None = Prefetcher(self.device) if ahead else None
 
     def batch(self, seed: int, step: int) -> Batch:
@@ -101,7 +106,8 @@ class Loader:
         rows = drawn.stored or _take(self.stored, to_device(drawn.rows, self.device))
         stored = _opened(rows, self.device)
         if drawn.affine is not None:
-            stored = _augmented(stored, to_device(drawn.affine, self.device))
+            affine = to_device(drawn.affine, self.device)
+            stored = _augmented(stored, affine, finer=self.least is not None)
         observation = None
         if self.batches.degradation is not None and drawn.parameters is not None:
             parameters = {
@@ -129,8 +135,7 @@ class Loader:
         ids = [self.ids[row] for row in rows.tolist()]
         affine, parameters = None, None
         if self.batches.augment:
-            affine = augment.draw(len(rows), _generator(seed, "augment", step))[share]
-            affine = pin(affine, self.device)
+            affine = pin(self._maps(rows, seed, step)[share], self.device)
         if self.batches.degradation is not None:
             generator = _generator(seed, "degrade", step)
             drawn = self.batches.degradation.draw(ids, (len(rows), *self.shape), generator)
@@ -140,6 +145,11 @@ class Loader:
         if self.home.type == "cpu":
             stored = _pin(_take(self.stored, rows), self.device)
         return _Drawn(ids[share], pin(rows, self.device), stored, affine, parameters)
+
+    def _maps(self, rows: Tensor, seed: int, step: int) -> Tensor:
+        least = None if self.least is None else self.least[rows]
+        generator = _generator(seed, "augment", step)
+        return augment.draw(len(rows), generator, least, self.shape[-2] == self.shape[-1])
 
     def _share(self, count: int) -> slice:
         size = count // self.parts
@@ -221,15 +231,15 @@ def _opened(stored: dict[str, Tensor], device: torch.device) -> dict[str, Tensor
     return opened
 
 
-def _augmented(stored: dict[str, Tensor], affine: Tensor) -> dict[str, Tensor]:
+def _augmented(stored: dict[str, Tensor], affine: Tensor, finer: bool) -> dict[str, Tensor]:
     """Images, inputs and masks under the same maps; annotations of whole images do not change."""
-    target, mask = augment.apply(stored["target"], stored.get("mask"), affine)
-    augmented = {**stored, "target": target, **({} if mask is None else {"mask": mask})}
-    for name in stored.keys() - {"target", "mask"}:
+    augmented = {**stored}
+    for name, values in stored.items():
         if name in _PIXELS:
-            augmented[name], _ = augment.apply(stored[name], None, affine)
-        elif stored[name].ndim > 1:
-            augmented[name] = augment.apply_to_mask(stored[name], affine)
+            sample = augment.apply_to_finer if finer else augment.apply
+            augmented[name] = sample(values, affine)
+        elif values.ndim > 1:
+            augmented[name] = augment.apply_to_mask(values, affine)
     return augmented
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gradprom import metrics
-from gradprom.config import Config, holdout_reads, precision_reads
+from gradprom.config import Config, augmentation_reads, holdout_reads, precision_reads
 from gradprom.data.loader import Batch
 from gradprom.errors import ConfigError
 from gradprom.identity import added
@@ -177,6 +177,7 @@ class TaskDriven(Method):
         c, t = self.config, self.config.trainer
         cycle = t.warmup_epochs + t.coupled_epochs if t.schedule == "onecycle" else None
         rates = {"batch_size": t.batch_size, "lr": t.lr, "schedule": t.schedule}
+        rates |= {"clip": t.clip} if t.clip else {}  # ids without it are older than the key
         return {
             "dataset": c.dataset,
             "degradation": c.degradation,
@@ -184,6 +185,7 @@ class TaskDriven(Method):
             "trainer": {**rates, "augment": t.augment, "cycle": cycle},
             # ids of stages with the paper's loss are older than the key
             **({} if self.loss == "mse" else {"loss": self.loss}),
+            **augmentation_reads(c),
             **holdout_reads(c),
             **precision_reads(c),
         }
@@ -217,7 +219,9 @@ class EnhancerTraining(NetworkTraining):
         fixed = strategy.learns and not self.supervised and a.target == "pretrained"
         self.teachers = {t: _fixed(r) for t, r in recognizers.items()} if fixed else {}
         t, learning = config.trainer, list(recognizers) if strategy.learns else []
-        rates = {"enhancer": t.lr, **{name: config.auxiliary.coupled_lr for name in learning}}
+        recognizing = OptimizerOptions(lr=config.auxiliary.coupled_lr, schedule=t.schedule)
+        options = {"enhancer": OptimizerOptions(lr=t.lr, schedule=t.schedule, clip=t.clip)}
+        options |= dict.fromkeys(learning, recognizing)
         epochs = {"enhancer": t.warmup_epochs + t.coupled_epochs}
         epochs |= dict.fromkeys(learning, t.coupled_epochs)
         super().__init__(
@@ -227,7 +231,7 @@ class EnhancerTraining(NetworkTraining):
                     **recognizers,
                     **{f"teacher.{task}": teacher for task, teacher in self.teachers.items()},
                 },
-                {name: OptimizerOptions(lr=lr, schedule=t.schedule) for name, lr in rates.items()},
+                options,
                 t,
                 start.device,
                 {name: count * start.epoch_steps for name, count in epochs.items()},

@@ -84,6 +84,7 @@ class Camus(FileSource):
     """Either official layout: patientXXXX/patientXXXX_{2CH,4CH}_{ED,ES} with `_gt` masks."""
 
     options: Options
+    resizes = True
     about, known, layouts = ABOUT, FACTS, tuple((part,) for part, _ in _LAYOUTS)
 
     def index(self) -> list[Entry]:
@@ -130,6 +131,10 @@ class Camus(FileSource):
             "target": image_io.squashed(Image.fromarray(image), size),
             "mask": np.asarray(cavity.resize((size, size), Image.Resampling.NEAREST)),
         }
+
+    def shape(self, entry: Entry) -> tuple[float, float]:
+        height, width = _read(entry.files[0]).shape
+        return height, width
 
     def splits(self, entries: list[Entry]) -> dict[str, list[str]]:
         """Whole patients, in either split."""

@@ -72,6 +72,7 @@ class CovidCT(FileSource):
     """The official layout: Images-processed/, Data-split/ and the two MetaInfo csv files."""
 
     options: Options
+    resizes = True
     about, known, layouts = ABOUT, FACTS, (_PARTS,)
 
     def index(self) -> list[Entry]:

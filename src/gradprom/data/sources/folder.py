@@ -139,6 +139,7 @@ class Folder(Source):
 
     version = 2
     options: Options
+    resizes = True
 
     def __init__(self, options: Options, facts: Facts) -> None:
         super().__init__(options, facts)
@@ -220,6 +221,10 @@ class Folder(Source):
                 mask, image, size, *codes, page=entry.page, read=self._read
             )
         return arrays
+
+    def shape(self, entry: Entry) -> tuple[float, float]:
+        width, height = self._read(entry.files[0]).pages[entry.page].size
+        return height, width
 
     def _require_as_many(self, mask: Path, images: int) -> None:
         masks = len(self._read(mask).pages)

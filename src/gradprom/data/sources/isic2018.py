@@ -106,6 +106,7 @@ class ISIC2018(FileSource):
     """The official layout of Task 1's training set, and label tables beside it or in labels/."""
 
     options: Options
+    resizes = True
     about, known, layouts = ABOUT, FACTS, (_PARTS,)
 
     def index(self) -> list[Entry]:

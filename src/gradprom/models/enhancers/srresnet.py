@@ -1,9 +1,12 @@
 """SR-ResNet (Ledig et al. 2017), the paper's plain enhancer; for denoising without up-sampling."""
 
+import math
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from gradprom.identity import added
 
 
 @dataclass
@@ -19,29 +22,41 @@ class Options:
     global_skip: bool = False
     """Add the (enlarged) input to the output, so that training starts from the degraded image;
     not in the published network."""
+    ends: int = added(9)
+    """Side of the first and the last convolution's kernel, an odd number."""
+    normalise: bool = added(True)
+    """Batch normalisation behind the convolutions of the body."""
+    start: float | None = added(None)
+    """What the last convolution's initial weights are multiplied by, >= 0; 0 starts from the input
+    itself. None: 0.1 with a global skip, else 1."""
 
     def __post_init__(self) -> None:
         for key, value in (("channels", self.channels), ("blocks", self.blocks)):
             if value < 1:
                 raise ValueError(f"{key}={value}: allowed are whole numbers >= 1")
+        if self.ends < 1 or self.ends % 2 == 0:
+            raise ValueError(f"ends={self.ends}: allowed are odd numbers >= 1")
+        if self.start is not None and not (math.isfinite(self.start) and self.start >= 0):
+            raise ValueError(f"start={self.start}: allowed are finite numbers >= 0, or null")
 
 
 class ResidualBlock(nn.Module):
-    """x + BN(conv(PReLU(BN(conv(x)))))."""
+    """x + BN(conv(PReLU(BN(conv(x))))), or without the BNs."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, normalise: bool = True) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.BatchNorm2d(channels),
-            nn.PReLU(),
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.BatchNorm2d(channels),
+            *_convolution(channels, normalise), nn.PReLU(), *_convolution(channels, normalise)
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, channels, H, W] -> [B, channels, H, W]."""
         return x + self.layers(x)
+
+
+def _convolution(channels: int, normalise: bool) -> list[nn.Module]:
+    layers: list[nn.Module] = [nn.Conv2d(channels, channels, 3, padding=1)]
+    return [*layers, nn.BatchNorm2d(channels)] if normalise else layers
 
 
 def upsampling(channels: int, scale: int) -> nn.Sequential:
@@ -92,29 +107,21 @@ def skipped(x: Tensor, channels: int, scale: int) -> Tensor:
 class SRResNet(nn.Module):
     """A 9×9 convolution, residual blocks under a long skip, up-sampling, a 9×9 convolution."""
 
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        channels: int,
-        blocks: int,
-        scale: int,
-        global_skip: bool,
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, options: Options, scale: int) -> None:
         super().__init__()
-        self.outputs, self.scale, self.global_skip = outputs, scale, global_skip
-        self.head = nn.Sequential(nn.Conv2d(inputs, channels, 9, padding=4), nn.PReLU())
+        self.outputs, self.scale, self.global_skip = outputs, scale, options.global_skip
+        channels, ends, normalise = options.channels, options.ends, options.normalise
+        self.head = nn.Sequential(nn.Conv2d(inputs, channels, ends, padding=ends // 2), nn.PReLU())
         self.body = nn.Sequential(
-            *(ResidualBlock(channels) for _ in range(blocks)),
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.BatchNorm2d(channels),
+            *(ResidualBlock(channels, normalise) for _ in range(options.blocks)),
+            *_convolution(channels, normalise),
         )
         self.upsampling = upsampling(channels, scale)
-        self.tail = nn.Conv2d(channels, outputs, 9, padding=4)
-        if global_skip:
-            # start near the input, but not at zero, where the body would have no gradient
-            for parameter in self.tail.parameters():
-                parameter.data.mul_(0.1)
+        self.tail = nn.Conv2d(channels, outputs, ends, padding=ends // 2)
+        # under a global skip training starts near the input
+        start = options.start if options.start is not None else 0.1 if self.global_skip else 1
+        for parameter in self.tail.parameters():
+            parameter.data.mul_(start)
 
     def forward(self, x: Tensor) -> Tensor:
         """Degraded [B, inputs, H, W] in [0, 1] -> enhanced [B, outputs, scale·H, scale·W].
@@ -145,11 +152,4 @@ def build(options: Options, channels: int, scale: int = 1, inputs: int | None = 
     ValueError
         If `scale` is not a whole number >= 1.
     """
-    return SRResNet(
-        channels if inputs is None else inputs,
-        channels,
-        options.channels,
-        options.blocks,
-        scale,
-        options.global_skip,
-    )
+    return SRResNet(channels if inputs is None else inputs, channels, options, scale)

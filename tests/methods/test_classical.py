@@ -1,0 +1,118 @@
+"""Classical filters know σ, depend on the image alone and do better than doing nothing."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support import tiny_runs
+
+from gradprom.data.loader import test_batches
+from gradprom.errors import ConfigError, NotServed
+from gradprom.methods import classical
+from gradprom.runs.execution import execute
+
+INSTALLED = [
+    name for name in classical.FILTERS if name != "bm3d" or importlib.util.find_spec("bm3d")
+]
+every = pytest.mark.parametrize("name", INSTALLED)
+
+
+def scene(channels: int) -> np.ndarray:
+    """Smooth and flat parts with edges, [64, 64] or [64, 64, 3]."""
+    y, x = np.mgrid[:64, :64] / 64
+    image = 0.5 + 0.2 * np.sin(4 * x + 2 * y) + 0.25 * ((x - 0.5) ** 2 + (y - 0.5) ** 2 < 0.08)
+    return image if channels == 1 else np.stack([image, 0.8 * image, 1 - image], axis=-1)
+
+
+@every
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("sigma", [0.02, 0.1, 0.3])
+def test_a_filter_takes_most_of_the_noise_away(name: str, channels: int, sigma: float) -> None:
+    clean = scene(channels)
+    noisy = clean + sigma * np.random.default_rng(0).standard_normal(clean.shape)
+    denoised = classical.FILTERS[name](noisy.astype(np.float32), sigma)
+    assert denoised.shape == clean.shape
+    assert np.square(denoised - clean).mean() < 0.6 * np.square(noisy - clean).mean()
+
+
+@every
+def test_a_filter_removes_what_sigma_says(name: str) -> None:
+    """The larger σ, the smoother the image: it is no constant of the filter's own."""
+    noisy = scene(1) + 0.1 * np.random.default_rng(0).standard_normal((64, 64))
+    roughness = [
+        np.abs(np.diff(classical.FILTERS[name](noisy.astype(np.float32), sigma))).mean()
+        for sigma in (0.01, 0.05, 0.2)
+    ]
+    assert roughness == sorted(roughness, reverse=True) and roughness[0] > 1.5 * roughness[-1]
+
+
+@pytest.mark.parametrize("name", ["non_local_means", "total_variation", "wavelets"])
+def test_a_run_has_the_scores_of_the_filter_by_hand(name: str, tmp_path: Path) -> None:
+    run = tiny_runs.make(
+        tmp_path, *tiny_runs.PHANTOM, "method=classical", f"method.filter={name}", "noise=0.1"
+    )
+    record = execute(run)
+    assert record is not None and record.finished
+    scores = []
+    for batch in test_batches(run.images(), "test", 1, run.config.degradation, 0, "cpu"):
+        noisy = batch.input[0].permute(1, 2, 0).numpy()
+        denoised = classical.FILTERS[name](noisy, 0.1).clip(0, 1)
+        error = np.square(denoised - batch.target[0].permute(1, 2, 0).numpy()).mean()
+        scores.append(-10 * np.log10(error))
+    assert record.metrics["psnr"] == pytest.approx(np.mean(scores), abs=1e-4)
+    assert record.metrics["psnr"] > record.metrics["degraded_psnr"]
+
+
+def test_each_image_is_denoised_by_its_own_sigma(tmp_path: Path) -> None:
+    run = tiny_runs.make(
+        tmp_path,
+        *tiny_runs.PHANTOM,
+        "method=classical",
+        "method.filter=total_variation",
+        "noise=0.3",
+        "degradation.sigma_low=0.01",
+    )
+    method = run.method
+    [batch] = test_batches(run.images(), "test", 8, run.config.degradation, 0, "cpu")
+    restored = method.restore_images(batch, None)  # type: ignore[arg-type]
+    sigmas = batch.observation.sigma().tolist()
+    assert max(sigmas) > 2 * min(sigmas)
+    for image, noisy, sigma in zip(restored, batch.input, sigmas, strict=True):
+        denoised = classical.total_variation(noisy.permute(1, 2, 0).numpy(), sigma)
+        expected = torch.from_numpy(denoised).permute(2, 0, 1).clamp(0, 1)
+        torch.testing.assert_close(image, expected)
+
+
+def test_without_noise_nothing_is_changed(tmp_path: Path) -> None:
+    run = tiny_runs.make(tmp_path, *tiny_runs.PHANTOM, "method=classical", "noise=0")
+    [batch] = test_batches(run.images(), "test", 8, run.config.degradation, 0, "cpu")
+    restored = run.method.restore_images(batch, None)  # type: ignore[arg-type]
+    assert torch.equal(restored, batch.target)
+
+
+def test_seeds_and_what_is_trained_elsewhere_change_nothing(tmp_path: Path) -> None:
+    words = ("method=classical", "noise=0.1")
+    one = tiny_runs.make(tmp_path, *words)
+    for other in ("seed=1", "trainer.lr=0.1", "strategy=joint", "backbone=srresnet", "lam=1"):
+        assert tiny_runs.make(tmp_path, *words, other).id == one.id
+    for other in ("noise=0.2", "method.filter=wavelets", "dataset.size=96", "validation=0.2"):
+        assert tiny_runs.make(tmp_path, *words, other).id != one.id
+
+
+@pytest.mark.parametrize("other", ["degradation=poisson", "degradation=blur", "degradation=mix"])
+def test_degradations_without_a_known_sigma_are_not_served(other: str, tmp_path: Path) -> None:
+    with pytest.raises(NotServed, match="degradation="):
+        tiny_runs.make(tmp_path, "method=classical", other)
+
+
+def test_a_missing_bm3d_is_not_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(NotServed, match="pip install bm3d"):
+        tiny_runs.make(tmp_path, "method=classical", "method.filter=bm3d")
+
+
+def test_an_unknown_filter_is_refused_with_what_is_allowed(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="filter=median.*non_local_means, total_variation"):
+        tiny_runs.make(tmp_path, "method=classical", "method.filter=median")
