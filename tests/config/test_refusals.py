@@ -111,7 +111,7 @@ REFUSED = [
     # what Hydra itself proposes for a misspelt key
     (["+nois=0.1"], "nois is unknown; choose from auxiliary, backbone, data_root, dataset"),
     (["+trainer.lrr=1"], "trainer.lrr is unknown; choose from augment, batch_size"),
-    (["+auxiliary.task=x"], "auxiliary.task is unknown; choose from backbone, coupled_lr, epochs"),
+    (["+auxiliary.task=x"], "auxiliary.task is unknown; choose from backbone, batchnorm, clamp,"),
     (["~noise"], "Key 'noise' not in 'Root'"),
     (["~strategy"], "Missing mandatory value: strategy"),
 ]
