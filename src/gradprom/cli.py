@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradprom import streams
 from gradprom.errors import ConfigError, GradpromError
-from gradprom.runs.enhance_command import joined, numbers
+from gradprom.runs import enhance_command
 from gradprom.settings import is_setting, results_and_study
 from gradprom.startup import prepare
 
@@ -31,7 +31,9 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         words = prepare(sys.argv[1:] if arguments is None else arguments)
         settings = [word for word in words if is_setting(word)]
-        args = _parser().parse_args(joined([word for word in words if word not in settings]))
+        args = _parser().parse_args(
+            enhance_command.joined([word for word in words if word not in settings])
+        )
         args.settings = settings
         args.command(args)
         sys.stdout.flush()
@@ -105,25 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     enhance = _command(commands, "enhance", _enhance, "enhance an image, or a folder of images")
-    enhance.add_argument("input", type=Path, help="an image or a stack, or a folder of them")
-    enhance.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        required=True,
-        help="a file of the input's kind (.png, .tif, .nii.gz, .dcm), or a folder",
-    )
-    enhance.add_argument("--run", required=True, metavar="RUN", help=f"the weights' run: {_RUN}")
-    enhance.add_argument(
-        "--range",
-        type=numbers,
-        default=[],
-        metavar="BLACK,WHITE",
-        help="values of black and white in images of more than 8 bits (default: those of the "
-        "run's own data, or what the bits of all inputs can hold)",
-    )
-    enhance.add_argument("--tile", type=int, default=512, help="pixels per side (default: 512)")
-    enhance.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    enhance_command.add_arguments(enhance, _RUN)
 
     compare = _command(
         commands, "compare", _compare, "compare two runs: configurations, paired scores"
@@ -261,10 +245,8 @@ def _names_and_overrides(texts: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _enhance(args: argparse.Namespace) -> None:
-    from gradprom.runs.enhance_command import enhance
-
     study = _study(args)
-    enhance(args, study, find_record=lambda: _found(study, args.run))
+    enhance_command.enhance(args, study, find_record=lambda: _found(study, args.run))
 
 
 def _compare(args: argparse.Namespace) -> None:
