@@ -166,7 +166,9 @@ def test_a_name_in_another_form_finds_its_mask_and_label(tmp_path: Path, raw: by
     Image.new("L", SHAPE, 9).save(tmp_path / "b.png")
     composed = unicodedata.normalize("NFC", "café")
     for name in (composed, "b"):
-        Image.new("L", SHAPE, 1).save(tmp_path / "masks" / f"{name}.png")
+        mask = Image.new("L", SHAPE, 1)
+        mask.putpixel((0, 0), 0)
+        mask.save(tmp_path / "masks" / f"{name}.png")
     (tmp_path / "labels.csv").write_text(f"id,label\n{composed}.png,x\nb,y\n", "utf-8")
     options = {"masks": "masks", "mask_classes": ["no", "yes"]}
     data = source(tmp_path, **options, labels="labels.csv", classes=["x", "y"])
