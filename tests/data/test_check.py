@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support import datasets
+from support import datasets, isic_files
 from support.tiny_source import Tiny
 
 from gradprom.data.check import check
 from gradprom.data.images import load
-from gradprom.data.sources import covid_ct
+from gradprom.data.sources import covid_ct, isic2018
 
 
 def test_check_finds_nothing_wrong_where_nothing_is(tiny: Tiny, cache: Path) -> None:
@@ -75,3 +75,19 @@ def test_check_needs_no_torch() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
     )
     assert result.stdout == "False\n"
+
+
+def test_labels_of_no_image_and_masks_of_one_class_are_problems(tmp_path: Path) -> None:
+    root = isic_files.isic_folder(tmp_path)
+    source = isic2018.build(isic2018.Options(root=str(root), size=16))
+    assert check(source, tmp_path / "cache").problems == []  # though one row is of no image here
+    for table in (root / "labels").iterdir():
+        table.write_text(table.read_text().replace("ISIC_", "isic_"))
+    for id in source.splits(source.index())["test"]:
+        path = root / isic_files.TRUTH / f"{id}_segmentation.png"
+        with Image.open(path) as mask:
+            Image.new("L", mask.size).save(path)
+    *tables, masks = check(source, tmp_path / "cache").problems
+    assert len(tables) == 2 and all("rows is of an image here" in table for table in tables)
+    assert "isic_0000000" in tables[0] and "images are ISIC_0000000" in tables[0]
+    assert masks == "all mask pixels of split=test are background"
