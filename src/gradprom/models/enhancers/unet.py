@@ -1,4 +1,4 @@
-"""A residual U-Net without normalisation: the enhancer of the profile `demo`.
+"""A residual U-Net without normalisation: the enhancer of the profiles `demo` and `bench`.
 
 After DRUNet (Zhang et al. 2021), much smaller, and with a global skip whose correction starts at
 zero. Most of its work is done at half the resolution, where a convolution of twice the channels
@@ -21,13 +21,13 @@ class Options:
     """Which backbone this is."""
     channels: int = 16
     """Feature channels at full resolution, doubled at each level; >= 1."""
-    levels: int = 1
-    """How many times the resolution is halved; >= 1."""
     blocks: int = 2
     """Residual blocks at each resolution, on the way down and on the way up; >= 1."""
+    levels: int = 1
+    """How many times the resolution is halved; >= 1."""
 
     def __post_init__(self) -> None:
-        for key in ("channels", "levels", "blocks"):
+        for key in ("channels", "blocks", "levels"):
             if getattr(self, key) < 1:
                 value = getattr(self, key)
                 raise ValueError(f"{key}={value}: allowed are whole numbers >= 1")
