@@ -1,11 +1,14 @@
-"""The demo restores: at least +4 dB over the degraded input at σ = 0.1 and +1 dB at 0.05."""
+"""The demo restores: at least +11 dB over the degraded input at σ = 0.1 and +9 dB at 0.05.
+
+That is 1 dB and 2 dB above non-local means.
+"""
 
 import sys
 from pathlib import Path
 
 from gradprom.runs.records import Study
 
-NEEDED = {0.1: 4.0, 0.05: 1.0}
+NEEDED = {0.1: 11.0, 0.05: 9.0}
 
 study = Path(sys.argv[1])
 records = Study(study.parent, study.name).records()
