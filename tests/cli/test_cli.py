@@ -54,6 +54,7 @@ def test_every_command_has_help() -> None:
         "data",
         "status",
         "runs",
+        "rounding",
         "report",
         "figure",
         "enhance",

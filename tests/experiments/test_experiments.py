@@ -91,7 +91,7 @@ def test_the_example_of_the_documentation_is_a_table(mine: Path) -> None:
         ("[psnr, ratio]", "[psnr, lpips]", "small.yaml:5: unknown metric lpips; choose from psnr"),
         ("metrics: [psnr]}", "metrics: [ssim]}", "small.yaml:11: unknown metric ssim; choose fr"),
         ("{strategy: gradprom}", "{stratgy: x}", "small.yaml:10: unknown group or key stratgy"),
-        ("gradprom", "gradpro", "small.yaml:10: strategy=gradpro is unknown; choose from frozen"),
+        ("gradprom", "gradpro", "small.yaml:10: strategy=gradpro is unknown; choose from aligned"),
         ("title: T\n", "", "small.yaml:1: the key title is missing"),
         ("{title: A, ", "{", "small.yaml:10: the key title is missing"),
         ("caption: c", "caption: c\n  d: e", "small.yaml:3: "),
