@@ -29,7 +29,7 @@ def test_a_plan_counts_what_is_shared_once(results: Path) -> None:
     assert lines[0] == made.summary()
     told = {line.split()[0]: line.split(maxsplit=1)[1] for line in lines[1:-1]}
     assert told["dataset"] == "phantom, 32×32"
-    assert told["enhancer"].startswith("srresnet (channels 4, blocks 1")
+    assert told["enhancer"].startswith("unet (channels 4, blocks 1")
     both = "warm-up 1, coupled 1, batches of 8"
     assert told["epochs"].split("; ") == [f"recognizer 1, {both}", both]  # mainstream has none
     assert lines[-1].startswith("  to train   ")

@@ -21,13 +21,13 @@ class Options:
     """Which backbone this is."""
     channels: int = 16
     """Feature channels at full resolution, doubled at each level; >= 1."""
-    levels: int = 1
-    """How many times the resolution is halved; >= 1."""
     blocks: int = 2
     """Residual blocks at each resolution, on the way down and on the way up; >= 1."""
+    levels: int = 1
+    """How many times the resolution is halved; >= 1."""
 
     def __post_init__(self) -> None:
-        for key in ("channels", "levels", "blocks"):
+        for key in ("channels", "blocks", "levels"):
             if getattr(self, key) < 1:
                 value = getattr(self, key)
                 raise ValueError(f"{key}={value}: allowed are whole numbers >= 1")
