@@ -11,6 +11,8 @@ from pathlib import Path
 from support import cli_process
 from support.proofs import PLUGINS, PROOFS, SIZES, Swept, each, records, run, tool
 
+from gradprom.metrics.registry import METRICS
+
 
 def cells(results: Path, name: str) -> list[dict[str, str]]:
     return list(csv.DictReader(reported(results, name, "csv").splitlines()))
@@ -91,7 +93,8 @@ def test_the_report_has_a_page_and_latex(swept: Swept, name: str) -> None:
     page, latex = (folder / "index.html").read_text(), (folder / "tables.tex").read_text()
     for title in {row["row"] for row in cells(results, name)}:
         assert title in page and title in latex
-    number = next(f"{float(r['mean']):.3f}" for r in cells(results, name) if r["mean"])
+    row = next(row for row in cells(results, name) if row["mean"])
+    number = f"{float(row['mean']):.{METRICS[row['metric']].digits}f}"
     assert number in page and number in latex
 
 

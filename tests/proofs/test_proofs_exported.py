@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from support.proofs import PLUGINS, PROOFS, Swept, on_path, records, tool
 
+from gradprom.metrics.registry import METRICS
+
 
 def test_exports_score_what_the_runs_scored(swept: Swept, tmp_path: Path) -> None:
     expected = {}
@@ -19,7 +21,9 @@ def test_exports_score_what_the_runs_scored(swept: Swept, tmp_path: Path) -> Non
         assert code == 0, text
         card = (tmp_path / name / "README.md").read_text()
         assert record["title"] in card
-        assert all(str(record["metrics"][score])[:5] in card for score in record["scores"])
+        for score in record["scores"]:
+            # a digit more than in tables
+            assert f"{record['metrics'][score]:.{METRICS[score].digits + 1}f}" in card, score
     command = [sys.executable, str(PLUGINS / "rescore.py"), *(str(tmp_path / n) for n in PROOFS)]
     environment = {"PYTHONPATH": on_path(PLUGINS)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)

@@ -1,4 +1,4 @@
-"""A residual U-Net without normalisation: the enhancer of the profile `demo`.
+"""A residual U-Net without normalisation: the enhancer of the profiles `demo` and `bench`.
 
 After DRUNet (Zhang et al. 2021), much smaller, and with a global skip whose correction starts at
 zero. Most of its work is done at half the resolution, where a convolution of twice the channels
