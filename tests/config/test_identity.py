@@ -153,8 +153,11 @@ def test_what_cannot_change_a_result_changes_no_id(override: str) -> None:
 
 @pytest.mark.parametrize("dataset", sorted(p.stem for p in tiny_runs.CONF.glob("dataset/*.yaml")))
 def test_where_a_dataset_lies_is_no_part_of_an_id(dataset: str) -> None:
+    """A folder of one's own is known by its name, wherever it lies."""
     alone = (f"dataset={dataset}", "auxiliary=none", "strategy=mainstream")
-    assert stages(*alone, "data_root=/elsewhere") == stages(*alone)
+    assert stages(*alone, "data_root=/elsewhere/data") == stages(*alone)
+    moved = stages(*alone, "data_root=/elsewhere")
+    assert (moved == stages(*alone)) is (dataset != "folder")
 
 
 def test_every_key_of_the_trainer_is_read_or_declared_to_have_no_effect() -> None:
