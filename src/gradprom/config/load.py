@@ -8,7 +8,6 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gradprom import metrics
 from gradprom.config.checks import require_choice, require_count
 from gradprom.config.components import GROUPS, component, options
 from gradprom.config.places import absolute
@@ -17,7 +16,6 @@ from gradprom.config.sections import Auxiliary, Evaluation, Slurm, Sweep, Traine
 from gradprom.config.test_sets import test_set
 from gradprom.config.typed import Config, image_size, test_set_name
 from gradprom.errors import ConfigError, first_line
-from gradprom.metrics.registry import require_size
 from gradprom.storage.files import is_study
 
 SUPERVISIONS = ("supervised", "unsupervised")
@@ -129,6 +127,8 @@ def _place(dataset: Any) -> tuple[str, str]:
 
 def _check_scale(config: Config, scale: int) -> None:
     """Check that `scale`, the degradation and the size of the images fit together."""
+    from gradprom.metrics.registry import require_size  # with numpy, which `--help` does not need
+
     degradation = config.degradation
     shrinks = degradation.scale > 1
     if scale != 1 and not shrinks:
@@ -152,6 +152,8 @@ def _check_scale(config: Config, scale: int) -> None:
 
 def method_scores(config: Config) -> tuple[str, ...]:
     """Names of the metrics of a run's images, and of its degraded inputs if they can be scored."""
+    from gradprom import metrics
+
     scores: tuple[str, ...] = component("method", config.method.name).build(config).metrics()
     is_scored = config.facts.inputs == config.facts.channels
     return (*scores, *(metrics.USUAL if is_scored else ()))
