@@ -11,6 +11,8 @@ from gradprom.config import Config
 TEXTS = {
     "supervision": ("unsupervised", "supervised"),
     "trainer.schedule": ("constant", "onecycle"),
+    "auxiliary.batchnorm": ("train", "eval"),
+    "auxiliary.target": ("follows", "pretrained"),
     "method.loss": ("l1", "mse"),
     "strategy.gate": ("cosine", "hard"),
     "strategy.granularity": ("layer", "whole"),

@@ -210,7 +210,7 @@ class EnhancerTraining(NetworkTraining):
         self.loss = loss_by_name(_main_loss(config))
         self.penalty = getattr(enhancer, "penalty", None)
         a = config.auxiliary
-        self.clamp = a.clamp
+        self.clamp = bool(recognizers) and a.clamp
         enhancer.train()
         for recognizer in recognizers.values():
             recognizer.requires_grad_(strategy.learns)
@@ -219,9 +219,10 @@ class EnhancerTraining(NetworkTraining):
         fixed = strategy.learns and not self.supervised and a.target == "pretrained"
         self.teachers = {t: _fixed(r) for t, r in recognizers.items()} if fixed else {}
         t, learning = config.trainer, list(recognizers) if strategy.learns else []
-        recognizing = OptimizerOptions(lr=config.auxiliary.coupled_lr, schedule=t.schedule)
         options = {"enhancer": OptimizerOptions(lr=t.lr, schedule=t.schedule, clip=t.clip)}
-        options |= dict.fromkeys(learning, recognizing)
+        options |= {
+            name: OptimizerOptions(lr=a.coupled_lr, schedule=t.schedule) for name in learning
+        }
         epochs = {"enhancer": t.warmup_epochs + t.coupled_epochs}
         epochs |= dict.fromkeys(learning, t.coupled_epochs)
         super().__init__(

@@ -8,18 +8,20 @@ results/<study>/rounding.json    the last measurement
 results/rounding/                the second training, with stages of its own
 """
 
+from __future__ import annotations
+
 from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradprom.errors import RunError
 from gradprom.metrics.registry import METRICS, main_metrics
-from gradprom.reports.compare import image_scores
-from gradprom.runs.execution import execute
 from gradprom.runs.records import Study
-from gradprom.runs.restore import read_config, require_finished, typed
-from gradprom.runs.run import Run, plain
 from gradprom.storage.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from gradprom.runs.run import Run
 
 
 @dataclass
@@ -68,6 +70,11 @@ def measure(study: Study, prefix: str) -> Floor:
         If the run does not exist or has not finished, or this version of the code would train
         another run from its configuration.
     """
+    # here, because a report reads what is stored without torch
+    from gradprom.reports.compare import image_scores
+    from gradprom.runs.execution import execute
+    from gradprom.runs.restore import require_finished
+
     record = study.resolve(prefix)
     require_finished(record)
     again = _again(study, record.id, record.choices, record.overrides)
@@ -98,6 +105,9 @@ def stored(study: Study) -> Floor | None:
 
 def _again(study: Study, run_id: str, choices: dict[str, str], overrides: list[str]) -> Run:
     """The same run, in the other memory layout and with results of its own."""
+    from gradprom.runs.restore import read_config, typed
+    from gradprom.runs.run import Run, plain
+
     node = read_config(study.run(run_id) / "config.yaml")
     node.results, node.study = str(study.results / "rounding"), study.name
     node.trainer.channels_last = not node.trainer.channels_last

@@ -37,8 +37,6 @@ class Contrast:
     """The same sum of the paper's numbers; None where it does not print one of them."""
     published_verdict: str
     """By the sign: `holds`, `does not`, or `not decidable` without numbers."""
-    published_p: float | None = None
-    """Two-sided p of Welch's test on the paper's means and ±; None where one is not printed."""
     effect: float | None = None
     """Mean over the seeds of our runs; None where no seed has all its runs."""
     low: float | None = None
@@ -52,6 +50,8 @@ class Contrast:
     """Why it is not decidable; empty otherwise."""
     reported: bool = True
     """Whether all its cells are among those reported. Others do not count for our verdict."""
+    published_p: float | None = None
+    """Two-sided p of Welch's test on the paper's means and ±; None where one is not printed."""
 
     @property
     def published_significant(self) -> bool:
@@ -83,7 +83,7 @@ def judge_contrast(
         signed_sum.metric,
         printed,
         _sign_verdict(printed, claim.two_sided),
-        _welch(numbers, claim.published_runs),
+        published_p=_welch(numbers, claim.published_runs),
     )
     cells_or_none = [_reported_cell(term, expansions) for term in signed_sum.terms]
     cells = [cell for cell in cells_or_none if cell is not None]
