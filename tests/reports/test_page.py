@@ -34,7 +34,7 @@ JUDGED = JudgedClaim(
     verdict="not decidable",
     published_verdict="holds",
     contrasts=[
-        Contrast("GradProm − joint", "psnr", 1.242, "holds", 0.5, -0.1, 1.1, {0: 0.5}),
+        Contrast("GradProm − joint", "psnr", 1.242, "holds", 0.5, low=-0.1, high=1.1),
     ],
 )
 

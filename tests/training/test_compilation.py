@@ -85,7 +85,8 @@ def test_compiled_steps_are_eager_ones_up_to_rounding() -> None:
         assert list(states[0]) == list(states[1])
         for key, value in states[0].items():
             torch.testing.assert_close(states[1][key], value, rtol=1e-4, atol=1e-5)
-    assert all(graphs_of(network) for network in compiled.networks.networks.values())
+    learning = [compiled.networks[name] for name in compiled.networks.optimizers]
+    assert len(learning) == 2 and all(map(graphs_of, learning))
     resumed = training(*words)
     resumed.load_state_dict(compiled.state_dict())
     told = [each.update(batch(3), probe=False) for each in (resumed, compiled)]

@@ -140,9 +140,8 @@ def test_bfloat16_is_the_networks_alone(supervision: str) -> None:
     for name in ("diagnosis", "segmentation"):
         error = found[f"cosine_{name}"] - expected[f"cosine_{name}"]
         assert abs(float(error)) < 8 * HALF
-    for network, optimizer in zip(
-        half.networks.networks.values(), half.networks.optimizers.values(), strict=True
-    ):
+    for name, optimizer in half.networks.optimizers.items():
+        network = half.networks.networks[name]
         assert {p.dtype for p in network.parameters()} == {torch.float32}
         moments = optimizer.state_dict()["optimizer"]["state"].values()
         # every parameter has learnt, and so has had a gradient

@@ -117,7 +117,8 @@ def narrowed(names: list[str], narrowing: OverrideList) -> list[Experiment]:
 def require_all_used(names: list[str], narrowing: OverrideList) -> None:
     """Check that each word of the command line selects a cell of one of the experiments.
 
-    What a plan has stored is not checked: its experiments may have changed since.
+    Experiments that refuse the overrides do not count, unless all do. What a plan has stored is not
+    checked: its experiments may have changed since.
 
     Parameters
     ----------
@@ -133,7 +134,15 @@ def require_all_used(names: list[str], narrowing: OverrideList) -> None:
     values = {key_of(override): values_of(override) for override in overrides}
     patterns = {key_of(override): patterns_of(override) for override in overrides}
     words = [Words(key, tuple(patterns[key] or values[key]), bool(patterns[key])) for key in values]
-    require_used(declared, [narrow(experiment, values) for experiment in declared], words)
+    left, problems = [], []
+    for experiment in declared:
+        try:
+            left.append(narrow(experiment, values))
+        except ConfigError as problem:
+            problems.append(problem)
+    if not left:
+        raise problems[0]
+    require_used(declared, left, words)
 
 
 def _settings(narrowing: OverrideList) -> list[Override]:

@@ -74,7 +74,7 @@ def require_used(
     Parameters
     ----------
     declared, narrowed
-        The experiments before and after `narrow`, in the same order.
+        The experiments before `narrow`, and those that it left cells of.
     words
         What the command line says of each key.
 
