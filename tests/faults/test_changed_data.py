@@ -185,5 +185,6 @@ def test_a_finished_run_of_other_data_is_trained_again(tmp_path: Path, pictures:
     assert new.dataset.fingerprint != old.dataset.fingerprint
     assert new.metrics != old.metrics
     folders = list((run.study.cache).glob("folder-*/target.npy"))
-    assert len(folders) == 2, "the cache of other content was used"
+    # of each content, images of the working size and the finer ones that crops come from
+    assert len(folders) == 4, "the cache of other content was used"
     assert cli_process.stages(run.study.results)["coupled"] == 2

@@ -187,6 +187,8 @@ NAMES = (
 GROUPS = ("../../escaped", "</script><script>alert(2)</script>", "patient & co, \\input{x}")
 CLASSES = ["</script><b>well", "a_b%c\\ $\\frac$"]
 TITLE = "</script><script>alert(3)</script> [/red] $\\frac$ a_b%c\\ ../../x | <!--"
+FOLDER_TITLE = TITLE.replace("/", "").replace("\\", "")
+"""What a folder may be called: no path."""
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +205,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines.append(",".join('"{}"'.format(text.replace('"', '""')) for text in told))
     (pictures / "labels.csv").write_text("\n".join(lines))
     study = Study(above / "results", "local")
-    for title in (TITLE, f"{TITLE} too"):
+    for title in (FOLDER_TITLE, f"{FOLDER_TITLE} too"):
         execute(hostile(above, pictures, title))
     report.report(study, ["lambda"], [])
     return above
@@ -265,7 +267,7 @@ def test_tables_and_pictures_take_any_text(
     ids = [record.id for record in study.records()]
     assert swept.show(ids, study, tmp_path, None) == 0
     shown = capsys.readouterr().out
-    assert "[/red]" in shown and "<script>alert(3)" in shown
+    assert "[red]" in shown and "<script>alert(3)" in shown
     text = (tmp_path / "table.md").read_text()
     lines = [line for line in text.splitlines() if line.startswith("|")]
     bars = {len(re.findall(r"(?<!\\)\|", line)) for line in lines}

@@ -75,6 +75,7 @@ def test_each_image_is_denoised_by_its_own_sigma(tmp_path: Path) -> None:
         "degradation.sigma_low=0.01",
     )
     method = run.method
+    method.networks = method.build_networks()
     [batch] = test_batches(run.images(), "test", 8, run.config.degradation, 0, "cpu")
     restored = method.restore_images(batch, None)  # type: ignore[arg-type]
     sigmas = batch.observation.sigma().tolist()
@@ -88,6 +89,7 @@ def test_each_image_is_denoised_by_its_own_sigma(tmp_path: Path) -> None:
 def test_without_noise_nothing_is_changed(tmp_path: Path) -> None:
     run = tiny_runs.make(tmp_path, *tiny_runs.PHANTOM, "method=classical", "noise=0")
     [batch] = test_batches(run.images(), "test", 8, run.config.degradation, 0, "cpu")
+    run.method.networks = run.method.build_networks()
     restored = run.method.restore_images(batch, None)  # type: ignore[arg-type]
     assert torch.equal(restored, batch.target)
 

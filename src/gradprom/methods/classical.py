@@ -100,12 +100,23 @@ def check(config: Config) -> None:
         raise NotServed("method.filter=bm3d needs the package bm3d: pip install bm3d")
 
 
-class Noise(nn.Module):
-    """What a filter knows of its images: σ."""
+class Filter(nn.Module):
+    """A filter as a network: noisy [B, C, H, W] in [0, 1] to denoised ones, not clamped."""
 
-    def __init__(self, sigma: float) -> None:
+    def __init__(self, name: str, sigma: float) -> None:
         super().__init__()
+        self.denoise = FILTERS[name]
         self.register_buffer("sigma", torch.tensor(sigma))
+
+    def forward(self, images: Tensor, sigmas: Tensor | None = None) -> Tensor:
+        """Denoise by the standard deviation of each image [B], by default the configured one."""
+        levels = self.state_dict()["sigma"].expand(len(images)) if sigmas is None else sigmas
+        pixels = images.permute(0, 2, 3, 1).cpu().numpy()
+        pairs = zip(pixels, levels.tolist(), strict=True)
+        # without noise there is nothing to remove, and some filters divide by σ
+        filtered = [self.denoise(_squeezed(image), s) if s > 0 else image for image, s in pairs]
+        stacked = np.stack(filtered).reshape(pixels.shape)
+        return torch.from_numpy(stacked).to(images).permute(0, 3, 1, 2).contiguous()
 
 
 class Classical(Method):
@@ -144,27 +155,17 @@ class Classical(Method):
     def build_networks(self) -> dict[str, nn.Module]:
         degradation = self.config.degradation
         assert isinstance(degradation, Gaussian)
-        return {"noise": Noise(degradation.sigma)}
+        return {"filter": Filter(self.options.filter, degradation.sigma)}
 
+    @torch.no_grad()
     def enhance(self, images: Tensor) -> Tensor:
         """Noisy [B, C, H, W] to denoised ones, clamped to [0, 1]."""
-        sigma = self.networks["noise"].state_dict()["sigma"]
-        return self._denoised(images, sigma.expand(len(images)))
+        return self.networks["filter"](images).clamp(0, 1)
 
     def restore_images(self, batch: Batch, noise: ImageNoise) -> Tensor:
         """By the σ that was drawn for each image."""
         assert batch.observation is not None
-        return self._denoised(batch.input, batch.observation.sigma())
-
-    def _denoised(self, images: Tensor, sigmas: Tensor) -> Tensor:
-        denoise = FILTERS[self.options.filter]
-        pixels = images.permute(0, 2, 3, 1).cpu().numpy()
-        pairs = zip(pixels, sigmas.tolist(), strict=True)
-        # without noise there is nothing to remove, and some filters divide by σ
-        filtered = [denoise(_squeezed(image), s) if s > 0 else image for image, s in pairs]
-        stacked = np.stack(filtered).reshape(pixels.shape)
-        denoised = torch.from_numpy(stacked).to(images).permute(0, 3, 1, 2)
-        return denoised.clamp(0, 1).contiguous()
+        return self.networks["filter"](batch.input, batch.observation.sigma()).clamp(0, 1)
 
     def evaluate(self, batch: Batch, restored: Tensor | None) -> dict[str, Tensor]:
         """Scores of the denoised images."""
