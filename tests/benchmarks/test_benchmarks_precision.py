@@ -21,5 +21,6 @@ def test_it_measures_every_variant_against_the_first(tmp_path: Path) -> None:
     layouts = ("contiguous", "channels last")
     assert found == [(kind, layout) for kind in ("float32", "bf16") for layout in layouts]
     assert rows[0]["ratio"] == 1 and rows[0]["ppm"] == 0
-    assert rows[1]["ppm"] < 100 < rows[2]["ppm"]  # rounding of float32, of bfloat16
+    # rounding of float32, of bfloat16: little of it shows where a network begins as the identity
+    assert rows[1]["ppm"] < min(1, rows[2]["ppm"])
     assert "channels last" in done.stdout
