@@ -147,7 +147,7 @@ class Case:
         if strategy.granularity == "layer":
             shared = layers(self.enhancer)
         where = enhanced if with_features else None
-        decision = backward(losses, shared, copy.deepcopy(strategy), features=where, **others)
+        decision = backward(losses, shared, dataclasses.replace(strategy), features=where, **others)
         return flat(self.theta), decision
 
 
