@@ -1,6 +1,7 @@
 """The errors that are reported as one sentence instead of a traceback."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 MOST_LINES = 10
@@ -51,3 +52,11 @@ def listed(names: Sequence[Any], most: int) -> str:
     """The first `most` names of a list, such as `a, b and 3 more`."""
     more = len(names) - most
     return ", ".join(map(str, names[:most])) + (f" and {more} more" if more > 0 else "")
+
+
+def in_lines(items: Iterable[Any], most: int = MOST_LINES) -> str:
+    """The items of a message, each on a line of its own; of many the first, and how many more."""
+    everything = iter(items)
+    shown = "".join(f"\n  {item}" for item in islice(everything, most))
+    more = sum(1 for _ in everything)
+    return shown + (f"\n  … and {more} more" if more else "")

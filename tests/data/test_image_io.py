@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gradprom.data.image_io import open_image
+from gradprom.data.formats.pillow_files import open_image
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

@@ -9,7 +9,7 @@ import torch
 from gradprom.data import loader
 from gradprom.data.base import Entry, Facts, Images, Source
 from gradprom.data.batches import Batches
-from gradprom.data.image_io import open_image
+from gradprom.data.formats.pillow_files import open_image
 from gradprom.data.loader import Loader
 from gradprom.degradations import Gaussian
 

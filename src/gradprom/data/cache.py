@@ -21,8 +21,7 @@ import numpy as np
 
 from gradprom.data import array_files, memory
 from gradprom.data.base import Entry, Source
-from gradprom.data.text_files import listed
-from gradprom.errors import DataError
+from gradprom.errors import DataError, in_lines
 from gradprom.storage.files import file_digest, read_checked, write_checked, writing
 
 log = logging.getLogger(__name__)
@@ -93,7 +92,7 @@ def _decode_all(source: Source, entries: list[Entry]) -> Iterator[dict[str, np.n
     if unreadable:
         raise DataError(
             f"{len(unreadable)} of {len(entries)} images of {source.options.name} "
-            f"cannot be read:{listed(dict.fromkeys(unreadable))}"
+            f"cannot be read:{in_lines(dict.fromkeys(unreadable))}"
         )
 
 

@@ -15,9 +15,15 @@ from gradprom.data import formats
 from gradprom.data.formats.contents import Contents
 from gradprom.data.listing import listing
 from gradprom.data.names import shown, suffix
-from gradprom.data.text_files import listed
-from gradprom.data.value_range import EIGHT_BITS, Extremes, ValueRange, is_deep, text
-from gradprom.errors import DataError, RunError
+from gradprom.data.value_range import (
+    EIGHT_BITS,
+    Extremes,
+    ValueRange,
+    chosen,
+    is_deep,
+    text,
+)
+from gradprom.errors import DataError, RunError, in_lines
 
 _OWN = {"TIFF": (".tif", ".tiff"), "NIfTI": (".nii", ".nii.gz"), "DICOM": (".dcm",)}
 """Suffixes with which files of a format are written, for those that stay what they are."""
@@ -76,7 +82,7 @@ def assign(source: Path, output: Path) -> Work:
     if not work.targets:
         reasons = work.unreadable or work.skipped
         if source.is_dir():
-            raise DataError(f"{shown(source)} holds no images that can be read:{listed(reasons)}")
+            raise DataError(f"{shown(source)} holds no images that can be read:{in_lines(reasons)}")
         raise DataError(reasons[0])
     _check_outputs(work.targets)
     return work
@@ -101,11 +107,7 @@ def value_range(
     RunError
         If they must be given.
     """
-    found = extremes.range()
-    # fractions of white are read as such whatever integers the run was trained on
-    if given is None and trained is not None and found != (0.0, 1.0):
-        return trained
-    values = given or found
+    values = chosen(extremes, given, trained)
     if values is None and extremes:
         raise RunError(
             f"the input has {extremes.text()}, and which of them are black and white cannot be "
@@ -171,7 +173,7 @@ def _check_outputs(targets: dict[Path, Path]) -> None:
     counts = Counter(targets.values())
     doubled = [shown(path) for path, target in targets.items() if counts[target] > 1]
     if doubled:
-        raise RunError(f"inputs that differ only in their extension:{listed(doubled)}")
+        raise RunError(f"inputs that differ only in their extension:{in_lines(doubled)}")
 
 
 def range_of(contents: Contents, values: ValueRange) -> ValueRange:

@@ -16,11 +16,8 @@ from numpy.typing import NDArray
 from gradprom import errors
 from gradprom.data import formats
 from gradprom.data.formats.contents import Contents, Picture
-from gradprom.data.formats.pillow_files import open_image as open_image
+from gradprom.data.formats.pillow_files import open_image
 from gradprom.data.names import shown
-from gradprom.data.text_files import lines as lines
-from gradprom.data.text_files import listed as listed
-from gradprom.data.text_files import rows as rows
 from gradprom.data.value_range import EIGHT_BITS, ValueRange, is_deep
 
 if TYPE_CHECKING:

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gradprom.data.dataset_card import About
-from gradprom.data.image_io import listed
-from gradprom.errors import NotOnDisk
+from gradprom.errors import NotOnDisk, in_lines
 
 
 class Part(NamedTuple):
@@ -56,8 +55,8 @@ def find(root: Path, about: About, *layouts: tuple[Part, ...]) -> Path:
         if part.packed(folder).is_file()
     ]
     if packed:
-        raise NotOnDisk(f"{about.title} is still packed; unpack it with:{listed(packed)}")
+        raise NotOnDisk(f"{about.title} is still packed; unpack it with:{in_lines(packed)}")
     raise NotOnDisk(
         f"{about.title} was not found. {about.get} Licence: {about.licence}. Looked for:"
-        + listed(str(folder / part.folder / part.holds) for folder, part in missing)
+        + in_lines(str(folder / part.folder / part.holds) for folder, part in missing)
     )

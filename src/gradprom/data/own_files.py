@@ -7,7 +7,7 @@ wrong in one way, they are one sentence with the pattern.
 from collections import defaultdict
 from pathlib import Path
 
-from gradprom.data import formats, image_io
+from gradprom.data import formats, text_files
 from gradprom.data.listing import listing
 from gradprom.data.names import key, shown
 from gradprom.errors import MOST_LINES, DataError, listed
@@ -111,8 +111,8 @@ def _no_images(path: Path, names: list[str], ids: list[str]) -> list[str]:
 def _rows(path: Path, classes: list[str]) -> list[Row]:
     """The table's rows; where no classes are named, it is only there for its groups."""
     if classes:
-        return image_io.rows(path, ["id", "label"], "group")
-    rows = image_io.rows(path, ["id"], "label", "group")
+        return text_files.rows(path, ["id", "label"], "group")
+    rows = text_files.rows(path, ["id"], "label", "group")
     if rows and "label" in rows[0] and "group" not in rows[0]:
         labels = sorted({row["label"] for row in rows} - {""})
         more = ",…" if len(labels) > MOST_LINES else ""
@@ -120,4 +120,4 @@ def _rows(path: Path, classes: list[str]) -> list[Row]:
             f"{path} has labels, and dataset.classes does not name their classes: set "
             f"dataset.classes=[{','.join(labels[:MOST_LINES])}{more}]"
         )
-    return image_io.rows(path, ["id", "group"])
+    return text_files.rows(path, ["id", "group"])

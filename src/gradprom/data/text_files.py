@@ -2,14 +2,11 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
 
 from gradprom.data import names
 from gradprom.errors import DataError
-
-_LISTED = 10
 
 
 def rows(table: Path, columns: Sequence[str], *optional: str) -> list[dict[str, str]]:
@@ -52,14 +49,6 @@ def lines(path: Path) -> list[str]:
         For a file that cannot be read.
     """
     return [line.strip() for line in _text(path).splitlines() if line.strip()]
-
-
-def listed(items: Iterable[str], most: int = _LISTED) -> str:
-    """The items of a message, one per line; of many the first, and how many more there are."""
-    everything = iter(items)
-    shown = "".join(f"\n  {item}" for item in islice(everything, most))
-    more = sum(1 for _ in everything)
-    return shown + (f"\n  … and {more} more" if more else "")
 
 
 def _text(path: Path) -> str:

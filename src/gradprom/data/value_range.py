@@ -55,6 +55,33 @@ class Extremes:
         return f"{' and '.join(sorted(self.types))} values from {self.low:g} to {self.high:g}"
 
 
+def chosen(
+    extremes: Extremes, given: ValueRange | None, trained: ValueRange | None
+) -> ValueRange | None:
+    """The range in which images are enhanced: as given, else as trained, else as they have it.
+
+    Fractions of white are read as such whatever integers the network was trained on.
+
+    Parameters
+    ----------
+    extremes
+        Of the images.
+    given
+        By the person, or None.
+    trained
+        That of the training files, if these had more than 8 bits.
+
+    Returns
+    -------
+    tuple or None
+        None if it must be given.
+    """
+    found = extremes.range()
+    if given is None and trained is not None and found != (0.0, 1.0):
+        return trained
+    return given or found
+
+
 def is_deep(pixels: NDArray[Any]) -> bool:
     """Whether an image has another type than 8 bits per channel, whose range is always 0 to 255."""
     return pixels.dtype != np.uint8

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gradprom.errors import ConfigError, DataError
+from gradprom.errors import ConfigError, DataError, in_lines
 
 if TYPE_CHECKING:
     from gradprom.runs.record import Record
@@ -58,7 +58,6 @@ def enhance(args: argparse.Namespace, study: Study, find_record: Callable[[], Re
         Looks for the record of the run, once the options are known to be right.
     """
     from gradprom.data import image_files, value_range
-    from gradprom.data.text_files import listed
 
     try:
         given = value_range.checked(args.range, "--range ")
@@ -79,7 +78,7 @@ def enhance(args: argparse.Namespace, study: Study, find_record: Callable[[], Re
     if work.unreadable:
         raise DataError(
             f"{len(work.unreadable)} files could not be read, and the others are enhanced:"
-            + listed(work.unreadable)
+            + in_lines(work.unreadable)
         )
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gradprom.data import formats
 from gradprom.data.formats.contents import Picture, resized
-from gradprom.data.value_range import EIGHT_BITS, Extremes, ValueRange, checked, is_deep
+from gradprom.data.value_range import EIGHT_BITS, Extremes, ValueRange, checked, chosen, is_deep
 from gradprom.errors import DataError, RunError, first_line
 from gradprom.runs import enhancement, export, inference
 
@@ -193,7 +193,7 @@ class Exported:
         low, high = extremes.low, extremes.high
         if images.dtype.kind == "f" and -BEYOND <= low and high <= 1 + BEYOND:
             return 0.0, 1.0
-        values = self.trained_range or extremes.range()
+        values = chosen(extremes, given, self.trained_range)
         if values is None:
             raise RunError(
                 f"the image has {extremes.text()}, and which of them are black and white cannot be "

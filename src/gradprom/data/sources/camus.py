@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gradprom.data import image_io
+from gradprom.data import image_io, text_files
 from gradprom.data.base import Entry, Facts
 from gradprom.data.dataset_card import About
 from gradprom.data.file_source import FileOptions, FileSource
@@ -22,7 +22,7 @@ from gradprom.data.formats import nifti_files
 from gradprom.data.locate import Part
 from gradprom.data.names import decoded, shown
 from gradprom.data.splits import of_groups, stratified
-from gradprom.errors import DataError, listed
+from gradprom.errors import DataError, in_lines, listed
 
 SPLITS = {
     "official": "the published lists of patients, train/val/test 400/50/50",
@@ -107,7 +107,7 @@ class Camus(FileSource):
                 offenders += [f"{file}: does not exist" for file in files if not file.is_file()]
                 entries.append(Entry(id, patient.name, None, files))
         if offenders:
-            lines = image_io.listed(offenders)
+            lines = in_lines(offenders)
             raise DataError(f"{len(offenders)} files of CAMUS are missing:{lines}")
         return entries
 
@@ -191,7 +191,7 @@ def _official(lists: Path, present: set[str]) -> dict[str, list[str]]:
     files = {part: lists / f"subgroup_{name}.txt" for part, name in _LISTS.items()}
     offenders = [f"{file}: no such list" for file in files.values() if not file.is_file()]
     named = {
-        part: [name for line in image_io.lines(file) for name in line.split()]
+        part: [name for line in text_files.lines(file) for name in line.split()]
         for part, file in files.items()
         if file.is_file()
     }
@@ -210,7 +210,7 @@ def _official(lists: Path, present: set[str]) -> dict[str, list[str]]:
         if part in chosen and not chosen[part]
     ]
     if offenders:
-        raise DataError(f"The official split of CAMUS cannot be made:{image_io.listed(offenders)}")
+        raise DataError(f"The official split of CAMUS cannot be made:{in_lines(offenders)}")
     return chosen
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from gradprom.data import image_io
+from gradprom.data import image_io, text_files
 from gradprom.data.base import Entry, Facts
 from gradprom.data.dataset_card import About
 from gradprom.data.file_source import FileOptions, FileSource
@@ -18,7 +18,7 @@ from gradprom.data.listing import listing
 from gradprom.data.locate import Part
 from gradprom.data.names import key, shown
 from gradprom.data.splits import by_group, stratified
-from gradprom.errors import DataError, NotOnDisk
+from gradprom.errors import DataError, NotOnDisk, in_lines
 
 SPLITS = {
     "official": "the published lists, train/val/test 425/118/203",
@@ -122,7 +122,7 @@ def _files(folder: Path) -> list[Path]:
     links = [file for file in found.others if not file.is_file()]
     offenders = [*found.broken, *(f"{shown(file)}: a link to nothing" for file in links)]
     if offenders:
-        raise DataError(f"Images of COVID-CT cannot be used:{image_io.listed(offenders)}")
+        raise DataError(f"Images of COVID-CT cannot be used:{in_lines(offenders)}")
     if not files:
         raise NotOnDisk(f"{folder} holds no images. {ABOUT.get}")
     return sorted(files)
@@ -135,7 +135,7 @@ def _patients(table: Path, name: str, patient: str) -> dict[str, str]:
     # One published patient id ends in a blank, which reading takes away.
     return {
         key(row[name]): row[patient]
-        for row in image_io.rows(table, (name, patient))
+        for row in text_files.rows(table, (name, patient))
         if row[patient]
     }
 
@@ -143,7 +143,7 @@ def _patients(table: Path, name: str, patient: str) -> dict[str, str]:
 def _require_metadata(folder: Path) -> None:
     missing = [table for _, _, _, table, *_ in _CLASSES if not (folder / table).is_file()]
     if missing:
-        lines = image_io.listed(str(folder / table) for table in missing)
+        lines = in_lines(str(folder / table) for table in missing)
         raise DataError(f"dataset.split=patient needs the patients' ids, but there is no:{lines}")
 
 
@@ -161,8 +161,7 @@ def _official(folder: Path, entries: list[Entry]) -> dict[str, list[str]]:
         splits[part] = [id for _, id in named]
     if offenders:
         raise DataError(
-            "The official split lists of COVID-CT do not fit the images:"
-            + image_io.listed(offenders)
+            "The official split lists of COVID-CT do not fit the images:" + in_lines(offenders)
         )
     return splits
 
@@ -173,7 +172,7 @@ def _lists(folder: Path, part: str) -> Iterator[tuple[Path, str]]:
 
 
 def _lines(file: Path) -> list[str]:
-    return image_io.lines(file) if file.is_file() else []
+    return text_files.lines(file) if file.is_file() else []
 
 
 build, facts = CovidCT, CovidCT.facts_of

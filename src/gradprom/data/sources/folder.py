@@ -38,7 +38,7 @@ from gradprom.data.listing import listing
 from gradprom.data.names import shown
 from gradprom.data.splits import by_group, stratified
 from gradprom.data.value_range import EIGHT_BITS, Extremes, ValueRange, checked, is_deep
-from gradprom.errors import DataError, NotOnDisk, listed
+from gradprom.errors import DataError, NotOnDisk, in_lines, listed
 from gradprom.identity import added
 
 CHANNELS = {"grey": 1, "rgb": 3}
@@ -159,7 +159,7 @@ class Folder(Source):
             table, wrong = own_files.table_of(images, root, root / options.labels, options.classes)
             offenders += wrong
         if offenders:
-            raise DataError(f"{root} is not as dataset=folder expects:{image_io.listed(offenders)}")
+            raise DataError(f"{root} is not as dataset=folder expects:{in_lines(offenders)}")
         return [
             entry
             for id, image in images.items()

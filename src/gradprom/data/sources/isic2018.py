@@ -14,7 +14,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from gradprom.data import image_io
+from gradprom.data import image_io, text_files
 from gradprom.data.base import Entry, Facts
 from gradprom.data.dataset_card import About
 from gradprom.data.file_source import FileOptions, FileSource
@@ -22,7 +22,7 @@ from gradprom.data.listing import listing
 from gradprom.data.locate import Part
 from gradprom.data.names import shown
 from gradprom.data.splits import stratified
-from gradprom.errors import DataError, NotOnDisk, listed
+from gradprom.errors import DataError, NotOnDisk, in_lines, listed
 
 SPLITS = {
     "paper": "80/20, seeded, the classes and the unlabelled images in the same proportion in both",
@@ -119,7 +119,7 @@ class ISIC2018(FileSource):
         wanted = {image: _mask(folder, image) for image in images}
         missing = [file for file in wanted.values() if file.name.lower() not in masks]
         if missing:
-            lines = image_io.listed(file.name for file in missing)
+            lines = in_lines(file.name for file in missing)
             raise DataError(
                 f"{len(missing)} of {len(images)} images have no mask; {folder / _TRUTH} lacks "
                 f"these files, each named ID_segmentation.png after its image ID.jpg:{lines}"
@@ -144,7 +144,7 @@ class ISIC2018(FileSource):
         images = {entry.id for entry in entries}
         strange = []
         for table, path in _tables(self.find()):
-            ids = [row[table.id] for row in image_io.rows(path, [table.id])]
+            ids = [row[table.id] for row in text_files.rows(path, [table.id])]
             if images.intersection(ids):
                 return []  # of which the challenge has more than this task's images
             shown = f"{listed(ids, 2)}; images are {listed(sorted(images), 2)}"
@@ -182,7 +182,7 @@ def _images(folder: Path) -> list[Path]:
     twice = [id for id, n in Counter(image.stem.lower() for image in images).items() if n > 1]
     offenders = [*found.broken, *(f"{folder}: several files are named {id}" for id in twice)]
     if offenders:
-        raise DataError(f"Images of ISIC 2018 cannot be used:{image_io.listed(offenders)}")
+        raise DataError(f"Images of ISIC 2018 cannot be used:{in_lines(offenders)}")
     return images
 
 
@@ -195,7 +195,7 @@ def _labels(folder: Path) -> dict[str, int]:
     labels: dict[str, int] = {}
     offenders = []
     for table, path in _tables(folder):
-        for row in image_io.rows(path, [table.id, *table.columns]):
+        for row in text_files.rows(path, [table.id, *table.columns]):
             id, cells = row[table.id], [row[column] for column in table.columns]
             try:
                 label = _label(table, cells)
@@ -205,9 +205,7 @@ def _labels(folder: Path) -> dict[str, int]:
             if label is not None and labels.setdefault(id, label) != label:
                 offenders.append(f"{path}: {id} has another class here than before")
     if offenders:
-        raise DataError(
-            f"{len(offenders)} labels of ISIC 2018 are wrong:{image_io.listed(offenders)}"
-        )
+        raise DataError(f"{len(offenders)} labels of ISIC 2018 are wrong:{in_lines(offenders)}")
     return labels
 
 

@@ -13,14 +13,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gradprom.data import formats, image_io
+from gradprom.data import formats, image_io, text_files
 from gradprom.data.base import Entry, Facts
 from gradprom.data.dataset_card import About
 from gradprom.data.file_source import FileOptions, FileSource
 from gradprom.data.listing import listing
 from gradprom.data.locate import Part
 from gradprom.data.splits import of_groups, stratified
-from gradprom.errors import DataError
+from gradprom.errors import DataError, in_lines
 
 SPLITS = {
     "official": "folds 1 and 2 of info.csv to train, fold 3 to test: 140/98 images",
@@ -103,7 +103,7 @@ class Lizard(FileSource):
             except (OSError, ValueError) as error:
                 offenders.append(str(error))
         if offenders:
-            lines = image_io.listed(offenders)
+            lines = in_lines(offenders)
             raise DataError(f"{len(offenders)} images of Lizard cannot be used:{lines}")
         if not entries:
             raise DataError(f"dataset.size={self.options.size}: no image of Lizard is that large.")
@@ -157,7 +157,7 @@ def folds(folder: Path) -> dict[str, str]:
     DataError
         If info.csv is missing or wrong.
     """
-    rows = image_io.rows(folder / _LABELS / "info.csv", ("Filename", "Split"))
+    rows = text_files.rows(folder / _LABELS / "info.csv", ("Filename", "Split"))
     return {row["Filename"]: row["Split"] for row in rows}
 
 
@@ -172,7 +172,7 @@ def _images(folder: Path) -> list[Path]:
     parts = [listing(folder / part) for part in _IMAGES if (folder / part).is_dir()]
     broken = [sentence for part in parts for sentence in part.broken]
     if broken:
-        raise DataError(f"Images of Lizard cannot be used:{image_io.listed(broken)}")
+        raise DataError(f"Images of Lizard cannot be used:{in_lines(broken)}")
     files = [file for part in parts for file in part.images if file.suffix.lower() == ".png"]
     return sorted(files, key=lambda file: (file.stem, file))
 
@@ -195,7 +195,7 @@ def _official(folder: Path, images: list[str]) -> dict[str, list[str]]:
     if wrong:
         raise DataError(
             "The official split of Lizard needs images of the folds 1 or 2 and of 3:"
-            + image_io.listed(wrong)
+            + in_lines(wrong)
         )
     return chosen
 

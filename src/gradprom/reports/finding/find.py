@@ -5,15 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 
-from gradprom.errors import RunError, listed
+from gradprom.errors import MOST_LINES, RunError, listed
 from gradprom.reports.finding.labels import ALWAYS, NAMING, keys_of, labels, varies
 from gradprom.reports.finding.words import Candidate, equal
 from gradprom.runs.record import Record
 from gradprom.runs.records import Study
 from gradprom.sweeps.status import STATES, study_status
-
-MOST = 10
-"""Runs, keys and values that a message lists."""
 
 
 def resolve(study: Study, words: str) -> Record:
@@ -107,8 +104,8 @@ def _with(runs: list[Candidate], word: str) -> list[Candidate]:
 
 def _ambiguous(study: Study, words: str, found: list[Candidate]) -> str:
     texts = labels(found)
-    lines = [f"  {run.id}  {texts[run.id]}" for run in found[:MOST]]
-    lines += [f"  and {len(found) - MOST} more"] * (len(found) > MOST)
+    lines = [f"  {run.id}  {texts[run.id]}" for run in found[:MOST_LINES]]
+    lines += [f"  and {len(found) - MOST_LINES} more"] * (len(found) > MOST_LINES)
     several = f"{words or 'that'} selects {len(found)} runs of study {study.name}"
     return "\n".join([f"{several}; give an id, or more words in quotes:", *lines])
 
@@ -123,9 +120,9 @@ def _unknown(study: Study, runs: list[Candidate], word: str) -> str:
         return f"study {study.name} has no run that is {word}: its runs are {states}"
     values = functools.reduce(set.union, (run.values(key) for run in runs), set[str]())
     if sign and values:
-        return f"{missing}; {key} is {listed(_sorted(values), MOST)}"
+        return f"{missing}; {key} is {listed(_sorted(values), MOST_LINES)}"
     told = [k for k in keys_of(runs) if varies(runs, k)] or [*NAMING, *ALWAYS]
-    known = [f"{k}={','.join(_known(runs, k))}" for k in told[:MOST] if _known(runs, k)]
+    known = [f"{k}={','.join(_known(runs, k))}" for k in told[:MOST_LINES] if _known(runs, k)]
     return (
         f"{missing}; known are ids, states ({states}), and {' '.join(known)}; "
         f"`gradprom runs study={study.name}` lists the runs"
@@ -134,7 +131,7 @@ def _unknown(study: Study, runs: list[Candidate], word: str) -> str:
 
 def _known(runs: list[Candidate], key: str) -> list[str]:
     values = _sorted({run.named[key] for run in runs if key in run.named})
-    return values if len(values) <= MOST else [*values[:MOST], "…"]
+    return values if len(values) <= MOST_LINES else [*values[:MOST_LINES], "…"]
 
 
 def _sorted(values: Iterable[str]) -> list[str]:

@@ -2,8 +2,9 @@
 
 import time
 
+from gradprom.errors import MOST_LINES
 from gradprom.metrics.registry import METRICS, Metric
-from gradprom.reports.finding.find import MOST, candidates, select
+from gradprom.reports.finding.find import candidates, select
 from gradprom.reports.finding.labels import labels
 from gradprom.reports.finding.words import Candidate
 from gradprom.runs.record import value_of
@@ -38,9 +39,9 @@ def listing(study: Study, words: list[str]) -> str:
     shown = f"{len(runs)} of {len(everything)}" if texts else str(len(runs))
     lines = [f"study {study.name}: {shown} run{'s' * (len(everything) != 1)}"]
     lines += _table(_rows(runs, labels(runs, everything))) if runs else []
-    lines += [f"unreadable  {problem}" for problem in problems[:MOST]]
-    if len(problems) > MOST:
-        lines.append(f"unreadable  {len(problems) - MOST} more")
+    lines += [f"unreadable  {problem}" for problem in problems[:MOST_LINES]]
+    if len(problems) > MOST_LINES:
+        lines.append(f"unreadable  {len(problems) - MOST_LINES} more")
     return "\n".join(lines)
 
 
