@@ -57,6 +57,9 @@ def group(store: dist.Store, rank: int, ranks: int, device: torch.device) -> Ite
     # would end the process silently
     os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "2")
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    # torch names a group by how many the process has begun, until one has ended: one that did not
+    # begin on a single rank would leave the ranks with two names, each waiting for the other
+    dist.distributed_c10d._world.group_count = 0
     try:
         with _noticing_loss():
             dist.init_process_group(
