@@ -13,23 +13,13 @@ from typing import Any
 import psutil
 import pytest
 from support.cli_process import PROCESSES
-from support.no_links import no_links
+from support.leases import acquire, names, no_links
 
 from gradprom.errors import RunError
 from gradprom.storage import lease as leases
 from gradprom.storage.files import read_json, write_json
 from gradprom.storage.lease import Applicant, Lease, process_start
 from gradprom.training.store import Slot
-
-
-def acquire(folder: Path) -> Lease:
-    lease = Applicant(folder).try_acquire()
-    assert lease is not None
-    return lease
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 def hold(folder: Path, pipe: Connection) -> None:

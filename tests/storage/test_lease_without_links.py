@@ -7,21 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.no_links import no_links
+from support.leases import acquire, names, no_links
 
 from gradprom.errors import NotWritable
 from gradprom.storage import lease as leases
-from gradprom.storage.lease import Applicant, Lease
-
-
-def acquire(folder: Path) -> Lease:
-    lease = Applicant(folder).try_acquire()
-    assert lease is not None
-    return lease
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+from gradprom.storage.lease import Applicant
 
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK])

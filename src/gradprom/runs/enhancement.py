@@ -34,10 +34,6 @@ class Enhancer:
         self.device, self.tile = choose_device(device), tile
         self.method: Method = restored_method(run, record, self.device)
 
-    def enhance(self, contents: Contents, values: ValueRange) -> Contents:
-        """All images of a file, in the range of values that it is read in."""
-        return enhanced(self.method, contents, values, self.tile, self.device)
-
 
 def enhanced(
     method: Method, contents: Contents, values: ValueRange, tile: int, device: torch.device | str
@@ -67,7 +63,7 @@ def enhance_all(enhancer: Enhancer, work: Work, values: ValueRange) -> Iterator[
 def _enhance_file(enhancer: Enhancer, source: Path, target: Path, values: ValueRange) -> str:
     contents = formats.read(source)
     used = image_files.range_of(contents, values)
-    result = enhancer.enhance(contents, used)
+    result = enhanced(enhancer.method, contents, used, enhancer.tile, enhancer.device)
     replaced = "  (replaced)" if target.exists() else ""
     formats.write(target, result)
     told = f", values {text(used)}" if is_deep(contents.pages[0].pixels) else ""
