@@ -29,10 +29,10 @@ _EPILOG = "study=NAME and results=FOLDER select the records (default: local, res
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; a user error is reported in one sentence, with exit code 1."""
     try:
-        words = prepare(sys.argv[1:] if arguments is None else arguments)
-        settings = [word for word in words if is_setting(word)]
+        prepared = prepare(sys.argv[1:] if arguments is None else arguments)
+        settings = [text for text in prepared if is_setting(text)]
         args = _parser().parse_args(
-            enhance_command.joined([word for word in words if word not in settings])
+            enhance_command.joined([text for text in prepared if text not in settings])
         )
         args.settings = settings
         args.command(args)

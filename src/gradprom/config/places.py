@@ -24,11 +24,11 @@ def expanded(path: str) -> str:
     ConfigError
         If it begins with the name of an unknown user, or of a variable that is not set.
     """
-    found = os.path.expandvars(os.path.expanduser(path))
-    if re.match(r"~|\$\w|\$\{", found):
-        what = "user" if found.startswith("~") else "environment variable"
+    folder = os.path.expandvars(os.path.expanduser(path))
+    if re.match(r"~|\$\w|\$\{", folder):
+        what = "user" if folder.startswith("~") else "environment variable"
         raise ConfigError(f"{path} begins with the name of an unknown {what}")
-    return found
+    return folder
 
 
 def absolute(path: str) -> str:

@@ -149,8 +149,8 @@ def _values(report: Report, source: Source) -> bool:
         report.problems.append(str(error))
         return False
     if values is not None:
-        found = source.extremes().text()
-        report.notes.append(f"{found}, read as black to white from {value_range.text(values)}")
+        extremes = source.extremes().text()
+        report.notes.append(f"{extremes}, read as black to white from {value_range.text(values)}")
     return True
 
 
@@ -187,9 +187,9 @@ def _contents(
         *_first(unnamed, "masks of other values"),
     ]
     report.problems += [
-        f"all mask pixels of split={part} are {classes[int(found.argmax())]}"
-        for part, found in pixels.items()
-        if part and np.count_nonzero(found[: len(classes)]) == 1 == np.count_nonzero(found)
+        f"all mask pixels of split={part} are {classes[int(counts.argmax())]}"
+        for part, counts in pixels.items()
+        if part and np.count_nonzero(counts[: len(classes)]) == 1 == np.count_nonzero(counts)
     ]
     total = sum(pixels.values(), np.zeros(256, dtype=np.int64))
     if total.any():

@@ -60,18 +60,18 @@ def assign(source: Path, output: Path) -> Work:
     work = Work()
     if source.is_dir():
         _require_folder(source, output)
-        found = listing(source)
-        work.unreadable += found.broken
-        work.skipped += [f"{shown(folder)}: a folder" for folder in found.folders]
-        images = {path: output for path in [*found.images, *found.others]}
+        content = listing(source)
+        work.unreadable += content.broken
+        work.skipped += [f"{shown(folder)}: a folder" for folder in content.folders]
+        images = {path: output for path in [*content.images, *content.others]}
         into = True
     else:
-        found, images, into = None, {source: output}, output.is_dir()
+        content, images, into = None, {source: output}, output.is_dir()
     for path, place in images.items():
         try:
             contents = formats.read(path)
         except ValueError as error:
-            stray = found is not None and path in found.others
+            stray = content is not None and path in content.others
             (work.skipped if stray else work.unreadable).append(str(error))
             continue
         for page in contents.pages:

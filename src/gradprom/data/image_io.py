@@ -124,8 +124,8 @@ def mask(
         if np.isin(present, code).all():
             classes = Images.fromarray(np.searchsorted(code, values).astype(np.uint8))
             return np.asarray(classes.resize((size, size), Images.Resampling.NEAREST))
-    found = errors.listed([f"{value:g}" for value in present.tolist()], _SHOWN)
-    raise ValueError(f"{shown(path)}: mask values {found}, expected {_allowed(codes)}")
+    shown_values = errors.listed([f"{value:g}" for value in present.tolist()], _SHOWN)
+    raise ValueError(f"{shown(path)}: mask values {shown_values}, expected {_allowed(codes)}")
 
 
 def _grey_values(path: Path, drawn: Picture) -> NDArray[Any]:

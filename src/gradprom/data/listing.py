@@ -28,7 +28,7 @@ def listing(folder: Path) -> Listing:
     DataError
         If the folder cannot be read.
     """
-    found = Listing()
+    content = Listing()
     try:
         paths = sorted(folder.iterdir(), key=lambda path: (key(path.name), path.name))
     except OSError as error:
@@ -37,12 +37,12 @@ def listing(folder: Path) -> Listing:
         if path.name.startswith("."):
             continue
         elif path.is_dir():
-            found.folders.append(path)
+            content.folders.append(path)
         elif formats.is_image_name(path) and not path.is_file():
             why = "a link to nothing" if path.is_symlink() else "not a file"
-            found.broken.append(f"{shown(path)}: {why}")
+            content.broken.append(f"{shown(path)}: {why}")
         elif formats.is_image_name(path) or formats.is_dicom(path):
-            found.images.append(path)
+            content.images.append(path)
         else:
-            found.others.append(path)
-    return found
+            content.others.append(path)
+    return content

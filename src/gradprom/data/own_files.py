@@ -29,16 +29,16 @@ def by_id(
     without
         A folder whose files do not, resolved.
     """
-    found, stems = listing(folder), defaultdict(list)
-    for file in found.images:
+    content, stems = listing(folder), defaultdict(list)
+    for file in content.images:
         stems[formats.stem(file)].append(file)
     images = {stem: files[0] for stem, files in stems.items()}
-    wrong = found.broken + [
+    wrong = content.broken + [
         f"{shown(folder)}: {', '.join(shown(file.name) for file in files)} have the same stem"
         for files in stems.values()
         if len(files) > 1
     ]
-    for inner in found.folders if below else ():
+    for inner in content.folders if below else ():
         if inner.resolve() != without:
             inner_images, inner_wrong = by_id(inner, below, without)
             images |= {f"{key(inner.name)}/{id}": file for id, file in inner_images.items()}
@@ -58,16 +58,16 @@ def masks_of(
     """
     if not folder.is_dir():
         near = [shown(path.name) for path in sorted(folder.parent.glob("*")) if path.is_dir()]
-        there = f"{shown(folder.parent)} holds the folders {listed(near, MOST_LINES) or '(none)'}"
-        raise DataError(f"dataset.masks: no folder {shown(folder)}; {there}")
+        beside = f"{shown(folder.parent)} holds the folders {listed(near, MOST_LINES) or '(none)'}"
+        raise DataError(f"dataset.masks: no folder {shown(folder)}; {beside}")
     masks, wrong = by_id(folder, below)
     unmasked = [id for id in images if id not in masks]
     if len(unmasked) > MOST_LINES:
-        there = listed([shown(path.name) for path in masks.values()], 3) or "nothing"
+        names = listed([shown(path.name) for path in masks.values()], 3) or "nothing"
         return masks, [
             *wrong,
             f"{len(unmasked)} of {len(images)} images have no mask in {shown(folder)}: looked for "
-            f"{listed([shown(id) + '.*' for id in unmasked], 3)}, and there is {there}",
+            f"{listed([shown(id) + '.*' for id in unmasked], 3)}, and there is {names}",
         ]
     lacking = [f"{shown(images[id])}: no mask in {shown(folder)}" for id in unmasked]
     return masks, wrong + lacking

@@ -76,10 +76,10 @@ def chosen(
     tuple or None
         None if it must be given.
     """
-    found = extremes.range()
-    if given is None and trained is not None and found != (0.0, 1.0):
+    own = extremes.range()
+    if given is None and trained is not None and own != (0.0, 1.0):
         return trained
-    return given or found
+    return given or own
 
 
 def is_deep(pixels: NDArray[Any]) -> bool:

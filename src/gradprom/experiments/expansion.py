@@ -98,8 +98,8 @@ def expanded(
     ConfigError
         If a name is unknown, an override adds or deletes a key, or no cell is left or can be run.
     """
-    found = narrowed(names, narrowing)
-    return _with_runs([_found(experiment, identify, study.record) for experiment in found])
+    experiments = narrowed(names, narrowing)
+    return _with_runs([_found(experiment, identify, study.record) for experiment in experiments])
 
 
 def narrowed(names: list[str], narrowing: OverrideList) -> list[Experiment]:

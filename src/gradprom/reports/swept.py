@@ -44,17 +44,17 @@ def table_of(expansion: Expansion, records: dict[str, Record]) -> Table:
     cells: dict[int, list[Cell]] = {id(row): [] for row in experiment.rows}
     for cell in expansion.cells:
         cells[id(cell.row)].append(cell)
-    found = {
+    records_of = {
         number: [records[run] for c in of_row for run in c.runs.values() if run in records]
         for number, of_row in cells.items()
     }
-    rows = [(_with_logged_metrics(r, found[id(r)]), cells[id(r)]) for r in experiment.rows]
-    of_runs = [record for of_row in found.values() for record in of_row]
+    rows = [(_with_logged_metrics(r, records_of[id(r)]), cells[id(r)]) for r in experiment.rows]
+    of_runs = [record for of_row in records_of.values() for record in of_row]
     for test_set in dict.fromkeys(name for record in of_runs for name in record.evaluate_on):
         rows += [
             (tested, cells[id(row)])
             for row in experiment.rows
-            if (tested := _tested_on(test_set, row, found[id(row)])) is not None
+            if (tested := _tested_on(test_set, row, records_of[id(row)])) is not None
         ]
     shown = {metric for row, _ in rows for metric in row.metrics}
     filled = replace(

@@ -66,5 +66,5 @@ def _enhance_file(enhancer: Enhancer, source: Path, target: Path, values: ValueR
     result = enhanced(enhancer.method, contents, used, enhancer.tile, enhancer.device)
     replaced = "  (replaced)" if target.exists() else ""
     formats.write(target, result)
-    told = f", values {text(used)}" if is_deep(contents.pages[0].pixels) else ""
-    return f"{shown(target)}  {result.kind()}{told}{replaced}"
+    range_text = f", values {text(used)}" if is_deep(contents.pages[0].pixels) else ""
+    return f"{shown(target)}  {result.kind()}{range_text}{replaced}"

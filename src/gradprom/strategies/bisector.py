@@ -41,8 +41,8 @@ class Bisector(Strategy):
         main, _, auxiliary, factors = two_scaled(self.name, gram, self.lam)
         norms = torch.stack([main, auxiliary], -1).sqrt()
         half = norms.mean(-1, keepdim=True)
-        there = (norms > 0).all(-1, keepdim=True)
-        return torch.where(there, half / norms, 1.0) * factors
+        defined = (norms > 0).all(-1, keepdim=True)
+        return torch.where(defined, half / norms, 1.0) * factors
 
 
 Options = Bisector

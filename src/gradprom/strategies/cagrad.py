@@ -46,9 +46,9 @@ class CAGrad(Strategy):
             Unless K = 2.
         """
         main, both, auxiliary, factors = two_scaled(self.name, gram, self.lam)
-        there = (main > 0) & (auxiliary > 0)
+        defined = (main > 0) & (auxiliary > 0)
         # of unit size, because products of squares may leave float32's range
-        size = torch.where(there, main + auxiliary, 1.0)
+        size = torch.where(defined, main + auxiliary, 1.0)
         main, both, auxiliary = main / size, both / size, auxiliary / size
         radius = self.c * (main + 2 * both + auxiliary).clamp(min=0).sqrt()
         x = _share(main, both, auxiliary, radius)
@@ -58,7 +58,7 @@ class CAGrad(Strategy):
         opposed = (square <= precision(gram) * own).unsqueeze(-1)
         extra = (radius / square.clamp(min=0).sqrt()).unsqueeze(-1) * parts
         extra = torch.where(opposed, -min(self.c, 1.0), extra)
-        return torch.where(there.unsqueeze(-1), 1 + extra, 1.0) * factors
+        return torch.where(defined.unsqueeze(-1), 1 + extra, 1.0) * factors
 
 
 def _share(main: Tensor, both: Tensor, auxiliary: Tensor, radius: Tensor) -> Tensor:

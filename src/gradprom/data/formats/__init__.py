@@ -68,10 +68,10 @@ def pages_of(path: Path) -> tuple[int, str]:
     if not may_be_stack(path):
         return 1, ""
     try:
-        found = header(path)
+        known = header(path)
     except ValueError:
         return 1, ""
-    return found.pages, found.patient
+    return known.pages, known.patient
 
 
 def header(path: Path) -> Header:
@@ -83,8 +83,8 @@ def header(path: Path) -> Header:
         For a file that is missing, no image, or of a format that is not read; with its name and
         why.
     """
-    found: Header = _format(path).header(path)
-    return found
+    known: Header = _format(path).header(path)
+    return known
 
 
 def read(path: Path) -> Contents:
@@ -108,13 +108,13 @@ def read(path: Path) -> Contents:
 
 def extremes(paths: Iterable[Path]) -> Extremes:
     """Of all images of more than 8 bits in some files, but in those that cannot be read."""
-    found = Extremes()
+    extremes = Extremes()
     for path in dict.fromkeys(paths):
         with suppress(ValueError):
             if header(path).deep:
                 for page in read(path).pages:
-                    found.add(page.pixels)
-    return found
+                    extremes.add(page.pixels)
+    return extremes
 
 
 def write(path: Path, contents: Contents) -> None:

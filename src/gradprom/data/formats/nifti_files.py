@@ -81,8 +81,8 @@ def opened(path: Path) -> Iterator[Any]:
     try:
         yield Nifti1Image.from_filename(path)
     except (OSError, ValueError, *damaged) as error:
-        told = str(getattr(error, "strerror", None) or error)
-        raise ValueError(told if shown(path) in told else f"{shown(path)}: {told}") from error
+        reason = str(getattr(error, "strerror", None) or error)
+        raise ValueError(reason if shown(path) in reason else f"{shown(path)}: {reason}") from error
 
 
 def _shape(path: Path, image: Any) -> tuple[int, int, int]:

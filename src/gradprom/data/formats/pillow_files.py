@@ -91,13 +91,13 @@ def read(path: Path) -> Contents:
 
 def pages(path: Path) -> list[Picture]:
     """All images of a file of 8 bits per channel; ValueError as from `opened`."""
-    found = []
+    pictures = []
     with opened(path) as image:
         for number in range(_count(image)):
             image.seek(number)
             image.load()
-            found.append(_of_image(image))
-    return _alike(found)
+            pictures.append(_of_image(image))
+    return _alike(pictures)
 
 
 def _alike(frames: list[Picture]) -> list[Picture]:

@@ -130,8 +130,8 @@ def _opened(path: Path) -> Iterator[list[Any]]:
     except OSError as error:
         raise ValueError(f"{shown(path)}: {error.strerror or error}") from error
     except (ValueError, RuntimeError, KeyError, IndexError, TypeError, struct.error) as error:
-        told = str(error)
-        raise ValueError(told if shown(path) in told else f"{shown(path)}: {told}") from error
+        reason = str(error)
+        raise ValueError(reason if shown(path) in reason else f"{shown(path)}: {reason}") from error
 
 
 def _continues(file: Any, last: Any) -> bool:

@@ -117,10 +117,10 @@ class CovidCT(FileSource):
 
 def _files(folder: Path) -> list[Path]:
     """All files but hidden ones: what an extension says of the content is often wrong here."""
-    found = listing(folder)
-    files = [*found.images, *found.others]
-    links = [file for file in found.others if not file.is_file()]
-    offenders = [*found.broken, *(f"{shown(file)}: a link to nothing" for file in links)]
+    content = listing(folder)
+    files = [*content.images, *content.others]
+    links = [file for file in content.others if not file.is_file()]
+    offenders = [*content.broken, *(f"{shown(file)}: a link to nothing" for file in links)]
     if offenders:
         raise DataError(f"Images of COVID-CT cannot be used:{in_lines(offenders)}")
     if not files:

@@ -148,8 +148,8 @@ class ISIC2018(FileSource):
             if images.intersection(ids):
                 return []  # of which the challenge has more than this task's images
             shown = f"{listed(ids, 2)}; images are {listed(sorted(images), 2)}"
-            found = f"its ids are {shown}" if ids else "it has no rows"
-            strange.append(f"{path}: none of its {len(ids)} rows is of an image here: {found}")
+            reason = f"its ids are {shown}" if ids else "it has no rows"
+            strange.append(f"{path}: none of its {len(ids)} rows is of an image here: {reason}")
         return strange
 
     def splits(self, entries: list[Entry]) -> dict[str, list[str]]:
@@ -167,8 +167,8 @@ class ISIC2018(FileSource):
             notes.append(f"{len(entries)} images; the published dataset has {IMAGES}")
         folder, used = self.find(), {file for entry in entries for file in entry.files}
         for part in (_INPUT, _TRUTH):
-            found = listing(folder / part)
-            others = [file.name for file in (*found.images, *found.others) if file not in used]
+            content = listing(folder / part)
+            others = [file.name for file in (*content.images, *content.others) if file not in used]
             unread = [shown(name) for name in others if name not in _TERMS]
             if unread:
                 notes.append(f"{len(unread)} files of {part} are not read: {listed(unread, 3)}")
@@ -177,10 +177,10 @@ class ISIC2018(FileSource):
 
 def _images(folder: Path) -> list[Path]:
     """Raises DataError for images that cannot be used, and for two of the same id."""
-    found = listing(folder)
-    images = [file for file in found.images if _IMAGE.fullmatch(file.name)]
+    content = listing(folder)
+    images = [file for file in content.images if _IMAGE.fullmatch(file.name)]
     twice = [id for id, n in Counter(image.stem.lower() for image in images).items() if n > 1]
-    offenders = [*found.broken, *(f"{folder}: several files are named {id}" for id in twice)]
+    offenders = [*content.broken, *(f"{folder}: several files are named {id}" for id in twice)]
     if offenders:
         raise DataError(f"Images of ISIC 2018 cannot be used:{in_lines(offenders)}")
     return images

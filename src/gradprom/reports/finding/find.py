@@ -30,11 +30,11 @@ def resolve(study: Study, words: str) -> Record:
         distinguishes them, or the words that are known.
     """
     texts = words.split()
-    found = _by_id(study, words.strip()) if len(texts) <= 1 else []
-    found = found or select(study, candidates(study, texts), texts)
-    if len(found) > 1:
-        raise RunError(_ambiguous(study, words, found))
-    [run] = found
+    runs = _by_id(study, words.strip()) if len(texts) <= 1 else []
+    runs = runs or select(study, candidates(study, texts), texts)
+    if len(runs) > 1:
+        raise RunError(_ambiguous(study, words, runs))
+    [run] = runs
     if run.record is None:
         raise RunError(f"run {run.id} ({run.label}) has no record: it is {run.state}")
     return run.record
@@ -59,12 +59,12 @@ def candidates(study: Study, words: Iterable[str] = STATES) -> list[Candidate]:
     """
     records = {record.id: record for record in study.load()[0]}
     if not set(STATES) & set(words):
-        found = [Candidate(record.id, "", record) for record in records.values()]
+        runs = [Candidate(record.id, "", record) for record in records.values()]
     else:
         planned = {run.id: run.label for plan in study.plans() for run in plan.runs}
         states = study_status(study).states
-        found = [Candidate(i, s, records.get(i), planned.get(i, "")) for i, s in states.items()]
-    return sorted(found, key=lambda run: (run.started, run.id), reverse=True)
+        runs = [Candidate(i, s, records.get(i), planned.get(i, "")) for i, s in states.items()]
+    return sorted(runs, key=lambda run: (run.started, run.id), reverse=True)
 
 
 def select(study: Study, runs: list[Candidate], words: list[str]) -> list[Candidate]:
@@ -102,11 +102,11 @@ def _with(runs: list[Candidate], word: str) -> list[Candidate]:
     return having or [run for run in runs if run.id.startswith(word)]
 
 
-def _ambiguous(study: Study, words: str, found: list[Candidate]) -> str:
-    texts = labels(found)
-    lines = [f"  {run.id}  {texts[run.id]}" for run in found[:MOST_LINES]]
-    lines += [f"  and {len(found) - MOST_LINES} more"] * (len(found) > MOST_LINES)
-    several = f"{words or 'that'} selects {len(found)} runs of study {study.name}"
+def _ambiguous(study: Study, words: str, runs: list[Candidate]) -> str:
+    texts = labels(runs)
+    lines = [f"  {run.id}  {texts[run.id]}" for run in runs[:MOST_LINES]]
+    lines += [f"  and {len(runs) - MOST_LINES} more"] * (len(runs) > MOST_LINES)
+    several = f"{words or 'that'} selects {len(runs)} runs of study {study.name}"
     return "\n".join([f"{several}; give an id, or more words in quotes:", *lines])
 
 
@@ -121,8 +121,8 @@ def _unknown(study: Study, runs: list[Candidate], word: str) -> str:
     values = functools.reduce(set.union, (run.values(key) for run in runs), set[str]())
     if sign and values:
         return f"{missing}; {key} is {listed(_sorted(values), MOST_LINES)}"
-    told = [k for k in keys_of(runs) if varies(runs, k)] or [*NAMING, *ALWAYS]
-    known = [f"{k}={','.join(_known(runs, k))}" for k in told[:MOST_LINES] if _known(runs, k)]
+    keys = [k for k in keys_of(runs) if varies(runs, k)] or [*NAMING, *ALWAYS]
+    known = [f"{k}={','.join(_known(runs, k))}" for k in keys[:MOST_LINES] if _known(runs, k)]
     return (
         f"{missing}; known are ids, states ({states}), and {' '.join(known)}; "
         f"`gradprom runs study={study.name}` lists the runs"

@@ -114,10 +114,10 @@ def _short_names(read: Mapping[str, str]) -> dict[str, str]:
     alone, mixed = read.get("degradation.name"), read.get("degradation.order", "[]")[1:-1]
     noise = "degradation.sigma" if alone == "gaussian" else "degradation.gaussian.sigma"
     scale = "degradation.scale" if alone == "downsample" else "degradation.downsample.scale"
-    there = {alone, *mixed.split(",")}
+    degradations = {alone, *mixed.split(",")}
     return {
-        "noise": read.get(noise, "") if "gaussian" in there else "",
-        "scale": read.get(scale, "") if "downsample" in there else "",
+        "noise": read.get(noise, "") if "gaussian" in degradations else "",
+        "scale": read.get(scale, "") if "downsample" in degradations else "",
         "lam": read.get("strategy.lam", ""),
         "size": read.get("dataset.size", ""),
         "supervision": read.get("supervision", ""),
