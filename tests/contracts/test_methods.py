@@ -186,7 +186,7 @@ def test_an_interrupted_evaluation_goes_on(
 ) -> None:
     whole, cut = (made(case, tmp_path / name, "evaluation.batch_size=3") for name in "ab")
     weights = trained(whole, whole.method)[whole.method.stage().id]
-    reference = scoring.score(whole, weights, CPU)
+    reference = scoring.score(whole, weights, CPU, {})
     degradation = whole.config.degradation
     batches = len(list(test_batches(whole.images(), "test", 3, degradation, 0, CPU)))
     preemption.listen()
@@ -194,7 +194,7 @@ def test_an_interrupted_evaluation_goes_on(
     while True:
         os.kill(os.getpid(), signal.SIGUSR2)  # asked to stop after every batch
         try:
-            results = scoring.score(cut, weights, CPU)
+            results = scoring.score(cut, weights, CPU, {})
             break
         except preemption.Interrupted:
             times += 1

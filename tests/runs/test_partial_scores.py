@@ -140,7 +140,7 @@ def files(run: Run) -> dict[str, bytes]:
 
 
 def whole(run: Run) -> tuple[dict[str, Any], dict[str, bytes]]:
-    results = scoring.score(run, initial(run), CPU)
+    results = scoring.score(run, initial(run), CPU, {})
     return results, files(run)
 
 
@@ -156,11 +156,11 @@ def test_interrupted_after_every_batch(
     for number, images in enumerate((3, 6, 8)):
         run = make("stopped")
         with pytest.raises(Interrupted):
-            scoring.score(run, initial(run), CPU)
+            scoring.score(run, initial(run), CPU, {})
         assert restored.total() == images, number
         assert "scores.partial" in files(run) and "scores.csv" not in files(run)
     run = make("stopped")
-    assert scoring.score(run, initial(run), CPU) == expected
+    assert scoring.score(run, initial(run), CPU, {}) == expected
     assert files(run) == left
     assert len(restored) == 8 and set(restored.values()) == {1}
 
@@ -182,8 +182,8 @@ def test_killed_before_a_batch_was_noted(
     with monkeypatch.context() as patch:
         patch.setattr(partial_scores, "append", killed)
         with pytest.raises(KeyboardInterrupt):
-            scoring.score(run, initial(run), CPU)
-    assert scoring.score(run, initial(run), CPU) == expected
+            scoring.score(run, initial(run), CPU, {})
+    assert scoring.score(run, initial(run), CPU, {}) == expected
     assert files(run) == left
     assert sorted(restored.values()) == [1] * 5 + [2] * 3
 
@@ -196,12 +196,12 @@ def test_a_damaged_line_is_scored_again(
     interrupt(monkeypatch)
     for _ in range(2):
         with pytest.raises(Interrupted):
-            scoring.score(run, initial(run), CPU)
+            scoring.score(run, initial(run), CPU, {})
     interrupt(monkeypatch, always=False)
     path = run.study.run(run.id) / "scores.partial"
     path.write_bytes(path.read_bytes()[:-40])
     restored.clear()
-    assert scoring.score(run, initial(run), CPU) == expected
+    assert scoring.score(run, initial(run), CPU, {}) == expected
     assert files(run) == left and restored.total() == 5
 
 
@@ -213,7 +213,7 @@ def test_rows_of_a_dataset_that_has_changed_are_made_again(
     wrong = [{"id": id, "psnr": 99.0} for id in run.images().ids]
     partial_scores.rewrite(run.study.run(run.id) / "scores.partial", "other data", wrong)
     restored.clear()
-    assert scoring.score(run, initial(run), CPU) == expected
+    assert scoring.score(run, initial(run), CPU, {}) == expected
     assert restored.total() == 8
 
 
@@ -226,10 +226,10 @@ def test_gone_on_with_in_batches_of_another_size(
     with monkeypatch.context() as patch:
         interrupt(patch)
         with pytest.raises(Interrupted):
-            scoring.score(run, initial(run), CPU)
+            scoring.score(run, initial(run), CPU, {})
     other = make("other", "evaluation.batch_size=2")
     assert other.id == run.id
-    scores, _ = scoring.score(other, initial(other), CPU)
+    scores, _ = scoring.score(other, initial(other), CPU, {})
     assert scores == pytest.approx(expected[0], rel=1e-5)
     table = pd.read_csv(other.study.run(other.id) / "scores.csv", dtype={"id": str})
     images = other.images()

@@ -49,6 +49,8 @@ class Method(ABC):
         self.config = config
         self.networks: dict[str, nn.Module] = {}
         """By name; empty until `restore` builds them."""
+        self.references: dict[str, nn.Module] = {}
+        """Networks as earlier stages left them, by name; `evaluate` scores those that are there."""
 
     @abstractmethod
     def stage(self) -> Stage:
@@ -128,6 +130,27 @@ class Method(ABC):
         self.networks = self.build_networks()
         for name, network in self.networks.items():
             network.load_state_dict(weights[name])
+            network.to(device).eval()
+
+    def reference_stages(self) -> dict[str, Stage]:
+        """Earlier stages whose networks are scored on test images too, by the network's name."""
+        return {}
+
+    def restore_references(self, weights: Mapping[str, Weights], device: torch.device) -> None:
+        """Build and load `references`.
+
+        Parameters
+        ----------
+        weights
+            Those of `reference_stages`, by the network's name; stages that are not stored any more
+            are missing.
+        device
+            Where the networks of `restore` are.
+        """
+        built = self.build_networks() if weights else {}
+        self.references = {name: built[name] for name in weights}
+        for name, network in self.references.items():
+            network.load_state_dict(weights[name][name])
             network.to(device).eval()
 
     def reads(self) -> dict[str, Any]:

@@ -10,8 +10,10 @@ from gradprom.config import Config, augmentation_reads, holdout_reads, precision
 from gradprom.data.batches import Batches
 from gradprom.data.loader import Batch
 from gradprom.degradations import enlarge
+from gradprom.metrics import registry
 from gradprom.models.recognizers import build_recognizer, recognizer_by_name, require_output
 from gradprom.tasks import task_by_name
+from gradprom.tasks.base import Task
 from gradprom.training.networks import Networks, NetworkTraining
 from gradprom.training.optimization import OptimizerOptions
 from gradprom.training.stage import Stage, Start
@@ -47,6 +49,21 @@ def recognizer_input(batch: Batch) -> Tensor:
     Down-sampled ones are enlarged bicubically, because masks are at full size.
     """
     return enlarge(batch.input, batch.target.shape[-2:])
+
+
+def bounds(task: Task, recognizer: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    """Columns of a recognizer on the degraded and on the clean images, each with its prefix.
+
+    None on degraded images that have other channels than clean ones, which it was trained on.
+    """
+    images = {registry.RECOGNIZED_CLEAN: batch.target}
+    if batch.input.shape[1] == batch.target.shape[1]:
+        images[registry.RECOGNIZED_DEGRADED] = recognizer_input(batch)
+    return {
+        f"{prefix}{name}": values
+        for prefix, shown in images.items()
+        for name, values in task.scores(recognizer(shown), batch).items()
+    }
 
 
 def build(config: Config, task: str, fresh: bool, channels: int = 0) -> nn.Module:

@@ -171,7 +171,13 @@ class TaskDriven(Method):
             task, recognizer = task_by_name(name), self.networks[name]
             scores |= task.scores(recognizer(restored), batch)
             scores |= task.clean_scores(recognizer, batch)
+        for name, recognizer in self.references.items():
+            scores |= recognition.bounds(task_by_name(name), recognizer, batch)
         return scores
+
+    def reference_stages(self) -> dict[str, Stage]:
+        """Pre-training of the recognizers, whose scores bound those on enhanced images."""
+        return {task: recognition.pretraining(self.config, task) for task in self.tasks}
 
     def _enhancer_reads(self) -> dict[str, Any]:
         c, t = self.config, self.config.trainer

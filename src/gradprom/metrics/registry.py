@@ -29,6 +29,8 @@ PACKAGES = ("gradprom.metrics", "gradprom_plugins.metrics")
 """The packages of families; one that does not exist has none."""
 DEGRADED = "degraded_"
 """Prefix of the columns and scores of the degraded input itself."""
+RECOGNIZED_DEGRADED, RECOGNIZED_CLEAN = "pretrained_on_degraded_", "pretrained_on_clean_"
+"""Prefixes of columns and scores of recognizers as pre-trained, on degraded and clean images."""
 LEFT_OUT = "_left_out"
 """Suffix of a score's number of images that it leaves out, such as `psnr_left_out`."""
 NO_NUMBER = "–"
@@ -231,14 +233,15 @@ def require_size(names: Iterable[str], height: int, width: int) -> None:
 
 
 def scores(table: Table) -> dict[str, float]:
-    """Every score whose columns a table of images has, the degraded input's first.
+    """Every score whose columns a table of images has, the method's own last.
 
-    Those of the degraded input are the same metrics, of the columns with the prefix `degraded_`.
-    A score that leaves images out is followed by their number, such as `psnr_left_out`.
+    Those of the degraded input, and of recognizers as pre-trained, are the same metrics, of the
+    columns with their prefix. A score that leaves images out is followed by their number, such as
+    `psnr_left_out`.
     """
-    degraded = {c.removeprefix(DEGRADED): table[c] for c in table if c.startswith(DEGRADED)}
     means: dict[str, float] = {}
-    for prefix, part in ((DEGRADED, degraded), ("", table)):
+    for prefix in (DEGRADED, RECOGNIZED_DEGRADED, RECOGNIZED_CLEAN, ""):
+        part = {c.removeprefix(prefix): table[c] for c in table if c.startswith(prefix)}
         for name, metric in METRICS.items():
             if metric.fits(part):
                 ones = np.ones(len(part[metric.columns[0]]))

@@ -27,7 +27,7 @@ from gradprom.training.artefact import all_rows, histories, joined
 from gradprom.training.malloc import keep_freed_memory
 from gradprom.training.parallel.distributed import RankLost
 from gradprom.training.parallel.placement import Place, find_place, take_device
-from gradprom.training.stage import Stage
+from gradprom.training.stage import Stage, Weights
 from gradprom.training.store import Slot, StageStore
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,8 @@ def _execute(run: Run, place: Place, device: torch.device, watch: Watch | None) 
     try:
         artefact = _train(run, images, place, device, watch)
         history.write(run.study.run(run.id), all_rows(artefact))
-        metrics, further = score(run, artefact["weights"], device)
+        references = _reference_weights(run, images)
+        metrics, further = score(run, artefact["weights"], device, references)
     except (RankLost, NotWritable):
         raise  # not the run's fault: the same command resumes it
     except Pruned as reason:
@@ -184,6 +185,13 @@ def _train(
 
     with ranks.lead_ranks(run, place, device) as all_ranks:
         return obtain(run.method.stage())
+
+
+def _reference_weights(run: Run, images: base.Images) -> dict[str, Weights]:
+    """The weights of the method's reference stages, of those that are stored."""
+    store = StageStore(run.study.stages, images.fingerprint)
+    found = {name: store.find(stage) for name, stage in run.method.reference_stages().items()}
+    return {name: artefact["weights"] for name, artefact in found.items() if artefact}
 
 
 def _observer(run: Run, store: StageStore, watch: Watch | None) -> Watch:

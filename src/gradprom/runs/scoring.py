@@ -1,6 +1,6 @@
 """Scores of a trained run on its test sets: means, tables of images, pictures."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,24 @@ from gradprom.training.stage import Training, Weights
 
 
 def score(
-    run: Run, weights: Weights, device: torch.device
+    run: Run, weights: Weights, device: torch.device, references: Mapping[str, Weights]
 ) -> tuple[dict[str, float], dict[str, FurtherTestSet]]:
     """Evaluate a run on its test split and its further test sets.
 
     A run with a validation split is scored on that split instead. Writes `scores.csv` and `panels/`
     to the run's folder, for a further test set `scores-<name>.csv` and `panels-<name>/`. Labels and
     masks of a further test set are not of the recognizer's classes, so only its images are scored.
+
+    Parameters
+    ----------
+    run
+        The run.
+    weights
+        Those of its last stage.
+    device
+        Where it is scored.
+    references
+        Weights of the method's `reference_stages`, by the network's name.
 
     Returns
     -------
@@ -44,6 +55,7 @@ def score(
         After a preemption signal; the next call resumes after the last batch.
     """
     restore(run.method, weights, device, run.id)
+    run.method.restore_references(references, device)
     metrics = _score(run, run.method, run.images(), device, run.split)
     further = {}
     for name, images in run.test_sets().items():
