@@ -21,6 +21,7 @@ from gradprom.reports import swept
 from gradprom.runs.execution import execute
 from gradprom.runs.run import Run
 from gradprom.storage.files import NO_ROOM, require_writable, writing
+from gradprom.sweeps.classical_runs import with_classical
 from gradprom.sweeps.plan import Plan, describe, make_plan
 from gradprom.sweeps.preflight import preflight
 from gradprom.sweeps.progress import Display, estimate
@@ -64,7 +65,8 @@ def sweep(
         node, choices = composer(next(iter(request.jobs.values())))
         if not node.sweep.dry_run:
             require_writable(Path(absolute(node.results)))
-        plan = make_plan(request.runs, node.sweep.retry_failed)
+        request = with_classical(request, node.sweep.classical, composer)
+        plan = make_plan(request.runs, node.sweep.retry_failed, request.classical)
         plan.expansions, plan.narrowing = request.expansions, request.narrowing
         plan.swept = request.swept
         if not node.sweep.dry_run:
@@ -143,7 +145,7 @@ def run_here(runs: list[Run], dry_run: bool = False, retry_failed: bool = False)
 def announce(plan: Plan, dry_run: bool) -> bool:
     """Show a plan and store it in its study; False after a dry run, which stores nothing."""
     print(describe(plan))
-    if plan.pending:
+    if plan.to_train:
         print(estimate(plan))
     sys.stdout.flush()
     if not dry_run:
@@ -207,7 +209,7 @@ def run_plan(
         from gradprom.reports.report import report  # slow to import
 
         report(study, [expansion.experiment.name for expansion in plan.expansions], plan.narrowing)
-    ids = [job.run.id for job in plan.jobs]
+    ids = [job.run.id for job in plan.all_jobs]
     if swept.show(ids, study, plan.folder, plan.swept, table=not plan.expansions):
         sys.exit(1)
 

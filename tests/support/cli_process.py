@@ -40,8 +40,9 @@ TINY = (
     "trainer.log_every=1",
     "trainer.checkpoint_seconds=0",
     "trainer.device=cpu",
+    "sweep.classical=[]",
 )
-"""16 images in batches of 8: two steps an epoch, a checkpoint after each."""
+"""16 images in batches of 8: two steps an epoch, a checkpoint after each; no classical filters."""
 
 PROCESSES = get_context("forkserver")
 PROCESSES.set_forkserver_preload(

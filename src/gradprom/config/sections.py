@@ -152,6 +152,11 @@ class Sweep:
     """Print the plan and stop."""
     retry_failed: bool = False
     """Train failed runs again; otherwise they are skipped."""
+    classical: list[str] = field(
+        default_factory=lambda: ["non_local_means", "total_variation", "wavelets"]
+    )
+    """Values of `method.filter` that are run beside the others, where the degradation is Gaussian
+    noise, for the rows beneath the degraded input; `[]`: none."""
 
 
 @dataclass

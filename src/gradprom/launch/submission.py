@@ -110,7 +110,7 @@ def wait(plan: Plan) -> list[Exception | None]:
         For each pending job, an error if it was lost without a record.
     """
     study = plan.jobs[0].run.study
-    ids = {job.run.id for job in plan.jobs}
+    ids = {job.run.id for job in plan.all_jobs}
     while (known := queue.jobs(study)) is None or ids & set(known):
         jobs = known or {}
         plan.queued = sum(jobs[run_id].state == "PENDING" for run_id in ids & set(jobs))

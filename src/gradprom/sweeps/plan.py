@@ -49,10 +49,22 @@ class Plan:
     """Remarks on the datasets, such as that only some of the patients are on disk."""
     queued: int = 0
     """Runs that were queued on the cluster at the last query."""
+    classical: list[Job] = field(default_factory=list)
+    """Runs of classical filters beside the runs that were asked for."""
+
+    @property
+    def all_jobs(self) -> list[Job]:
+        """The runs that were asked for, then those of classical filters."""
+        return [*self.jobs, *self.classical]
 
     @property
     def pending(self) -> list[Job]:
         """Jobs to launch: those not done, pruned, failed (unless retried) or on a cluster."""
+        return [job for job in self.all_jobs if self.launches(job)]
+
+    @property
+    def to_train(self) -> list[Job]:
+        """The pending ones of the runs that were asked for."""
         return [job for job in self.jobs if self.launches(job)]
 
     def launches(self, job: Job) -> bool:
@@ -62,7 +74,7 @@ class Plan:
 
     @property
     def id(self) -> str:
-        """An id of the set of runs: equal sets have equal ids."""
+        """An id of the set of runs that were asked for: equal sets have equal ids."""
         return digest(sorted(job.run.id for job in self.jobs))
 
     @property
@@ -72,7 +84,7 @@ class Plan:
 
     def keep(self) -> None:
         """Write which runs are planned, for `gradprom status` and `gradprom report`."""
-        runs = [PlannedRun(id=job.run.id, label=job.run.label) for job in self.jobs]
+        runs = [PlannedRun(id=job.run.id, label=job.run.label) for job in self.all_jobs]
         names = [expansion.experiment.name for expansion in self.expansions]
         tables = {each.experiment.title: sorted(each.runs) for each in self.expansions}
         note = PlanNote(
@@ -86,13 +98,10 @@ class Plan:
 
     def summary(self) -> str:
         """Counts such as `6 runs: 6 new, 0 done`, with the rarer states if there are any."""
-        counts = Counter(job.state for job in self.jobs)
-        parts = [f"{counts.pop('new', 0)} new", f"{counts.pop('done', 0)} done"]
-        parts += [f"{count} {state}" for state, count in sorted(counts.items())]
-        return f"{len(self.jobs)} run{'s' * (len(self.jobs) != 1)}: {', '.join(parts)}"
+        return f"{len(self.jobs)} run{'s' * (len(self.jobs) != 1)}: {_counts(self.jobs)}"
 
 
-def make_plan(runs: list[Run], retry_failed: bool) -> Plan:
+def make_plan(runs: list[Run], retry_failed: bool, classical: list[Run] | None = None) -> Plan:
     """Look up every distinct run and every stage it needs; decodes datasets that are not cached.
 
     Parameters
@@ -101,6 +110,8 @@ def make_plan(runs: list[Run], retry_failed: bool) -> Plan:
         The runs that were requested.
     retry_failed
         Whether failed runs are trained again.
+    classical
+        Runs of classical filters beside them.
 
     Raises
     ------
@@ -112,14 +123,10 @@ def make_plan(runs: list[Run], retry_failed: bool) -> Plan:
     plan = Plan([], retry_failed)
     on_cluster_jobs = queue.jobs(runs[0].study)
     for run in {run.id: run for run in runs}.values():
-        images, fingerprints = run.images(), run.fingerprints()
+        images = run.images()
         notes = [f"{run.config.dataset.name}: {note}" for note in images.notes]
         plan.notes += [note for note in notes if note not in plan.notes]
-        state = queue.state(run.study, run.id, on_cluster_jobs, fingerprints)
-        on_cluster = state in ("queued", "running") and run.id in (on_cluster_jobs or {})
-        job = Job(run, state, {}, on_cluster)
-        dataset_changes.require_own_title(run)
-        dataset_changes.require_same_data(run, state)
+        job = _job(run, on_cluster_jobs)
         plan.jobs.append(job)
         if plan.launches(job):
             data_checks.require_usable(run)
@@ -132,9 +139,18 @@ def make_plan(runs: list[Run], retry_failed: bool) -> Plan:
             for stage in _missing(lineage, store):
                 plan.stages[stage.id] = (stage.name, steps[stage.id])
             plan.epochs |= {stage.id: stage.epochs for stage in lineage}
+    plan.classical = [_job(run, on_cluster_jobs) for run in classical or []]
     if plan.pending and (reason := provenance.why_unknown()):
         plan.notes.append(f"records will have no git revision: {reason}")
     return plan
+
+
+def _job(run: Run, on_cluster_jobs: queue.Jobs | None) -> Job:
+    """A run with its state, after a check that its data are what it began with."""
+    state = queue.state(run.study, run.id, on_cluster_jobs, run.fingerprints())
+    dataset_changes.require_own_title(run)
+    dataset_changes.require_same_data(run, state)
+    return Job(run, state, {}, state in ("queued", "running") and run.id in (on_cluster_jobs or {}))
 
 
 def _missing(lineage: list[Stage], store: StageStore) -> list[Stage]:
@@ -153,9 +169,28 @@ def describe(plan: Plan) -> str:
     """The plan as text: counts, data, networks, sizes, epochs, and what shared stages save."""
     lines = [*tables(plan), plan.summary(), *aspects([job.run for job in plan.jobs])]
     lines += [f"  {'note':<11}{note}" for note in plan.notes]
-    if plan.pending:
+    if plan.to_train:
         lines.append(f"  {'to train':<11}{_stages(plan)}")
+    if plan.classical:
+        lines.append(f"  {'beside':<11}{_filters(plan.classical)}")
     return "\n".join(lines)
+
+
+def _counts(jobs: list[Job]) -> str:
+    """Such as `6 new, 0 done`, with the rarer states if there are any."""
+    counts = Counter(job.state for job in jobs)
+    parts = [f"{counts.pop('new', 0)} new", f"{counts.pop('done', 0)} done"]
+    return ", ".join([*parts, *(f"{count} {state}" for state, count in sorted(counts.items()))])
+
+
+def _filters(jobs: list[Job]) -> str:
+    """Which classical filters run on how many images, and how many of their runs are done."""
+    runs = [job.run for job in jobs]
+    names = dict.fromkeys(run.composed["method"]["filter"] for run in runs)
+    images = dict.fromkeys(
+        f"{len(run.images().splits[run.split])} images of {run.dataset_label}" for run in runs
+    )
+    return f"classical {', '.join(names)} on {'; '.join(images)}: {_counts(jobs)}"
 
 
 def aspects(runs: list[Run]) -> list[str]:
@@ -193,8 +228,8 @@ def _stages(plan: Plan) -> str:
     names = ", ".join(f"{count} × {name}" for name, count in counts.items())
     shared = sum(steps for _, steps in plan.stages.values())
     epochs = sum(plan.epochs[stage_id] for stage_id in plan.stages)
-    separate = sum(sum(job.steps.values()) for job in plan.pending)
-    separate_epochs = sum(plan.epochs[stage_id] for job in plan.pending for stage_id in job.steps)
+    separate = sum(sum(job.steps.values()) for job in plan.to_train)
+    separate_epochs = sum(plan.epochs[stage_id] for job in plan.to_train for stage_id in job.steps)
     saving = (
         f" ({1 - shared / separate:.0%} fewer than each run alone)" if shared < separate else ""
     )

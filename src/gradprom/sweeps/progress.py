@@ -59,13 +59,14 @@ class Display:
             study, run_id = job.run.study, job.run.id
             if study.state(run_id) != "running":
                 continue
-            state = "starting, or waiting for a stage that another run trains"
+            waits = "starting, or waiting for a stage that another run trains"
+            state = waits if any(job.steps.values()) else "scoring its images"
             if (progress := study.progress(run_id)) is not None:
                 self.forecast.learn(progress)
                 state = progress_line(progress)
             lines.append(f"run {number}/{len(self.jobs)}  {job.run.label}  {state}")
         seconds = self.forecast.left(self.jobs)
-        if lines and seconds is not None:
+        if lines and seconds:
             lines[-1] += f"  {duration(seconds)} left"
         if self.plan.queued:
             lines.append(f"{self.plan.queued} queued")
@@ -133,7 +134,7 @@ def _known_pace(plan: Plan) -> dict[str, float]:
 def estimate(plan: Plan) -> str:
     """The time a plan will take, estimated from the finished runs of the sweep."""
     seconds = Forecast(plan).left(plan.jobs)
-    if not plan.pending:
+    if not plan.to_train:
         return ""
     if seconds is None:
         return "  time       known once the first run has trained for a while"

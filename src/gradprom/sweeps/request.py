@@ -34,6 +34,8 @@ class Request:
     """The overrides that narrowed the experiments."""
     swept: Expansion | None = None
     """The product of overrides as an experiment; None if the runs are those of declared ones."""
+    classical: list[Run] = field(default_factory=list)
+    """Runs of classical filters beside the others (`sweeps.classical_runs`)."""
 
 
 def read_request(arguments: OverrideList, composer: Composer) -> Request:
