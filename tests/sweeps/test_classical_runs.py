@@ -1,11 +1,15 @@
 """A sweep plans runs of classical filters beside its own, each once for each test condition."""
 
+import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
-from support import tiny_runs
+from skimage.restoration import denoise_tv_chambolle, denoise_wavelet
+from support import cli_process, tiny_runs
 
 from gradprom import config
+from gradprom.data.loader import test_batches
 from gradprom.errors import ConfigError, NotServed
 from gradprom.methods import classical
 from gradprom.sweeps.classical_runs import with_classical
@@ -93,3 +97,41 @@ def test_the_plan_counts_them_on_a_line_of_their_own(tmp_path: Path) -> None:
     alone = [line for line in describe(make_plan(request.runs, False)).splitlines()]
     assert train in alone and "classical" not in train
     assert len(plan.pending) == 10 and plan.id == make_plan(request.runs, False).id
+
+
+DIRECT = {
+    "total_variation": lambda noisy: denoise_tv_chambolle(noisy, weight=0.075, channel_axis=-1),
+    "wavelets": lambda noisy: denoise_wavelet(noisy, sigma=0.1, channel_axis=-1),
+}
+
+
+def test_the_table_has_what_scikit_image_makes_of_the_same_images(tmp_path: Path) -> None:
+    words = ["strategy=joint,mainstream", "noise=0.1", "sweep.classical=[total_variation,wavelets]"]
+    code, text = cli_process.run(tmp_path, "-m", *words)
+    assert code == 0, text
+    assert "2 runs: 2 new, 0 done" in text and "32×32: 2 new, 0 done" in text
+    [path] = tmp_path.glob("local/sweeps/*/table.csv")
+    with path.open(encoding="utf-8") as file:
+        lines = {(x["row"], x["metric"]): x for x in csv.DictReader(file)}
+    run = tiny_runs.make(tmp_path, *cli_process.TINY, "noise=0.1", "strategy=mainstream")
+    for name, denoise in DIRECT.items():
+        scores = []
+        for batch in test_batches(run.images(), "test", 1, run.config.degradation, 0, "cpu"):
+            noisy, clean = (x[0].permute(1, 2, 0).numpy() for x in (batch.input, batch.target))
+            error = np.square(denoise(noisy).clip(0, 1) - clean).mean()
+            scores.append(-10 * np.log10(error))
+        shown = float(lines[name.replace("_", " "), "psnr"]["mean"])
+        assert shown == pytest.approx(np.mean(scores), abs=1e-4)
+        # four steps of training do not reach a filter
+        assert lines["mainstream", "psnr"]["below_classical"] == "yes"
+
+    trained = cli_process.trained(tmp_path)
+    code, text = cli_process.run(tmp_path, "-m", *words)
+    assert code == 0 and "2 runs: 0 new, 2 done" in text and "32×32: 0 new, 2 done" in text
+    assert cli_process.trained(tmp_path) == trained
+    code, text = cli_process.tool(tmp_path, "status")
+    assert "4 runs: 4 done" in text
+    [other] = tmp_path.glob("local/sweeps/*")
+    code, text = cli_process.run(tmp_path, "-m", *words[:2], "sweep.classical=[]")
+    assert code == 0 and "beside" not in text
+    assert [*tmp_path.glob("local/sweeps/*")] == [other]

@@ -74,6 +74,7 @@ def report(study: Study, names: list[str], narrowing: OverrideList) -> None:
     tables = [paper.table for paper in papers if paper.always_shown or paper.runs & set(records)]
     if not names:
         planned = set().union(*(paper.runs for paper in papers))
+        planned |= _filter_runs(tables)
         tables = [*_sweep_tables(study, records, planned), *tables]
     _print(tables)
     # claims about tables that are not shown would all be undecidable
@@ -145,11 +146,23 @@ def _fill(
 def _sweep_tables(study: Study, records: dict[str, Record], planned: set[str]) -> list[Table]:
     """Tables of sweeps without a declared experiment, and one of the runs of no other table."""
     expansions = swept.expansions(study)
-    planned = planned.union(*(expansion.runs for expansion in expansions))
+    tables = [swept.table_of(expansion, records) for expansion in expansions]
+    planned = planned.union(_filter_runs(tables), *(expansion.runs for expansion in expansions))
     further = [record for run_id, record in records.items() if run_id not in planned]
     if further:
-        expansions.append(unplanned.expansion(further))
-    return [swept.table_of(expansion, records) for expansion in expansions]
+        tables.append(swept.table_of(unplanned.expansion(further), records))
+    return tables
+
+
+def _filter_runs(tables: list[Table]) -> set[str]:
+    """Ids of the runs of classical filters that stand beneath the degraded input in some tables."""
+    return {
+        run
+        for table in tables
+        for row in table.classical
+        for runs in row.expected.values()
+        for run in runs.values()
+    }
 
 
 def _sweep_pictures(

@@ -12,7 +12,9 @@ from gradprom.experiments.expansion import Expansion
 from gradprom.metrics.registry import Metric
 from gradprom.metrics.registry import metric as metric_of
 from gradprom.reports.statistics.estimate import estimate
+from gradprom.reports.tables.classical_rows import classical_rows, mark_below_classical
 from gradprom.reports.tables.published import degraded_inputs, published
+from gradprom.reports.tables.recognizer_rows import recognizer_rows
 from gradprom.reports.tables.references import (
     baseline_rows,
     degraded_rows,
@@ -59,6 +61,7 @@ def fill(
     _rank(rows, records)
     for row in rows:
         _flag_below_degraded(experiment, row)
+    mark_below_classical(rows, records)
     finished = [
         records[run_id]
         for row in rows
@@ -68,7 +71,10 @@ def fill(
     names = ", ".join(dict.fromkeys(filter(None, datasets.values()))) or "no declared dataset"
     degraded = degraded_rows(experiment, rows, records)
     baselines = baseline_rows(experiment, rows, records)
-    return Table(experiment, narrowing, degraded, rows, setup(finished), names, baselines)
+    table = Table(experiment, narrowing, degraded, rows, setup(finished), names, baselines)
+    table.classical = classical_rows(experiment, rows, records)
+    table.recognizers = recognizer_rows(experiment, rows, records)
+    return table
 
 
 def _fill_cells(

@@ -23,6 +23,7 @@ _TEXT = {
     **{"’": "'", "‘": "`", "“": "``", "”": "''", "–": "--", "—": "---", "…": r"\ldots{}"},
     **{"±": r"$\pm$", "×": r"$\times$", "−": "$-$", "·": r"$\cdot$", "‖": r"$\|$"},
     **{"≤": r"$\leq$", "≥": r"$\geq$", "→": r"$\to$", "↓": r"$\downarrow$", "↑": r"$\uparrow$"},
+    **{"†": r"\dag{}"},
     **{c: c for c in "ßæøåœłÆØÅŒŁ"},
 }
 _CAPITALS = "GAMMA DELTA THETA LAMBDA XI PI SIGMA UPSILON PHI PSI OMEGA".split()

@@ -12,6 +12,9 @@ MISSING = NO_NUMBER
 BELOW = "↓"
 """Marks a published number that is worse than the degraded input itself."""
 BELOW_MEANING = "published worse than the degraded input itself"
+BELOW_CLASSICAL = "†"
+"""Marks a number of ours that is not better than the best classical filter's."""
+BELOW_CLASSICAL_MEANING = "not better than the best classical filter, which knows σ"
 
 
 def slots(table: Table) -> list[tuple[int, str]]:
@@ -32,8 +35,9 @@ def details(table: Table) -> list[str]:
 
 
 def rows(table: Table) -> list[Row]:
-    """All rows, those that no run produced first: of the degraded input, and of baselines."""
-    return [*table.degraded, *table.baselines, *table.rows]
+    """All rows, references first: degraded input, filters, recognizers, baselines."""
+    references = (table.degraded, table.classical, table.recognizers, table.baselines)
+    return [*(row for rows in references for row in rows), *table.rows]
 
 
 def grouped(table: Table) -> list[tuple[str, list[Row]]]:
@@ -53,10 +57,14 @@ def number(value: float, metric: str) -> str:
 
 
 def mean_text(cell: Cell) -> str:
-    """Our number, such as `24.610 ± 0.030 (3)`; the mean alone for the degraded input."""
+    """Our number, such as `24.610 ± 0.030 (3)`; the mean alone for the degraded input.
+
+    Its mean is marked where it is not better than the best classical filter's.
+    """
     if cell.value is None:
         return ""
-    mean, std = number(cell.value.mean, cell.metric), cell.value.std
+    mark = BELOW_CLASSICAL if cell.below_classical else ""
+    mean, std = f"{number(cell.value.mean, cell.metric)}{mark}", cell.value.std
     if not cell.finished:
         return mean
     spread = "" if std is None else f" ± {number(std, cell.metric)}"
@@ -106,6 +114,10 @@ def notes(table: Table) -> list[str]:
         sentences.append("Below our number: the published one, and ours minus published.")
     if any(cell.below_degraded for cell in cells):
         sentences.append(f"{BELOW} {BELOW_MEANING}.")
+    if any(cell.below_classical for cell in cells):
+        sentences.append(f"{BELOW_CLASSICAL} {BELOW_CLASSICAL_MEANING}.")
+    if table.recognizers:
+        sentences.append("The recognizer on degraded and on clean images: before coupled training.")
     states = [state for row in rows(table) for c in row.cells.values() for state in c.states]
     if any(state.endswith(" left out") for state in states):
         sentences.append(

@@ -19,6 +19,10 @@ from gradprom.runs.record import Record, value_of
 TITLE = "degraded input"
 Scored = Callable[[str], str]
 """From the metric of a column to the score of a record that stands there; empty: none."""
+Tested = tuple[Record, str]
+"""A run, and one of its test sets: of `evaluate_on`, or empty for the dataset's own."""
+Source = Callable[[Tested], Tested | None]
+"""From a run of the table to the one whose scores stand in the row; None: none."""
 
 
 @dataclass
@@ -30,6 +34,8 @@ class _InputRow:
     description: dict[str, Any] = field(default_factory=dict)
     """The test set of the first column, for the title."""
     cells: dict[tuple[int, str], Cell] = field(default_factory=dict)
+    runs: dict[int, dict[int, str]] = field(default_factory=dict)
+    """Ids of the runs of another source than the table's rows, by column number and seed."""
 
 
 def degraded_rows(experiment: Experiment, rows: list[Row], records: dict[str, Record]) -> list[Row]:
@@ -38,7 +44,7 @@ def degraded_rows(experiment: Experiment, rows: list[Row], records: dict[str, Re
     A table whose rows are tested on several sets gets a row for each, titled by the keys in which
     the sets differ.
     """
-    return _reference_rows(TITLE, lambda metric: DEGRADED + metric, experiment, rows, records)
+    return reference_rows(TITLE, lambda metric: DEGRADED + metric, experiment, rows, records)
 
 
 def baseline_rows(experiment: Experiment, rows: list[Row], records: dict[str, Record]) -> list[Row]:
@@ -52,7 +58,7 @@ def baseline_rows(experiment: Experiment, rows: list[Row], records: dict[str, Re
             return baseline if METRICS[metric].baseline == baseline else ""
 
         title = METRICS[baseline].full_title
-        filled += _reference_rows(title, scored, experiment, rows, records)
+        filled += reference_rows(title, scored, experiment, rows, records)
     return filled
 
 
@@ -73,30 +79,57 @@ def left_out_text(records: list[Record], metric: str, test_set: str) -> str:
     return f"{number} image{'s' if high > 1 else ''} left out" if high else ""
 
 
-def _reference_rows(
-    title: str, scored: Scored, experiment: Experiment, rows: list[Row], records: dict[str, Record]
+def reference_rows(
+    title: str,
+    scored: Scored,
+    experiment: Experiment,
+    rows: list[Row],
+    records: dict[str, Record],
+    source: Source | None = None,
 ) -> list[Row]:
+    """Rows with scores of the images that the table's rows are tested on, one for each test set.
+
+    Parameters
+    ----------
+    title
+        Their title, to which the keys are added in which test sets differ.
+    scored
+        The score of each metric's column.
+    experiment, rows, records
+        The table's experiment, its filled rows, and records by run id.
+    source
+        Whose scores they are; None: those of the table's own runs.
+    """
     input_rows: list[_InputRow] = []
     for row in rows:
         test_set = row.declared.test_set
         for number in row.expected:
             for run_id in row.finished_runs(number):
-                input_row = _row_of(input_rows, number, records[run_id], test_set)
+                record = records[run_id]
+                input_row = _row_of(input_rows, number, record, test_set)
+                tested = source((record, test_set)) if source else (record, test_set)
+                if tested is None:
+                    continue
+                if source:
+                    input_row.runs.setdefault(number, {tested[0].seed: tested[0].id})
                 for metric in experiment.metrics:
                     # one set of images has one score: those of two runs differ in the last bit
                     if (number, metric) not in input_row.cells and scored(metric):
-                        cell = _cell(records[run_id], metric, scored(metric), test_set)
+                        cell = _cell(tested, metric, scored(metric))
                         input_row.cells |= {(number, metric): cell} if cell else {}
-    kept = [input_row for input_row in input_rows if input_row.cells]
-    titles = _titles(title, [input_row.description for input_row in kept])
+    # a source may have scores of one of several test sets, which its row then says
+    named = [input_row for input_row in input_rows if input_row.cells or source]
+    names = titles(title, [input_row.description for input_row in named])
     return [
-        Row(DeclaredRow(title), input_row.cells, reference=True)
-        for title, input_row in zip(titles, kept, strict=True)
+        Row(DeclaredRow(name), input_row.cells, input_row.runs, reference=True)
+        for name, input_row in zip(names, named, strict=True)
+        if input_row.cells
     ]
 
 
-def _cell(record: Record, metric: str, score: str, test_set: str) -> Cell | None:
+def _cell(tested: Tested, metric: str, score: str) -> Cell | None:
     """None where the record does not have the score, as older ones do not have baselines."""
+    record, test_set = tested
     value = value_of(record, score, test_set)
     if value is None:
         return None
@@ -112,11 +145,11 @@ def _row_of(input_rows: list[_InputRow], number: int, record: Record, test_set: 
             break
     else:
         input_rows.append(input_row := _InputRow({number: key}))
-    input_row.description = input_row.description or _description(record, test_set)
+    input_row.description = input_row.description or description(record, test_set)
     return input_row
 
 
-def _description(record: Record, test_set: str) -> dict[str, Any]:
+def description(record: Record, test_set: str) -> dict[str, Any]:
     """What a reader tells test sets apart by, the name first and the content last."""
     data = record.evaluate_on[test_set] if test_set else record.dataset
     options = {} if test_set else record.config["dataset"]
@@ -132,20 +165,24 @@ _NOT_CONTENT = ("name", "root")
 """Options of a dataset that do not change its images."""
 
 
-def _titles(title: str, sets: list[dict[str, Any]]) -> list[str]:
-    """The dataset's name if there are several, then the keys that vary between its test sets."""
-    titles = []
+def titles(title: str, sets: list[dict[str, Any]]) -> list[str]:
+    """The dataset's name if there are several, then the keys that vary between its test sets.
+
+    The last key of a description is shown only where no other varies.
+    """
+    texts = []
     for test_set in sets:
         same_name = [other for other in sets if other["name"] == test_set["name"]]
         varied = [
             key for key in test_set if any(other.get(key) != test_set[key] for other in same_name)
         ]
         # another size or split implies another fingerprint, which would only lengthen the title
-        shown = [key for key in varied if key != "data" or varied == ["data"]]
+        *_, content = test_set
+        shown = [key for key in varied if key != content or varied == [content]]
         name = [test_set["name"]] if len(same_name) < len(sets) else []
         parts = [f"{key}={_short(key, test_set, same_name)}" for key in shown]
-        titles.append(" ".join([title, *name, *parts]))
-    return titles
+        texts.append(" ".join([title, *name, *parts]))
+    return texts
 
 
 def _short(key: str, test_set: dict[str, Any], others: list[dict[str, Any]]) -> str:

@@ -31,6 +31,8 @@ class Cell:
     published: Published | None = None
     below_degraded: bool = False
     """Whether the published number is worse than the score of the degraded input itself."""
+    below_classical: bool = False
+    """Whether our number is not better than the best classical filter's on the same images."""
     comparable: bool = False
     """Whether our runs use the dataset that the table declares, which is the paper's."""
     place: int = 0
@@ -56,7 +58,8 @@ class Row:
     problems: list[str] = field(default_factory=list)
     """Why cells of the row cannot be run; each reason once."""
     reference: bool = False
-    """Whether no run produced it: the degraded input itself, or the baseline of a metric."""
+    """Whether no run of the table produced it: the degraded input itself, a classical filter, the
+    recognizer before coupled training, or the baseline of a metric."""
 
     def finished_runs(self, column: int) -> list[str]:
         """Ids of the runs behind the numbers of a column, each once."""
@@ -82,6 +85,10 @@ class Table:
     """The datasets that the table declares, as text."""
     baselines: list[Row] = field(default_factory=list)
     """Scores of the baselines of its metrics: one row for each baseline and test set."""
+    classical: list[Row] = field(default_factory=list)
+    """Scores of classical filters: one row for each filter and test set."""
+    recognizers: list[Row] = field(default_factory=list)
+    """Scores of recognizers as pre-trained: on degraded images, then on clean ones."""
 
     @property
     def columns(self) -> tuple[Column, ...]:

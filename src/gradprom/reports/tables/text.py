@@ -183,7 +183,8 @@ def _marked(cell: Cell | None) -> str:
 
 CSV_COLUMNS = (
     *("column", "metric", "mean", "std", "n", "place", "states"),
-    *("published_mean", "published_std", "difference", "comparable", "below_degraded", "runs"),
+    *("published_mean", "published_std", "difference", "comparable", "below_degraded"),
+    *("below_classical", "runs"),
 )
 
 
@@ -210,14 +211,16 @@ def _numbers(table: Table, row: Row) -> Iterator[list[object]]:
         if cell is None:
             continue
         value, published = cell.value, cell.published
+        runs = row.expected.get(n, {}) if row.reference else cell.finished
         yield [
             *(table.columns[n].title, metric),
             *((value.mean, value.std) if value else (None, None)),
-            # no run produced the degraded input: n is 0
+            # no run of the table produced a reference: n is 0
             *(len(cell.finished), cell.place or None, ", ".join(cell.states)),
             *((published.mean, published.std) if published else (None, None)),
             *(cell.difference, _yes(cell.comparable), _yes(cell.below_degraded)),
-            " ".join(f"{seed}:{run}" for seed, run in cell.finished.items()),
+            _yes(cell.below_classical),
+            " ".join(f"{seed}:{run}" for seed, run in runs.items()),
         ]
 
 
