@@ -145,7 +145,8 @@ def _wanted(
 
 
 def _sweep(count: int) -> list[str]:
-    return [f"seed=range(0,{count // len(NOISE)})", f"noise={','.join(NOISE)}"]
+    seeds = f"seed=range(0,{count // len(NOISE)})"
+    return [seeds, f"noise={','.join(NOISE)}", "sweep.classical=[]"]
 
 
 def _finish(results: Path, overrides: list[str]) -> None:

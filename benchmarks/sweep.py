@@ -38,7 +38,7 @@ def main() -> None:
 
 def measured(args: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
     """A row for each way to train the runs."""
-    swept = [*args.words, f"trainer.device={args.device}"]
+    swept = [*args.words, f"trainer.device={args.device}", "sweep.classical=[]"]
     shared, stages, scores = run("shared stages", ["-m", *swept], place / "shared")
     alone = 0.0
     separate_scores: dict[str, Any] = {}
