@@ -70,13 +70,13 @@ def upsampling(channels: int, scale: int) -> nn.Sequential:
     if scale < 1:
         raise ValueError(f"scale={scale}: allowed are whole numbers >= 1")
     layers: list[nn.Module] = []
-    for factor in _prime_factors(scale):
+    for factor in prime_factors(scale):
         convolution = nn.Conv2d(channels, factor**2 * channels, 3, padding=1)
         layers += [convolution, nn.PixelShuffle(factor), nn.PReLU()]
     return nn.Sequential(*layers)
 
 
-def _prime_factors(number: int) -> list[int]:
+def prime_factors(number: int) -> list[int]:
     """In rising order; empty for 1."""
     factors = []
     divisor = 2
@@ -88,20 +88,20 @@ def _prime_factors(number: int) -> list[int]:
     return factors
 
 
-def enlarged(x: Tensor, scale: int) -> Tensor:
-    """[B, C, H, W] -> [B, C, scale·H, scale·W], bicubic."""
-    return x if scale == 1 else F.interpolate(x, scale_factor=scale, mode="bicubic")
+def enlarged(x: Tensor, scale: int, mode: str = "bicubic") -> Tensor:
+    """[B, C, H, W] -> [B, C, scale·H, scale·W], `bicubic` or `bilinear`."""
+    return x if scale == 1 else F.interpolate(x, scale_factor=scale, mode=mode)
 
 
-def skipped(x: Tensor, channels: int, scale: int) -> Tensor:
+def skipped(x: Tensor, channels: int, scale: int, mode: str = "bicubic") -> Tensor:
     """The input as a global skip adds it: [B, C, H, W] -> [B, channels, scale·H, scale·W].
 
-    Enlarged bicubically. If input and output differ in their channels, such as several contrasts
-    for one, the mean of the input's channels is used.
+    Enlarged, `bicubic` or `bilinear`. If input and output differ in their channels, such as several
+    contrasts for one, the mean of the input's channels is used.
     """
     if x.shape[1] != channels:
         x = x.mean(dim=1, keepdim=True).expand(-1, channels, -1, -1)
-    return enlarged(x, scale)
+    return enlarged(x, scale, mode)
 
 
 class SRResNet(nn.Module):

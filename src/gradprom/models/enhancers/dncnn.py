@@ -1,0 +1,78 @@
+"""CDnCNN-B, the denoiser of U-SAID: DnCNN (Zhang et al. 2017) for colour, 20 layers without biases.
+
+It predicts the noise. For super-resolution it corrects the enlarged image, as VDSR does.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from gradprom.models.enhancers.sizes import require_scale
+from gradprom.models.enhancers.srresnet import enlarged, skipped
+
+
+@dataclass
+class Options:
+    """The size of the network; the defaults are the published one."""
+
+    name: str = "dncnn"
+    """Which backbone this is."""
+    channels: int = 64
+    """Feature channels; >= 1."""
+    layers: int = 20
+    """Convolutions, the first and the last among them; >= 2."""
+
+    def __post_init__(self) -> None:
+        if self.channels < 1:
+            raise ValueError(f"channels={self.channels}: allowed are whole numbers >= 1")
+        if self.layers < 2:
+            raise ValueError(f"layers={self.layers}: allowed are whole numbers >= 2")
+
+
+class DnCNN(nn.Module):
+    """Convolutions of 3×3, batch normalisation behind all but the first and the last."""
+
+    def __init__(self, inputs: int, outputs: int, options: Options, scale: int) -> None:
+        super().__init__()
+        self.outputs, self.scale = outputs, require_scale(scale)
+        channels = options.channels
+        layers: list[nn.Module] = [_convolution(inputs, channels), nn.ReLU()]
+        for _ in range(options.layers - 2):
+            layers += [_convolution(channels, channels), nn.BatchNorm2d(channels), nn.ReLU()]
+        self.layers = nn.Sequential(*layers, _convolution(channels, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Degraded [B, inputs, H, W] in [0, 1] -> enhanced [B, outputs, scale·H, scale·W].
+
+        Not clamped.
+        """
+        return skipped(x, self.outputs, self.scale) - self.layers(enlarged(x, self.scale))
+
+
+def _convolution(inside: int, outside: int) -> nn.Conv2d:
+    """Without a bias; initial weights as U-SAID's (He et al. 2015, by the inputs)."""
+    convolution = nn.Conv2d(inside, outside, 3, padding=1, bias=False)
+    nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+    return convolution
+
+
+def build(options: Options, channels: int, scale: int = 1, inputs: int | None = None) -> nn.Module:
+    """The network, from degraded to enhanced images of any size.
+
+    Parameters
+    ----------
+    options
+        The network's size.
+    channels
+        Channels of the enhanced image.
+    scale
+        How many times larger than its input the enhanced image is; any whole number >= 1.
+    inputs
+        Channels of the degraded image; None: `channels`.
+
+    Raises
+    ------
+    ValueError
+        If `scale` is not a whole number >= 1.
+    """
+    return DnCNN(channels if inputs is None else inputs, channels, options, scale)

@@ -1,0 +1,195 @@
+"""SADNet, a spatially adaptive denoiser (Chang et al. 2020), the network of the row D2SM.
+
+A U-Net whose decoder samples with modulated deformable convolutions. Their offsets are estimated
+from coarse to fine. For super-resolution it works on the enlarged image.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gradprom.models.enhancers.sizes import padded, require_scale
+from gradprom.models.enhancers.srresnet import enlarged, skipped
+
+LEVELS = 4
+SLOPE = 0.2
+"""Of the leaky ReLUs."""
+GROUPS = 8
+"""Parts of the channels that are sampled at different places."""
+TAPS = 9
+"""Samples of a 3×3 convolution."""
+
+
+@dataclass
+class Options:
+    """The size of the network; the defaults are the published one."""
+
+    name: str = "sadnet"
+    """Which backbone this is."""
+    channels: int = 32
+    """Feature channels at full resolution, doubled at each level; a multiple of 8, >= 8."""
+    offsets: int = 32
+    """Feature channels of the offsets' estimation; >= 1."""
+
+    def __post_init__(self) -> None:
+        if self.channels < GROUPS or self.channels % GROUPS:
+            raise ValueError(f"channels={self.channels}: allowed are multiples of 8, >= 8")
+        if self.offsets < 1:
+            raise ValueError(f"offsets={self.offsets}: allowed are whole numbers >= 1")
+
+
+def _convolution(inside: int, outside: int) -> nn.Conv2d:
+    return nn.Conv2d(inside, outside, 3, padding=1)
+
+
+def _activated(x: Tensor) -> Tensor:
+    return F.leaky_relu(x, SLOPE)
+
+
+class Block(nn.Module):
+    """x + conv(LeakyReLU(conv(x)))."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first, self.second = _convolution(channels, channels), _convolution(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, channels, H, W] -> [B, channels, H, W]."""
+        return x + self.second(_activated(self.first(x)))
+
+
+class Context(nn.Module):
+    """Dilated convolutions side by side at the lowest resolution, added to their input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        narrow = channels // 4
+        self.narrow = nn.Conv2d(channels, narrow, 1)
+        self.dilated = nn.ModuleList(
+            nn.Conv2d(narrow, narrow, 3, padding=rate, dilation=rate) for rate in (1, 2, 3, 4)
+        )
+        self.join = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, channels, H, W] -> [B, channels, H, W]."""
+        narrow = _activated(self.narrow(x))
+        views = torch.cat([_activated(branch(narrow)) for branch in self.dilated], dim=1)
+        return x + self.join(views)
+
+
+class OffsetFeatures(nn.Module):
+    """What the offsets of a level are computed from: its features, and those of the coarser one."""
+
+    def __init__(self, channels: int, features: int, coarser: bool) -> None:
+        super().__init__()
+        self.own = _convolution(channels, features)
+        self.join = _convolution(2 * features, features) if coarser else None
+        self.last = _convolution(features, features)
+
+    def forward(self, x: Tensor, coarser: Tensor | None) -> Tensor:
+        """[B, channels, H, W] and [B, features, H/2, W/2] -> [B, features, H, W]."""
+        features = _activated(self.own(x))
+        if self.join is not None:
+            assert coarser is not None
+            # an offset of one pixel at half the resolution is one of two pixels here
+            larger = 2 * F.interpolate(
+                coarser, scale_factor=2, mode="bilinear", align_corners=False
+            )
+            features = _activated(self.join(torch.cat([features, larger], dim=1)))
+        return _activated(self.last(features))
+
+
+class AdaptiveBlock(nn.Module):
+    """A residual block whose first convolution samples at learned places, with learned weights."""
+
+    def __init__(self, channels: int, features: int) -> None:
+        super().__init__()
+        self.places = _convolution(features, 3 * GROUPS * TAPS)
+        # begin as a plain convolution of half the strength
+        nn.init.zeros_(self.places.weight)
+        assert self.places.bias is not None
+        nn.init.zeros_(self.places.bias)
+        self.first, self.second = _convolution(channels, channels), _convolution(channels, channels)
+
+    def forward(self, x: Tensor, features: Tensor) -> Tensor:
+        """[B, channels, H, W] and the level's offset features -> [B, channels, H, W]."""
+        from torchvision.ops import deform_conv2d  # importing torchvision takes a second
+
+        places = self.places(features)
+        offsets, weights = places[:, : 2 * GROUPS * TAPS], places[:, 2 * GROUPS * TAPS :]
+        sampled = deform_conv2d(
+            x, offsets, self.first.weight, self.first.bias, padding=1, mask=weights.sigmoid()
+        )
+        return x + self.second(_activated(sampled))
+
+
+class SADNet(nn.Module):
+    """Encoder, context, and a decoder of adaptive blocks; the input is added to the output."""
+
+    def __init__(self, inputs: int, outputs: int, options: Options, scale: int) -> None:
+        super().__init__()
+        self.outputs, self.scale = outputs, require_scale(scale)
+        widths = [options.channels * 2**level for level in range(LEVELS)]
+        self.head = nn.Conv2d(inputs, widths[0], 1)
+        self.encoder = nn.ModuleList(Block(width) for width in widths)
+        self.shrink = nn.ModuleList(
+            nn.Conv2d(width, 2 * width, 2, stride=2) for width in widths[:-1]
+        )
+        self.context = Context(widths[-1])
+        self.offsets = nn.ModuleList(
+            OffsetFeatures(width, options.offsets, coarser=width < widths[-1]) for width in widths
+        )
+        self.decoder = nn.ModuleList(AdaptiveBlock(width, options.offsets) for width in widths)
+        self.enlarge = nn.ModuleList(
+            nn.ConvTranspose2d(2 * width, width, 2, stride=2) for width in widths[:-1]
+        )
+        self.join = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in widths[:-1])
+        self.tail = _convolution(widths[0], outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Degraded [B, inputs, H, W] in [0, 1] -> enhanced [B, outputs, scale·H, scale·W].
+
+        Not clamped.
+        """
+        start = skipped(x, self.outputs, self.scale)
+        features = self.head(padded(enlarged(x, self.scale), multiple=2 ** (LEVELS - 1)))
+        skips = []
+        for level, block in enumerate(self.encoder):
+            features = block(features)
+            if level < LEVELS - 1:
+                skips.append(features)
+                features = _activated(self.shrink[level](features))
+        features = self.context(features)
+        places = None
+        for level in reversed(range(LEVELS)):
+            if level < LEVELS - 1:
+                larger = self.enlarge[level](features)
+                features = self.join[level](torch.cat([larger, skips[level]], dim=1))
+            places = self.offsets[level](features, places)
+            features = self.decoder[level](features, places)
+        height, width = start.shape[-2:]
+        return start + self.tail(features)[..., :height, :width]
+
+
+def build(options: Options, channels: int, scale: int = 1, inputs: int | None = None) -> nn.Module:
+    """The network, from degraded to enhanced images of any size.
+
+    Parameters
+    ----------
+    options
+        The network's size.
+    channels
+        Channels of the enhanced image.
+    scale
+        How many times larger than its input the enhanced image is; any whole number >= 1.
+    inputs
+        Channels of the degraded image; None: `channels`.
+
+    Raises
+    ------
+    ValueError
+        If `scale` is not a whole number >= 1.
+    """
+    return SADNet(channels if inputs is None else inputs, channels, options, scale)
