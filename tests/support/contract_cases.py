@@ -33,10 +33,12 @@ METHODS = {
     "gradprom": ["auxiliary=multitask", "strategy=gradprom"],
     "random gate": ["auxiliary=diagnosis", "strategy=random_gate"],
     "unsupervised": ["auxiliary=segmentation", "strategy=joint", "supervision=unsupervised"],
-    "frozen, L1": ["auxiliary=diagnosis", "strategy=frozen", "+method.loss=l1"],
+    "frozen, L1": ["auxiliary=diagnosis", "strategy=frozen", "method.loss=l1"],
     "mainstream": ["strategy=mainstream", "trainer.schedule=constant"],
     "down-sampled": ["strategy=mainstream", "degradation=downsample", "scale=2"],
     "classical": ["method=classical"],
+    "usaid": ["method=usaid", "strategy=frozen", "auxiliary=segmentation"],
+    "d2sm": ["method=d2sm", "method.queue=16", "strategy=gradprom", "auxiliary=diagnosis"],
     "recognizer": ["method=recognizer", "auxiliary=diagnosis"],
     "recognizer of masks": ["method=recognizer", "auxiliary=segmentation"],
 }

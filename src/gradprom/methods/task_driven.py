@@ -58,6 +58,16 @@ def check(config: Config) -> None:
         )
 
 
+def require_own_auxiliary_loss(config: Config) -> None:
+    """Raise ConfigError for a target where a method's auxiliary loss has one of its own."""
+    name = config.method.name
+    if config.supervision != "supervised":
+        raise ConfigError(
+            f"method={name} has an auxiliary loss of its own, which "
+            f"supervision={config.supervision} would replace; leave supervision=supervised"
+        )
+
+
 def build(config: Config) -> "TaskDriven":
     """The method for one configuration; no network is built yet."""
     return TaskDriven(config)
@@ -84,6 +94,8 @@ class TaskDriven(Method):
         reads = {**reads, "strategy": c.strategy}
         if self.tasks:
             reads |= {"supervision": c.supervision, "tasks": self.tasks}
+            # ids of this method are older than those with another auxiliary loss
+            reads |= {} if type(self) is TaskDriven else {"method": c.method}
             reads |= self._recognizer_reads()
         return Stage(
             "coupled",
@@ -124,11 +136,21 @@ class TaskDriven(Method):
             networks[task].load_state_dict(start.weights(stage)[task])
         strategy = replace(self.config.strategy)  # a copy, whose state is the initial one
         enhancer = networks.pop("enhancer")
-        training = EnhancerTraining(self.config, enhancer, networks, strategy, start)
+        training = self._coupled_training(enhancer, networks, strategy, start)
         # Adam's moments and the schedule go on where the warm-up left them
         moments = start.weights(warmup)["optimizer"]
         training.networks.optimizers["enhancer"].load_state_dict(moments)
         return training
+
+    def _coupled_training(
+        self,
+        enhancer: nn.Module,
+        recognizers: dict[str, nn.Module],
+        strategy: Strategy,
+        start: Start,
+    ) -> "EnhancerTraining":
+        """Coupled training; a method with another auxiliary loss has one of its own."""
+        return EnhancerTraining(self.config, enhancer, recognizers, strategy, start)
 
     def describe(self) -> Description:
         """Enhancer, recognizers, and how long each is trained."""
@@ -252,7 +274,7 @@ class EnhancerTraining(NetworkTraining):
         logs: dict[str, Tensor] = {}
         seen = enhanced.clamp(0, 1) if self.clamp else enhanced
         for task in self.recognizers:
-            loss, logged = self._auxiliary_loss(task, seen, batch, probe)
+            loss, logged = self.auxiliary_loss(task, seen, batch, probe)
             losses.append(loss)
             logs |= logged
         # a penalty of the network's own reaches θ without passing the image
@@ -263,7 +285,7 @@ class EnhancerTraining(NetworkTraining):
         logs |= {"loss_main": main, "psnr": -10 * error.log10(), "finite": joined.finite}
         return logs | joined.logs(self.recognizers)
 
-    def _auxiliary_loss(
+    def auxiliary_loss(
         self, task: str, seen: Tensor, batch: Batch, probe: bool
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """L_VR of a task (Eq. 3 or 4), and the accuracy on clean images where it is looked at."""

@@ -102,6 +102,15 @@ def average_into(gradients: list[Tensor]) -> None:
         gradient.copy_(piece.view_as(gradient))
 
 
+def gathered(values: Tensor) -> Tensor:
+    """The rows of all ranks below one another, [B, …] -> [ranks·B, …]; without gradients."""
+    if ranks() == 1:
+        return values
+    rows = values.new_zeros(ranks(), *values.shape)
+    rows[rank()] = values
+    return (_all_reduced(rows) * ranks()).flatten(0, 1)
+
+
 def average_rows(values: dict[str, list[float]]) -> dict[str, list[float]]:
     """The means over the ranks of numbers on the host.
 
