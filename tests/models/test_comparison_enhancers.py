@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from scipy.fft import dctn
 from support.small_networks import assert_all_learn, images, parameters
 
-from gradprom.models.enhancers import apdnet, divanet, dncnn, nafnet, rlfn, sadnet, winnet
+from gradprom.models.enhancers import apdnet, divanet, dncnn, nafnet, nrsf, rlfn, sadnet, winnet
 
 NETWORKS = {
     "rlfn": lambda c, s: rlfn.build(rlfn.Options(channels=8, blocks=2, attention=4), c, s),
@@ -18,6 +18,7 @@ NETWORKS = {
     "dncnn": lambda c, s: dncnn.build(dncnn.Options(channels=8, layers=4), c, s),
     "sadnet": lambda c, s: sadnet.build(sadnet.Options(channels=8, offsets=4), c, s),
     "apdnet": lambda c, s: apdnet.build(apdnet.Options(channels=32, size=64), c, s),
+    "nrsf": lambda c, s: nrsf.build(nrsf.Options(width=8, pretrained=False), c, s),
     "winnet": lambda c, s: winnet.build(winnet.Options(steps=1, blocks=1, code=16), c, s),
 }
 
@@ -43,6 +44,12 @@ def test_published_numbers_of_parameters(network, counts):
 def test_apdnet_has_about_the_published_number_of_parameters():
     """Published is 1.55 million for the width of the command."""
     assert parameters(apdnet.build(apdnet.Options(), 3)) == pytest.approx(1.55e6, rel=0.005)
+
+
+def test_nrsf_has_the_published_number_of_parameters():
+    """Published are 53.70 million."""
+    network = nrsf.build(nrsf.Options(pretrained=False), 3)
+    assert round(parameters(network) / 1e6, 1) == 53.7
 
 
 @pytest.mark.parametrize("channels, blocks, count", [(64, 32, 988_611), (96, 64, 4_336_803)])
@@ -72,7 +79,9 @@ def test_after_one_step_everything_learns(name, scale):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("key", ["channels", "layers", "blocks", "offsets", "expansion", "size"])
+@pytest.mark.parametrize(
+    "key", ["channels", "layers", "blocks", "offsets", "expansion", "size", "width"]
+)
 def test_options_out_of_range_are_refused(name, key):
     module = globals()[name]
     if key not in module.Options.__dataclass_fields__:
@@ -274,6 +283,47 @@ def test_the_penalty_is_zero_for_a_code_that_inverts_itself():
 
 def _singular_values(weight):
     return np.linalg.svd(weight, compute_uv=False).tolist()
+
+
+# NRSF
+
+
+def test_calibration_convolves_each_image_by_a_kernel_of_its_own():
+    torch.manual_seed(0)
+    calibration = nrsf.Calibration(4)
+    torch.nn.init.normal_(calibration.kernel)
+    neighbour, centre = images(3, 4, 9, 11), images(3, 4, 9, 11, seed=1)
+    calibrated = calibration(neighbour, centre)
+    for one, other, actual in zip(neighbour, centre, calibrated, strict=True):
+        query = nrsf._pooled(calibration.query(other[None]))[0]
+        key = nrsf._pooled(calibration.key(one[None]))[0]
+        kernel = (torch.sigmoid(query @ key.T) @ calibration.kernel).view(4, 4, 3, 3)
+        torch.testing.assert_close(actual, F.conv2d(one[None], kernel, padding=1)[0])
+
+
+def test_calibration_starts_with_a_mean_of_the_neighbour():
+    """All similarities are between σ(−1) and σ(1); features keep their size."""
+    calibrated = nrsf.Calibration(4)(torch.ones(1, 4, 9, 9), images(1, 4, 9, 9))
+    inside = calibrated[..., 1:-1, 1:-1]
+    assert 0.26 < inside.min() <= inside.max() < 0.74
+
+
+def test_the_encoders_blocks_are_timms():
+    """With its weights, and a stem that leads to the same features."""
+    timm = pytest.importorskip("timm")
+    torch.manual_seed(0)
+    resnet = timm.create_model("resnet18", pretrained=False).eval()
+    encoder = nrsf.Encoder(3, 64).eval()
+    blocks = {k: v for k, v in resnet.state_dict().items() if k.startswith("layer")}
+    assert not encoder.load_state_dict(blocks, strict=False).unexpected_keys
+    stem = encoder.stem(images(1, 3, 48, 64))
+    expected = resnet.layer4(resnet.layer3(resnet.layer2(resnet.layer1(stem))))
+    torch.testing.assert_close(encoder(images(1, 3, 48, 64))[-1], expected)
+
+
+def test_weights_of_another_width_are_refused():
+    with pytest.raises(ValueError, match="width=8: ImageNet weights"):
+        nrsf.Options(width=8)
 
 
 # RLFN

@@ -150,13 +150,13 @@ def test_rows_that_a_dataset_cannot_serve_are_told_and_the_others_planned(tmp_pa
     refused = "auxiliary=segmentation needs masks and dataset=covid_ct has none"
     [table] = found.expansions
     problems = {c.row.title: c.problem for c in table.cells if c.problem and not c.row.waits_for}
-    assert set(problems) == {"Ours (V_R seg)"} and refused in problems["Ours (V_R seg)"]
-    assert len(found.runs) == 5
+    assert set(problems) == {"Ours (V_R seg)", "U-SAID"}
+    assert all(refused in problem for problem in problems.values())
+    assert len(found.runs) == 8
     plan = Plan([], retry_failed=False, expansions=found.expansions)
     told = "\n".join(tables(plan))
-    assert "Table V: 5 of 11 cells, 5 distinct runs" in told
-    assert f"left out   Ours (V_R seg): {refused}" in told
-    assert "U-SAID, D2SM, WinNet, ADAP: wait for their methods" in told
+    assert "Table V: 8 of 11 cells, 8 distinct runs" in told
+    assert f"left out   U-SAID, Ours (V_R seg): {refused}" in told
     with pytest.raises(ConfigError, match=refused):
         request.read_request(["experiment=table2", *asked[1:]], composer)
 
