@@ -1,6 +1,9 @@
 """Tiles give what the whole picture gives, for any size, channels and enlargement."""
 
+import tracemalloc
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from gradprom.data.formats.contents import Contents, Picture
 from gradprom.errors import RunError
 from gradprom.models.enhancers import resnet_encoder, srresnet
-from gradprom.runs import inference
+from gradprom.runs import enhancement, inference
 
 
 @given(
@@ -135,6 +139,31 @@ def test_a_grey_network_sees_each_colour_alone() -> None:
         return x / 2
 
     np.testing.assert_array_equal(inference.enhance(network, image, 1), image / 2)
+
+
+def test_rows_come_once_and_in_order() -> None:
+    image = np.random.default_rng(0).random((2, 1, 700, 300), np.float32)
+    parts = list(
+        inference.bands(lambda x: x, lambda *at: image[..., *at], (700, 300), 1, 256, "cpu", 1)
+    )
+    assert [rows.start for rows, _ in parts] == [0, *(rows.stop for rows, _ in parts[:-1])]
+    np.testing.assert_allclose(np.concatenate([p for _, p in parts], 2), image, atol=1e-6)
+
+
+@pytest.mark.parametrize("given", [1, 3])
+def test_a_large_picture_takes_little_more_memory_than_its_pixels(given: int) -> None:
+    pixels = np.random.default_rng(0).integers(256, size=(12000, 300, given), dtype=np.uint8)
+    picture = Contents("PNG", [Picture(pixels)])
+    facts, degradation = SimpleNamespace(channels=3), SimpleNamespace(scale=1)
+    config = SimpleNamespace(facts=facts, degradation=degradation)
+    method: Any = SimpleNamespace(config=config, enhance=lambda x: x)
+    tracemalloc.start()
+    result = enhancement.enhanced(method, picture, (0, 255), 256, "cpu")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(result.pages[0].pixels, pixels)
+    floats = 4 * 3 * 256 * 300  # of a band of the network's channels
+    assert peak < pixels.nbytes + 12 * floats < 4 * 3 * 12000 * 300
 
 
 @pytest.mark.parametrize("tile", [0, 100, 224, 300])

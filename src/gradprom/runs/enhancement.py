@@ -42,9 +42,20 @@ def enhanced(
     channels, scale = method.config.facts.channels, method.config.degradation.scale
     pages = []
     for page in contents.pages:
-        planes = page.planes(values)
-        planes = inference.enhance(method.enhance, planes, channels, tile, device, scale)
-        pages.append(page.showing(planes, values))
+        width, height = page.size
+        result = page.empty(scale * height, scale * width)
+        bands = inference.bands(
+            method.enhance,
+            lambda *at, page=page: page.cut(*at).planes(values)[None],
+            (height, width),
+            channels,
+            tile,
+            device,
+            scale,
+        )
+        for rows, planes in bands:
+            result.show(rows, planes[0], values)
+        pages.append(result)
     return contents.enlarged(pages)
 
 

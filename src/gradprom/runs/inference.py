@@ -9,7 +9,7 @@ picture at once; for others, such as the ResNet encoders, seams are smooth.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ from gradprom.errors import RunError
 from gradprom.training import precision
 
 Array = NDArray[np.float32]
+Cut = Callable[[slice, slice], Array]
+"""Some rows and columns of pictures, as float32 [N, C, h, w] in [0, 1]."""
 
 MARGIN = 48
 """Pixels at a tile's inner edge that are computed and discarded."""
@@ -54,12 +56,11 @@ def enhance(
 ) -> Array:
     """Enhance a picture: float32 [C, H, W] in [0, 1] -> [C, scale·H, scale·W] in that range.
 
-    The parameters and errors are those of `enhance_batch`.
+    The parameters and errors are those of `bands`; `image` is the degraded picture.
     """
     return enhance_batch(network, image[None], channels, tile, device, scale)[0]
 
 
-@precision.tf32(False)
 def enhance_batch(
     network: Callable[[Tensor], Tensor],
     images: Array,
@@ -70,6 +71,25 @@ def enhance_batch(
 ) -> Array:
     """Enhance pictures: float32 [N, C, H, W] in [0, 1] -> [N, C, scale·H, scale·W] in that range.
 
+    The parameters and errors are those of `bands`; `images` are the degraded pictures.
+    """
+    parts = bands(
+        network, lambda *at: images[..., *at], images.shape[-2:], channels, tile, device, scale
+    )
+    return np.concatenate([part for _, part in parts], axis=2)
+
+
+def bands(
+    network: Callable[[Tensor], Tensor],
+    cut: Cut,
+    size: tuple[int, int],
+    channels: int,
+    tile: int,
+    device: torch.device | str,
+    scale: int,
+) -> Iterator[tuple[slice, Array]]:
+    """Enhance pictures from top to bottom, of which only a band is in memory as floats.
+
     On CUDA too in float32, never in TF32.
 
     Parameters
@@ -77,17 +97,25 @@ def enhance_batch(
     network
         From [B, channels, h, w] in [0, 1] to [B, c, scale·h, scale·w], without gradient: a
         method's `enhance`.
-    images
-        The degraded pictures, of any size, C 1 or 3; or `channels`, and then the result has c.
+    cut
+        The degraded pictures, C 1 or 3; or `channels`, and then the result has c.
+    size
+        Their height and width in pixels, any.
     channels
         What the network takes. A network of 3 channels sees a grey picture as three equal ones
         and its output is averaged; a network of 1 sees each channel of a colour picture alone.
     tile
-        Height and width of a tile in pixels of the input; memory grows with its square.
+        Height and width of a tile in pixels of the input; memory grows with its square, and with
+        its product with the width of the pictures.
     device
         Where the network is.
     scale
         How many times larger the network makes its input.
+
+    Yields
+    ------
+    tuple
+        Rows of the result, and these as float32 [N, C, h, scale·W]; each row once, in order.
 
     Raises
     ------
@@ -96,19 +124,35 @@ def enhance_batch(
     """
     if tile < LEAST_TILE or tile % GRID:
         raise RunError(f"tile={tile}: allowed are multiples of {GRID} from {LEAST_TILE} on")
-    planes = _as_planes(images, channels)
-    height, width = planes.shape[-2:]
-    enhanced: Any = np.float32(0)
-    for rows, row_weights in _spans(height, tile, scale):
+    height, width = size
+    spans = _spans(height, tile, scale)
+    starts = [*(rows.start for rows, _ in spans[1:]), height]
+    unfinished: Any = np.float32(0)
+    for (rows, row_weights), next_start in zip(spans, starts, strict=True):
+        given, band = 0, unfinished
         for columns, column_weights in _spans(width, tile, scale):
-            part = torch.from_numpy(planes[..., rows, columns].copy()).to(device)
-            output = network(part).cpu().numpy()
-            if not enhanced.ndim:
-                shape = (*output.shape[:2], scale * height, scale * width)
-                enhanced = np.zeros(shape, np.float32)
-            region = (..., _scaled(rows, scale), _scaled(columns, scale))
-            enhanced[region] += output * (row_weights[:, None] * column_weights)
-    return _as_images(enhanced, images.shape[1], channels)
+            part = cut(rows, columns)
+            given = part.shape[1]
+            output = _output(network, _as_planes(part, channels), device)
+            if band is unfinished:
+                shape = (*output.shape[:2], scale * (rows.stop - rows.start), scale * width)
+                band = np.zeros(shape, np.float32)
+                if unfinished.ndim:
+                    band[..., : unfinished.shape[2], :] = unfinished
+            band[..., _scaled(columns, scale)] += output * (row_weights[:, None] * column_weights)
+        finished = scale * (next_start - rows.start)
+        at = _scaled(slice(rows.start, next_start), scale)
+        yield at, _as_images(band[..., :finished, :], given, channels)
+        unfinished = band[..., finished:, :]
+
+
+@precision.tf32(False)
+def _output(
+    network: Callable[[Tensor], Tensor], planes: Array, device: torch.device | str
+) -> Array:
+    part = torch.from_numpy(np.ascontiguousarray(planes)).to(device)
+    output: Array = network(part).cpu().numpy()
+    return output
 
 
 def _as_planes(images: Array, channels: int) -> Array:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gradprom.data import formats
-from gradprom.data.formats.contents import Picture, resized
+from gradprom.data.formats.contents import Picture, joined, resized
 from gradprom.data.value_range import EIGHT_BITS, Extremes, ValueRange, checked, chosen, is_deep
 from gradprom.errors import DataError, RunError, first_line
 from gradprom.runs import enhancement, export, inference
@@ -161,16 +161,25 @@ class Exported:
                 f"the last dimension of an array, and come before height and width in a tensor"
             )
         low, high = self._range(images, given)
-        planes = (images.astype(np.float32) - np.float32(low)) / np.float32(high - low)
-        enhanced = inference.enhance_batch(
-            self.method.enhance, planes, facts.inputs, self.tile, self.device, scale
+        white = np.float32(high - low)
+        bands = inference.bands(
+            self.method.enhance,
+            lambda *at: (images[..., *at].astype(np.float32) - np.float32(low)) / white,
+            images.shape[-2:],
+            facts.inputs,
+            self.tile,
+            self.device,
+            scale,
         )
-        enhanced = enhanced * np.float32(high - low) + np.float32(low)
-        if images.dtype.kind in "iu":
-            enhanced = np.rint(enhanced).clip(
-                max(low, 0) if images.dtype.kind == "u" else low, high
-            )
-        return enhanced.astype(images.dtype)
+        parts = []
+        for _, band in bands:
+            enhanced = band * white + np.float32(low)
+            if images.dtype.kind in "iu":
+                enhanced = np.rint(enhanced).clip(
+                    max(low, 0) if images.dtype.kind == "u" else low, high
+                )
+            parts.append(enhanced.astype(images.dtype))
+        return np.concatenate(parts, axis=2)
 
     def _range(self, images: Array, given: ValueRange | None) -> ValueRange:
         """The values of black and white in images of one kind.
@@ -242,8 +251,7 @@ def _usable(device: torch.device | str) -> torch.device:
 
 def _array(page: Picture) -> Array:
     """The pixels of a picture, [H, W] or [H, W, C] with transparency last."""
-    alpha = [] if page.alpha is None else [page.alpha[..., None]]
-    pixels = np.concatenate([page.pixels, *alpha], axis=2)
+    pixels = joined(page)
     return pixels[..., 0] if pixels.shape[2] == 1 else pixels
 
 

@@ -63,17 +63,31 @@ class Picture:
         np.clip(planes, 0, 1, out=planes)
         return np.subtract(1, planes, out=planes) if self.inverted else planes
 
-    def showing(self, planes: NDArray[np.float32], values: ValueRange) -> Picture:
-        """The same kind of picture with other contents, [C, H, W] in [0, 1], of any size."""
+    def cut(self, rows: slice, columns: slice) -> Picture:
+        """A part of the picture, without transparency; a view."""
+        return replace(self, pixels=self.pixels[rows, columns], alpha=None)
+
+    def empty(self, height: int, width: int) -> Picture:
+        """The same kind of picture at another size, with pixels that `show` is to set."""
+        pixels = np.empty((height, width, self.pixels.shape[2]), self.pixels.dtype)
+        alpha = self.alpha if self.alpha is None else resized(self.alpha, height, width)
+        return replace(self, pixels=pixels, alpha=alpha)
+
+    def show(self, rows: slice, planes: NDArray[np.float32], values: ValueRange) -> None:
+        """Set some rows to [C, h, W] in [0, 1], from black to white."""
         low, high = values
         scaled = planes.clip(0, 1)
         if self.inverted:
             np.subtract(1, scaled, out=scaled)
         scaled *= np.float32(high - low)
         scaled += np.float32(low)
-        pixels = _cast(scaled.transpose(1, 2, 0), self.pixels.dtype)
-        alpha = self.alpha if self.alpha is None else resized(self.alpha, *planes.shape[1:])
-        return replace(self, pixels=pixels, alpha=alpha)
+        self.pixels[rows] = _cast(scaled.transpose(1, 2, 0), self.pixels.dtype)
+
+    def showing(self, planes: NDArray[np.float32], values: ValueRange) -> Picture:
+        """The same kind of picture with other contents, [C, H, W] in [0, 1], of any size."""
+        picture = self.empty(*planes.shape[1:])
+        picture.show(slice(None), planes, values)
+        return picture
 
 
 @dataclass
@@ -139,6 +153,13 @@ def split(pixels: NDArray[Any], inverted: bool = False) -> Picture:
     colours = 1 if pixels.shape[2] < 3 else 3
     alpha = pixels[..., colours] if pixels.shape[2] > colours else None
     return Picture(pixels[..., :colours], alpha, inverted)
+
+
+def joined(picture: Picture) -> NDArray[Any]:
+    """The inverse of `split`: [H, W, 1 to 4], the last channel being transparency if there is any."""
+    if picture.alpha is None:
+        return picture.pixels
+    return np.concatenate([picture.pixels, picture.alpha[..., None]], axis=2)
 
 
 def alike(pages: list[Picture]) -> bool:

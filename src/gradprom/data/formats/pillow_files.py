@@ -80,13 +80,13 @@ def header(path: Path) -> Header:
 
 def read(path: Path) -> Contents:
     """See `formats.read`."""
-    image = open_image(path)
-    if image.format not in FORMATS:
-        raise ValueError(f"{shown(path)}: format {image.format}; convert it to PNG or TIFF")
-    spacing = spacing_of(image)
+    with opened(path) as image:
+        format, palette, spacing = image.format, image.mode == "P", spacing_of(image)
+    if format not in FORMATS:
+        raise ValueError(f"{shown(path)}: format {format}; convert it to PNG or TIFF")
     if _deep_png(path) is not None:
         return Contents("PNG", [_read_deep_png(path)], spacing=spacing)
-    return Contents(str(image.format), pages(path), image.mode == "P", spacing)
+    return Contents(format, pages(path), palette, spacing)
 
 
 def pages(path: Path) -> list[Picture]:
@@ -105,6 +105,8 @@ def _alike(frames: list[Picture]) -> list[Picture]:
     if len({frame.alpha is None for frame in frames}) > 1:
         frames = [replace(frame, alpha=None) for frame in frames]
     most = max(frame.pixels.shape[2] for frame in frames)
+    if all(frame.pixels.shape[2] == most for frame in frames):
+        return frames
     return [
         replace(frame, pixels=frame.pixels.repeat(most // frame.pixels.shape[2], axis=2))
         for frame in frames
@@ -112,12 +114,14 @@ def _alike(frames: list[Picture]) -> list[Picture]:
 
 
 def _of_image(image: Image) -> Picture:
-    """An image of 8 bits per channel, turned upright."""
-    from PIL import ImageOps
+    """An image of 8 bits per channel, turned upright; copied only where it has to be."""
+    from PIL import ExifTags, ImageOps
 
-    upright = ImageOps.exif_transpose(image)
-    mode = "L" if upright.mode in ("1", "L", "LA", "La") else "RGB"
-    pixels = np.asarray(upright.convert(mode + "A" * upright.has_transparency_data))
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        image = ImageOps.exif_transpose(image)
+    mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
+    mode += "A" * image.has_transparency_data
+    pixels = np.asarray(image if image.mode == mode else image.convert(mode))
     return contents.split(pixels.reshape(*pixels.shape[:2], -1))
 
 
@@ -137,8 +141,7 @@ def write(path: Path, written: Contents) -> None:
     from PIL import Image
 
     (picture,) = written.pages
-    channels = [picture.pixels] if picture.alpha is None else [picture.pixels, picture.alpha]
-    pixels = np.dstack(channels)
+    pixels = contents.joined(picture)
     height, width, count = pixels.shape
     x, y = (round(value) for value in written.spacing or (0, 0))
     with replacing(path) as stream:

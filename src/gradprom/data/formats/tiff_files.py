@@ -84,8 +84,7 @@ def write(path: Path, written: Contents) -> None:
     large = sum(page.pixels.nbytes for page in written.pages) > _CLASSIC
     with replacing(path) as stream, tifffile.TiffWriter(stream, bigtiff=large) as writer:
         for number, picture in enumerate(written.pages):
-            alpha = [] if picture.alpha is None else [picture.alpha[..., None]]
-            pixels = np.concatenate([picture.pixels, *alpha], axis=-1)
+            pixels = contents.joined(picture)
             writer.write(
                 pixels if pixels.shape[2] > 1 else pixels[..., 0],
                 compression="zlib",
