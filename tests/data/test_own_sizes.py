@@ -11,7 +11,7 @@ import pytest
 import torch
 from support import own_sizes
 
-from gradprom.data import memory
+from gradprom.data import memory, targets
 from gradprom.data.base import Entry, Images
 from gradprom.data.batches import Batches
 from gradprom.data.images import load
@@ -164,6 +164,17 @@ def test_a_stored_input_is_the_input_and_what_is_degraded(images: Images) -> Non
 
 
 # Training
+
+
+@pytest.mark.parametrize("annotation", ["mask", "label"])
+def test_the_majority_share_is_that_of_the_most_frequent_value(
+    images: Images, annotation: str
+) -> None:
+    rows = images.splits["train"]
+    values = np.concatenate([np.ravel(images.annotations[annotation][row]) for row in rows])
+    known = values[values != -1].astype(int)
+    expected = np.bincount(known).max() / len(known)
+    assert targets.majority_share(images, annotation, "train") == expected
 
 
 def test_training_on_images_of_their_own_size_is_refused(images: Images) -> None:

@@ -1,5 +1,6 @@
 """Lines of progress and the time that is left, against numbers worked out by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,8 @@ def test_a_line_of_progress() -> None:
     row = {"loss_diagnosis": 0.5, "accuracy_diagnosis": 0.875}
     progress = RunProgress(stage="recognizer.diagnosis", epoch=1, epochs=6, row=row)
     assert progress_line(progress) == "recognizer.diagnosis 1/6  loss 0.5  accuracy 88%"
+    beside = replace(progress, majority_share=0.72)
+    assert progress_line(beside).endswith("accuracy 88% (always the most frequent class: 72%)")
 
 
 def test_the_time_left_follows_from_the_paces_seen(results: Path) -> None:

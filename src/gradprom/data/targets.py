@@ -1,5 +1,7 @@
 """What the images of a split offer to learn and to be scored on."""
 
+import math
+from collections import Counter
 from collections.abc import Iterable
 
 from torch import Tensor
@@ -53,6 +55,21 @@ def require_target(images: Images, annotation: str, split: str) -> None:
     raise NotServed(
         f"all {kind} of split={split} ({len(rows)} images in all) are of one class, {called}"
     )
+
+
+def majority_share(images: Images, annotation: str, split: str) -> float:
+    """The share of the most frequent value of an annotation, in [0, 1]; NaN if none is known.
+
+    It is the accuracy of always giving that answer.
+    """
+    stored, counts = images.annotations[annotation], Counter[int]()
+    of_images = isinstance(stored, Tensor) and stored.ndim == 1
+    rows = rows_of(images, split)
+    for part in [stored[rows]] if of_images else (stored[row] for row in rows):
+        values, numbers = part.unique(return_counts=True)
+        counts.update(dict(zip(values.tolist(), numbers.tolist(), strict=True)))
+    del counts[UNLABELLED]
+    return max(counts.values()) / counts.total() if counts else math.nan
 
 
 def require_one_shape(images: Images, split: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from gradprom.data import base
+from gradprom.data import base, targets
 from gradprom.errors import NotWritable, Pruned
 from gradprom.runs import dataset_changes, history, provenance, ranks, tensorboard
 from gradprom.runs.record import SCHEMA, DatasetInfo, ErrorInfo, Record, StageInfo
@@ -213,6 +213,12 @@ def _heartbeat_writer(run: Run, store: StageStore) -> Watch:
     """Writes the run's progress at most every `HEARTBEAT_INTERVAL` seconds."""
     last, lineage = 0.0, run.method.stage().lineage()
 
+    @functools.cache
+    def majority_share(annotations: tuple[str, ...]) -> float | None:
+        if len(annotations) != 1:
+            return None
+        return targets.majority_share(run.images(), annotations[0], "train")
+
     def write_heartbeat(progress: engine.Progress) -> None:
         nonlocal last
         if time.monotonic() - last < HEARTBEAT_INTERVAL:
@@ -230,6 +236,7 @@ def _heartbeat_writer(run: Run, store: StageStore) -> Watch:
                 seconds_per_step=progress.seconds_per_step,
                 seconds_left=_seconds_left(progress, lineage, store),
                 row=progress.row,
+                majority_share=majority_share(progress.stage.batches.annotations),
             ),
         )
 

@@ -29,6 +29,9 @@ class RunProgress(JsonObject):
     """Of the run's training; None where it is not known."""
     row: dict[str, Any] = field(default_factory=dict)
     """The last row of the history: means of losses and metrics, by name."""
+    majority_share: float | None = None
+    """What an accuracy in `row` has to exceed: the share of the most frequent class of what the
+    stage learns, in training; None if it does not learn from one annotation."""
     updated: float = 0.0
     """Time of writing, in seconds since 1970."""
 

@@ -84,6 +84,10 @@ def progress_line(progress: RunProgress) -> str:
         if values:
             number = metric.brief_text(sum(values) / len(values))
             parts.append(f"{metric.full_title} {number} {metric.unit}".strip())
+            if metric.baseline and progress.majority_share is not None:
+                trivial = METRICS[metric.baseline]
+                share = metric.brief_text(progress.majority_share)
+                parts[-1] += f" ({trivial.full_title}: {share})"
     return "  ".join(parts)
 
 

@@ -156,7 +156,7 @@ def split(pixels: NDArray[Any], inverted: bool = False) -> Picture:
 
 
 def joined(picture: Picture) -> NDArray[Any]:
-    """The inverse of `split`: [H, W, 1 to 4], the last channel being transparency if there is any."""
+    """The inverse of `split`: [H, W, 1 to 4], transparency last if there is any."""
     if picture.alpha is None:
         return picture.pixels
     return np.concatenate([picture.pixels, picture.alpha[..., None]], axis=2)
