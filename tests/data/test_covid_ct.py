@@ -118,6 +118,16 @@ def test_patient_split_needs_the_metadata_but_others_do_not(root: Path) -> None:
         source(root, split="patient").splits(entries)
 
 
+def test_patient_split_refuses_a_table_that_names_other_images(root: Path) -> None:
+    table = root / datasets.NON_COVID_CSV
+    table.write_text(table.read_text().replace(".jpg", "").replace(".png", ""))
+    with pytest.raises(DataError) as caught:
+        source(root, split="patient").splits(source(root).index())
+    assert f"{table}: names none of the images: 0, 1%0 and 9 more; these are 0.jpg," in str(
+        caught.value
+    )
+
+
 def test_a_table_without_the_column_is_named(root: Path) -> None:
     table = root / datasets.NON_COVID_CSV
     table.write_text(table.read_text().replace("patient id", "patient", 1))

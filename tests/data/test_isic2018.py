@@ -167,6 +167,23 @@ def test_data_check_says_how_many_are_labelled(root: Path, tmp_path: Path) -> No
     assert "15 images; the published dataset has 2594" in text
 
 
+def test_each_table_that_fits_no_image_is_a_problem(root: Path, tmp_path: Path) -> None:
+    table = root / "labels" / made.TRAINING_2017
+    table.write_text(table.read_text().replace("ISIC_", "isic_"))
+    [problem] = check(source(root), tmp_path / "cache").problems
+    assert problem.startswith(f"{table}: none of its 8 rows is of an image here: its ids are isic_")
+    table.write_text(table.read_text().replace("isic_", "ISIC_"))
+    made.task3_table(root / "labels" / f"{made.TASK3}.csv", {9000: "MEL"})  # fits none, by design
+    assert check(source(root), tmp_path / "cache").problems == []
+
+
+def test_tables_are_found_whatever_the_case_of_their_names(root: Path) -> None:
+    expected = [entry.label for entry in source(root).index()]
+    table = root / "labels" / made.TRAINING_2017
+    table.rename(table.with_name(table.name.lower()))
+    assert [entry.label for entry in source(root).index()] == expected
+
+
 def test_packed_images_say_how_to_unpack(root: Path) -> None:
     shutil.rmtree(root / made.INPUT)
     (root / f"{made.INPUT}.zip").write_bytes(b"PK")

@@ -18,7 +18,7 @@ from gradprom.data.listing import listing
 from gradprom.data.locate import Part
 from gradprom.data.names import key, shown
 from gradprom.data.splits import by_group, stratified
-from gradprom.errors import DataError, NotOnDisk, in_lines
+from gradprom.errors import DataError, NotOnDisk, in_lines, listed
 
 SPLITS = {
     "official": "the published lists, train/val/test 425/118/203",
@@ -99,7 +99,7 @@ class CovidCT(FileSource):
         test = max(1, round(len(entries) * PAPER_TEST / IMAGES))
         if options.split == "paper":
             return stratified(entries, test, options.split_seed)
-        _require_metadata(self.find())
+        _require_patients(self.find(), entries)
         return by_group(entries, test, options.split_seed)
 
     def divides_groups(self) -> bool:
@@ -140,11 +140,19 @@ def _patients(table: Path, name: str, patient: str) -> dict[str, str]:
     }
 
 
-def _require_metadata(folder: Path) -> None:
-    missing = [table for _, _, _, table, *_ in _CLASSES if not (folder / table).is_file()]
+def _require_patients(folder: Path, entries: list[Entry]) -> None:
+    """Raises DataError where a class has no table of patients, or none that fits its images."""
+    missing = []
+    for label, _, _, name, *columns in _CLASSES:
+        table, images = folder / name, [entry for entry in entries if entry.label == label]
+        if not table.is_file():
+            missing.append(f"{table}: does not exist")
+        elif all(entry.group == entry.id for entry in images):
+            names = listed([*map(shown, _patients(table, *columns))], 2) or "(nothing)"
+            expected = listed([shown(entry.id.partition("/")[2]) for entry in images], 2)
+            missing.append(f"{table}: names none of the images: {names}; these are {expected}")
     if missing:
-        lines = in_lines(str(folder / table) for table in missing)
-        raise DataError(f"dataset.split=patient needs the patients' ids, but there is no:{lines}")
+        raise DataError(f"dataset.split=patient needs the patients' ids:{in_lines(missing)}")
 
 
 def _official(folder: Path, entries: list[Entry]) -> dict[str, list[str]]:

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -77,20 +78,18 @@ class _Table(NamedTuple):
     """The class of a row without any 1; None: there is no such row."""
 
 
-_TABLES = (
-    _Table(
-        "ISIC-2017_*Part3_GroundTruth.csv",
-        "image_id",
-        {"melanoma": 1, "seborrheic_keratosis": 2},
-        otherwise=0,
-    ),
-    # BKL holds lentigines and lichen planus-like keratoses as well: no class of this dataset.
-    _Table(
-        "ISIC2018_Task3_*GroundTruth.csv",
-        "image",
-        {"MEL": 1, "NV": 0, "BCC": None, "AKIEC": None, "BKL": None, "DF": None, "VASC": None},
-        otherwise=None,
-    ),
+_PART3 = _Table(
+    "ISIC-2017_*Part3_GroundTruth.csv",
+    "image_id",
+    {"melanoma": 1, "seborrheic_keratosis": 2},
+    otherwise=0,
+)
+# BKL holds lentigines and lichen planus-like keratoses as well: no class of this dataset.
+_TASK3 = _Table(
+    "ISIC2018_Task3_*GroundTruth.csv",
+    "image",
+    {"MEL": 1, "NV": 0, "BCC": None, "AKIEC": None, "BKL": None, "DF": None, "VASC": None},
+    otherwise=None,
 )
 
 
@@ -140,17 +139,19 @@ class ISIC2018(FileSource):
         }
 
     def problems(self, entries: list[Entry]) -> list[str]:
-        """Label tables, unless one of them has rows of these images."""
-        images = {entry.id for entry in entries}
+        """Label tables of which no row is of these images; Task 3's only if no other table fits."""
+        images, fits = {entry.id for entry in entries}, False
         strange = []
         for table, path in _tables(self.find()):
             ids = [row[table.id] for row in text_files.rows(path, [table.id])]
-            if images.intersection(ids):
-                return []  # of which the challenge has more than this task's images
+            if images.intersection(ids):  # of which the challenge has more than this task's images
+                fits = True
+                continue
             shown = f"{listed(ids, 2)}; images are {listed(sorted(images), 2)}"
             reason = f"its ids are {shown}" if ids else "it has no rows"
-            strange.append(f"{path}: none of its {len(ids)} rows is of an image here: {reason}")
-        return strange
+            sentence = f"{path}: none of its {len(ids)} rows is of an image here: {reason}"
+            strange.append((table, sentence))
+        return [text for table, text in strange if table is not _TASK3 or not fits]
 
     def splits(self, entries: list[Entry]) -> dict[str, list[str]]:
         test = max(1, round(len(entries) * PAPER_TEST))
@@ -223,11 +224,13 @@ def _label(table: _Table, cells: list[str]) -> int | None:
 
 def _tables(folder: Path) -> Iterator[tuple[_Table, Path]]:
     """The label files in the folder, in labels/, and where Task 3's own archive unpacks."""
-    for table in _TABLES:
-        for place in ("", "labels/", "ISIC2018_Task3_*GroundTruth/"):
-            for path in sorted(folder.glob(place + table.pattern)):
-                if path.is_file():
-                    yield table, path
+    places = [folder, folder / "labels", *folder.glob("ISIC2018_Task3_*GroundTruth/")]
+    contents = [listing(place) for place in places if place.is_dir()]
+    for table in (_PART3, _TASK3):
+        pattern = table.pattern.lower()
+        for path in (path for content in contents for path in content.others):
+            if fnmatch(path.name.lower(), pattern) and path.is_file():
+                yield table, path
 
 
 build, facts = ISIC2018, ISIC2018.facts_of
