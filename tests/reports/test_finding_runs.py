@@ -220,6 +220,7 @@ def test_several_runs_are_listed_with_what_tells_them_apart(made: Made) -> None:
         ("noise=0.4", "has no run noise=0.4; noise is 0.1, 0.3$"),
         ("strategy=gradprom noise=0.4", "has no run noise=0.4; noise is 0.1, 0.3$"),
         ("gradprm", r"has no run gradprm; known are ids, states \(.*strategy=.*gradprom,joint"),
+        ("noise=0.1,0.4", "has no run noise=0.4; noise is 0.1, 0.3$"),
         ("noize=0.1", "has no run noize=0.1; known are .*noise=0.1,0.3"),
         ("recognizer mainstream", "no run with all of: recognizer mainstream$"),
     ],

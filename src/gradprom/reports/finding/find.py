@@ -76,10 +76,15 @@ def select(study: Study, runs: list[Candidate], words: list[str]) -> list[Candid
     Raises
     ------
     RunError
-        If a word selects no run, or no run has them all; the message says which words are known.
+        If a word or one of its values selects no run, or no run has them all; the message says
+        which words are known.
     """
     kept = runs
     for word in words:
+        key, values = _alternatives(word)
+        for value in values if runs else ():
+            if not _having(runs, key, value):
+                raise RunError(_unknown(study, runs, f"{key}={value}"))
         selected = {run.id for run in _with(runs, word)}
         if not selected:
             raise RunError(_unknown(study, runs, word))
@@ -92,14 +97,23 @@ def select(study: Study, runs: list[Candidate], words: list[str]) -> list[Candid
 
 
 def _with(runs: list[Candidate], word: str) -> list[Candidate]:
-    key, sign, value = word.lstrip("+").partition("=")
-    if sign:
-        allowed = [value] if value.startswith(("[", "{")) else value.split(",")
-        return [
-            run for run in runs if any(equal(own, v) for own in run.values(key) for v in allowed)
-        ]
+    key, values = _alternatives(word)
+    if values:
+        return [run for value in values for run in _having(runs, key, value)]
     having = [run for run in runs if any(equal(own, word) for own in run.words())]
     return having or [run for run in runs if run.id.startswith(word)]
+
+
+def _alternatives(word: str) -> tuple[str, list[str]]:
+    """The key of `key=value,value` and its values; none for another word."""
+    key, sign, value = word.lstrip("+").partition("=")
+    if not sign:
+        return word, []
+    return key, [value] if value.startswith(("[", "{")) else value.split(",")
+
+
+def _having(runs: list[Candidate], key: str, value: str) -> list[Candidate]:
+    return [run for run in runs if any(equal(own, value) for own in run.values(key))]
 
 
 def _ambiguous(study: Study, words: str, runs: list[Candidate]) -> str:
