@@ -116,6 +116,21 @@ def test_larger_slices_lie_where_the_smaller_ones_lay(tmp_path: Path) -> None:
         np.testing.assert_allclose(after.affine @ [*finer, 1], before.affine @ [*corner, 1])
 
 
+def test_nifti_of_the_second_version_is_read_and_written(tmp_path: Path) -> None:
+    import nibabel
+
+    path = tmp_path / "volume.nii.gz"
+    values = np.arange(5 * 4 * 3, dtype=np.int16).reshape(5, 4, 3)
+    nibabel.Nifti2Image(values, np.diag([0.5, 0.7, 2, 1])).to_filename(path)
+    contents = formats.read(path)
+    assert len(contents.pages) == 3 and contents.pages[1].size == (5, 4)
+    formats.write(tmp_path / "again.nii.gz", contents)
+    again = nibabel.load(tmp_path / "again.nii.gz")
+    assert type(again) is nibabel.Nifti2Image
+    np.testing.assert_array_equal(np.asarray(again.dataobj), values)
+    np.testing.assert_array_equal(again.affine, np.diag([0.5, 0.7, 2, 1]))
+
+
 def test_four_dimensions_are_refused(tmp_path: Path) -> None:
     nibabel.Nifti1Image(np.zeros((4, 4, 4, 2), np.int16), np.eye(4)).to_filename(tmp_path / "a.nii")
     with pytest.raises(ValueError, match=r"a.nii: an array of shape \(4, 4, 4, 2\)"):

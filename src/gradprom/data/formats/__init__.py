@@ -21,7 +21,7 @@ from gradprom.data.value_range import Extremes
 
 STACKS = (".tif", ".tiff", ".gif", ".webp", ".nii", ".nii.gz", ".dcm", ".dicom")
 """Suffixes of formats in which a file can hold several images."""
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", *STACKS)
+SUFFIXES = (".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", *STACKS)
 """Suffixes of all formats that are read."""
 WRITTEN: dict[str, ModuleType] = {
     ".png": pillow_files,

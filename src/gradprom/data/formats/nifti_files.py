@@ -1,4 +1,4 @@
-"""NIfTI (.nii, .nii.gz): a slice, or a volume whose third axis counts its slices."""
+"""NIfTI-1 and -2 (.nii, .nii.gz): a slice, or a volume whose third axis counts its slices."""
 
 from __future__ import annotations
 
@@ -43,8 +43,6 @@ def read(path: Path) -> Contents:
 
 def write(path: Path, written: Contents) -> None:
     """Write slices with the header, affine map, data type and scaling of the original."""
-    import nibabel
-
     original = written.original
     values = np.stack([page.pixels[..., 0] for page in written.pages]).transpose(2, 1, 0)
     slope, intercept = _scale(original)
@@ -56,7 +54,7 @@ def write(path: Path, written: Contents) -> None:
         values = np.rint(values).clip(limits.min, limits.max)
     values = values.astype(type).reshape(*values.shape[:2], *original.shape[2:])
     scale = values.shape[0] / original.shape[0]
-    image = nibabel.Nifti1Image(values, original.affine @ _finer(scale), original.header)
+    image = original.__class__(values, original.affine @ _finer(scale), original.header)
     image.header.set_data_dtype(type)
     image.header.set_slope_inter(slope, intercept)
     content = image.to_bytes()
@@ -73,13 +71,15 @@ def opened(path: Path) -> Iterator[Any]:
     """An image of nibabel; errors in the block name the file, as ValueError."""
     from nibabel.filebasedimages import ImageFileError
     from nibabel.nifti1 import Nifti1Image
+    from nibabel.nifti2 import Nifti2Image
     from nibabel.spatialimages import HeaderDataError
     from nibabel.wrapstruct import WrapStructError
 
     damaged = (EOFError, zlib.error, ImageFileError, HeaderDataError, WrapStructError)
     logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # what it reports, it raises
     try:
-        yield Nifti1Image.from_filename(path)
+        is_second, _ = Nifti2Image.path_maybe_image(path)
+        yield (Nifti2Image if is_second else Nifti1Image).from_filename(path)
     except (OSError, ValueError, *damaged) as error:
         reason = str(getattr(error, "strerror", None) or error)
         raise ValueError(reason if shown(path) in reason else f"{shown(path)}: {reason}") from error
