@@ -87,7 +87,7 @@ def test_images_alone(root: Path) -> None:
     ]  # fmt: skip
     assert all(entry.label is None and entry.group == entry.id for entry in entries)
     assert all(list(data.decode(entry)) == ["target"] for entry in entries)
-    assert data.notes(entries) == [UNREAD, "files that are no images: labels.csv, notes.txt"]
+    assert data.notes(entries) == [UNREAD, f"{folder._OTHER} are not read: labels.csv, notes.txt"]
 
 
 def test_labels_by_stem_or_file_name(root: Path) -> None:
@@ -98,7 +98,7 @@ def test_labels_by_stem_or_file_name(root: Path) -> None:
     assert data.notes(entries) == [
         UNREAD,
         "8 of 10 images are labelled; diagnosis leaves the others out",
-        "files that are no images: notes.txt",
+        f"{folder._OTHER} are not read: notes.txt",
     ]
 
 

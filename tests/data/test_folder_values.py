@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import png
 import pytest
+import tifffile
 from PIL import Image
 from support import image_samples as made
 
@@ -163,7 +164,7 @@ def test_a_name_in_another_form_finds_its_mask_and_label(tmp_path: Path, raw: by
         Image.new("L", SHAPE).save(path)
     except OSError:
         pytest.skip("the file system refuses such names")
-    Image.new("L", SHAPE, 9).save(tmp_path / "b.png")
+    Image.new("L", SHAPE, 200).save(tmp_path / "b.png")
     composed = unicodedata.normalize("NFC", "café")
     half = Image.fromarray((np.indices(SHAPE)[0] > 7).astype(np.uint8))
     for name in (composed, "b"):
@@ -213,6 +214,68 @@ def test_a_coloured_palette_counts_from_black_or_is_refused(tmp_path: Path) -> N
     palette_mask(path, [128, 0, 0, 0, 0, 0, 0, 128, 0], indices)
     with pytest.raises(ValueError, match="a.png: of its palette index 1 is black and 0 is not"):
         source(tmp_path, masks="masks", mask_classes=["none", "cat", "dog"]).decode(data.index()[0])
+
+
+@pytest.mark.parametrize("levels", [(254, 1), (200, 100)])
+def test_a_grey_palette_whose_first_index_is_bright_is_refused(
+    tmp_path: Path, levels: tuple[int, int]
+) -> None:
+    (tmp_path / "masks").mkdir()
+    Image.new("L", SHAPE).save(tmp_path / "a.png")
+    colours = [level for level in levels for _ in range(3)]
+    palette_mask(tmp_path / "masks" / "a.png", colours, np.indices(SHAPE)[0] % 2)
+    data = source(tmp_path, masks="masks", mask_classes=["skin", "lesion"])
+    with pytest.raises(ValueError, match="palette index 1 is the darkest and 0 is not"):
+        data.decode(data.index()[0])
+
+
+def test_a_deep_mask_with_bright_zero_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    Image.new("L", SHAPE).save(tmp_path / "a.png")
+    indices = (np.indices(SHAPE)[0] % 2).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "masks" / "a.tif", indices, photometric="miniswhite")
+    data = source(tmp_path, masks="masks", mask_classes=["skin", "lesion"])
+    with pytest.raises(ValueError, match="16-bit grey whose low values are bright"):
+        data.decode(data.index()[0])
+
+
+@pytest.mark.parametrize("wrong", ["a stuck pixel", "an offset", "masks"])
+def test_images_of_hardly_any_contrast_are_a_problem(tmp_path: Path, wrong: str) -> None:
+    root = tmp_path / "mine"
+    root.mkdir()
+    for number in range(4):
+        pixels = made.levels(np.uint16, SHAPE, 4095)
+        if wrong == "a stuck pixel" and number == 0:
+            pixels[0, 0] = 65535
+        pixels = {"an offset": pixels + 32768, "masks": (pixels % 2).astype(np.uint8)}.get(
+            wrong, pixels
+        )
+        Image.fromarray(pixels).save(root / f"{number}.png")
+    [problem] = [p for p in check(source(root), tmp_path / "cache").problems if "levels" in p]
+    assert problem.startswith("99.8% of all pixels have the levels ")
+
+
+@pytest.mark.parametrize(("psnr", "lower"), [(30, 0.0056), (40, 0.0553), (50, 0.523)])
+def test_eight_bits_of_the_range_cost_what_is_documented(
+    tmp_path: Path, psnr: float, lower: float
+) -> None:
+    """An estimate scored against the images as they are decoded, and as their files have them."""
+    shape, rng = (256, 256), np.random.default_rng(0)
+    pixels = rng.integers(4096, size=shape, dtype=np.uint16)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    data = source(tmp_path, size=256, channels="grey")
+    exact = pixels / 4095
+    decoded = data.decode(data.index()[0])["target"][0] / 255
+    estimate = exact + rng.normal(0, 10 ** (-psnr / 20), shape)
+    errors = [np.mean((estimate - target) ** 2) for target in (exact, decoded)]
+    assert 10 * np.log10(errors[1] / errors[0]) == pytest.approx(lower, abs=0.01 + 0.05 * lower)
+
+
+def test_a_plan_says_the_range(tmp_path: Path) -> None:
+    for number in range(4):
+        Image.fromarray(made.levels(np.uint16, SHAPE, 4095)).save(tmp_path / f"{number}.png")
+    notes = load(source(tmp_path), tmp_path / "cache").notes
+    assert notes[-1] == "more than 8 bits: read as black to white from 0 to 4095"
 
 
 @pytest.mark.parametrize("type", ["nii", "dcm"])

@@ -6,6 +6,7 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gradprom.data import formats, value_range
 from gradprom.data.base import Entry, Source
@@ -14,6 +15,8 @@ from gradprom.data.names import printable
 from gradprom.errors import MOST_LINES, DataError, listed
 
 _SHOWN = 3  # names of a list that a note shows
+_LEVELS = 32  # of 255: images whose pixels have fewer show hardly anything
+_REST = 0.001  # share of the pixels at either end that does not count as contrast
 
 
 @dataclass
@@ -157,7 +160,7 @@ def _values(report: Report, source: Source) -> bool:
 def _contents(
     report: Report, source: Source, entries: list[Entry], splits: dict[str, list[str]]
 ) -> bool:
-    """Decode everything; report unreadable files, and masks that tell nothing.
+    """Decode everything; report unreadable files, and images and masks that tell nothing.
 
     Returns
     -------
@@ -168,12 +171,15 @@ def _contents(
     part_of = {id: part for part, ids in splits.items() for id in ids}
     pixels = {part: np.zeros(256, dtype=np.int64) for part in ("", *splits)}
     unreadable, unnamed = [], []
+    levels = np.zeros(256, dtype=np.int64)
     for entry in entries:
         try:
-            mask = source.decode(entry).get("mask")
+            sample = source.decode(entry)
         except (OSError, ValueError) as error:
             unreadable.append(str(error))
             continue
+        levels += np.bincount(sample["target"].ravel(), minlength=256)
+        mask = sample.get("mask")
         if mask is not None:
             values = np.bincount(mask.ravel(), minlength=256)
             pixels[part_of.get(entry.id, "")] += values
@@ -191,10 +197,25 @@ def _contents(
         for part, counts in pixels.items()
         if part and np.count_nonzero(counts[: len(classes)]) == 1 == np.count_nonzero(counts)
     ]
+    report.problems += _contrast(levels)
     total = sum(pixels.values(), np.zeros(256, dtype=np.int64))
     if total.any():
         report.mask_share = {n: float(total[i] / total.sum()) for i, n in enumerate(classes)}
     return not unreadable
+
+
+def _contrast(levels: NDArray[np.int64]) -> list[str]:
+    """A problem of images that are nearly of one grey: of another range, or masks by mistake."""
+    if not levels.any():
+        return []
+    below = np.cumsum(levels) / levels.sum()
+    low, high = (int(np.searchsorted(below, share)) for share in (_REST, 1 - _REST))
+    if high - low >= _LEVELS:
+        return []
+    return [
+        f"{1 - 2 * _REST:.1%} of all pixels have the levels {low} to {high} of 0 to 255: is the "
+        f"range right, and are these the images?"
+    ]
 
 
 def _first(problems: list[str], kind: str) -> list[str]:

@@ -134,6 +134,11 @@ def _grey_values(path: Path, drawn: Picture) -> NDArray[Any]:
         raise ValueError(
             f"{shown(path)}: {drawn.mode()}{transparent}, expected a mask of one channel"
         )
+    if drawn.inverted:
+        raise ValueError(
+            f"{shown(path)}: {drawn.mode()} whose low values are bright, so that the background is "
+            f"unclear; save the mask with 0 as black"
+        )
     return drawn.pixels[..., 0]
 
 
@@ -146,11 +151,14 @@ def _palette_values(path: Path, drawn: Image, by_colours: bool) -> NDArray[Any]:
     colours = {int(index): tuple(palette[index].tolist()) for index in np.unique(indices)}
     if by_colours and set(colours.values()) <= {_BLACK, _WHITE}:
         return palette[:, 0][indices]
-    if _BLACK in colours.values() and colours.get(0, _BLACK) != _BLACK:
-        black = next(index for index, colour in colours.items() if colour == _BLACK)
+    darkest = min(colours, key=lambda index: sum(colours[index]))
+    is_black, are_grey = colours[darkest] == _BLACK, all(len({*c}) == 1 for c in colours.values())
+    if (is_black and 0 in colours and darkest != 0) or (are_grey and darkest != min(colours)):
+        how = "black" if is_black else "the darkest"
         raise ValueError(
-            f"{shown(path)}: of its palette index {black} is black and 0 is not, so that the "
-            f"background is unclear; save the mask in grey, with the classes' numbers as values"
+            f"{shown(path)}: of its palette index {darkest} is {how} and {min(colours)} is not, so "
+            f"that the background is unclear; save the mask in grey, with the classes' numbers as "
+            f"values"
         )
     return indices
 

@@ -11,6 +11,7 @@ from gradprom.data.array_files import SHAPES
 from gradprom.data.base import UNLABELLED, Entry, Images, Source
 from gradprom.data.cache import VALUES, Arrays, content_key, decoded, fingerprint
 from gradprom.data.ragged import Ragged
+from gradprom.data.value_range import text
 
 
 def load(source: Source, cache: Path) -> Images:
@@ -25,7 +26,10 @@ def load(source: Source, cache: Path) -> Images:
     splits = source.splits(entries)
     content = content_key(source, entries, cache)
     arrays = decoded(source, entries, cache, content)
-    values = arrays.pop(VALUES, None)
+    notes, stored_range = source.notes(entries), arrays.pop(VALUES, None)
+    values = None if stored_range is None else (float(stored_range[0]), float(stored_range[1]))
+    if values is not None:
+        notes.append(f"more than 8 bits: read as black to white from {text(values)}")
     stored = {name: _opened(arrays, name) for name in arrays if not name.endswith(SHAPES)}
     row = {entry.id: number for number, entry in enumerate(entries)}
     labels = [UNLABELLED if entry.label is None else entry.label for entry in entries]
@@ -38,10 +42,10 @@ def load(source: Source, cache: Path) -> Images:
         splits={name: [row[id] for id in ids] for name, ids in splits.items()},
         facts=source.facts,
         fingerprint=fingerprint(content, entries, splits),
-        notes=source.notes(entries),
+        notes=notes,
         mapped=isinstance(arrays["target"], np.memmap),
         input=stored.pop("input", None),
-        value_range=None if values is None else (float(values[0]), float(values[1])),
+        value_range=values,
         further={**_of_images(entries), **stored},
         finer=finer.loader(source, entries, cache),
     )

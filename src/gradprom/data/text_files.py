@@ -17,7 +17,7 @@ def rows(table: Path, columns: Sequence[str], *optional: str) -> list[dict[str, 
     Raises
     ------
     DataError
-        For a missing file or column.
+        For a missing file or column, or one that is there twice.
     """
     try:
         header, *cells = csv.reader(io.StringIO(_text(table), newline=""))
@@ -30,14 +30,24 @@ def rows(table: Path, columns: Sequence[str], *optional: str) -> list[dict[str, 
     if missing:
         has = names.shown(", ".join(header))
         raise DataError(
-            f"{names.shown(table)} lacks the column {' and '.join(missing)}; it has: {has}."
+            f"{names.shown(table)} lacks the column {' and '.join(missing)}; it has: {has}"
+            f"{_separated(header)}."
         )
+    twice = [name for name in (*columns, *optional) if header.count(name) > 1]
+    if twice:
+        raise DataError(f"{names.shown(table)} has several columns {' and '.join(twice)}.")
     positions = {name: header.index(name) for name in (*columns, *optional) if name in header}
     return [
         {name: row[at].strip() if at < len(row) else "" for name, at in positions.items()}
         for row in cells
         if any(cell.strip() for cell in row)
     ]
+
+
+def _separated(header: list[str]) -> str:
+    """A remark on a header whose names are separated by something else than commas."""
+    other = len(header) == 1 and any(sign in header[0] for sign in ";\t")
+    return " (cells must be separated by commas)" if other else ""
 
 
 def lines(path: Path) -> list[str]:

@@ -42,6 +42,7 @@ from gradprom.errors import DataError, NotOnDisk, in_lines, listed
 from gradprom.identity import added
 
 CHANNELS = {"grey": 1, "rgb": 3}
+_OTHER = "files whose names do not end as those of images"
 TEST_SET = {"test": 1.0}
 """Options of a folder that is only tested on."""
 
@@ -174,7 +175,9 @@ class Folder(Source):
         if not images:
             unread = listed(self._unread(), 3)
             ask = f", but in its folders {unread}: set dataset.subfolders=true" if unread else ""
-            raise NotOnDisk(f"dataset=folder found no images in {root}{ask}. {ABOUT.get}")
+            others = [shown(path.name) for path in listing(root).others]
+            there = f" (it holds {listed(others, 3)})" if others else ""
+            raise NotOnDisk(f"dataset=folder found no images in {root}{there}{ask}. {ABOUT.get}")
         return images, twice
 
     def _mask_folder(self) -> Path | None:
@@ -290,7 +293,7 @@ class Folder(Source):
         table = Path(self.options.root, self.options.labels)
         unread = [p.name for p in folder.others if not (p.exists() and p.samefile(table))]
         if unread:
-            notes.append(f"files that are no images: {listed([*map(shown, unread)], 3)}")
+            notes.append(f"{_OTHER} are not read: {listed([*map(shown, unread)], 3)}")
         groups = Counter(entry.group for entry in entries)
         if len(groups) < len(entries):
             notes.append(f"{len(groups)} groups, the largest of {max(groups.values())} images")
