@@ -63,9 +63,12 @@ def majority_share(images: Images, annotation: str, split: str) -> float:
     It is the accuracy of always giving that answer.
     """
     stored, counts = images.annotations[annotation], Counter[int]()
-    of_images = isinstance(stored, Tensor) and stored.ndim == 1
     rows = rows_of(images, split)
-    for part in [stored[rows]] if of_images else (stored[row] for row in rows):
+    if isinstance(stored, Tensor) and stored.ndim == 1:
+        parts = [stored[rows]]
+    else:
+        parts = [stored[row] for row in rows]
+    for part in parts:
         values, numbers = part.unique(return_counts=True)
         counts.update(dict(zip(values.tolist(), numbers.tolist(), strict=True)))
     del counts[UNLABELLED]

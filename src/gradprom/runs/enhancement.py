@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from gradprom.data import formats, image_files
-from gradprom.data.formats.contents import Contents
+from gradprom.data.formats.contents import Contents, Picture
 from gradprom.data.image_files import Work
 from gradprom.data.names import shown
 from gradprom.data.value_range import ValueRange, is_deep, text
@@ -46,7 +46,7 @@ def enhanced(
         result = page.empty(scale * height, scale * width)
         bands = inference.bands(
             method.enhance,
-            lambda *at, page=page: page.cut(*at).planes(values)[None],
+            _cutter(page, values),
             (height, width),
             channels,
             tile,
@@ -57,6 +57,10 @@ def enhanced(
             result.show(rows, planes[0], values)
         pages.append(result)
     return contents.enlarged(pages)
+
+
+def _cutter(page: Picture, values: ValueRange) -> inference.Cut:
+    return lambda *at: page.cut(*at).planes(values)[None]
 
 
 def trained_range(record: Record) -> ValueRange | None:

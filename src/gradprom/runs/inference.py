@@ -73,9 +73,8 @@ def enhance_batch(
 
     The parameters and errors are those of `bands`; `images` are the degraded pictures.
     """
-    parts = bands(
-        network, lambda *at: images[..., *at], images.shape[-2:], channels, tile, device, scale
-    )
+    size = (images.shape[2], images.shape[3])
+    parts = bands(network, lambda *at: images[..., *at], size, channels, tile, device, scale)
     return np.concatenate([part for _, part in parts], axis=2)
 
 

@@ -165,7 +165,7 @@ class Exported:
         bands = inference.bands(
             self.method.enhance,
             lambda *at: (images[..., *at].astype(np.float32) - np.float32(low)) / white,
-            images.shape[-2:],
+            (images.shape[2], images.shape[3]),
             facts.inputs,
             self.tile,
             self.device,

@@ -86,7 +86,7 @@ def read(path: Path) -> Contents:
         raise ValueError(f"{shown(path)}: format {format}; convert it to PNG or TIFF")
     if _deep_png(path) is not None:
         return Contents("PNG", [_read_deep_png(path)], spacing=spacing)
-    return Contents(format, pages(path), palette, spacing)
+    return Contents(str(format), pages(path), palette, spacing)
 
 
 def pages(path: Path) -> list[Picture]:
