@@ -178,6 +178,56 @@ def test_kept_in_the_middle_and_taken_up_again(kind: str, schedule: str) -> None
     assert all(map(torch.equal, second.parameters, whole.parameters))
 
 
+def test_a_held_schedule_follows_when_it_is_told() -> None:
+    """The rate stays where it is in memory: a captured step reads it there."""
+    ours = Optimizer(parameters(), options("adam", "milestones"), STEPS)
+    place, first = ours.rate.data_ptr(), ours.rate.item()
+    ours.holds_schedule = True
+    for number in range(4):
+        take(ours, number)
+    assert ours.steps == 4 and ours.rate.item() == first == LR
+    for _ in range(4):
+        ours.advance()
+    assert ours.rate.item() == ours.optimizer.param_groups[0]["lr"] == LR / 2
+    assert ours.rate.data_ptr() == place
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
+@pytest.mark.parametrize("kind", KINDS)
+def test_moments_are_loaded_where_they_are(kind: str) -> None:
+    """Also those from before the first step."""
+    ours = Optimizer(parameters(), options(kind, "cosine"), STEPS)
+    states = [copy.deepcopy(ours.state_dict())]
+    for number in range(3):
+        take(ours, number)
+        states.append(copy.deepcopy(ours.state_dict()))
+    places = [value.data_ptr() for value in moments(ours)]
+    assert places or kind == "sgd without momentum"
+    for number in (2, 0):
+        ours.load_state_dict(copy.deepcopy(states[number]))
+        assert [value.data_ptr() for value in moments(ours)] == places
+        assert ours.rate.item() == ours.optimizer.param_groups[0]["lr"]
+        other = Optimizer(
+            [p.detach().clone().requires_grad_() for p in ours.parameters],
+            ours.options,
+            STEPS,
+        )
+        other.load_state_dict(copy.deepcopy(states[number]))
+        take(ours, number)
+        take(other, number)
+        assert all(map(torch.equal, ours.parameters, other.parameters))
+        assert all(map(torch.equal, moments(ours), moments(other)))
+
+
+def moments(optimizer: Optimizer) -> list[Tensor]:
+    return [
+        value
+        for kept in optimizer.optimizer.state.values()
+        for value in kept.values()
+        if isinstance(value, Tensor)
+    ]
+
+
 def test_one_cycle_leaves_the_first_beta_as_it_is() -> None:
     ours = Optimizer(parameters(), options("adam", "onecycle"), STEPS)
     for number in range(STEPS):

@@ -1,8 +1,9 @@
 """Optimizers with their schedules, and the skip of updates that are not finite."""
 
+import contextlib
 import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from inspect import unwrap
 from typing import Any
@@ -84,6 +85,12 @@ class Optimizer:
         self.options = options
         self.optimizer = _build(self.parameters, options)
         self.schedule = _schedule(self.optimizer, options, steps)
+        self.rate = _rate_of(self.optimizer)
+        """The present learning rate as the optimizer's kernels read it."""
+        self.holds_schedule = False
+        """Whether steps leave schedule and rate as they are, for someone else to `advance` them."""
+        self.steps = 0
+        """How often `step` has been called."""
 
     def gradients(self) -> list[Tensor]:
         """The gradients that the next step would use."""
@@ -95,16 +102,38 @@ class Optimizer:
             torch.nn.utils.clip_grad_norm_(self.parameters, self.options.clip)
         # the fused kernels skip the update themselves, as with a gradient scaler
         self.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
-        self.optimizer.step()
+        with self._rate_as_tensor():
+            self.optimizer.step()
         self.optimizer.zero_grad()
+        self.steps += 1
+        if not self.holds_schedule:
+            self.advance()
+
+    def advance(self) -> None:
+        """Move the schedule on by a step, and the rate with it."""
         self.schedule.step()
+        self.rate.fill_(self.optimizer.param_groups[0]["lr"])
+
+    @contextlib.contextmanager
+    def _rate_as_tensor(self) -> Iterator[None]:
+        """Let the optimizer read `rate`; schedules and states keep the number in full precision."""
+        [group] = self.optimizer.param_groups
+        number, group["lr"] = group["lr"], self.rate
+        try:
+            yield
+        finally:
+            group["lr"] = number
 
     def state_dict(self) -> dict[str, Any]:
         """The optimizer's moments and the schedule's position."""
         return {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a copy of a `state_dict`, whichever memory layout it was made with."""
+        """Continue from a copy of a `state_dict`, whichever memory layout it was made with.
+
+        Moments that there are keep their place in memory, from which a captured step reads them.
+        """
+        earlier = {parameter: {**kept} for parameter, kept in self.optimizer.state.items()}
         # checkpoints from before there were other optimizers use the key `adam`
         self.optimizer.load_state_dict(
             state["optimizer"] if "optimizer" in state else state["adam"]
@@ -115,7 +144,14 @@ class Optimizer:
                 if isinstance(value, Tensor):
                     alike = parameter if value.shape == parameter.shape else value
                     moments[name] = torch.empty_like(alike).copy_(value)
+        for parameter, kept in earlier.items():
+            moments = self.optimizer.state[parameter]
+            for name, place in kept.items():
+                # before the first step there are none, which is as if they were zero
+                place.copy_(moments[name]) if name in moments else place.zero_()
+                moments[name] = place
         self.schedule.load_state_dict(state["schedule"])
+        self.rate.fill_(self.optimizer.param_groups[0]["lr"])
 
 
 @functools.cache
@@ -127,6 +163,8 @@ def _light(kind: type[torch.optim.Optimizer]) -> Any:
     names = ("add_param_group", "state_dict", "load_state_dict", "zero_grad")
     methods = {name: unwrap(getattr(kind, name)) for name in names}
     methods["step"] = torch.no_grad()(unwrap(kind.step))
+    # older versions capture no step unless told `capturable`, which fused steps always are
+    methods["_cuda_graph_capture_health_check"] = lambda optimizer: None
     return type(kind.__name__, (kind,), methods)
 
 
@@ -146,6 +184,19 @@ def _build(parameters: list[Tensor], options: OptimizerOptions) -> torch.optim.O
         for parameter in parameters:
             optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     return optimizer
+
+
+def _rate_of(optimizer: torch.optim.Optimizer) -> Tensor:
+    """A place for the learning rate, 0-dim, where the fused kernels read it.
+
+    CUDA's read float32 on the device, by themselves or in a captured step: so both use the same
+    bits. All others read the number on the host, for which float64 changes none.
+    """
+    [group] = optimizer.param_groups
+    device = group["params"][0].device
+    if device.type == "cuda":
+        return torch.tensor(group["lr"], dtype=torch.float32, device=device)
+    return torch.tensor(group["lr"], dtype=torch.float64)
 
 
 def _schedule(
