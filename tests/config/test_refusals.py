@@ -87,6 +87,18 @@ REFUSED = [
         "trainer.precision=bf16 is not available on trainer.device=mps; it needs cuda or cpu",
     ),
     (["trainer.compile=true", "trainer.devices=2"], "trainer.compile=true works on one device"),
+    (
+        ["trainer.graph=always"],
+        "trainer.graph=always is not allowed; choose from auto, true, false",
+    ),
+    (
+        ["trainer.graph=true", "trainer.compile=true"],
+        "trainer.graph=true does not go with trainer.compile=true; remove one of them",
+    ),
+    (
+        ["trainer.graph=true", "trainer.devices=2"],
+        "trainer.graph=true does not go with trainer.devices=2; remove one of them",
+    ),
     (["auxiliary.tasks=[diagnose]"], "auxiliary.tasks=diagnose is not allowed; choose from diag"),
     (["auxiliary.backbone=vgg"], "auxiliary.backbone=vgg is unknown; choose from resnet18"),
     (["evaluation.batch_size=0"], "evaluation.batch_size=0 must be at least 1"),

@@ -26,6 +26,8 @@ from gradprom.runs.execution import execute
 from gradprom.runs.run import Run
 from gradprom.storage import preemption
 from gradprom.storage.files import load_state, save_state
+from gradprom.training.graph import Captured, NotCapturable
+from gradprom.training.networks import NetworkTraining
 from gradprom.training.stage import Stage, Start, Training
 
 
@@ -89,6 +91,28 @@ def test_a_stage_goes_on_from_what_was_saved(case: str, tmp_path: Path) -> None:
         assert equal(straight.state_dict(), second.state_dict()), stage.name
         assert equal(straight.artefact(), second.artefact()), stage.name
         assert equal(logs, resumed), stage.name
+
+
+@every
+def test_updates_from_the_buffers_of_a_graph_have_the_same_bits(case: str, tmp_path: Path) -> None:
+    """Also those that cannot be captured: the attempt has left no trace."""
+    run = made(case, tmp_path)
+    artefacts = trained(run, run.method)
+    for stage in run.method.stage().lineage():
+        eager, captured = (begin(run, stage, artefacts) for _ in range(2))
+        assert isinstance(captured, NetworkTraining)
+        from_buffers = Captured(captured, CPU)
+        for number in range(4):
+            logs = step(eager, run, stage, number)
+            batch, probe = loader(run, stage).batch(3, number), number % 2 == 1
+            torch.manual_seed(number)
+            try:
+                alike = from_buffers.update(batch, probe)
+            except NotCapturable:
+                alike = captured.update(batch, probe)
+            assert equal(logs, alike), stage.name
+        assert equal(eager.state_dict(), captured.state_dict()), stage.name
+        assert equal(eager.artefact(), captured.artefact()), stage.name
 
 
 @every

@@ -13,9 +13,11 @@ from support.device_waits import NoWaiting
 from torch import Tensor
 
 from gradprom.config import component
+from gradprom.config.components import component_names
 from gradprom.data.loader import Loader
 from gradprom.methods import recognition
 from gradprom.methods.task_driven import EnhancerTraining
+from gradprom.strategies import LossStrategy
 from gradprom.training.stage import Start
 
 KINDS = [*STRATEGIES, *("project", "pcgrad", "gradprom strategy.gate=cosine")]
@@ -45,6 +47,23 @@ def test_no_step_asks_the_device_for_a_value(
         with NoWaiting():
             for step, probe in enumerate((False, True)):
                 trained.update(loader.batch(0, step), probe)
+
+
+WAITING = {"torchjd"}
+"""Strategies that decide on the host."""
+
+
+@pytest.mark.parametrize("name", sorted(component_names("strategy")))
+def test_strategies_that_wait_are_known(name: str) -> None:
+    strategy, gram = component("strategy", name).Options(), torch.tensor([[2.0, -1.0], [-1.0, 1.0]])
+    losses = (torch.ones(2),) if isinstance(strategy, LossStrategy) else ()
+    with NoWaiting():
+        for _ in range(2):
+            if name in WAITING:
+                with pytest.raises(AssertionError, match="the host asks for a value"):
+                    strategy.weights(gram, *losses)
+            else:
+                strategy.weights(gram, *losses)
 
 
 @pytest.mark.parametrize(

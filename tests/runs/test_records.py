@@ -194,7 +194,7 @@ def test_a_record_is_written_with_the_keys_of_its_status_in_their_order(tmp_path
     assert list(content) == f"{head} {end}".split()
     dataset = "name split counts fingerprint notes value_range"
     assert list(content["dataset"]) == dataset.split()
-    stage = ["name", "id", "epochs", "steps", "seconds", "interruptions"]
+    stage = ["name", "id", "epochs", "steps", "seconds", "interruptions", "updates"]
     assert {tuple(entry) for entry in content["stages"]} == {tuple(stage)}
     record = run.study.record(run.id)
     assert record is not None

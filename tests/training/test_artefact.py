@@ -19,7 +19,7 @@ def rows(stage: Stage, count: int = 2) -> list[dict[str, Any]]:
 
 
 def trained(stage: Stage, count: int = 2) -> dict[str, Any]:
-    told = {"seconds": float(stage.epochs), "interruptions": stage.epochs}
+    told = {"seconds": float(stage.epochs), "interruptions": stage.epochs, "updates": "eager"}
     return {"weights": {"of": stage.id}, "history": rows(stage, count), **told}
 
 
@@ -43,7 +43,7 @@ def test_a_shared_ancestor_is_told_once_and_namesakes_stay_apart() -> None:
     assert last["weights"] == {"of": LAST.id}
 
 
-def test_an_entry_tells_steps_seconds_and_interruptions() -> None:
+def test_an_entry_tells_steps_seconds_interruptions_and_how_updates_were_taken() -> None:
     entry = artefacts()[RIGHT.id]["stages"][-1]
     assert entry == {
         "name": "branch",
@@ -52,6 +52,7 @@ def test_an_entry_tells_steps_seconds_and_interruptions() -> None:
         "steps": 10,
         "seconds": 2.0,
         "interruptions": 2,
+        "updates": "eager",
     }
     assert joined(ROOT, trained(ROOT, count=0), [])["stages"][0]["steps"] == 0
 

@@ -12,6 +12,7 @@ from gradprom.errors import ConfigError
 from gradprom.identity import added
 
 SCHEDULES = ("constant", "onecycle")
+GRAPHS = ("auto", "true", "false")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 SERVED = {"float32": DEVICES[1:], "tf32": ("cuda",), "bf16": ("cuda", "cpu")}
 """The precisions, and the devices that support them."""
@@ -93,6 +94,10 @@ class Trainer:
     compile: bool = unhashed(False)
     """Compile the networks: takes seconds to minutes per stage, then steps are faster; equal up to
     rounding."""
+    graph: str = unhashed("auto")
+    """Replay updates as CUDA graphs, which have the same bits: `auto`, on CUDA where an update
+    takes nothing from the host; `true`, or the run fails, and in a graph's buffers on a CPU;
+    `false`, never."""
     channels_last: bool = unhashed(False)
     """Keep a pixel's channels together in memory: faster for narrow networks on a CPU, slower for
     wide ones; equal up to rounding."""
@@ -125,6 +130,11 @@ class Trainer:
                 f"trainer.compile=true works on one device; remove it or "
                 f"trainer.devices={self.devices}"
             )
+        self.graph = str(self.graph).lower()  # `true` in YAML and on the command line is a bool
+        require_choice("trainer.graph", self.graph, GRAPHS)
+        if self.graph == "true" and (self.compile or self.devices > 1):
+            other = "trainer.compile=true" if self.compile else f"trainer.devices={self.devices}"
+            raise ConfigError(f"trainer.graph=true does not go with {other}; remove one of them")
         require_count("trainer.threads", self.threads, 1)
 
 

@@ -102,6 +102,9 @@ class StageInfo(JsonObject):
     """Duration of its training, by whichever run trained it."""
     interruptions: int = 0
     """How often its training was resumed from a checkpoint."""
+    updates: str = "eager"
+    """How they were taken: `eager`; `graph`, replayed as CUDA graphs; `static`, in a graph's
+    buffers on a CPU."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ _ADDED_LATER = {
     "strategy.gate_on": "all",
     "trainer.precision": "float32",
     "trainer.compile": False,
+    "trainer.graph": "false",
     "trainer.channels_last": False,
 }
 """Keys that old records lack, with the value that they imply."""

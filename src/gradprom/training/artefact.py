@@ -33,6 +33,7 @@ def joined(stage: Stage, trained: dict[str, Any], parents: list[Artefact]) -> Ar
         "steps": trained["history"][-1]["step"] if trained["history"] else 0,
         "seconds": trained["seconds"],
         "interruptions": trained["interruptions"],
+        "updates": trained["updates"],
     }
     ancestors = {a["id"]: a for parent in parents for a in parent["stages"]}
     earlier_histories = {id: rows for parent in parents for id, rows in histories(parent).items()}

@@ -21,6 +21,7 @@ from gradprom.errors import RunError
 from gradprom.randomness import stream
 from gradprom.storage import preemption
 from gradprom.storage.preemption import Interrupted
+from gradprom.training.graph import Updates
 from gradprom.training.parallel import distributed
 from gradprom.training.stage import Stage, Training
 from gradprom.training.store import Slot
@@ -88,7 +89,8 @@ def train(
     -------
     dict
         `weights`; `history`, a row for each `log_every` steps with the mean of each value over
-        them; `interruptions`, how often it was resumed; `seconds`.
+        them; `interruptions`, how often it was resumed; `seconds`; `updates`, how they were taken
+        (`graph.Updates.kind`).
 
     Raises
     ------
@@ -113,6 +115,7 @@ def train(
         step, history = checkpoint["step"], checkpoint["history"]
         seconds = checkpoint["seconds"]
         meter = [_to_device(loader.device, logs) for logs in checkpoint["meter"]]
+    update = Updates(stage.name, training, options, loader.device)
 
     def save() -> None:
         now = time.monotonic()
@@ -135,7 +138,7 @@ def train(
         step += 1
         measured = measure is not None and step % loader.steps_per_epoch == 0
         ends_row = step % options.log_every == 0 or step == steps or measured
-        logs = training.update(batch, probe=ends_row)
+        logs = update(batch, probe=ends_row)
         meter.append({key: value.detach() for key, value in logs.items()})
         if not ends_row:
             if distributed.ranks() == 1 and preemption.requested():
@@ -165,6 +168,7 @@ def train(
         "history": history,
         "interruptions": interruptions,
         "seconds": seconds,
+        "updates": update.kind,
     }
 
 

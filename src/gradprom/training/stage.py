@@ -23,6 +23,8 @@ class Training(Protocol):
     def update(self, batch: Batch, probe: bool) -> dict[str, Tensor]:
         """Take one step.
 
+        It may be captured as a CUDA graph: what it does on the host, it does then and not again.
+
         Parameters
         ----------
         batch
