@@ -124,7 +124,7 @@ def variant(
     settings = composed(f"profile={profile}", f"trainer.device={args.device}", *sized)
     last = layout == "channels last"
     settings.trainer = replace(
-        settings.trainer, precision=kind, compile=compiled, channels_last=last
+        settings.trainer, precision=kind, compile=compiled, channels_last=str(last)
     )
     torch.manual_seed(0)
     channels, memory_format = settings.facts.channels, LAYOUTS[layout]

@@ -16,6 +16,9 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 SERVED = {"float32": DEVICES[1:], "tf32": ("cuda",), "bf16": ("cuda", "cpu")}
 """The precisions, and the devices that support them."""
 
+LAYOUTS = ("auto", "true", "false")
+"""Whether a pixel's channels lie together in memory."""
+
 
 def unhashed(default: Any) -> Any:
     """A field that is recorded but cannot change a result, and is therefore not part of an id."""
@@ -93,9 +96,13 @@ class Trainer:
     compile: bool = unhashed(False)
     """Compile the networks: takes seconds to minutes per stage, then steps are faster; equal up to
     rounding."""
-    channels_last: bool = unhashed(False)
-    """Keep a pixel's channels together in memory: faster for narrow networks on a CPU, slower for
-    wide ones; equal up to rounding."""
+    channels_last: str = unhashed("auto")
+    """Keep a pixel's channels together in memory: `true`, `false`, or `auto`, where it was measured
+    to be faster: on CUDA in `tf32` and `bf16`, on a CPU for narrow networks; equal up to
+    rounding."""
+    deterministic: bool = unhashed(True)
+    """Train and evaluate with equal bits each time on CUDA too, whatever runs beside; an operation
+    that cannot do so is an error. `false` allows faster ones, equal up to rounding."""
     threads: int = unhashed(1)
     """Torch threads on the CPU; more threads than idle cores are much slower."""
 
@@ -120,6 +127,8 @@ class Trainer:
                 f"trainer.precision={self.precision} is not available on "
                 f"trainer.device={self.device}; it needs {' or '.join(SERVED[self.precision])}"
             )
+        self.channels_last = str(self.channels_last).lower()  # YAML's true is a truth value
+        require_choice("trainer.channels_last", self.channels_last, LAYOUTS)
         if self.compile and self.devices > 1:
             raise ConfigError(
                 f"trainer.compile=true works on one device; remove it or "
