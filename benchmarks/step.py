@@ -214,7 +214,7 @@ def measured(
     profile: str, size: int, setup: str, precision: str, args: Any
 ) -> list[dict[str, Any]]:
     """A row for each way."""
-    settings = _config(profile, size, setup, precision)
+    settings = settings_of(profile, size, setup, precision)
     ways = {way.name: way for way in _ways(settings, setup, args.device)}
     if args.ways:
         prefixes = tuple(args.ways)
@@ -268,7 +268,8 @@ def _ways(settings: Config, setup: str, device: str) -> Iterator[Way]:
             yield Way(f"{ours}, update, probed", networks.probed, limit)
 
 
-def _config(profile: str, size: int, setup: str, precision: str) -> Config:
+def settings_of(profile: str, size: int, setup: str, precision: str) -> Config:
+    """The configuration of one case."""
     auxiliary = "multitask" if setup == "multitask" else "diagnosis"
     supervision = "unsupervised" if setup == "unsupervised" else "supervised"
     sized = f"profile={profile}", f"dataset.size={size}", f"trainer.precision={precision}"
