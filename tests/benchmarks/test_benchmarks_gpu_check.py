@@ -75,7 +75,7 @@ def test_different_runs_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert [row["equal"] for row in one.require_equal(copy("same"))] == ["yes"]
     [path] = copy("weights").results.glob(f"stages/*{record.training_id}*/artefact.pt")
     content = loaded(path)
-    next(iter(content["weights"]["enhancer"].values())).view(-1)[0] += 1e-6
+    next(iter(content["weights"]["enhancer"].values())).add_(1e-6)
     monkeypatch.setattr(gpu_check, "load_state", lambda p: content if p == path else loaded(p))
     with pytest.raises(gpu_check.Different, match="weights$"):
         one.require_equal(gpu_check.Trained(tmp_path / "weights"))
