@@ -96,7 +96,10 @@ class Trained:
 
     def require_equal(self, other: "Trained") -> list[Row]:
         """A row for each run of `other`; raises Different unless these have equal ones."""
-        return [self._require_equal(record, other) for record in other.records]
+        theirs = other.records
+        if not theirs:
+            raise Different("no run to compare with has all its files")
+        return [self._require_equal(record, other) for record in theirs]
 
     def _require_equal(self, theirs: Record, other: "Trained") -> Row:
         [own] = [record for record in self.records if record.id == theirs.id]

@@ -81,7 +81,7 @@ def test_different_runs_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         one.require_equal(gpu_check.Trained(tmp_path / "weights"))
     history = copy("history").results / "local" / "runs" / record.id / "history.csv"
     history.write_text(history.read_text().replace(",1,", ",2,", 1))
-    with pytest.raises(gpu_check.Different, match="history$"):
+    with pytest.raises(gpu_check.Different):
         one.require_equal(gpu_check.Trained(tmp_path / "history"))
 
 
