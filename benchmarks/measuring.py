@@ -21,6 +21,9 @@ import pandas as pd
 import psutil
 import torch
 
+from gradprom.config import Trainer
+from gradprom.training import precision
+
 MEASURED = Path(__file__).parent / "measured"
 """Where the figures go, unless `--json` says otherwise."""
 
@@ -40,20 +43,24 @@ def parser(description: str | None, repeats: int | None = None) -> argparse.Argu
     return parser
 
 
-def seconds(pieces: Mapping[str, Piece], repeats: int, device: str) -> dict[str, list[float]]:
+def seconds(
+    pieces: Mapping[str, Piece], repeats: int, device: str, options: Trainer | None = None
+) -> dict[str, list[float]]:
     """How long each piece takes, `repeats` times, in turn, after a round that is not counted.
 
     On the CPU it is the process's own time, which other processes do not lengthen; on a GPU the
-    clock's, from an idle device to an idle device.
+    clock's, from an idle device to an idle device. Computed as training with these options does, by
+    default in float32.
     """
     times: dict[str, list[float]] = {name: [] for name in pieces}
-    for number in range(repeats + 1):
-        for name, piece in pieces.items():
-            began = _clock(device)
-            piece()
-            ended = _clock(device)
-            if number > 0:
-                times[name].append(ended - began)
+    with precision.as_trained(options or Trainer(), torch.device(device)):
+        for number in range(repeats + 1):
+            for name, piece in pieces.items():
+                began = _clock(device)
+                piece()
+                ended = _clock(device)
+                if number > 0:
+                    times[name].append(ended - began)
     return times
 
 

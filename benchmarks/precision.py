@@ -23,7 +23,7 @@ from torch import Tensor
 import measuring
 from fixtures import composed
 from gradprom import config
-from gradprom.config import component
+from gradprom.config import Trainer, component
 from gradprom.config.typed import image_size
 from gradprom.data.loader import Batch
 from gradprom.methods import recognition
@@ -46,6 +46,8 @@ class Variant:
     precision: str
     layout: str
     compiled: bool
+    options: Trainer
+    device: torch.device
     training: EnhancerTraining
     batches: list[Batch]
     losses: list[Tensor] = field(default_factory=list)
@@ -57,7 +59,7 @@ class Variant:
     def step(self) -> None:
         """One step on the next batch."""
         batch = self.batches[len(self.losses) % DIFFERENT]
-        with precision.tf32(self.precision == "tf32"):
+        with precision.as_trained(self.options, self.device):
             self.losses.append(self.training.update(batch, probe=False)["loss_main"])
 
     def first(self) -> float:
@@ -124,7 +126,7 @@ def variant(
     settings = composed(f"profile={profile}", f"trainer.device={args.device}", *sized)
     last = layout == "channels last"
     settings.trainer = replace(
-        settings.trainer, precision=kind, compile=compiled, channels_last=last
+        settings.trainer, precision=kind, compile=compiled, channels_last=str(last)
     )
     torch.manual_seed(0)
     channels, memory_format = settings.facts.channels, LAYOUTS[layout]
@@ -143,7 +145,7 @@ def variant(
     batches = [
         batch(shape, len(settings.facts.classes), number, place) for number in range(DIFFERENT)
     ]
-    return Variant(kind, layout, compiled, training, batches)
+    return Variant(kind, layout, compiled, settings.trainer, start.device, training, batches)
 
 
 def batch(shape: tuple[int, ...], classes: int, seed: int, place: dict[str, Any]) -> Batch:

@@ -14,10 +14,12 @@ Each way computes forward passes, losses and the `.grad` of all that learns, on 
 Peak memory is what a way takes beyond networks and batch, in MiB. Networks and losses are those of
 the profiles, the images are random. `frozen` lets the recognizer not learn; `multitask` has two.
 
-By default the networks of `demo` at 64²; on one core a round of `bench` at 64² takes minutes.
+By default the networks of `demo` at 64² in float32; on one core a round of `bench` at 64² takes
+minutes. Precision, memory layout and equal bits each time are those of a training.
 
     python benchmarks/step.py [--profiles demo bench paper] [--sizes 64 128 256] [--setups …]
-                              [--ways joint gradprom …] [--device cuda] [--repeats N]
+                              [--precisions float32 tf32 bf16] [--ways joint gradprom …]
+                              [--device cuda] [--repeats N]
 """
 
 import itertools
@@ -32,7 +34,7 @@ from torch.autograd import grad
 
 import measuring
 from fixtures import composed
-from gradprom import strategies
+from gradprom import config, strategies
 from gradprom.config import Config, component
 from gradprom.config.typed import image_size
 from gradprom.data.loader import Batch
@@ -194,29 +196,37 @@ def main() -> None:
     )
     parser.add_argument("--sizes", nargs="+", type=int, default=[64], help="in pixels")
     parser.add_argument("--setups", nargs="+", default=SETUPS, choices=SETUPS)
+    parser.add_argument(
+        "--precisions", nargs="+", default=["float32"], choices=tuple(config.SERVED)
+    )
     parser.add_argument("--ways", nargs="+", help="only those whose names begin so")
     args = parser.parse_args()
-    _needs_torchjd(parser)
+    if not args.ways or any("TorchJD".startswith(way) for way in args.ways):
+        _needs_torchjd(parser)
     rows: list[dict[str, Any]] = []
-    for case in itertools.product(args.profiles, args.sizes, args.setups):
+    for case in itertools.product(args.profiles, args.sizes, args.setups, args.precisions):
         rows += measured(*case, args)
         print(*case, "done", flush=True)
     measuring.report("step", rows, args)
 
 
-def measured(profile: str, size: int, setup: str, args: Any) -> list[dict[str, Any]]:
+def measured(
+    profile: str, size: int, setup: str, precision: str, args: Any
+) -> list[dict[str, Any]]:
     """A row for each way."""
-    ways = {way.name: way for way in _ways(_config(profile, size, setup), setup, args.device)}
+    settings = settings_of(profile, size, setup, precision)
+    ways = {way.name: way for way in _ways(settings, setup, args.device)}
     if args.ways:
         prefixes = tuple(args.ways)
         limits = {way.limit for name, way in ways.items() if name.startswith(prefixes)}
         selected = {"joint, plain", *limits}
         ways = {n: way for n, way in ways.items() if n in selected or n.startswith(prefixes)}
-    times = measuring.seconds({n: w.run for n, w in ways.items()}, args.repeats, args.device)
+    pieces = {n: w.run for n, w in ways.items()}
+    times = measuring.seconds(pieces, args.repeats, args.device, settings.trainer)
     memory = {n: measuring.peak_memory(w.run, args.device) for n, w in ways.items()}
     return [
         {
-            "case": f"{profile} {size} {setup}",
+            "case": f"{profile} {size} {setup}" + f" {precision}" * (precision != "float32"),
             "way": name,
             "ms": 1000 * statistics.median(times[name]),
             "× plain": measuring.ratio(times[name], times["joint, plain"]),
@@ -258,10 +268,11 @@ def _ways(settings: Config, setup: str, device: str) -> Iterator[Way]:
             yield Way(f"{ours}, update, probed", networks.probed, limit)
 
 
-def _config(profile: str, size: int, setup: str) -> Config:
+def settings_of(profile: str, size: int, setup: str, precision: str) -> Config:
+    """The configuration of one case."""
     auxiliary = "multitask" if setup == "multitask" else "diagnosis"
     supervision = "unsupervised" if setup == "unsupervised" else "supervised"
-    sized = f"profile={profile}", f"dataset.size={size}"
+    sized = f"profile={profile}", f"dataset.size={size}", f"trainer.precision={precision}"
     return composed(*sized, f"auxiliary={auxiliary}", f"supervision={supervision}")
 
 

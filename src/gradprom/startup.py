@@ -6,13 +6,14 @@ from pathlib import Path
 from gradprom.errors import ConfigError
 from gradprom.settings import with_home
 from gradprom.streams import make_lenient
+from gradprom.training.workspace import fix_workspace
 
 CLONE = Path(__file__).parents[2]
 """The clone of the repository that this code is part of."""
 
 
 def prepare(words: list[str]) -> list[str]:
-    """Make the output streams lenient, and check that this installation can work at all.
+    """Set up this process, and check that this installation can work at all.
 
     Parameters
     ----------
@@ -30,6 +31,7 @@ def prepare(words: list[str]) -> list[str]:
         If the package is not in a clone, or Python runs without assertions.
     """
     make_lenient()
+    fix_workspace()
     if sys.flags.optimize:
         raise ConfigError(
             "Hydra reads the command line wrongly without Python's assertions; unset "

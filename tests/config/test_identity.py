@@ -133,6 +133,7 @@ def test_what_is_read_depends_on_the_rest(
         "trainer.compile=true",
         "trainer.graph=true",
         "trainer.channels_last=false",
+        "trainer.deterministic=false",
         "trainer.log_every=5",
         "trainer.checkpoint_seconds=1",
         "evaluation.batch_size=3",
@@ -164,7 +165,7 @@ def test_where_a_dataset_lies_is_no_part_of_an_id(dataset: str) -> None:
 def test_every_key_of_the_trainer_is_read_or_declared_to_have_no_effect() -> None:
     read = {change.split("=")[0] for change, _ in CHANGES}
     unhashed = {"log_every", "checkpoint_seconds", "device", "devices", "threads", "compile"}
-    unhashed |= {"channels_last", "graph"}
+    unhashed |= {"channels_last", "deterministic", "graph"}
     for name in set(Trainer.__dataclass_fields__) - unhashed:
         assert f"trainer.{name}" in read
 

@@ -19,7 +19,7 @@ from gradprom.runs.run import Run, plain
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = tmp_path_factory.mktemp("results")
-    tiny_runs.train(results, *tiny_runs.PHANTOM, "trainer.channels_last=true")
+    tiny_runs.train(results, *tiny_runs.PHANTOM)
     return results
 
 
@@ -28,7 +28,7 @@ def test_a_run_trained_twice(trained: Path) -> None:
     [record] = study.records()
     floor = rounding.measure(study, record.id[:6])
     [again] = Study(trained / "rounding", "local").records()
-    assert again.id == record.id and again.setting("trainer.channels_last") is False
+    assert again.id == record.id and again.setting("trainer.channels_last") == "false"
     assert list((trained / "rounding" / "stages").glob("*/artefact.pt"))  # trained anew
     for name, value in floor.first.items():
         assert value == pytest.approx(record.metrics[name], abs=1e-6)

@@ -158,7 +158,17 @@ def test_keys_younger_than_a_record_have_their_values_and_are_not_written() -> N
     assert record.dataset.notes == [] and record.evaluate_on == {} and record.files == {}
     assert record.error is None and record.reason == ""
     content = record.to_json()
-    young = {"job", "precision", "title", "setup", "reads", "scores", "evaluate_on", "files"}
+    young = {
+        "job",
+        "precision",
+        "deterministic",
+        "title",
+        "setup",
+        "reads",
+        "scores",
+        "evaluate_on",
+        "files",
+    }
     assert not young & set(content) and "notes" not in content["dataset"]
 
 
@@ -186,7 +196,7 @@ def test_a_record_is_written_with_the_keys_of_its_status_in_their_order(tmp_path
     run = tiny_runs.make(tmp_path, *tiny_runs.PHANTOM)
     execute(run)
     head = "schema id training_id seed choices overrides config dataset git packages host pid job"
-    head += " device precision title setup reads scores started status"
+    head += " device precision deterministic title setup reads scores started status"
     end = "metrics training stages interruptions duration peak_memory files checksum"
     path = run.study.run(run.id) / "record.json"
     text = path.read_text()

@@ -70,6 +70,36 @@ def test_torchs_own_message_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(str(caught.value)) < 400 and "C++" not in str(caught.value)
 
 
+@pytest.mark.parametrize("known", [set(), {"donated_buffer"}, {"deterministic"}])
+def test_options_that_a_version_of_torch_does_not_have_are_not_set(
+    known: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch._functorch
+    import torch._inductor
+
+    class Options:
+        """Refuses what it does not know, as torch's modules of options do."""
+
+        __slots__ = ("donated_buffer", "deterministic")
+
+        def __init__(self) -> None:
+            for name in known:
+                super().__setattr__(name, None)
+
+        def __setattr__(self, name: str, value: bool) -> None:
+            if name not in known:
+                raise AttributeError(f"torch.config.{name} does not exist")
+            super().__setattr__(name, value)
+
+    options = Options()
+    monkeypatch.setattr(torch._functorch, "config", options)
+    monkeypatch.setattr(torch._inductor, "config", options)
+    for deterministic in (True, False):
+        precision._set_compiler(Trainer(deterministic=deterministic))
+        wanted = {"donated_buffer": False, "deterministic": deterministic}
+        assert {name: getattr(options, name) for name in known} == {n: wanted[n] for n in known}
+
+
 def test_compiled_steps_are_eager_ones_up_to_rounding() -> None:
     """Two passes back through a compiled graph, BatchNorm's two modes, and the way to eager."""
     precision._require_compiler.cache_clear()

@@ -152,7 +152,9 @@ def train(
 
     patch.setattr(engine.preemption, "requested", asked)
     while True:
-        arguments: Any = (Stage("coupled", 2, 0, {}), build, loader, shelf, made.trainer)
+        # not at every row, so that a life must know where the one before it probed
+        stage = Stage("coupled", 2, 0, {}, probe_every=7)
+        arguments: Any = (stage, build, loader, shelf, made.trainer)
         try:
             return engine.train(*arguments, lambda progress: None), trained[-1]
         except engine.Interrupted:

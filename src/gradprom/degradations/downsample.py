@@ -59,8 +59,11 @@ class Downsample(Deterministic):
         """The down-sampled images in float64."""
         from torch.nn import functional as F
 
-        size = self.output_shape(tuple(batch.shape))[-2:]
-        return F.interpolate(doubled(batch), size, mode="bicubic", antialias=True)
+        size, wide = self.output_shape(tuple(batch.shape))[-2:], doubled(batch)
+        if wide.requires_grad:  # CUDA adds up the gradients of `interpolate` in no fixed order
+            rows, columns = (_matrix(n, self.scale).to(wide.device) for n in batch.shape[-2:])
+            return rows @ wide @ columns.mT
+        return F.interpolate(wide, size, mode="bicubic", antialias=True)
 
 
 Options = Downsample

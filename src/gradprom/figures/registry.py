@@ -61,14 +61,17 @@ def draw(
     from gradprom.figures import comparison, saliency, undegraded
     from gradprom.figures.grid import page
     from gradprom.reports.plots.style import page_style, save
+    from gradprom.training import precision
 
     choices = choose(name, expansions, records, problems)
-    strips, caption = {
+    drawn = {
         "fig2": lambda: saliency.guided_maps(choices, study, device),
         "fig4": lambda: comparison.compare(choices, study, device, count=2),
         "fig5": lambda: saliency.activation_maps(choices, study, device),
         "fig6": lambda: comparison.compare(choices, study, device, count=1),
         "fig7": lambda: undegraded.undegraded(choices, study, device),
-    }[name]()
+    }[name]
+    with precision.tf32(False):  # as in evaluation
+        strips, caption = drawn()
     with page_style():
         return save(page(strips), folder, name, declared()[name].title, caption)

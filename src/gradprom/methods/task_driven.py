@@ -30,6 +30,9 @@ from gradprom.training.optimization import OptimizerOptions
 from gradprom.training.parallel import distributed
 from gradprom.training.stage import Stage, Start
 
+PROBE_STEPS = 20
+"""Steps for each loss from one probe of gradients that nothing else needs to the next."""
+
 
 @dataclass
 class Options:
@@ -105,8 +108,19 @@ class TaskDriven(Method):
             parents=(warmup, *pretraining),
             version=version,
             batches=recognition.batches(c, self.tasks),
+            probe_every=self._probe_every(),
             begin=lambda start: self._begin_coupled(start, warmup, pretraining),
         )
+
+    def _probe_every(self) -> int:
+        """Steps between two probes, so that these take less than 3 % of the time.
+
+        A strategy that compares over all of θ has the gradients that a probe looks at. For others
+        each loss costs a pass through the enhancer: for two losses as much as 1.2 steps.
+        """
+        strategy = self.config.strategy
+        free = strategy.compares and strategy.gate_on == "all"
+        return 1 if free or not self.tasks else PROBE_STEPS * (1 + len(self.tasks))
 
     def _recognizer_reads(self) -> dict[str, Any]:
         """How the recognizers take part in coupled training; what has no effect is left out.
@@ -279,7 +293,8 @@ class EnhancerTraining(NetworkTraining):
             logs |= logged
         # a penalty of the network's own reaches θ without passing the image
         features = None if self.penalty else enhanced
-        joined = self.networks.step_by(self.strategy, losses, "enhancer", features, probe)
+        measure = probe and bool(self.recognizers)  # of a single loss there is nothing to compare
+        joined = self.networks.step_by(self.strategy, losses, "enhancer", features, measure)
         main = joined.losses[0]
         error = main if self._is_error else _mean_square_error(enhanced, batch.target)
         logs |= {"loss_main": main, "psnr": -10 * error.log10(), "finite": joined.finite}

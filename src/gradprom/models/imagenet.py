@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gradprom.errors import ConfigError, first_line
+from gradprom.models.borders import repeated
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -78,5 +78,4 @@ def pad(x: Tensor) -> Tensor:
 
     By repetition, because a reflection needs an image larger than the padding.
     """
-    height, width = x.shape[-2:]
-    return F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
+    return repeated(x, STRIDE)

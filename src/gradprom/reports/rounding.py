@@ -21,6 +21,7 @@ from gradprom.runs.records import Study
 from gradprom.storage.files import read_json, write_json
 
 if TYPE_CHECKING:
+    from gradprom.runs.record import Record
     from gradprom.runs.run import Run
 
 
@@ -77,7 +78,7 @@ def measure(study: Study, prefix: str) -> Floor:
 
     record = study.resolve(prefix)
     require_finished(record)
-    again = _again(study, record.id, record.choices, record.overrides)
+    again = _again(study, record)
     if again.id != record.id:
         raise RunError(
             f"run {record.id} is of another version of the code, which would train {again.id} now; "
@@ -103,12 +104,18 @@ def stored(study: Study) -> Floor | None:
     return Floor(**content) if isinstance(content, dict) and set(content) == known else None
 
 
-def _again(study: Study, run_id: str, choices: dict[str, str], overrides: list[str]) -> Run:
+def _again(study: Study, record: Record) -> Run:
     """The same run, in the other memory layout and with results of its own."""
-    from gradprom.runs.restore import read_config, typed
+    from gradprom.runs.restore import load_run, read_config, typed
     from gradprom.runs.run import Run, plain
+    from gradprom.training import engine, precision
 
-    node = read_config(study.run(run_id) / "config.yaml")
+    method = load_run(study, record.id).method
+    options = method.config.trainer
+    device = engine.choose_device(options.device)
+    networks = (network.to(device) for network in method.build_networks().values())
+    last = any(precision.is_channels_last(network, options) for network in networks)
+    node = read_config(study.run(record.id) / "config.yaml")
     node.results, node.study = str(study.results / "rounding"), study.name
-    node.trainer.channels_last = not node.trainer.channels_last
-    return Run(typed(node), plain(node), choices, overrides)
+    node.trainer.channels_last = "false" if last else "true"
+    return Run(typed(node), plain(node), record.choices, record.overrides)

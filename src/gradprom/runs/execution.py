@@ -29,6 +29,7 @@ from gradprom.training.parallel.distributed import RankLost
 from gradprom.training.parallel.placement import Place, find_place, take_device
 from gradprom.training.stage import Stage, Weights
 from gradprom.training.store import Slot, StageStore
+from gradprom.training.workspace import fix_workspace
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ def execute(run: Run, watch: Watch | None = None) -> Record | None:
         resumes the run.
     """
     options = run.config.trainer
+    fix_workspace()
     torch.set_num_threads(options.threads)
     keep_freed_memory()
     device, place = engine.choose_device(options.device), find_place(options.devices)
@@ -95,7 +97,8 @@ def _execute(run: Run, place: Place, device: torch.device, watch: Watch | None) 
         artefact = _train(run, images, place, device, watch)
         history.write(run.study.run(run.id), all_rows(artefact))
         references = _reference_weights(run, images)
-        metrics, further = score(run, artefact["weights"], device, references)
+        with precision.deterministic(run.config.trainer, device):
+            metrics, further = score(run, artefact["weights"], device, references)
     except (RankLost, NotWritable):
         raise  # not the run's fault: the same command resumes it
     except Pruned as reason:
@@ -157,6 +160,7 @@ def _started_record(run: Run, images: base.Images, device: torch.device) -> Reco
         job=provenance.slurm_job(),
         device=f"{device.type}: {provenance.device_name(device)}",
         precision=config.trainer.precision,
+        deterministic=config.trainer.deterministic,
         title=description.title,
         setup={"dataset": run.dataset_label, **description.parts},
         reads=run.reads,

@@ -83,7 +83,7 @@ def train_stage(
     # on every rank, because all must end the history's rows at the same steps
     is_validated = config.validation and stage.id == run.training_id
     measure = validator(run, device) if is_validated else None
-    with precision.tf32(config.trainer.precision == "tf32"):
+    with precision.as_trained(config.trainer, device):
         return engine.train(stage, build, loader, slot, config.trainer, observe, measure)
 
 

@@ -152,6 +152,9 @@ class Record(JsonObject):
     """Its type and its name, such as `cuda: NVIDIA H100`."""
     precision: str = "float32"
     """Of the training: `trainer.precision`, which older records do not say."""
+    deterministic: bool = False
+    """Whether training and evaluation were held to equal bits each time: `trainer.deterministic`;
+    false in older records, whose runs on a CPU had equal bits nevertheless."""
     title: str = ""
     """The method as shown to people; empty in older records."""
     setup: dict[str, str] = field(default_factory=dict)

@@ -11,15 +11,17 @@ _ADDED_LATER = {
     "trainer.precision": "float32",
     "trainer.compile": False,
     "trainer.graph": "false",
-    "trainer.channels_last": False,
+    "trainer.channels_last": "false",
+    "trainer.deterministic": False,
 }
 """Keys that old records lack, with the value that they imply."""
 
 
 def flatten(config: dict[str, Any]) -> dict[str, Any]:
     """A record's nested configuration as dotted keys, with those that an old record lacks."""
-    flat = dotted(config)
-    return {**flat, **{key: value for key, value in _ADDED_LATER.items() if key not in flat}}
+    flat = {**_ADDED_LATER, **dotted(config)}
+    layout = "trainer.channels_last"  # a truth value, before there was `auto`
+    return {**flat, layout: str(flat[layout]).lower()}
 
 
 def dotted(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -138,7 +138,7 @@ class _Step:
             deciding_rows = [
                 self.deciding.row([g[p] for p in self.deciding.parameters]) for g in every
             ]
-        gram = _inner_products(deciding_rows, self.deciding.layers) if self.takes_products else None
+        gram = _inner_products(deciding_rows, self.deciding) if self.takes_products else None
         if self.strategy.compares and gram is not None:
             visible_gram = gram
         else:
@@ -155,7 +155,7 @@ class _Step:
 
     def _overall(self, rows: list[FlatGradient]) -> Decision:
         """What the gradients over all of θ would decide, by a copy of the strategy."""
-        gram = _inner_products(rows, self.theta.layers)
+        gram = _inner_products(rows, self.theta)
         return Decision(copy.deepcopy(self.strategy).weights(gram), gram, self.strategy.lam)
 
 
@@ -163,7 +163,7 @@ def _without_features(step: _Step, gradients: list[Gradients]) -> tuple[FlatGrad
     """θ's gradient from each loss's gradients over θ."""
     rows = step.averaged([step.theta.row(row) for row in gradients], step.theta)
     decision = step.decision(rows, step.theta, len(rows))
-    return _weighted_by_layer(rows, decision.weights, step.theta.layers), decision
+    return _weighted_by_layer(rows, decision.weights, step.theta), decision
 
 
 def _through_features(
@@ -181,7 +181,7 @@ def _through_features(
         rows = step.averaged(_pulled_back(features, cotangents, onto, keep=not rows_serve), onto)
     decision = step.decision(rows, onto, len(cotangents))
     if rows_serve:
-        return _weighted_by_layer(rows, decision.weights, step.theta.layers), decision
+        return _weighted_by_layer(rows, decision.weights, step.theta), decision
     filled = [torch.zeros_like(features) if c is None else c for c in cotangents]
     merged = _weighted(filled, decision.weights)
     rows = _pulled_back(features, [merged], step.theta, keep=False)
@@ -211,42 +211,45 @@ def _accumulator(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-def _inner_products(rows: list[FlatGradient], layers: list[int]) -> Tensor:
-    """Inner products [K, K], or [layers, K, K] for several layers of so many pieces each.
+def _inner_products(rows: list[FlatGradient], onto: Flat) -> Tensor:
+    """Inner products [K, K], or [layers, K, K] for several layers.
 
     By products and sums rather than matmul, which may round its factors to TF32.
     """
     size = range(len(rows))
     pairs = [(i, j) for i in size for j in size if i <= j]
-    products = []
-    for piece in zip(*rows, strict=True):
-        wide = [part.to(_accumulator(part.dtype)) for part in piece]
-        products.append(torch.stack([(wide[i] * wide[j]).sum() for i, j in pairs]))
-    sums = torch.stack([part.sum(0) for part in torch.stack(products).split(layers)])
+
+    def products() -> Iterator[Iterator[Tensor]]:
+        for piece in zip(*rows, strict=True):
+            wide = [part.to(_accumulator(part.dtype)) for part in piece]
+            yield (wide[i] * wide[j] for i, j in pairs)
+
+    sums = onto.sums(products())
     places = [pairs.index((min(i, j), max(i, j))) for i in size for j in size]
     gram = torch.stack([sums[:, place] for place in places], -1).unflatten(-1, (len(rows), -1))
-    return gram[0] if len(layers) == 1 else gram
+    return gram[0] if onto.layers == 1 else gram
 
 
-def _weighted_by_layer(
-    rows: list[FlatGradient], weights: Tensor, layers: list[int]
-) -> FlatGradient:
+def _weighted_by_layer(rows: list[FlatGradient], weights: Tensor, onto: Flat) -> FlatGradient:
     """The weighted sum of rows, with weights [K] or [layers, K]; empties the rows."""
-    by_layer = [weights] * len(layers) if weights.dim() == 1 else weights.unbind()
-    by_piece = [
-        weight for weight, pieces in zip(by_layer, layers, strict=True) for _ in range(pieces)
+    if weights.dim() == 1:
+        # a popped piece is freed, and its memory can be reused by the sum
+        return [_weighted([row.pop(0) for row in rows], weights) for _ in [*rows[0]]]
+    blocks = [onto.in_blocks(row) for row in rows]
+    for row in rows:
+        row.clear()
+    return [
+        _weighted([row.pop(0) for row in blocks], own).flatten() for own in onto.by_piece(weights)
     ]
-    # a popped piece is freed, and its memory can be reused by the sum
-    return [_weighted([row.pop(0) for row in rows], weight) for weight in by_piece]
 
 
 def _weighted(vectors: Sequence[Tensor], weights: Tensor) -> Tensor:
-    """Σ w_k v_k with weights [K].
+    """Σ w_k v_k with weights [K], or [blocks, 1, K] for vectors in blocks.
 
     A weight of zero selects instead of multiplying: 0·inf would be NaN, and adding even a zero
     would turn the main gradient's -0 into 0. A weight of one changes no bit.
     """
-    main, *auxiliary = zip(vectors, weights.unbind(), (weights != 0).unbind(), strict=True)
+    main, *auxiliary = zip(vectors, weights.unbind(-1), (weights != 0).unbind(-1), strict=True)
     total = torch.where(main[2], main[0] * main[1], 0.0)
     for vector, weight, joins in auxiliary:
         total = torch.where(joins, total + vector * weight, total)

@@ -75,7 +75,7 @@ def _plain(config: Config, fetches: bool) -> Config:
     Without ImageNet's weights unless it `fetches` them.
     """
     trainer = replace(
-        config.trainer, precision="float32", compile=False, channels_last=False, devices=1
+        config.trainer, precision="float32", compile=False, channels_last="false", devices=1
     )
     changed = replace(config, trainer=trainer)
     if fetches:

@@ -135,8 +135,7 @@ class Classification(ABC):
             0-dim; 0 if nothing is labelled. On several ranks the mean of their losses is the loss
             over the labels of all ranks.
         """
-        total = F.cross_entropy(logits, truth, ignore_index=UNLABELLED, reduction="sum")
-        return _per_labelled(total, truth)
+        return _per_labelled(_summed_cross_entropy(logits, truth), truth)
 
     def unsupervised_loss(self, logits: Tensor, clean_logits: Tensor) -> Tensor:
         """MSE between class probabilities on the enhanced and on the clean image (Eq. 3)."""
@@ -160,6 +159,16 @@ def served_tasks(facts: Facts) -> list[str]:
         if name in component_names("task")
     }
     return [name for name, task in tasks.items() if task.classes(facts)]
+
+
+def _summed_cross_entropy(logits: Tensor, truth: Tensor) -> Tensor:
+    """The cross-entropy of all items that are not `UNLABELLED`, summed; 0-dim."""
+    if logits.ndim == 2:
+        return F.cross_entropy(logits, truth, ignore_index=UNLABELLED, reduction="sum")
+    # CUDA adds up torch's own loss of pixels in no fixed order, and takes back a gather by sorting
+    classes = torch.arange(logits.shape[1], device=logits.device).view(-1, 1, 1)
+    of_truth = truth.unsqueeze(1) == classes
+    return -torch.where(of_truth, logits.log_softmax(1), 0).sum()
 
 
 def _per_labelled(total: Tensor, truth: Tensor) -> Tensor:

@@ -138,7 +138,8 @@ def train(
         step += 1
         measured = measure is not None and step % loader.steps_per_epoch == 0
         ends_row = step % options.log_every == 0 or step == steps or measured
-        logs = update(batch, probe=ends_row)
+        probes = ends_row and _probe_is_due(stage, step, steps, rows_end=step - 1 - len(meter))
+        logs = update(batch, probe=probes)
         meter.append({key: value.detach() for key, value in logs.items()})
         if not ends_row:
             if distributed.ranks() == 1 and preemption.requested():
@@ -170,6 +171,14 @@ def train(
         "seconds": seconds,
         "updates": update.kind,
     }
+
+
+def _probe_is_due(stage: Stage, step: int, steps: int, rows_end: int) -> bool:
+    """Whether a row that ends at a step ends with a probe; the one before ended at `rows_end`.
+
+    A function of the steps alone, so that a resumed stage probes where it would have anyway.
+    """
+    return step == steps or step // stage.probe_every > rows_end // stage.probe_every
 
 
 def _to_device(device: torch.device, logs: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -30,7 +30,7 @@ class Training(Protocol):
         batch
             The images of the step.
         probe
-            Also measure what the step itself does not need.
+            Also measure what the step itself does not need; the update does not change in any bit.
 
         Returns
         -------
@@ -71,7 +71,8 @@ def _untrainable(start: Start) -> Training:
 class Stage:
     """A part of a run that other runs can share; its id covers all that can change its outcome.
 
-    `batches` and `begin` are not hashed; `reads` has the values that they follow from.
+    `batches`, `probe_every` and `begin` are not hashed; `reads` has the values that they follow
+    from.
     """
 
     name: str
@@ -87,6 +88,9 @@ class Stage:
     """Raised when the code of the stage changes its outcome."""
     batches: Batches = field(default=Batches(size=1), compare=False, repr=False)
     """The batches that it is trained on."""
+    probe_every: int = field(default=1, compare=False, repr=False)
+    """Least steps between two probes, at the end of a row of the history each; more than 1 where a
+    probe costs as much as a step."""
     begin: Callable[[Start], Training] = field(default=_untrainable, compare=False, repr=False)
     """Builds its networks, from its parents' weights where it has parents."""
 

@@ -7,9 +7,9 @@ costs the same and sees twice as far. `docs/recipes.md` compares it with its alt
 
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gradprom.models.borders import repeated
 from gradprom.models.enhancers.srresnet import skipped, upsampling
 
 
@@ -103,9 +103,7 @@ class UNet(nn.Module):
         Not clamped.
         """
         height, width = x.shape[-2:]
-        multiple = 2 ** len(self.down)
-        padding = (0, -width % multiple, 0, -height % multiple)
-        features = self.head(F.pad(x, padding, mode="replicate") if any(padding) else x)
+        features = self.head(repeated(x, 2 ** len(self.down)))
         skips = []
         for down in self.down:
             skip, features = down(features)

@@ -6,8 +6,9 @@ They replace the paper's ResNet-50/101 classifiers and U-Nets, with the same inp
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from gradprom.models.borders import doubled, repeated
 
 OUTPUTS = ("image", "pixel")
 PRETRAINED = False
@@ -82,18 +83,12 @@ class SmallUNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits [B,classes,H,W] of `images` [B,in_channels,H,W]."""
         height, width = images.shape[-2:]
-        padded = F.pad(images, (0, -width % 4, 0, -height % 4), mode="replicate")
-        fine = self.down1(padded)
+        fine = self.down1(repeated(images, 4))
         middle = self.down2(fine)
         coarse = self.down3(middle)
-        middle = self.up2(torch.cat([_double(self.narrow3(coarse)), middle], 1))
-        fine = self.up1(torch.cat([_double(self.narrow2(middle)), fine], 1))
+        middle = self.up2(torch.cat([doubled(self.narrow3(coarse)), middle], 1))
+        fine = self.up1(torch.cat([doubled(self.narrow2(middle)), fine], 1))
         return self.head(fine)[..., :height, :width]
-
-
-def _double(features: Tensor) -> Tensor:
-    """Bilinear up-sampling by two: [B,C,H,W] -> [B,C,2H,2W]."""
-    return F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def build(
