@@ -56,10 +56,10 @@ def measured(case: str, device: str, repeats: int) -> list[dict[str, Any]]:
     profile, size, kind = case.split(":")
     words = f"profile={profile}", f"dataset.size={size}", f"trainer.precision={kind}"
     settings = composed(*words, f"trainer.device={device}")
-    with precision.tf32(kind == "tf32"):
+    with precision.as_trained(settings.trainer, torch.device(device)):
         ways = _ways(settings, device)
         pieces = {name: _following(way) for name, way in ways.items()}
-        times = measuring.seconds(pieces, repeats, device)
+        times = measuring.seconds(pieces, repeats, device, settings.trainer)
     return [
         {
             "case": case,

@@ -301,6 +301,13 @@ def test_calibration_convolves_each_image_by_a_kernel_of_its_own():
         torch.testing.assert_close(actual, F.conv2d(one[None], kernel, padding=1)[0])
 
 
+@pytest.mark.parametrize("size", [(3, 3), (4, 9), (15, 7)])
+def test_coarse_grids_are_those_of_adaptive_pooling(size):
+    x = images(2, 3, *size)
+    grids = [F.adaptive_max_pool2d(x, side).flatten(2) for side in (1, 3, 5, 7)]
+    assert torch.equal(nrsf._pooled(x), F.normalize(torch.cat(grids, dim=2), dim=2))
+
+
 def test_calibration_starts_with_a_mean_of_the_neighbour():
     """All similarities are between σ(−1) and σ(1); features keep their size."""
     calibrated = nrsf.Calibration(4)(torch.ones(1, 4, 9, 9), images(1, 4, 9, 9))

@@ -12,6 +12,7 @@ from gradprom.experiments.declared import Experiment, read
 from gradprom.experiments.expansion import Expansion, expand
 from gradprom.reports import swept, unplanned
 from gradprom.reports.claims import specs, verdicts
+from gradprom.reports.statistics.image_scores import StudyScores
 from gradprom.reports.tables import filling, layout, published, text
 from gradprom.reports.tables.filling import fill
 from gradprom.reports.tables.published import Published
@@ -76,11 +77,11 @@ def test_the_smallest_error_is_the_best_of_its_column(
 ) -> None:
     made = built(expansion, records)
     for metric in ("rmse", "psnr"):
-        places = {row.declared.title: row.cells[0, metric].place for row in made.rows}
-        assert places == {"Joint": 0, "Frozen": 2, "GradProm": 1}
+        best = {row.declared.title: row.cells[0, metric].best for row in made.rows}
+        assert best == {"Joint": False, "Frozen": False, "GradProm": True}
     lines = {line.split("|")[1].strip(): line for line in text.markdown(made).splitlines()[4:10]}
     assert "**0.0205 ± 0.0007 (2)**" in lines["GradProm"]
-    assert "<u>0.0305 ± 0.0007 (2)</u>" in lines["Frozen"]
+    assert "| 0.0305 ± 0.0007 (2) |" in lines["Frozen"]
     [degraded] = made.degraded
     assert degraded.cells[0, "rmse"].value is not None
     assert (0, "psnr") not in degraded.cells  # no run has scored it
@@ -148,7 +149,8 @@ def judged(
             images = {"id": [f"i{n}" for n in range(30)], "group": [f"g{n}" for n in range(30)]}
             pd.DataFrame(images | columns).to_csv(study.run(run) / "scores.csv", index=False)
             records[run] = records_factory.record(run, dataset=DatasetInfo(fingerprint="isic"))
-    [found] = verdicts.judge(verdicts.read_claims(path), {"errors": expansion}, records, study)
+    scores = StudyScores(records, study)
+    [found] = verdicts.judge(verdicts.read_claims(path), {"errors": expansion}, scores)
     return found
 
 

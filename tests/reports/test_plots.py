@@ -17,6 +17,7 @@ from gradprom.experiments.declared import Column, Experiment
 from gradprom.experiments.declared import Row as DeclaredRow
 from gradprom.reports.plots import curves, style, training
 from gradprom.reports.statistics.estimate import Estimate, estimate
+from gradprom.reports.statistics.image_scores import StudyScores
 from gradprom.reports.tables.published import Published
 from gradprom.reports.tables.table import Cell, Row, Table
 from gradprom.runs.records import Study
@@ -63,7 +64,8 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Figure]]:
 
 
 def draw(tmp_path: Path, *tables: Table, records: dict[str, Any] | None = None) -> list[Any]:
-    return curves.draw([*tables], records or {}, Study(tmp_path, "local"), tmp_path / "figures")
+    scores = StudyScores(records or {}, Study(tmp_path, "local"))
+    return curves.draw([*tables], scores, tmp_path / "figures")
 
 
 def line_of(axis: Axes, color: str, hollow: bool = False) -> Any:
@@ -105,7 +107,7 @@ def test_lines_bands_published_marks_and_degraded_input(
     assert degraded.get_linestyle() == ":"
     assert list(degraded.get_ydata()) == [19.0, 18.0, 20.0]
     assert (
-        picture.name == "tiny-curves" and "± one standard deviation, of 3 runs" in picture.caption
+        picture.name == "tiny-curves" and "± one standard deviation. Of 3 runs" in picture.caption
     )
     assert "Hollow marks" in picture.caption
 

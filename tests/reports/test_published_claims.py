@@ -9,13 +9,16 @@ from support.small_table import read
 from gradprom.reports.claims import verdicts
 from gradprom.reports.claims.contrast import Contrast
 from gradprom.reports.claims.verdicts import JudgedClaim
+from gradprom.reports.statistics.image_scores import StudyScores
 from gradprom.reports.tables.published import Published, published
 from gradprom.runs.records import Study
 
 
 @pytest.fixture(scope="module")
 def on_paper() -> dict[str, JudgedClaim]:
-    judged = verdicts.judge(verdicts.read_claims(), {}, {}, Study(Path("nowhere"), "none"))
+    judged = verdicts.judge(
+        verdicts.read_claims(), {}, StudyScores({}, Study(Path("nowhere"), "none"))
+    )
     return {one.name: one for one in judged}
 
 
@@ -120,6 +123,21 @@ def test_published_differences_by_welchs_test(on_paper: dict[str, JudgedClaim]) 
     contrast = found["Table I, σ = 0.1, PSNR: Sup. GradProm − Benchmark-i"]
     assert contrast.published_p == pytest.approx(expected)
     assert contrast.published_significant == (expected < 0.05)
+
+
+def test_a_published_interval_ends_where_welchs_test_does(
+    on_paper: dict[str, JudgedClaim],
+) -> None:
+    """A difference of half the interval's width has p = 0.05."""
+    contrast = on_paper["gradprom-over-frozen-diagnosis"].contrasts[0]
+    first = published_cell("table1", "Unsup. GradProm", "σ = 0.05")
+    second = published_cell("table1", "Unsup. Frozen-params.", "σ = 0.05")
+    assert first.std is not None and second.std is not None and contrast.published is not None
+    assert contrast.published_low is not None and contrast.published_high is not None
+    half = contrast.published_high - contrast.published
+    assert contrast.published - contrast.published_low == pytest.approx(half)
+    test = stats.ttest_ind_from_stats(half, first.std, 3, 0.0, second.std, 3, equal_var=False)
+    assert test.pvalue == pytest.approx(0.05)
 
 
 def test_no_gain_in_psnr_over_frozen_or_joint_goes_beyond_the_papers_own_spread(

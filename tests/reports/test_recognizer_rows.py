@@ -57,7 +57,7 @@ def test_one_recognizer_of_each_seed_whatever_the_rows() -> None:
     markdown = text.markdown(table)
     assert "| recognizer on clean images | – | – | 0.850 ± 0.071 (2) |" in markdown
     assert "before coupled training" in markdown
-    assert not any(cell.place for row in table.recognizers for cell in row.cells.values())
+    assert not any(cell.best for row in table.recognizers for cell in row.cells.values())
 
 
 def test_rows_of_different_recognizers_have_rows_of_their_own() -> None:

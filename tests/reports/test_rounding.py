@@ -1,5 +1,6 @@
 """What rounding alone changes is measured, told, and not mistaken for another run."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,11 +10,14 @@ from support import tiny_runs
 
 from gradprom.errors import RunError
 from gradprom.methods import recognition
-from gradprom.reports import rounding
+from gradprom.reports import rounding, swept, unplanned
 from gradprom.reports.claims import verdicts
+from gradprom.reports.page import page_table
+from gradprom.reports.tables import text
 from gradprom.runs.records import Study
 from gradprom.runs.restore import read_config, typed
 from gradprom.runs.run import Run, plain
+from gradprom.storage.files import write_json
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +44,37 @@ def test_a_run_trained_twice(trained: Path) -> None:
     assert floor.images == len(tables[0])
     differing = (tables[0]["prediction"] != tables[1]["prediction"]).sum()
     assert floor.predictions["prediction"] == differing
-    assert rounding.stored(study) == floor
-    text = verdicts.markdown([], floor.text())
-    assert (
-        floor.text() in text and f"PSNR {floor.second['psnr'] - floor.first['psnr']:+.6f}" in text
-    )
+    assert rounding.stored(study) == [floor]
+    moved = abs(floor.second["psnr"] - floor.first["psnr"])
+    assert f"PSNR {moved:.2g} dB, " in floor.text()
+    assert floor.text() in verdicts.markdown([], [floor.text()])
+
+
+def test_the_floor_stands_below_the_tables_that_hold_the_run(trained: Path) -> None:
+    study = tiny_runs.local(trained)
+    [record] = study.records()
+    floors = [rounding.Floor(record.id, "noise=0.1", {"psnr": 30.0}, {"psnr": 29.9993}, 8, {})]
+    tables = [
+        swept.table_of(unplanned.expansion([one]), {one.id: one})
+        for one in (record, replace(record, id="another"))
+    ]
+    rounding.note_below(tables, floors)
+    assert tables[1].floors == []
+    assert tables[0].floors == [
+        f"Rounding floor: PSNR 0.0007 dB, by which run {record.id} (noise=0.1) moves when it is "
+        f"trained again with the other memory layout."
+    ]
+    assert "Rounding floor: PSNR 0.0007 dB" in text.markdown(tables[0])
+    assert "Rounding floor: PSNR 0.0007 dB" in page_table.table_view(tables[0]).legend
+
+
+def test_a_file_with_a_single_measurement_is_read(tmp_path: Path) -> None:
+    """As it was stored when only the last one was kept."""
+    study, one = Study(tmp_path, "local"), {"psnr": 30.0}
+    study.folder.mkdir()
+    first = rounding.Floor("a", "", one, one, 8, {})
+    write_json(study.folder / "rounding.json", asdict(first))
+    assert rounding.stored(study) == [first]
 
 
 def test_a_run_of_another_version_is_not_trained_again(
@@ -75,7 +105,7 @@ def test_an_old_configuration_means_what_it_meant(trained: Path, tmp_path: Path)
 
 def test_without_a_measurement_nothing_is_told(tmp_path: Path) -> None:
     study = Study(tmp_path, "local")
-    assert rounding.stored(study) is None
+    assert rounding.stored(study) == []
     study.folder.mkdir()
     (study.folder / "rounding.json").write_text("[]")
-    assert rounding.stored(study) is None
+    assert rounding.stored(study) == []

@@ -16,6 +16,7 @@ from gradprom.experiments.overrides import OverrideList
 from gradprom.identity import digest
 from gradprom.reports.claims import verdicts
 from gradprom.reports.claims.verdicts import Claim, JudgedClaim
+from gradprom.reports.statistics.image_scores import StudyScores
 from gradprom.runs.record import DatasetInfo, FurtherTestSet, Record
 from gradprom.runs.records import Study
 
@@ -69,7 +70,8 @@ class Made:
         return found
 
     def judge(self, *wanted: Claim) -> list[JudgedClaim]:
-        return verdicts.judge(list(wanted), self.expansions, self.records, self.study)
+        scores = StudyScores(self.records, self.study)
+        return verdicts.judge(list(wanted), self.expansions, scores)
 
 
 def identify(asked: list[OverrideList]) -> list[Identity]:

@@ -52,7 +52,7 @@ class Metric:
     unit: str = ""
     """Such as `dB`; empty for shares and counts."""
     digits: int = 3
-    """Decimals of a mean in tables; ranks are those of the printed numbers."""
+    """Decimals of a mean in tables."""
     better: Literal["higher", "lower", ""] = "higher"
     """Which direction is better; empty: neither, and the metric is not ranked, tuned or claimed."""
     score: Score = _of_no_image

@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gradprom.errors import RunError
-from gradprom.metrics.pooling import Mean
 from gradprom.metrics.registry import NO_NUMBER, Metric, Table, main_metrics, with_baselines
 from gradprom.reports.statistics.bootstrap import DRAWS, interval, resample
+from gradprom.reports.statistics.pairing import comparable
 from gradprom.runs.record import Record
 from gradprom.runs.record_config import flatten
 from gradprom.runs.records import Study
@@ -134,24 +134,11 @@ def paired_differences(
     weights, once = resample(groups, DRAWS, rng), np.ones(len(groups))
     differences = []
     for metric in metrics:
-        one, other = _comparable(metric, first, second)
+        one, other = comparable(metric, [first, second])
         low, high = interval(metric.score(other, weights) - metric.score(one, weights))
         scores = [float(metric.score(table, once)) for table in (one, other)]
         differences.append(Difference(metric.name, scores[0], scores[1], low, high))
     return differences
-
-
-def _comparable(metric: Metric, first: Table, second: Table) -> tuple[Table, Table]:
-    """The tables without the values of images whose value is infinite in one of them.
-
-    A mean over other images than the other run's would be no comparison.
-    """
-    if not isinstance(metric.score, Mean):
-        return first, second
-    name = metric.score.column
-    finite = np.isfinite(first[name]) & np.isfinite(second[name])
-    both = [np.where(finite, table[name], np.nan) for table in (first, second)]
-    return {**first, name: both[0]}, {**second, name: both[1]}
 
 
 def image_scores(study: Study, run_id: str) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """The report of a study: its tables filled from its records, claims, figures, one page.
 
 results/<study>/report/index.html   everything on one page
-                       <table>.csv .md .tex, tables.tex
+                       <table>.csv .md .tex, <table>-summary.csv, tables.tex
                        claims.md claims.csv
                        figures/
 
@@ -19,8 +19,9 @@ from gradprom.experiments.overrides import OverrideList
 from gradprom.reports import rounding, swept, unplanned
 from gradprom.reports.claims import verdicts
 from gradprom.reports.page import page
-from gradprom.reports.plots import curves, sweep_picture
+from gradprom.reports.plots import curves, forest, sweep_picture
 from gradprom.reports.plots.style import Picture
+from gradprom.reports.statistics.image_scores import StudyScores
 from gradprom.reports.tables import latex, text
 from gradprom.reports.tables.filling import fill
 from gradprom.reports.tables.table import Table
@@ -70,28 +71,34 @@ def report(study: Study, names: list[str], narrowing: OverrideList) -> None:
     selections = _selections(study, names, narrowing)
     folder = study.folder / "report"
     require_writable(folder)  # before the work
-    papers = _fill(study, records, selections)
+    scores = StudyScores(records, study)
+    papers = _fill(scores, selections)
     tables = [paper.table for paper in papers if paper.always_shown or paper.runs & set(records)]
     if not names:
         planned = set().union(*(paper.runs for paper in papers))
         planned |= _filter_runs(tables)
-        tables = [*_sweep_tables(study, records, planned), *tables]
+        tables = [*_sweep_tables(scores, planned), *tables]
+    measured = rounding.stored(study)
+    rounding.note_below(tables, measured)
+    floors = [floor.text() for floor in measured]
     _print(tables)
     # claims about tables that are not shown would all be undecidable
     shown = any(table.experiment.paper for table in tables)
     fullest = _fullest([paper.expansion for paper in papers], records)
     claims = verdicts.read_claims() if shown else []
-    judged = verdicts.judge(claims, fullest, records, study)
-    floor = rounding.stored(study)
-    _write(folder, tables, judged, floor.text() if floor else "")
+    judged = verdicts.judge(claims, fullest, scores)
+    _write(folder, tables, judged, floors)
     pictures = _sweep_pictures(tables, records, study, folder / "figures")
-    pictures += curves.draw(tables, records, study, folder / "figures")
+    pictures += curves.draw(tables, scores, folder / "figures")
+    pictures += forest.draw(judged, folder / "figures")
     pictures += _paper_figures(folder / "figures")
-    page.write_page(folder / "index.html", tables, records, study, judged, pictures, problems)
+    page.write_page(
+        folder / "index.html", tables, records, study, judged, pictures, problems, floors
+    )
     for problem in problems:
         print(f"skipped  {problem}")
-    if floor:
-        print(floor.text())
+    for floor in floors:
+        print(floor)
     print(f"report   {folder / 'index.html'}")
 
 
@@ -126,9 +133,9 @@ def _selections(study: Study, names: list[str], narrowing: OverrideList) -> list
     return [*planned, Selection(others, [], always_shown=bool(names))]
 
 
-def _fill(
-    study: Study, records: dict[str, Record], selections: list[Selection]
-) -> list[PaperTable]:
+def _fill(scores: StudyScores, selections: list[Selection]) -> list[PaperTable]:
+    study, records = scores.study, scores.records
+
     def identify(runs: list[OverrideList]) -> list[Identity]:
         return run_ids.identities(runs, study.results)
 
@@ -138,19 +145,19 @@ def _fill(
     for selection in selections:
         for expansion in expanded(selection.names, selection.narrowing, identify, study):
             [whole] = declared.read(expansion.experiment.name)
-            table = fill(expansion, records, selection.narrowing, whole)
+            table = fill(expansion, records, selection.narrowing, whole, scores)
             filled.append(PaperTable(expansion, table, selection.always_shown))
     return filled
 
 
-def _sweep_tables(study: Study, records: dict[str, Record], planned: set[str]) -> list[Table]:
+def _sweep_tables(scores: StudyScores, planned: set[str]) -> list[Table]:
     """Tables of sweeps without a declared experiment, and one of the runs of no other table."""
-    expansions = swept.expansions(study)
-    tables = [swept.table_of(expansion, records) for expansion in expansions]
+    records, expansions = scores.records, swept.expansions(scores.study)
+    tables = [swept.table_of(expansion, records, scores) for expansion in expansions]
     planned = planned.union(_filter_runs(tables), *(expansion.runs for expansion in expansions))
     further = [record for run_id, record in records.items() if run_id not in planned]
     if further:
-        tables.append(swept.table_of(unplanned.expansion(further), records))
+        tables.append(swept.table_of(unplanned.expansion(further), records, scores))
     return tables
 
 
@@ -217,14 +224,12 @@ def _print(tables: list[Table]) -> None:
 
 
 def _write(
-    folder: Path, tables: list[Table], judged: list[verdicts.JudgedClaim], floor: str
+    folder: Path, tables: list[Table], judged: list[verdicts.JudgedClaim], floors: list[str]
 ) -> None:
-    """Write tables and claims as text files, claims with the rounding floor."""
+    """Write tables and claims as text files, claims with the rounding floors."""
     for table in tables:
-        write_text(folder / f"{table.key}.csv", text.as_csv(table))
-        write_text(folder / f"{table.key}.md", text.markdown(table))
-        write_text(folder / f"{table.key}.tex", latex.latex(table))
+        swept.write_forms(table, folder, table.key)
     write_text(folder / "tables.tex", latex.document(tables))
     if judged:
-        write_text(folder / "claims.md", verdicts.markdown(judged, floor))
+        write_text(folder / "claims.md", verdicts.markdown(judged, floors))
         write_text(folder / "claims.csv", verdicts.as_csv(judged))

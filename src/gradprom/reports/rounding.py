@@ -4,7 +4,7 @@ A finished run is trained once more with the other memory layout (`trainer.chann
 id depends on because it changes results by rounding alone. A difference between two rows that is
 not larger than this says nothing.
 
-results/<study>/rounding.json    the last measurement
+results/<study>/rounding.json    the measurements, the last one of each run
 results/rounding/                the second training, with stages of its own
 """
 
@@ -21,6 +21,7 @@ from gradprom.runs.records import Study
 from gradprom.storage.files import read_json, write_json
 
 if TYPE_CHECKING:
+    from gradprom.reports.tables.table import Table
     from gradprom.runs.record import Record
     from gradprom.runs.run import Run
 
@@ -40,9 +41,9 @@ class Floor:
     """By column of classes: how many test images are classified otherwise."""
 
     def text(self) -> str:
-        """A sentence with the largest differences that rounding alone has made."""
+        """A sentence with the differences that rounding alone has made."""
         moved = [
-            f"{METRICS[name].title} {self.second[name] - value:+.6f}"
+            f"{METRICS[name].title} {abs(self.second[name] - value):.2g} {METRICS[name].unit}"
             for name, value in self.first.items()
         ]
         moved += [
@@ -50,8 +51,8 @@ class Floor:
             for name, count in self.predictions.items()
         ]
         return (
-            f"Rounding floor: run {self.run} ({self.label}), trained again with the other memory "
-            f"layout, moves by {', '.join(moved)}."
+            f"Rounding floor: {', '.join(map(str.strip, moved))}, by which run {self.run} "
+            f"({self.label}) moves when it is trained again with the other memory layout."
         )
 
 
@@ -93,15 +94,25 @@ def measure(study: Study, prefix: str) -> Floor:
     classes = [name for name in columns[0] if name.endswith("prediction")]
     changed = {name: int((columns[0][name] != columns[1][name]).sum()) for name in classes}
     floor = Floor(record.id, " ".join(record.overrides), first, second, len(weights), changed)
-    write_json(study.folder / "rounding.json", asdict(floor))
+    others = [other for other in stored(study) if other.run != floor.run]
+    write_json(study.folder / "rounding.json", [asdict(each) for each in (*others, floor)])
     return floor
 
 
-def stored(study: Study) -> Floor | None:
-    """The last measurement in a study; None without one that can be read."""
+def stored(study: Study) -> list[Floor]:
+    """The measurements in a study, the latest last; none without a file that can be read."""
     content = read_json(study.folder / "rounding.json")
+    entries = [content] if isinstance(content, dict) else content  # once it held only the last one
     known = {field.name for field in fields(Floor)}
-    return Floor(**content) if isinstance(content, dict) and set(content) == known else None
+    readable = entries if isinstance(entries, list) else []
+    return [Floor(**each) for each in readable if isinstance(each, dict) and set(each) == known]
+
+
+def note_below(tables: list[Table], floors: list[Floor]) -> None:
+    """Note the floors below the tables that hold the runs on which they were measured."""
+    for table in tables:
+        runs = {run for row in table.rows for of in row.expected.values() for run in of.values()}
+        table.floors = [floor.text() for floor in floors if floor.run in runs]
 
 
 def _again(study: Study, record: Record) -> Run:

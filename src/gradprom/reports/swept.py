@@ -9,8 +9,9 @@ from gradprom.experiments import on_the_fly
 from gradprom.experiments.declared import Row as DeclaredRow
 from gradprom.experiments.expansion import Cell, Expansion
 from gradprom.metrics.registry import METRICS, main_metrics
-from gradprom.reports import unplanned
-from gradprom.reports.tables import latex, text
+from gradprom.reports import rounding, unplanned
+from gradprom.reports.statistics.image_scores import StudyScores
+from gradprom.reports.tables import latex, summary_text, text
 from gradprom.reports.tables.filling import fill
 from gradprom.reports.tables.table import Table
 from gradprom.runs.record import Record, value_of
@@ -28,7 +29,9 @@ def expansions(study: Study) -> list[Expansion]:
     return [on_the_fly.from_plan(plan) for plan in by_name.values()]
 
 
-def table_of(expansion: Expansion, records: dict[str, Record]) -> Table:
+def table_of(
+    expansion: Expansion, records: dict[str, Record], scores: StudyScores | None = None
+) -> Table:
     """Fill the table of a sweep; metrics logged in training only appear in rows that logged them.
 
     Below the rows come the same ones as tested on each further set of `evaluate_on`.
@@ -39,6 +42,8 @@ def table_of(expansion: Expansion, records: dict[str, Record]) -> Table:
         The experiment made of the sweep, with the run ids of its cells.
     records
         By run id.
+    scores
+        The scores of single images, by which rows are compared; None: by their means alone.
     """
     experiment = expansion.experiment
     cells: dict[int, list[Cell]] = {id(row): [] for row in experiment.rows}
@@ -63,7 +68,7 @@ def table_of(expansion: Expansion, records: dict[str, Record]) -> Table:
         metrics=tuple(name for name in METRICS if name in shown or name in experiment.metrics),
     )
     filled_cells = [replace(cell, row=row) for row, of_row in rows for cell in of_row]
-    return fill(Expansion(filled, filled_cells), records, [], filled)
+    return fill(Expansion(filled, filled_cells), records, [], filled, scores)
 
 
 def _tested_on(test_set: str, row: DeclaredRow, records: list[Record]) -> DeclaredRow | None:
@@ -116,7 +121,9 @@ def show(
     finished = sum(record.finished for record in records.values())
     if table and finished:
         expansion = swept or unplanned.expansion(list(records.values()))
-        _write_table(table_of(expansion, records), records, study, folder)
+        filled = table_of(expansion, records, StudyScores(records, study))
+        rounding.note_below([filled], rounding.stored(study))
+        _write_table(filled, records, study, folder)
     for record in records.values():
         if record.error is not None:
             label = " ".join(record.overrides) or record.id
@@ -131,12 +138,20 @@ def _write_table(table: Table, records: dict[str, Record], study: Study, folder:
     from gradprom.reports.plots.sweep_picture import draw  # imports matplotlib
 
     console().print(text.terminal(table))
-    forms = {"md": text.markdown, "csv": text.as_csv, "tex": latex.latex}
-    for ending, form in forms.items():
-        write_text(folder / f"table.{ending}", form(table))
-    print(f"table    {', '.join(str(folder / f'table.{ending}') for ending in forms)}")
+    files = write_forms(table, folder, "table")
+    print(f"table    {', '.join(map(str, files))}")
     if draw(table, records, study, folder / "picture.png"):
         print(f"picture  {folder / 'picture.png'}")
+
+
+def write_forms(table: Table, folder: Path, name: str) -> list[Path]:
+    """Write a table in every form, and its summaries, if it has any, as a CSV of their own."""
+    forms = {".md": text.markdown, ".csv": text.as_csv, ".tex": latex.latex}
+    forms |= {"-summary.csv": summary_text.as_csv} if table.summaries else {}
+    files = [folder / f"{name}{ending}" for ending in forms]
+    for file, form in zip(files, forms.values(), strict=True):
+        write_text(file, form(table))
+    return files
 
 
 def console() -> Console:

@@ -113,8 +113,23 @@ class Calibration(nn.Module):
 
 def _pooled(features: Tensor) -> Tensor:
     """[B, C, H, W] -> the maxima over coarse grids, [B, C, 84], of unit length."""
-    grids = [F.adaptive_max_pool2d(features, side).flatten(2) for side in POOLED]
+    grids = [_maxima(_maxima(features, side, 2), side, 3).flatten(2) for side in POOLED]
     return F.normalize(torch.cat(grids, dim=2), dim=2)
+
+
+def _maxima(features: Tensor, cells: int, dim: int) -> Tensor:
+    """Maxima over parts of a dimension, as `adaptive_max_pool2d`'s.
+
+    That has no gradient with a fixed order on CUDA.
+    """
+    length = features.shape[dim]
+    starts = [cell * length // cells for cell in range(cells)]
+    ends = [-(-(cell + 1) * length // cells) for cell in range(cells)]
+    parts = [
+        features.narrow(dim, start, end - start).amax(dim, keepdim=True)
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    return torch.cat(parts, dim=dim)
 
 
 class Fusion(nn.Module):

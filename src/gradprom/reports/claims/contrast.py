@@ -11,14 +11,15 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 
-import numpy as np
 from scipy import stats
 
 from gradprom.experiments.expansion import Cell, Expansion
 from gradprom.metrics.registry import metric as metric_of
-from gradprom.reports.claims.image_scores import RunScore, StudyScores
 from gradprom.reports.claims.specs import Claim, Sum, Term
+from gradprom.reports.statistics.effect import effect
+from gradprom.reports.statistics.image_scores import RunScore, StudyScores
 from gradprom.reports.tables.published import Published, published
+from gradprom.runs.record import Record
 
 HOLDS, EQUIVALENT, FAILS, UNDECIDABLE = "holds", "equivalent", "does not", "not decidable"
 LEVEL = 0.05
@@ -52,6 +53,13 @@ class Contrast:
     """Whether all its cells are among those reported. Others do not count for our verdict."""
     published_p: float | None = None
     """Two-sided p of Welch's test on the paper's means and ±; None where one is not printed."""
+    published_low: float | None = None
+    published_high: float | None = None
+    """The 95 % interval of the published difference by the same test."""
+    cells: str = ""
+    """`text` without the metric."""
+    margin: float = 0.0
+    """A smaller effect makes no difference; in the metric's unit."""
 
     @property
     def published_significant(self) -> bool:
@@ -83,22 +91,27 @@ def judge_contrast(
         signed_sum.metric,
         printed,
         _sign_verdict(printed, claim.two_sided),
-        published_p=_welch(numbers, claim.published_runs),
+        cells=signed_sum.cells,
+        margin=claim.margins.get(signed_sum.metric, 0.0),
     )
+    if printed is not None and (test := _welch(numbers, claim.published_runs)) is not None:
+        contrast.published_p, half = test
+        contrast.published_low, contrast.published_high = printed - half, printed + half
     cells_or_none = [_reported_cell(term, expansions) for term in signed_sum.terms]
     cells = [cell for cell in cells_or_none if cell is not None]
     if len(cells) < len(cells_or_none):
         contrast.reported, contrast.reason = False, "not among the cells reported"
         return contrast
-    cell_scores = [scores.by_seed(cell, signed_sum.metric) for cell in cells]
-    contrast.reason = _missing_runs(signed_sum, cells, cell_scores, scores)
+    cell_scores = [
+        scores.by_seed(cell.runs, cell.row.test_set, signed_sum.metric) for cell in cells
+    ]
+    contrast.reason = _missing_runs(signed_sum, cells, cell_scores, scores.records)
     if _same_test_sets(signed_sum, cell_scores):
         _measure(contrast, signed_sum, cell_scores, scores)
     else:
         contrast.reason = contrast.reason or "runs on different test sets"
     if not contrast.reason:
-        margin = claim.margins.get(signed_sum.metric, 0.0)
-        contrast.verdict = _interval_verdict(contrast, margin, claim.two_sided)
+        contrast.verdict = _interval_verdict(contrast, claim.two_sided)
     return contrast
 
 
@@ -121,10 +134,15 @@ def _difference(numbers: list[tuple[int, Published]] | None) -> float | None:
     return round(sum(sign * number.mean for sign, number in numbers), 6)
 
 
-def _welch(numbers: list[tuple[int, Published]] | None, runs: int) -> float | None:
-    """Two-sided p that the signed sum of published means is 0, each ± over so many runs.
+def _welch(numbers: list[tuple[int, Published]] | None, runs: int) -> tuple[float, float] | None:
+    """Welch's test that the signed sum of published means is 0, each ± over so many runs.
 
-    Welch's t test for a sum of any number of means, with the degrees of freedom of Satterthwaite.
+    For a sum of any number of means, with the degrees of freedom of Satterthwaite.
+
+    Returns
+    -------
+    tuple[float, float] | None
+        The two-sided p, and half the width of the 95 % interval; None where a ± is not printed.
     """
     if numbers is None or runs < 2:
         return None
@@ -133,8 +151,10 @@ def _welch(numbers: list[tuple[int, Published]] | None, runs: int) -> float | No
         return None
     variances = [std**2 / runs for std in stds]
     freedom = sum(variances) ** 2 / sum(v**2 / (runs - 1) for v in variances)
-    t = sum(sign * number.mean for sign, number in numbers) / math.sqrt(sum(variances))
-    return float(2 * stats.t.sf(abs(t), freedom))
+    error = math.sqrt(sum(variances))
+    t = sum(sign * number.mean for sign, number in numbers) / error
+    half = stats.t.ppf(1 - LEVEL / 2, freedom) * error
+    return float(2 * stats.t.sf(abs(t), freedom)), float(half)
 
 
 def _sign_verdict(difference: float | None, two_sided: bool) -> str:
@@ -157,18 +177,22 @@ def _missing_runs(
     signed_sum: Sum,
     cells: list[Cell],
     cell_scores: list[dict[int, RunScore]],
-    scores: StudyScores,
+    records: dict[str, Record],
 ) -> str:
     """Which runs a contrast still needs to be decided; empty if it has them all."""
     states = []
     for term, cell, by_seed in zip(signed_sum.terms, cells, cell_scores, strict=True):
         if cell.problem or len(by_seed) < len(cell.runs):
             title = metric_of(signed_sum.metric).title
-            state = _cell_state(cell, scores.finished_count(cell), title)
+            state = _cell_state(cell, _finished_count(cell, records), title)
             states.append(f"{term.written} ({term.place}): {state}")
     if states:
         return "; ".join(dict.fromkeys(states))
     return "fewer than 2 seeds" if len(_common_seeds(cell_scores)) < 2 else ""
+
+
+def _finished_count(cell: Cell, records: dict[str, Record]) -> int:
+    return sum(run in records and records[run].finished for run in cell.runs.values())
 
 
 def _cell_state(cell: Cell, finished: int, metric_title: str) -> str:
@@ -188,10 +212,10 @@ def _same_test_sets(signed_sum: Sum, cell_scores: list[dict[int, RunScore]]) -> 
     """Whether each cell has one test set, and the signs of each test set's cells cancel."""
     balance: Counter[str] = Counter()
     for term, by_seed in zip(signed_sum.terms, cell_scores, strict=True):
-        test_sets = {run.test_set for run in by_seed.values()}
-        if len(test_sets) > 1:
+        image_sets = {run.images for run in by_seed.values()}
+        if len(image_sets) > 1:
             return False
-        balance.update({test_set: term.sign for test_set in test_sets})
+        balance.update({images: term.sign for images in image_sets})
     return not any(balance.values())
 
 
@@ -202,26 +226,20 @@ def _measure(
     scores: StudyScores,
 ) -> None:
     """Fill in the effect, its interval and the effect of each seed."""
-    signed = list(zip((term.sign for term in signed_sum.terms), cell_scores, strict=True))
-    seeds = _common_seeds(cell_scores)
-    contrast.by_seed = {
-        seed: sum(sign * by_seed[seed].score for sign, by_seed in signed) for seed in seeds
-    }
-    if seeds:
-        contrast.effect = float(np.mean(list(contrast.by_seed.values())))
-    if len(seeds) > 1:
-        resampled = [
-            sum(sign * by_seed[seed].resampled for sign, by_seed in signed) for seed in seeds
-        ]
-        low, high = scores.draws.interval(np.stack(resampled, axis=1))
-        if np.isfinite([low, high]).all():
-            contrast.low, contrast.high = low, high
-        else:
+    signs = [term.sign for term in signed_sum.terms]
+    measured = effect(list(zip(signs, cell_scores, strict=True)), scores)
+    contrast.by_seed, contrast.effect = measured.by_seed, measured.mean
+    if len(measured.by_seed) < len(_common_seeds(cell_scores)):
+        contrast.reason = contrast.reason or "no image has a finite score in all runs of a seed"
+    if len(measured.by_seed) > 1:
+        contrast.low, contrast.high = measured.low, measured.high
+        if measured.low is None:
             contrast.reason = contrast.reason or "no draw of images has a score"
 
 
-def _interval_verdict(contrast: Contrast, margin: float, two_sided: bool) -> str:
+def _interval_verdict(contrast: Contrast, two_sided: bool) -> str:
     """The verdict of a measured contrast, from its interval, its seeds and the margin."""
+    margin = contrast.margin
     assert contrast.effect is not None and contrast.low is not None and contrast.high is not None
     if margin > 0 and -margin <= contrast.low and contrast.high <= margin:
         return EQUIVALENT

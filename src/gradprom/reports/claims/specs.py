@@ -16,7 +16,7 @@ from pathlib import Path
 
 from gradprom.experiments import folders, papers
 from gradprom.experiments.declared import Column, Experiment, Row, known_metrics, read
-from gradprom.experiments.papers import UnknownExperiment
+from gradprom.experiments.papers import Paper, UnknownExperiment
 from gradprom.experiments.yaml_reader import Reader, document
 from gradprom.metrics.registry import METRICS, ranked
 
@@ -53,20 +53,30 @@ class Sum:
         """Such as `Table I, σ = 0.1, PSNR: Sup. GradProm − Sup. Frozen-params.`."""
         metric = METRICS[self.metric]
         heading = f"{metric.title} (lower is better)" if metric.sign < 0 else metric.title
+        place, cells = self._place_and_cells
+        return f"{', '.join(filter(None, [place, heading]))}: {cells}"
+
+    @property
+    def cells(self) -> str:
+        """The same without the metric: `Table I, σ = 0.1: Sup. GradProm − Sup. Frozen-params.`."""
+        return ": ".join(filter(None, self._place_and_cells))
+
+    @property
+    def _place_and_cells(self) -> tuple[str, str]:
+        """The place that all cells share, or an empty text, and the signed cells."""
         by_place: dict[str, list[Term]] = {}
         for term in self.terms:
             by_place.setdefault(term.place, []).append(term)
         if len(by_place) == 1:
             [(place, terms)] = by_place.items()
-            rows = _signed([(term.sign, term.written) for term in terms])
-            return f"{place}, {heading}: {rows}"
+            return place, _signed([(term.sign, term.written) for term in terms])
         # a place whose first cell is subtracted is subtracted as a whole
         parts = [
             (first, f"{place} ({_signed([(first * t.sign, t.written) for t in terms])})")
             for place, terms in by_place.items()
             if (first := terms[0].sign)
         ]
-        return f"{heading}: {_signed(parts)}"
+        return "", _signed(parts)
 
 
 def _signed(parts: list[tuple[int, str]]) -> str:
@@ -116,6 +126,29 @@ def read_claims(path: Path | None = None) -> list[Claim]:
     margins = _margins(entries["margins"]) if "margins" in entries else {}
     runs = _runs(entries["published_runs"]) if "published_runs" in entries else 0
     return [_claim(item, margins, runs) for item in entries["claims"].items()]
+
+
+def margins_of(paper: Paper | None) -> dict[str, float]:
+    """The margins that a table is judged by, by metric: its paper's, or those of the first paper.
+
+    Parameters
+    ----------
+    paper
+        None for the table of a sweep.
+    """
+    folders_of_papers = papers.paper_folders()
+    own = paper.folder if paper is not None else folders_of_papers[0]
+    return _margins_in(own / "claims.yaml") or _margins_in(folders_of_papers[0] / "claims.yaml")
+
+
+@functools.cache
+def _margins_in(path: Path) -> dict[str, float]:
+    """Empty where there is no such file, or none in it."""
+    root = document(path) if path.is_file() else None
+    if root is None or root.is_list:
+        return {}
+    entries = root.mapping()
+    return _margins(entries["margins"]) if "margins" in entries else {}
 
 
 def _margins(reader: Reader) -> dict[str, float]:

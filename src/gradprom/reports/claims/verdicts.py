@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gradprom.experiments.expansion import Expansion
@@ -13,10 +14,8 @@ from gradprom.reports.claims.contrast import (
     Contrast,
     judge_contrast,
 )
-from gradprom.reports.claims.image_scores import StudyScores
 from gradprom.reports.claims.specs import Claim, read_claims
-from gradprom.runs.record import Record
-from gradprom.runs.records import Study
+from gradprom.reports.statistics.image_scores import StudyScores
 
 __all__ = ["Claim", "Contrast", "JudgedClaim", "as_csv", "judge", "markdown", "read_claims"]
 
@@ -31,7 +30,7 @@ NOTE = (
 CSV_COLUMNS = (
     *("claim", "source", "claim_verdict", "claim_published_verdict", "contrast", "metric"),
     *("effect", "low", "high", "seeds", "published", "verdict", "published_verdict", "reason"),
-    "published_p",
+    *("published_p", "published_low", "published_high"),
 )
 
 
@@ -68,7 +67,7 @@ class JudgedClaim:
 
 
 def judge(
-    claims: list[Claim], expansions: dict[str, Expansion], records: dict[str, Record], study: Study
+    claims: list[Claim], expansions: dict[str, Expansion], scores: StudyScores
 ) -> list[JudgedClaim]:
     """Judge claims.
 
@@ -79,12 +78,9 @@ def judge(
     expansions
         By the experiment's name, narrowed as they are reported. Contrasts of cells that are not
         among them are judged on the published numbers alone.
-    records
-        By run id.
-    study
-        The study whose folders hold the runs' tables of images.
+    scores
+        The scores of the study's runs.
     """
-    scores = StudyScores(records, study)
     return [_judge_claim(claim, expansions, scores) for claim in claims]
 
 
@@ -119,9 +115,9 @@ def _counts(verdicts: list[str]) -> str:
     return f"{verdicts.count(HOLDS)} of {len(verdicts)} contrasts hold{also}"
 
 
-def markdown(judged: list[JudgedClaim], floor: str = "") -> str:
+def markdown(judged: list[JudgedClaim], floors: Sequence[str] = ()) -> str:
     """Markdown: a table of verdicts, the rule behind them and what is known of the rounding floor,
-    then the contrasts of each claim."""
+    a sentence each, then the contrasts of each claim."""
     lines = ["| Claim | Source | Ours | Published |", "| --- | --- | --- | --- |"]
     lines += [
         _table_line(
@@ -135,7 +131,7 @@ def markdown(judged: list[JudgedClaim], floor: str = "") -> str:
     lines += [
         "",
         NOTE,
-        *(["", floor] if floor else []),
+        *(line for floor in floors for line in ("", floor)),
         *(line for claim in judged for line in _contrast_lines(claim)),
     ]
     return "\n".join(lines) + "\n"
@@ -181,6 +177,7 @@ def as_csv(judged: list[JudgedClaim]) -> str:
             writer.writerow(
                 [claim.name, claim.source, claim.verdict, claim.published_verdict]
                 + [c.text, c.metric, c.effect, c.low, c.high, seeds, c.published]
-                + [c.verdict, c.published_verdict, c.reason, c.published_p]
+                + [c.verdict, c.published_verdict, c.reason]
+                + [c.published_p, c.published_low, c.published_high]
             )
     return buffer.getvalue()

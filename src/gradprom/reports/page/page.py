@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from gradprom.reports.page.data import as_json, page_data, relative_link
-from gradprom.reports.page.page_claims import claim_view
+from gradprom.reports.page.page_claims import claims_view
 from gradprom.reports.page.page_runs import RunsView, all_runs, runs_of_table
 from gradprom.reports.page.page_table import TableView, table_view
 from gradprom.reports.page.page_tunings import tunings
-from gradprom.reports.tables import layout
+from gradprom.reports.tables import layout, summary_text
 from gradprom.reports.tables.table import Table
 from gradprom.runs.record import Record
 from gradprom.runs.records import Study
@@ -43,6 +44,7 @@ TEMPLATES.globals |= {
     "missing": layout.MISSING,
     "below": layout.BELOW,
     "below_meaning": layout.BELOW_MEANING,
+    "summary_note": summary_text.NOTE,
 }
 
 
@@ -86,6 +88,7 @@ def write_page(
     judged: list[JudgedClaim],
     pictures: list[Picture],
     problems: list[str],
+    floors: Sequence[str] = (),
 ) -> None:
     """Write the page.
 
@@ -108,6 +111,8 @@ def write_page(
         The figures, as files.
     problems
         What could not be read, a sentence each.
+    floors
+        What is known of the rounding floor, a sentence each.
     """
     shown = {anchor: table for table, anchor in zip(tables, _anchors(tables), strict=True)}
     keys = {table.key for table in shown.values()}
@@ -126,9 +131,10 @@ def write_page(
             Part(f"tuning-{tuning.name}", f"Tuning {tuning.name}", "tuning.html", tuning)
             for tuning in tunings(study, path)
         ],
-        "claims": _part("claims", "Claims", [claim_view(claim) for claim in judged]),
+        "claims": _claims_part(judged, floors, pictures, path),
         "figures": _part(
-            "figures", "Figures", [_figure(p, path) for p in pictures if p.table not in keys]
+            *("figures", "Figures"),
+            [_figure(p, path) for p in pictures if p.table not in keys | {"claims"}],
         ),
         "runs": [Part("all-runs", "Runs", "runs.html", all_runs(records))] if records else [],
         "problems": _part("problems", "Problems", problems),
@@ -160,6 +166,16 @@ SCRIPTS = ("page.js", "page_columns.js", "page_details.js", "page_curves.js")
 def _part(name: str, title: str, content: list[Any]) -> list[Part]:
     """A tab's only part; none without content."""
     return [Part(name, title, f"{name}.html", content)] if content else []
+
+
+def _claims_part(
+    judged: list[JudgedClaim], floors: Sequence[str], pictures: list[Picture], page: Path
+) -> list[Part]:
+    """The claims, with the figures of them; none without claims."""
+    if not judged:
+        return []
+    figures = tuple(_figure(picture, page) for picture in pictures if picture.table == "claims")
+    return [Part("claims", "Claims", "claims.html", claims_view(judged, floors), figures)]
 
 
 def _table_part(

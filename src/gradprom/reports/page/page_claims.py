@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gradprom.reports.claims.verdicts import NOTE
 from gradprom.reports.tables import layout
 
 if TYPE_CHECKING:
@@ -55,6 +57,20 @@ class ClaimView:
     def count(self) -> str:
         """Such as `3 contrasts`."""
         return f"{len(self.contrasts)} contrast{'s' if len(self.contrasts) != 1 else ''}"
+
+
+@dataclass(frozen=True)
+class ClaimsView:
+    """All claims, the rule by which they were judged, and what is known of the rounding floor."""
+
+    claims: tuple[ClaimView, ...]
+    note: str
+    floors: tuple[str, ...]
+
+
+def claims_view(judged: list[JudgedClaim], floors: Sequence[str]) -> ClaimsView:
+    """The judged claims as the template shows them."""
+    return ClaimsView(tuple(map(claim_view, judged)), NOTE, tuple(floors))
 
 
 def claim_view(claim: JudgedClaim) -> ClaimView:

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 
 from gradprom.metrics.registry import METRICS
 from gradprom.reports.page.page_runs import first_order
-from gradprom.reports.tables import layout
-from gradprom.reports.tables.table import Cell, Row, Table
+from gradprom.reports.tables import layout, summary_text
+from gradprom.reports.tables.table import Cell, Row, Summary, Table
 
 _BADGES = ("failed", "mixed", "other", "not", "seeds")
 """Words in states for which the style has a class."""
-_PLACES = {1: "best", 2: "second"}
-"""CSS classes of the best two numbers of a column."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +104,15 @@ class Heading:
 
 
 @dataclass(frozen=True)
+class SummaryView:
+    """Rows over all cells: their labels, mean ranks and win rates, the best first."""
+
+    title: str
+    standings: tuple[tuple[str, str, str], ...]
+    left_out: str
+
+
+@dataclass(frozen=True)
 class TableView:
     """A table with all its texts."""
 
@@ -120,6 +127,7 @@ class TableView:
     """Titles of columns and metrics, of which there are several, so that each can be hidden."""
     slips: tuple[str, ...]
     """Mistakes in the paper's own table."""
+    summaries: tuple[SummaryView, ...]
 
     @property
     def rows(self) -> int:
@@ -156,9 +164,22 @@ def table_view(table: Table) -> TableView:
             GroupView(title, tuple(_row(table, row, details, slots) for row in rows))
             for title, rows in layout.grouped(table)
         ),
-        legend=" ".join([layout.MEAN_NOTE, layout.rank_note(table), *layout.notes(table)]),
+        legend=" ".join(
+            filter(None, [layout.MEAN_NOTE, layout.rank_note(table), *layout.notes(table)])
+        ),
         shown=_shown(table, slots),
         slips=table.experiment.slips,
+        summaries=tuple(_summary(table, summary) for summary in table.summaries),
+    )
+
+
+def _summary(table: Table, summary: Summary) -> SummaryView:
+    standings = tuple(
+        (each.row.label, summary_text.rank_text(each.rank), summary_text.win_text(each.win_rate))
+        for each in summary.standings
+    )
+    return SummaryView(
+        summary_text.title(table, summary), standings, summary_text.left_out(summary)
     )
 
 
@@ -195,7 +216,7 @@ def _cell(row: Row, slot: tuple[int, str], side: str, names: tuple[str, ...]) ->
     if cell is None:
         return NumberCell(f"{side} none".strip())
     return NumberCell(
-        classes=f"{side} {_PLACES.get(cell.place, '')}".strip(),
+        classes=f"{side} {'best' if cell.best else ''}".strip(),
         sort_by=cell.value.mean if cell.value else "",
         number=_number(cell),
         button=_button(row, cell, runs, names) if runs else None,

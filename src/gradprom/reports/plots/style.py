@@ -74,7 +74,7 @@ class Picture:
     vector: Path | None = None
     """The same figure as SVG, its text as outlines."""
     table: str = ""
-    """The key of the table that it belongs to; empty: none."""
+    """The key of the table that it belongs to, or `claims`; empty: none."""
 
 
 @dataclass(frozen=True)
@@ -167,12 +167,14 @@ def label_below(axes: Any, text: str) -> None:
     figure.text((first.x0 + last.x1) / 2, below, text, ha="center", va="top")
 
 
-def save(figure: Figure, folder: Path, name: str, title: str, caption: str) -> Picture:
+def save(
+    figure: Figure, folder: Path, name: str, title: str, caption: str, dpi: int = DPI
+) -> Picture:
     """Write a figure to the folder as PNG and SVG."""
     png, vector = folder / f"{name}.png", folder / f"{name}.svg"
     for path, metadata in ((png, {}), (vector, {"Date": None})):
         with replacing(path) as stream:
-            figure.savefig(stream, format=path.suffix[1:], dpi=DPI, metadata=metadata)
+            figure.savefig(stream, format=path.suffix[1:], dpi=dpi, metadata=metadata)
     return Picture(name, title, caption, png, vector)
 
 

@@ -9,19 +9,17 @@ from collections import Counter
 from gradprom.experiments.declared import Experiment
 from gradprom.experiments.expansion import Cell as ExpandedCell
 from gradprom.experiments.expansion import Expansion
-from gradprom.metrics.registry import Metric
 from gradprom.metrics.registry import metric as metric_of
+from gradprom.reports.claims.specs import margins_of
 from gradprom.reports.statistics.estimate import estimate
+from gradprom.reports.statistics.image_scores import StudyScores
 from gradprom.reports.tables.classical_rows import classical_rows, mark_below_classical
 from gradprom.reports.tables.published import degraded_inputs, published
+from gradprom.reports.tables.ranking import mark_best
 from gradprom.reports.tables.recognizer_rows import recognizer_rows
-from gradprom.reports.tables.references import (
-    baseline_rows,
-    degraded_rows,
-    left_out_text,
-    tested_images,
-)
+from gradprom.reports.tables.references import baseline_rows, degraded_rows, left_out_text
 from gradprom.reports.tables.setup import setup
+from gradprom.reports.tables.summary import summaries
 from gradprom.reports.tables.table import Cell, Row, Table
 from gradprom.runs.record import Record, value_of
 
@@ -29,7 +27,11 @@ _STATES = {"failed": "failed", "pruned": "pruned", "started": "not finished"}
 
 
 def fill(
-    expansion: Expansion, records: dict[str, Record], narrowing: list[str], whole: Experiment
+    expansion: Expansion,
+    records: dict[str, Record],
+    narrowing: list[str],
+    whole: Experiment,
+    scores: StudyScores | None = None,
 ) -> Table:
     """Fill a table from records.
 
@@ -44,6 +46,8 @@ def fill(
         The overrides that narrowed the experiment.
     whole
         The experiment before any narrowing, which declares the dataset of each cell.
+    scores
+        The scores of single images, by which rows are compared; None: by their means alone.
     """
     experiment = expansion.experiment
     current, datasets = _current_fingerprints(records), whole.datasets()
@@ -58,7 +62,8 @@ def fill(
                 comparable = _runs_on(cell, records, dataset)
                 _fill_cells(row, number, cell, experiment, records, current, comparable)
         rows.append(row)
-    _rank(rows, records)
+    margins = margins_of(experiment.paper)
+    mark_best(rows, records, margins, scores)
     for row in rows:
         _flag_below_degraded(experiment, row)
     mark_below_classical(rows, records)
@@ -74,6 +79,7 @@ def fill(
     table = Table(experiment, narrowing, degraded, rows, setup(finished), names, baselines)
     table.classical = classical_rows(experiment, rows, records)
     table.recognizers = recognizer_rows(experiment, rows, records)
+    table.margins, table.summaries = margins, summaries(rows, records, margins, scores)
     return table
 
 
@@ -160,30 +166,6 @@ def _runs_on(cell: ExpandedCell, records: dict[str, Record], dataset: str) -> bo
     """Whether all runs of the cell that have a record use that dataset."""
     started = [records[run_id] for run_id in cell.runs.values() if run_id in records]
     return all(record.setting("dataset.name") == dataset for record in started)
-
-
-def _rank(rows: list[Row], records: dict[str, Record]) -> None:
-    """Mark the best and the second best of each column among rows tested on the same images."""
-    for key in {key for row in rows for key in row.cells}:
-        by_images: dict[str, list[Cell]] = {}
-        for row in rows:
-            cell = row.cells.get(key)
-            if cell is not None and cell.value is not None:
-                run = records[next(iter(cell.finished.values()))]
-                images = tested_images(run, row.declared.test_set)
-                by_images.setdefault(images, []).append(cell)
-        if metric_of(key[1]).better:
-            for cells in by_images.values():
-                _place(cells, metric_of(key[1]))
-
-
-def _place(cells: list[Cell], metric: Metric) -> None:
-    """Mark the best and the second best of these, compared as rounded for print."""
-    rounded = [round(cell.value.mean, metric.digits) for cell in cells if cell.value]
-    ranking = sorted(set(rounded), reverse=metric.better == "higher")
-    for cell, value in zip(cells, rounded, strict=True):
-        if len(ranking) > 1 and value in ranking[:2]:
-            cell.place = ranking.index(value) + 1
 
 
 def _flag_below_degraded(experiment: Experiment, row: Row) -> None:

@@ -14,7 +14,6 @@ _PREAMBLE = r"""\documentclass[a4paper,landscape,10pt]{article}
 """
 # shrink to the line width, but never enlarge
 _FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
-_PLACES = {1: r"\textbf{{{}}}", 2: r"\underline{{{}}}"}
 
 _TEXT = {
     **{c: f"\\{c}" for c in "_%&#{}$"},
@@ -36,7 +35,7 @@ def document(tables: list[Table]) -> str:
 
 
 def latex(table: Table) -> str:
-    """A `table` environment; best `\\textbf`, second `\\underline`, published numbers below ours.
+    """A `table` environment; the best in `\\textbf`, published numbers below ours.
 
     Needs the packages booktabs and graphicx, and inputenc with utf8.
     """
@@ -122,7 +121,8 @@ def _cell(cell: Cell | None) -> str:
     """Our number, the published one and the states, one below the other."""
     if cell is None:
         return escape(layout.MISSING)
-    number = _PLACES.get(cell.place, "{}").format(escape(layout.mean_text(cell) or layout.MISSING))
+    number = escape(layout.mean_text(cell) or layout.MISSING)
+    number = rf"\textbf{{{number}}}" if cell.best else number
     below = []
     if cell.published is not None:
         mark = layout.BELOW if cell.below_degraded else ""
@@ -136,6 +136,7 @@ def _cell(cell: Cell | None) -> str:
 
 
 def _notes(table: Table) -> str:
-    notes = " ".join([layout.MEAN_NOTE, layout.rank_note(table), *layout.notes(table)])
+    rank_note = layout.rank_note(table)
+    notes = " ".join(filter(None, [layout.MEAN_NOTE, rank_note, *layout.notes(table)]))
     slips = [f"Slip in the paper: {slip}" for slip in table.experiment.slips]
     return r" \par ".join(map(escape, [notes, *slips]))

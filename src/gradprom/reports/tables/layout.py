@@ -5,7 +5,7 @@ import math
 from gradprom.metrics.registry import NO_NUMBER
 from gradprom.metrics.registry import metric as metric_of
 from gradprom.reports.tables.published import Published
-from gradprom.reports.tables.table import Cell, Row, Table
+from gradprom.reports.tables.table import Cell, Row, Slot, Table
 
 MEAN_NOTE = "Ours: mean ± sample standard deviation over seeds (their number); ± needs two."
 MISSING = NO_NUMBER
@@ -17,7 +17,7 @@ BELOW_CLASSICAL = "†"
 BELOW_CLASSICAL_MEANING = "not better than the best classical filter, which knows σ"
 
 
-def slots(table: Table) -> list[tuple[int, str]]:
+def slots(table: Table) -> list[Slot]:
     """The columns of numbers, as column number and metric; those that no row has are left out."""
     filled = {key for row in table.rows for key in row.cells}
     numbers = range(len(table.columns))
@@ -95,9 +95,38 @@ def signed(value: float, metric: str) -> str:
 
 
 def rank_note(table: Table) -> str:
-    """How the best are marked, and among which rows if the table has several test sets."""
+    """What bold means, and among which rows if the table has several test sets; or empty."""
+    cells = [cell for row in table.rows for cell in row.cells.values()]
+    if not any(cell.best for cell in cells):
+        return ""
     among = ", among the rows tested on the same images" if len(table.degraded) > 1 else ""
-    return f"Best bold, second underlined{among}."
+    margin = f" and the difference reaches the margin ({margins(table)})" if margins(table) else ""
+    sentences = [
+        f"Bold: the best of a column and all that are not worse{among}. Worse means that the 95 % "
+        f"interval of the paired difference (bootstrap over seeds, groups, images) lies wholly on "
+        f"the worse side of 0{margin}."
+    ]
+    if any(cell.value and cell.value.n == 1 for cell in cells):
+        sentences.append("With one seed the interval is over images alone.")
+    if not all(cell.paired for cell in cells):
+        sentences.append("Where single images have no scores, the margin alone decides.")
+    return " ".join(sentences)
+
+
+def margins(table: Table) -> str:
+    """Such as `PSNR 0.05 dB, SSIM 0.001`: of the metrics that the table shows."""
+    shown = dict.fromkeys(metric for _, metric in slots(table))
+    return ", ".join(
+        f"{heading(metric)} {table.margins[metric]:g} {metric_of(metric).unit}".strip()
+        for metric in shown
+        if table.margins.get(metric)
+    )
+
+
+def plain(text: str) -> str:
+    """Text that Markdown shows unchanged."""
+    text = "".join(f"\\{c}" if c in "\\`*_[]|#~" else c for c in text)
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("\n", " ")
 
 
 def notes(table: Table) -> list[str]:
@@ -105,6 +134,7 @@ def notes(table: Table) -> list[str]:
     cells = [cell for row in table.rows for cell in row.cells.values()]
     sentences = [f"Overrides: {' '.join(table.narrowing)}."] if table.narrowing else []
     sentences += [f"Ran: {'; '.join(table.setup)}."] if table.setup else []
+    sentences += table.floors
     if any(c.value and c.published and not c.comparable for c in cells):
         sentences.append(
             f"The published numbers are of {table.datasets}; no difference is shown to our "

@@ -15,6 +15,10 @@ MAX_NARROWING = 100
 """Most characters of the narrowing overrides in a file name; many file systems allow 255 in all."""
 
 
+Slot = tuple[int, str]
+"""A column of numbers: the number of the table's column, and the metric."""
+
+
 @dataclass
 class Cell:
     """One number of the table, or the reason why there is none."""
@@ -35,8 +39,10 @@ class Cell:
     """Whether our number is not better than the best classical filter's on the same images."""
     comparable: bool = False
     """Whether our runs use the dataset that the table declares, which is the paper's."""
-    place: int = 0
-    """1 for the best of its column, 2 for the second best, 0 for neither."""
+    best: bool = False
+    """Whether no cell of its column is better, by the paired interval and the margin."""
+    paired: bool = True
+    """Whether that was judged by the scores of single images, and not by the margin alone."""
 
     @property
     def difference(self) -> float | None:
@@ -67,6 +73,40 @@ class Row:
         return list(dict.fromkeys(run for cell in cells for run in cell.finished.values()))
 
 
+@dataclass(frozen=True)
+class Measured:
+    """A number with its 95 % interval, NaN twice where there is none."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a row stands among others, over all cells that they have in common."""
+
+    row: DeclaredRow
+    rank: Measured
+    """The mean over cells of its rank, 1 for the best."""
+    win_rate: Measured
+    """Its share of wins against the other rows, of 1; a difference below the margin is half one."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Rows that were tested on the same images, compared over all their cells."""
+
+    slots: tuple[Slot, ...]
+    """The cells, as column number and metric."""
+    standings: tuple[Standing, ...]
+    """The best first."""
+    seeds: int
+    """How many seeds all of its runs share."""
+    left_out: tuple[str, ...]
+    """Labels of rows that lack some of the cells."""
+
+
 @dataclass
 class Table:
     """A filled table."""
@@ -89,6 +129,12 @@ class Table:
     """Scores of classical filters: one row for each filter and test set."""
     recognizers: list[Row] = field(default_factory=list)
     """Scores of recognizers as pre-trained: on degraded images, then on clean ones."""
+    margins: dict[str, float] = field(default_factory=dict)
+    """By metric, in its unit: smaller differences make none."""
+    summaries: list[Summary] = field(default_factory=list)
+    """Its rows over all cells; one for each set of rows and metrics that can be compared."""
+    floors: list[str] = field(default_factory=list)
+    """What rounding alone moves, where it was measured on one of its runs: a sentence each."""
 
     @property
     def columns(self) -> tuple[Column, ...]:

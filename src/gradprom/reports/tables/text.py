@@ -11,16 +11,13 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from gradprom.reports.tables import layout
-from gradprom.reports.tables.table import Cell, Row, Table
+from gradprom.reports.tables import layout, summary_text
+from gradprom.reports.tables.table import Cell, Row, Slot, Table
 
-PLACES = {1: "bold", 2: "underline"}
 SHORT = 16
 """Width that labels of rows get in any terminal; in wide ones it is two fifths."""
 TITLE = 24
 """Width from which titles of columns are wrapped."""
-Slot = tuple[int, str]
-"""A column of numbers: the number of the table's column, and the metric."""
 
 
 @dataclass
@@ -32,9 +29,13 @@ class Terminal:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield Text(f"{self.table.experiment.title}. {self.table.experiment.caption}")
         yield from _parts(self.table, console, options)
-        yield Text(f"{_legend(self.table)} {layout.rank_note(self.table)}", "dim")
+        yield Text(f"{_legend(self.table)} {layout.rank_note(self.table)}".strip(), "dim")
         for note in [*layout.notes(self.table), *_slips(self.table)]:
             yield Text(note, "dim")
+        for summary in self.table.summaries:
+            yield from summary_text.terminal(self.table, summary)
+        if self.table.summaries:
+            yield Text(summary_text.NOTE, "dim")
         yield Text("")
 
 
@@ -136,43 +137,40 @@ def _mean(cell: Cell, table: Table) -> Text:
         spread = "" if std is None else f"±{layout.number(std, cell.metric)}"
     elif spread:
         spread = f" {spread}"
-    return Text(mean, PLACES.get(cell.place, "")).append(spread, "not bold not underline")
+    return Text(mean, "bold" if cell.best else "").append(spread, "not bold")
 
 
 def markdown(table: Table) -> str:
-    """Heading, caption, a pipe table and its notes; best `**bold**`, second `<u>underlined</u>`."""
+    """Heading, caption, a pipe table, its notes and summaries; the best in `**bold**`."""
     details, slots = layout.details(table), layout.slots(table)
-    titles = [f"{_plain(table.columns[n].title)}<br>{layout.heading(m)}" for n, m in slots]
+    titles = [f"{layout.plain(table.columns[n].title)}<br>{layout.heading(m)}" for n, m in slots]
     grouped = any(row.declared.group for row in table.rows)
-    head = [*([""] if grouped else []), "", *map(_plain, details)]
+    head = [*([""] if grouped else []), "", *map(layout.plain, details)]
     lines = [[*head, *titles], [*["---"] * len(head), *["---:"] * len(titles)]]
     for group, rows in layout.grouped(table):
         for row in rows:
-            first = [_plain(group) if row is rows[0] else ""] if grouped else []
-            texts = [_plain(row.declared.details.get(name, "")) for name in details]
+            first = [layout.plain(group) if row is rows[0] else ""] if grouped else []
+            texts = [layout.plain(row.declared.details.get(name, "")) for name in details]
             cells = [_marked(row.cells.get(slot)) for slot in slots]
-            lines.append([*first, _plain(row.declared.title), *texts, *cells])
-    text = f"## {_plain(table.experiment.title)}\n\n{_plain(table.experiment.caption)}\n\n"
+            lines.append([*first, layout.plain(row.declared.title), *texts, *cells])
+    text = (
+        f"## {layout.plain(table.experiment.title)}\n\n{layout.plain(table.experiment.caption)}\n\n"
+    )
     text += "".join(f"| {' | '.join(line)} |\n" for line in lines)
     notes = [layout.MEAN_NOTE, layout.rank_note(table), *layout.notes(table)]
-    text += f"\n{' '.join(map(_plain, notes))}\n"
+    text += f"\n{' '.join(map(layout.plain, filter(None, notes)))}\n"
     if table.experiment.slips:
         text += "\nSlips in the paper's table:\n\n"
-        text += "".join(f"- {_plain(slip)}\n" for slip in table.experiment.slips)
-    return text
-
-
-def _plain(text: str) -> str:
-    """Text that Markdown shows unchanged."""
-    text = "".join(f"\\{c}" if c in "\\`*_[]|#~" else c for c in text)
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace("\n", " ")
+        text += "".join(f"- {layout.plain(slip)}\n" for slip in table.experiment.slips)
+    text += "".join(summary_text.markdown(table, summary) for summary in table.summaries)
+    return text + (f"\n{summary_text.NOTE}\n" if table.summaries else "")
 
 
 def _marked(cell: Cell | None) -> str:
     if cell is None:
         return layout.MISSING
-    around = {1: "**{}**", 2: "<u>{}</u>"}.get(cell.place, "{}")
-    parts = [around.format(layout.mean_text(cell) or layout.MISSING)]
+    mean = layout.mean_text(cell) or layout.MISSING
+    parts = [f"**{mean}**" if cell.best else mean]
     if cell.published is not None:
         mark = layout.BELOW if cell.below_degraded else ""
         published = layout.published_text(cell.published, cell.metric) + mark
@@ -182,7 +180,7 @@ def _marked(cell: Cell | None) -> str:
 
 
 CSV_COLUMNS = (
-    *("column", "metric", "mean", "std", "n", "place", "states"),
+    *("column", "metric", "mean", "std", "n", "best", "states"),
     *("published_mean", "published_std", "difference", "comparable", "below_degraded"),
     *("below_classical", "runs"),
 )
@@ -191,8 +189,8 @@ CSV_COLUMNS = (
 def as_csv(table: Table) -> str:
     """CSV with a line for each cell; `std` is the sample standard deviation (ddof 1).
 
-    `runs` are the ids behind the mean as `seed:id`; `difference` is ours minus published, empty
-    where the two are for different data.
+    `best` is whether it is bold; `runs` are the ids behind the mean as `seed:id`; `difference` is
+    ours minus published, empty where the two are for different data.
     """
     details = layout.details(table)
     buffer = io.StringIO()
@@ -216,7 +214,7 @@ def _numbers(table: Table, row: Row) -> Iterator[list[object]]:
             *(table.columns[n].title, metric),
             *((value.mean, value.std) if value else (None, None)),
             # no run of the table produced a reference: n is 0
-            *(len(cell.finished), cell.place or None, ", ".join(cell.states)),
+            *(len(cell.finished), _yes(cell.best), ", ".join(cell.states)),
             *((published.mean, published.std) if published else (None, None)),
             *(cell.difference, _yes(cell.comparable), _yes(cell.below_degraded)),
             _yes(cell.below_classical),
