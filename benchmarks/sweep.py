@@ -4,6 +4,9 @@ Three ways to train the same runs, each from nothing, each timed by the clock fr
 its end: one sweep; each run by a command of its own that finds nothing there; one sweep with two
 runs at a time. The metrics of all three must be equal.
 
+And what a sweep takes beyond its runs' own seconds, from runs so small that little else remains:
+its start, its plan, its table, and what lies between two runs.
+
     python benchmarks/sweep.py
     python benchmarks/sweep.py experiment=table1 profile=bench data_root=/path/to/data noise=0.1
 """
@@ -25,15 +28,25 @@ from gradprom.sweeps.request import read_request, shell_composer
 ROOT = Path(__file__).parents[1]
 PART = ("experiment=table1", "profile=demo", "dataset=phantom", "noise=0.1", "seed=0")
 """A column of Table I for one seed: 8 of its 96 runs."""
+SMALLEST = (
+    "dataset.train=16",
+    "dataset.test=8",
+    "strategy=mainstream",
+    "trainer.warmup_epochs=1",
+    "trainer.coupled_epochs=1",
+)
+"""Four steps of the demo's enhancer."""
 
 
 def main() -> None:
     parser = measuring.parser(__doc__)
     parser.add_argument("--at-once", type=int, default=2, help="runs side by side")
+    parser.add_argument("--smallest", type=int, default=100, help="runs of the smallest size")
     parser.add_argument("words", nargs="*", default=PART, help="what is swept")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        measuring.report("sweep", measured(args, Path(place)), args, sweep=" ".join(args.words))
+        rows = [*measured(args, Path(place)), overhead(args, Path(place))]
+        measuring.report("sweep", rows, args, sweep=" ".join(args.words))
 
 
 def measured(args: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
@@ -67,6 +80,20 @@ def measured(args: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
         }
         for way, elapsed in rows.items()
     ]
+
+
+def overhead(args: argparse.Namespace, place: Path) -> dict[str, Any]:
+    """Seconds of a sweep of the smallest runs beyond those of the runs, for each of them."""
+    seeds = f"seed=range(0,{args.smallest})"
+    words = ["-m", *SMALLEST, seeds, f"trainer.device={args.device}"]
+    elapsed, _, scores = run("the smallest runs", words, place / "smallest")
+    own = sum(record.duration or 0.0 for record in Study(place / "smallest", "local").records())
+    return {
+        "way": "the smallest runs",
+        "runs": len(scores),
+        "seconds": elapsed,
+        "beyond a run's own": (elapsed - own) / len(scores),
+    }
 
 
 def run(title: str, overrides: list[str], results: Path) -> tuple[float, float, dict[str, Any]]:

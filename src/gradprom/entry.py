@@ -16,7 +16,7 @@ from gradprom import streams
 from gradprom.config.composing import Composer, one_sentence
 from gradprom.config.places import absolute
 from gradprom.errors import ConfigError, NotWritable
-from gradprom.launch import submission
+from gradprom.launch import local, submission
 from gradprom.reports import swept
 from gradprom.runs.execution import execute
 from gradprom.runs.run import Run
@@ -55,7 +55,11 @@ def sweep(
     launcher
         Hydra's launcher, as configured.
     """
-    composer = Composer(compose)
+    with local.in_workers(launcher) as launch_with:
+        _sweep(arguments, Composer(compose), launch_with)
+
+
+def _sweep(arguments: list[str], composer: Composer, launcher: Any) -> None:
     if is_requested(arguments):
         from gradprom.tuning.command import tune  # late: Optuna is slow to import
 
@@ -70,9 +74,13 @@ def sweep(
         plan.expansions, plan.narrowing = request.expansions, request.narrowing
         plan.swept = request.swept
         if not node.sweep.dry_run:
+            if plan.pending and isinstance(launcher, local.Workers):
+                launcher.prepare()
             preflight(plan, choices["hydra/launcher"])
+        packing = submission.Packing.of(node)
+        if isinstance(launcher, local.Workers):
+            plan.place, plan.at_once = packing.describe(len(plan.pending))
     on_cluster, overrides = choices["hydra/launcher"] == "submitit_slurm", request.jobs
-    packing = submission.Packing.of(node)
     if on_cluster and not node.slurm.wait:
         if announce(plan, node.sweep.dry_run):
             with one_sentence():

@@ -55,7 +55,8 @@ def test_scaling(tmp_path: Path) -> None:
 
 
 def test_sweep(tmp_path: Path) -> None:
-    words = [*ONE_RUN, "--at-once", "1"]
-    shared, alone, beside = rows("sweep", words, tmp_path / "sweep.json")
-    assert [row["runs"] for row in (shared, alone, beside)] == [1, 1, 1]
+    words = [*ONE_RUN, "--at-once", "1", "--smallest", "2"]
+    shared, alone, beside, smallest = rows("sweep", words, tmp_path / "sweep.json")
+    assert [row["runs"] for row in (shared, alone, beside, smallest)] == [1, 1, 1, 2]
+    assert 0 < smallest["beyond a run's own"] < smallest["seconds"]
     assert shared["to its stages"] > 1 and alone["to alone"] == 1

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from signal import SIGCONT, SIGSTOP
 from typing import Any
 
+import psutil
 import torch
 
 from gradprom import cli
@@ -86,8 +88,12 @@ class Child:
         return self.process.exitcode
 
     def send(self, number: signal.Signals) -> None:
+        """To the command; what halts it halts its runs too, as Ctrl-Z does."""
         assert self.process.pid is not None
-        os.kill(self.process.pid, number)
+        command = psutil.Process(self.process.pid)
+        runs = command.children(recursive=True) if number in (SIGSTOP, SIGCONT) else []
+        for process in (command, *runs):
+            process.send_signal(number)
 
     def kill(self) -> None:
         """As `kill -9` does it."""

@@ -16,7 +16,7 @@ from support.bare_records import write_bare_record
 
 from gradprom import cli
 from gradprom.errors import RunError
-from gradprom.launch.processes import Pack
+from gradprom.launch.packs import Pack
 from gradprom.runs.records import Study
 from gradprom.runs.run_progress import RunProgress
 from gradprom.sweeps import queue
@@ -129,7 +129,8 @@ def dying(*_: Any) -> None:
 
 
 def pack(study: Study, launch: Any, parameters: list[Any], at_once: int) -> Pack:
-    return Pack(launch, parameters, RUNS[: len(parameters)], study, at_once, grace=10)
+    runs = RUNS[: len(parameters)]
+    return Pack(launch, parameters, runs, study, at_once, 1, on_gpu=False, grace=10)
 
 
 def test_runs_side_by_side_and_one_after_another(study: Study, tmp_path: Path) -> None:

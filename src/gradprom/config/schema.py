@@ -55,4 +55,4 @@ class Root:
     logger: str = "csv"
     """`csv`, or `tensorboard` in addition to it (`pip install -e '.[tensorboard]'`)."""
     runs_per_device: int = 1
-    """Runs of a sweep at the same time, on this machine or in a Slurm job."""
+    """Runs of a sweep at the same time on each GPU, or on the CPU: here, or in a Slurm job."""

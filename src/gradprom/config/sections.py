@@ -187,7 +187,7 @@ class Slurm:
     wait: bool = True
     """Wait for the runs, show their progress and the table; otherwise submit and exit."""
     runs_per_job: int = 1
-    """Runs that share a job, `runs_per_device` at a time; a small run does not fill a GPU."""
+    """Runs that share a job, `runs_per_device` at a time on each of its GPUs."""
 
     def __post_init__(self) -> None:
         require_count("slurm.runs_per_job", self.runs_per_job, 1)

@@ -1,126 +1,143 @@
-"""The runs of one Slurm job, or of a sweep on this machine, each in a process of its own.
+"""The workers of a sweep: one for each run that may be at work at the same time.
 
-A run that crashes or runs out of memory is recorded as failed and does not affect the others, and
-several runs can share one GPU.
+A run that crashes or runs out of memory takes its worker with it, and nothing else: it is recorded
+as failed, and the next run gets a new worker.
 """
 
 import contextlib
 import os
 import signal
-import sys
 import time
-import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
-from types import FrameType
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from gradprom.launch import worker
+from gradprom.launch.worker import Launch, Worker
+from gradprom.runs import provenance
 from gradprom.runs.records import Study
-from gradprom.storage import preemption
-from gradprom.storage.preemption import SIGNALS
 
-SHARE = 0.75
-"""Share of the time after a signal that is left to the runs; the rest is for the requeue."""
+Outcomes = dict[str, Exception | None]
+"""By run id, the exception that stopped the run, or None."""
 
 
-@dataclass
-class Pack:
-    """Some runs as submitit's callable: called in the job, and again when the job is requeued."""
+class Pool:
+    """Workers that stay until the pool is closed.
 
-    launch: Callable[..., Any]
-    """Hydra's launcher, or another callable that runs one set of overrides."""
-    parameters: list[tuple[Any, ...]]
-    """What `launch` takes, for each run."""
-    runs: list[str]
-    """Their ids."""
-    study: Study
-    at_once: int
-    """How many at the same time."""
-    grace: int
-    """Seconds between the signal to stop and the kill."""
-
-    def __call__(self) -> None:
-        """Run all; finished runs return at once."""
-        import gradprom.runs.execution  # noqa: F401  imported once, before the forks
-
-        children: dict[int, str] = {}
-        _hand_on(children, self.grace)
-        for run_id, parameters in zip(self.runs, self.parameters, strict=True):
-            if len(children) == self.at_once:
-                self._wait(children)
-            children[_fork(lambda p=parameters: self.launch(*p))] = run_id  # type: ignore[misc]
-        while children:
-            self._wait(children)
-
-    def checkpoint(self) -> Any:
-        """Called by submitit before it requeues the job: submit the same pack again."""
-        import submitit
-
-        return submitit.helpers.DelayedSubmission(self)
-
-    def _wait(self, children: dict[int, str]) -> None:
-        """Wait for one process to end; record a run that was killed, which cannot do so itself."""
-        process, status = os.wait()
-        run_id = children.pop(process)
-        code = os.waitstatus_to_exitcode(status)
-        if code >= 0:
-            return
-        name = signal.Signals(-code).name
-        hint = "; it probably ran out of memory" if code == -signal.SIGKILL else ""
-        self.study.fail(run_id, "Killed", f"the process of the run ended with {name}{hint}")
-
-
-def _fork(run: Callable[[], Any]) -> int:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    process = os.fork()
-    if process:
-        return process
-    code = 1
-    try:
-        preemption.listen()
-        run()
-        code = 0
-    except preemption.Interrupted:
-        print("interrupted; a checkpoint was saved")
-        code = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-
-
-def _hand_on(children: dict[int, str], grace: int) -> None:
-    """Forward the cluster's signals to the runs, and act on them once all have checkpointed.
-
-    USR2 arrives before the time limit; the handler that was installed before, submitit's, then
-    requeues the job. TERM means that Slurm itself preempts or ends the job.
+    Parameters
+    ----------
+    launch
+        What a worker does with a run's argument.
+    places
+        The GPUs of each worker (`devices.places`).
+    owner
+        The connection to the process that waits for the runs; the runs stop when it has ended.
     """
-    requeue = signal.getsignal(signal.SIGUSR2)
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        for listened in SIGNALS:
-            signal.signal(listened, signal.SIG_IGN)  # more may follow; one is enough
-        for process in children:
+    def __init__(self, launch: Launch, places: list[str], owner: Connection | None = None):
+        self.launch, self.places, self.owner = launch, places, owner
+        self.workers: dict[int, Worker] = {}
+        """By the number of their place."""
+        prepare()
+
+    def run(self, arguments: dict[str, Any], study: Study) -> Outcomes:
+        """Run all; returns when they have ended.
+
+        Parameters
+        ----------
+        arguments
+            What `launch` takes, by the id of the run.
+        study
+            Where the runs leave their records.
+        """
+        outcomes: Outcomes = {}
+        for run_id, argument in arguments.items():
+            while (number := self._free_place()) is None:
+                self._collect(outcomes, study)
+            self._worker(number).begin(run_id, argument)
+        while self._busy():
+            self._collect(outcomes, study)
+        return outcomes
+
+    def stop(self, number: int, seconds: float) -> None:
+        """Send a signal to the runs, and wait until they have left a checkpoint.
+
+        Parameters
+        ----------
+        number
+            The signal.
+        seconds
+            How long to wait before they are killed.
+        """
+        for busy in self._busy().values():
             with contextlib.suppress(ProcessLookupError):
-                os.kill(process, number)
-        _until_ended(list(children), time.monotonic() + SHARE * grace)
-        if number == signal.SIGUSR2 and callable(requeue):
-            requeue(number, frame)
-            # only the first of several tasks requeues; a task that exits earlier would end the job
-            time.sleep(grace)
-        sys.exit(128 + number)
+                os.kill(busy.process, number)
+        workers = [each.process for each in self.workers.values()]
+        self.close()
+        deadline = time.monotonic() + seconds
+        while (workers := [each for each in workers if not _ended(each)]) and (
+            time.monotonic() < deadline
+        ):
+            time.sleep(0.05)
+        for each in workers:
+            os.kill(each, signal.SIGKILL)
 
-    for listened in SIGNALS:
-        signal.signal(listened, stop)
+    def close(self) -> None:
+        """Let the workers end."""
+        for each in self.workers.values():
+            each.connection.close()
+
+    def _busy(self) -> dict[int, Worker]:
+        return {n: each for n, each in self.workers.items() if each.run_id is not None}
+
+    def _free_place(self) -> int | None:
+        busy = self._busy()
+        return next((n for n in range(len(self.places)) if n not in busy), None)
+
+    def _worker(self, number: int) -> Worker:
+        """The idle worker of a place; a new one where there is none, or it has died."""
+        idle = self.workers.get(number)
+        if idle is not None and idle.connection.poll():
+            self.workers.pop(number).reap()
+        if number not in self.workers:
+            others = [each.connection for each in self.workers.values()]
+            others += [self.owner] if self.owner else []
+            self.workers[number] = worker.start(self.launch, self.places[number], others)
+        return self.workers[number]
+
+    def _collect(self, outcomes: Outcomes, study: Study) -> None:
+        """Wait for a run to end; record one that was killed, which cannot do so itself."""
+        owner = [self.owner] if self.owner else []
+        ready = wait([*owner, *(each.connection for each in self._busy().values())])
+        if self.owner in ready:  # it sends nothing meanwhile: it has ended
+            os.kill(os.getpid(), signal.SIGTERM)
+        for number, each in self._busy().items():
+            if each.connection not in ready:
+                continue
+            run_id, each.run_id = str(each.run_id), None
+            try:
+                outcomes[run_id], stays = each.connection.recv()
+            except (EOFError, ConnectionResetError):
+                study.fail(run_id, "Killed", _death(self.workers.pop(number).reap()))
+            else:
+                if not stays:
+                    self.workers.pop(number).reap()
 
 
-def _until_ended(processes: list[int], deadline: float) -> None:
-    while processes and time.monotonic() < deadline:
-        processes = [process for process in processes if not _ended(process)]
-        time.sleep(0.05)
+def prepare() -> None:
+    """Import and find out what all runs need, once for all workers that will be forked."""
+    # the first step of a run would import it, which takes as long as importing torch
+    import torch.fx.experimental.symbolic_shapes  # noqa: F401
+
+    import gradprom.runs.execution  # noqa: F401
+
+    provenance.revision()  # of the code as it was imported
+
+
+def _death(code: int) -> str:
+    if code >= 0:
+        return f"the process of the run ended with exit code {code}"
+    hint = "; it probably ran out of memory" if code == -signal.SIGKILL else ""
+    return f"the process of the run ended with {signal.Signals(-code).name}{hint}"
 
 
 def _ended(process: int) -> bool:

@@ -9,8 +9,10 @@ from omegaconf import DictConfig
 
 from gradprom.errors import RunError
 from gradprom.experiments.overrides import OverrideList
-from gradprom.launch import local
+from gradprom.launch import devices
+from gradprom.launch.local import Workers
 from gradprom.runs.records import Study
+from gradprom.storage.files import NO_ROOM
 from gradprom.storage.lease import exclusive
 from gradprom.sweeps import queue
 from gradprom.sweeps.plan import Plan, make_plan
@@ -34,11 +36,34 @@ class Packing:
     """Runs of one Slurm job."""
     runs_per_device: int
     """Runs at the same time on one device."""
+    device: str = "auto"
+    """The kind of device, as `trainer.device` names it."""
+    devices: int = 1
+    """Devices that a run takes."""
 
     @classmethod
     def of(cls, node: DictConfig) -> "Packing":
         """Read from the composed configuration."""
-        return cls(node.slurm.runs_per_job, node.runs_per_device)
+        trainer = node.trainer
+        return cls(node.slurm.runs_per_job, node.runs_per_device, trainer.device, trainer.devices)
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether runs use GPUs, where there are any."""
+        return self.device in ("auto", "cuda")
+
+    def gpus(self) -> list[str]:
+        """The GPUs of this machine that a sweep uses."""
+        return devices.gpus() if self.on_gpu else []
+
+    def places(self) -> list[str]:
+        """Where runs of a sweep on this machine can be at work (`devices.places`)."""
+        return devices.places(self.gpus(), self.devices, self.runs_per_device)
+
+    def describe(self, pending: int) -> tuple[str, int]:
+        """What pending runs run on here, in words, and how many of them at the same time."""
+        at_once = max(1, min(pending, len(self.places())))
+        return devices.describe(self.gpus(), at_once), at_once
 
 
 def launch(
@@ -70,13 +95,25 @@ def launch(
     pending = {job.run.id: overrides[job.run.id] for job in plan.pending}
     if not pending:
         return []
-    if packing.runs_per_device > 1:
-        study, log = plan.jobs[0].run.study, plan.folder / "output.log"
-        local.run(launcher, pending, study, packing.runs_per_device, first, log)
-        return [_loss(study, run_id, log) for run_id in pending]
+    if isinstance(launcher, Workers):
+        return _launch_here(plan, pending, launcher, packing, first)
     done = launcher.launch(list(pending.values()), initial_job_idx=first)
     # the property `return_value` of a failed job raises
     return [job._return_value for job in done]
+
+
+def _launch_here(
+    plan: Plan, pending: ByRun, workers: Workers, packing: Packing, first: int
+) -> list[Any]:
+    """Run on this machine; runs that share its devices have a log of their own."""
+    study = plan.jobs[0].run.study
+    places = packing.places()
+    log = plan.folder / "output.log" if len(places) > 1 else None
+    outcomes = workers.run(pending, study, places, first, log)
+    for outcome in outcomes.values():
+        if isinstance(outcome, OSError) and outcome.errno in NO_ROOM:
+            raise outcome
+    return [outcomes.get(run_id) or _loss(study, run_id, log) for run_id in pending]
 
 
 def submit(plan: Plan, overrides: ByRun, launcher: Any, packing: Packing, first: int = 0) -> None:
@@ -124,4 +161,5 @@ def _loss(study: Study, run_id: str, log: Path | None) -> Exception | None:
     if record is not None and record.status != "started":
         return None
     ending = "was killed after it had started" if record else "did not start"
-    return JobLost(f"{ending}; see {log}, or run the same command again")
+    where = f"see {log}, or " if log else ""
+    return JobLost(f"{ending}; {where}run the same command again")

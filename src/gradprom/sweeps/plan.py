@@ -47,6 +47,10 @@ class Plan:
     """The experiment that a sweep without a declared one is."""
     notes: list[str] = field(default_factory=list)
     """Remarks on the datasets, such as that only some of the patients are on disk."""
+    place: str = ""
+    """What its runs run on, such as `2 GPUs, 4 runs at a time`."""
+    at_once: int = 1
+    """Runs that are at work at the same time."""
     queued: int = 0
     """Runs that were queued on the cluster at the last query."""
     classical: list[Job] = field(default_factory=list)
@@ -173,6 +177,8 @@ def describe(plan: Plan) -> str:
         lines.append(f"  {'to train':<11}{_stages(plan)}")
     if plan.classical:
         lines.append(f"  {'beside':<11}{_filters(plan.classical)}")
+    if plan.pending and plan.place:
+        lines.append(f"  {'on':<11}{plan.place}")
     return "\n".join(lines)
 
 

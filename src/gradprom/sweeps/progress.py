@@ -95,7 +95,7 @@ class Forecast:
     """Time left, from the remaining steps of each kind of stage and its measured speed."""
 
     def __init__(self, plan: Plan):
-        self.stages = plan.stages
+        self.stages, self.at_once = plan.stages, plan.at_once
         self.pace = _known_pace(plan)
         self.at: dict[str, int] = {}
 
@@ -121,7 +121,7 @@ class Forecast:
             if name not in self.pace:
                 return None
             total += self.pace[name] * max(steps - self.at.get(stage_id, 0), 0)
-        return total
+        return total / self.at_once
 
 
 def _known_pace(plan: Plan) -> dict[str, float]:
@@ -142,4 +142,5 @@ def estimate(plan: Plan) -> str:
         return ""
     if seconds is None:
         return "  time       known once the first run has trained for a while"
-    return f"  time       about {duration(seconds)}, one run after another"
+    how = "one run after another" if plan.at_once == 1 else f"{plan.at_once} runs at a time"
+    return f"  time       about {duration(seconds)}, {how}"

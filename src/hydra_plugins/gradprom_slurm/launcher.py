@@ -69,16 +69,24 @@ class ResumableSlurmLauncher(SlurmLauncher):
     def _packs(
         self, overrides: dict[str, list[str]], study: "Study", packing: "Packing", first: int
     ) -> list[Any]:
-        from gradprom.launch.processes import Pack
+        from gradprom.launch.packs import Pack
 
         state, runs, size = Singleton.get_state(), list(overrides), packing.runs_per_job
         parameters = [
             (overrides[run_id], "hydra.sweep.dir", number, f"job_id_for_{number}", state)
             for number, run_id in enumerate(runs, first)
         ]
-        common = study, packing.runs_per_device, self.params["signal_delay_s"]
         return [
-            Pack(self._work, parameters[i : i + size], runs[i : i + size], *common)
+            Pack(
+                self._work,
+                parameters[i : i + size],
+                runs[i : i + size],
+                study,
+                packing.runs_per_device,
+                packing.devices,
+                on_gpu=packing.on_gpu,
+                grace=self.params["signal_delay_s"],
+            )
             for i in range(0, len(runs), size)
         ]
 

@@ -25,6 +25,12 @@ class Place:
         return f"rank {self.rank} of {self.ranks}"
 
 
+def slurm_tasks() -> int:
+    """How many tasks Slurm has started together with this process; 1 outside of Slurm."""
+    environment = os.environ
+    return int(environment.get("SLURM_STEP_NUM_TASKS") or environment.get("SLURM_NTASKS") or 1)
+
+
 def find_place(devices: int) -> Place:
     """This process's place in a run on `devices` devices, from Slurm's environment variables.
 
@@ -33,8 +39,7 @@ def find_place(devices: int) -> Place:
     RunError
         If Slurm has started several tasks, but not `devices`.
     """
-    environment = os.environ
-    tasks = int(environment.get("SLURM_STEP_NUM_TASKS") or environment.get("SLURM_NTASKS") or 1)
+    environment, tasks = os.environ, slurm_tasks()
     if tasks == 1:
         return Place(0, devices, 0, "")
     if tasks != devices:
