@@ -141,7 +141,7 @@ def killed(check: Check) -> list[Row]:
     words = [*RUN, *check.words, "trainer.log_every=1", "trainer.coupled_epochs=12"]
     whole = check.train("whole", *words)
     [last] = {record.training_id for record in whole.records}
-    command = [sys.executable, ROOT / "run.py", *words, f"results={check.place / 'killed'}"]
+    command = [sys.executable, str(ROOT / "run.py"), *words, f"results={check.place / 'killed'}"]
     process = subprocess.Popen(command, cwd=ROOT, **QUIETLY)
     while process.poll() is None and not list(
         check.place.glob(f"killed/stages/*{last}*/check*.pt")
