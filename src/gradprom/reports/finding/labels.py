@@ -78,8 +78,10 @@ def _implied(runs: list[Candidate], key: str) -> bool:
 
 def _stands_for(runs: list[Candidate], name: str, key: str) -> bool:
     """Whether a short name and a key determine each other, as `noise` and `degradation.sigma`."""
-    pairs = {(run.named.get(name), run.read[key]) for run in runs if key in run.read}
-    return len({name for name, _ in pairs}) == len(pairs) == len({value for _, value in pairs})
+    having = [run for run in runs if name in run.named and key in run.read]
+    pairs = {(run.named[name], run.read[key]) for run in having}
+    short, values = {short for short, _ in pairs}, {value for _, value in pairs}
+    return bool(pairs) and len(short) == len(pairs) == len(values)
 
 
 def _differing(runs: list[Candidate]) -> list[str]:
