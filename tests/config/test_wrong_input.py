@@ -158,7 +158,7 @@ REMOVED = {
     "~trainer.lr": "set trainer.lr= to what you want, or leave it out for the default",
     "profile=null": "null is no choice; choose from bench, demo, paper, or leave profile= out",
     "tune=null": "choose from gate, lambda, lambda_lr, lr, warmup, or leave tune= out",
-    "method=task_driven,null": "choose from classical, recognizer, task_driven, or leave",
+    "method=task_driven,null": "null is no choice; choose from classical, ",
     "profile=[demo,bench]": "A sweep has several: run.py -m profile=demo,bench",
 }
 
