@@ -9,6 +9,7 @@ import hydra
 from omegaconf import DictConfig
 
 from gradprom import config
+from gradprom.config.composing import require_kept
 from gradprom.errors import GradpromError
 from gradprom.startup import prepare
 
@@ -26,6 +27,7 @@ def main(node: DictConfig) -> None:
 if __name__ == "__main__":
     try:
         sys.argv[1:] = prepare(sys.argv[1:])
+        require_kept(sys.argv[1:])
     except GradpromError as error:
         sys.exit(f"gradprom: {error}")
     main()

@@ -72,7 +72,7 @@ def _sweep(arguments: list[str], composer: Composer, launcher: Any) -> None:
         request = with_classical(request, node.sweep.classical, composer)
         plan = make_plan(request.runs, node.sweep.retry_failed, request.classical)
         plan.expansions, plan.narrowing = request.expansions, request.narrowing
-        plan.swept = request.swept
+        plan.swept, plan.overrides = request.swept, request.jobs
         if not node.sweep.dry_run:
             if plan.pending and isinstance(launcher, local.Workers):
                 launcher.prepare()

@@ -80,6 +80,15 @@ def test_an_id_is_copied(page: Page, written: Written, clipboard: bool) -> None:
     expect(page.get_by_role("status")).to_have_text(f"copied {wanted}")
 
 
+def test_a_curve_of_one_point_is_a_dot(page: Page, written: Written) -> None:
+    """A stage of one epoch logs once, and a line through one point cannot be seen."""
+    go(page, written)
+    series = "[{points: [[2, 0.5]], stages: [['coupled', 0]]}]"
+    assert "<circle" in page.evaluate(f"chart('gate', {series}).outerHTML")
+    series = "[{points: [[2, 0.5], [4, 0.6]], stages: [['coupled', 0]]}]"
+    assert "<circle" not in page.evaluate(f"chart('gate', {series}).outerHTML")
+
+
 def test_an_id_leads_to_configuration_curves_and_images(page: Page, written: Written) -> None:
     go(page, written)
     link = page.locator("#sweep-x .list tbody tr").nth(1).locator("a")

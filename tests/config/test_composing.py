@@ -17,7 +17,6 @@ ORDINARY = [
     ["dataset.size=32", "profile=bench", "backbone=larger", "backbone.pretrained=true"],
     ["degradation=mix", "degradation.order=[gaussian,blur]", "noise=0.3"],
     ["+trainer.lrr=1"],
-    ["~evaluate_on"],
     ["backbone=srresnet", "backbone.blocks=2", "evaluate_on=[lizard]"],
 ]
 

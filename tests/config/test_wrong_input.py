@@ -144,6 +144,32 @@ def test_a_single_run_is_refused(tmp_path: Path, words: str) -> None:
     assert refused(tmp_path, *words.split()) == SENTENCES[words]
 
 
+@pytest.mark.parametrize("more", [(), ("experiment=table1",)], ids=["sweep", "table"])
+def test_a_sweep_has_no_intervals(tmp_path: Path, more: tuple[str, ...]) -> None:
+    assert refused(tmp_path, "-m", "noise=interval(0,1)", *more) == (
+        "noise=interval(0,1): only tune= draws from an interval; a sweep takes values, such as "
+        "noise=0.1,0.2 or range(start,stop,step)"
+    )
+
+
+REMOVED = {
+    "~seed": "set seed= to what you want, or leave it out for the default",
+    "~profile": "set profile= to what you want, or leave it out for the default",
+    "~trainer.lr": "set trainer.lr= to what you want, or leave it out for the default",
+    "profile=null": "null is no choice; choose from bench, demo, paper, or leave profile= out",
+    "tune=null": "choose from gate, lambda, lambda_lr, lr, warmup, or leave tune= out",
+    "method=task_driven,null": "null is no choice; choose from classical, ",
+    "profile=[demo,bench]": "A sweep has several: run.py -m profile=demo,bench",
+}
+
+
+@pytest.mark.parametrize("mode", [[], ["-m"]], ids=["single", "sweep"])
+@pytest.mark.parametrize("word", REMOVED)
+def test_no_group_or_key_is_taken_away(tmp_path: Path, mode: list[str], word: str) -> None:
+    sentence = refused(tmp_path, *mode, word)
+    assert sentence.startswith(f"{word}: ") and REMOVED[word] in sentence
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import records_factory
@@ -19,6 +20,7 @@ from gradprom.reports.finding import find
 from gradprom.reports.finding.labels import labels
 from gradprom.reports.finding.listing import listing
 from gradprom.runs.records import Study
+from gradprom.sweeps.status import overview
 
 RESULTS = Path(__file__).parents[2] / "results"
 
@@ -188,6 +190,61 @@ def test_further_keys_tell_apart_what_is_alike_in_its_short_names(made: Made) ->
         "trainer.batch_size=8",
         "trainer.batch_size=16",
     ]
+
+
+def of(made: Made, run_id: str = "a" * 12, **changes: Any) -> find.Candidate:
+    """A finished run of GradProm like the first of `made`, with some options of its sections."""
+    trained = (r for r in made.records.values() if r.choices["method"] == "task_driven")
+    one = next(r for r in trained if r.choices["strategy"] == "gradprom")
+    config = json.loads(json.dumps(one.config))
+    for section, options in changes.items():
+        config[section] = {**config[section], **options} if isinstance(options, dict) else options
+    return find.Candidate(run_id, "done", records_factory.replace(one, id=run_id, config=config))
+
+
+def test_settings_that_no_choice_implies_are_part_of_every_label(made: Made) -> None:
+    """A run at another λ and another rate would else be told by λ alone."""
+    lam, both = {"lam": 0.5}, {"strategy": {"lam": 0.25}, "trainer": {"lr": 0.125}}
+    runs = [of(made), of(made, "b" * 12, strategy=lam), of(made, "c" * 12, **both)]
+    told = labels(runs)
+    assert "lam=0.25" in told["c" * 12] and told["c" * 12].endswith("trainer.lr=0.125")
+    assert "lam=0.5" in told["b" * 12] and told["b" * 12].endswith("trainer.lr=0.0001")
+    assert not any("strategy.lam" in text for text in told.values())
+    assert "trainer.lr" not in labels(runs[:2])["b" * 12]
+
+
+def test_further_test_sets_are_named_in_a_label(made: Made) -> None:
+    folder = {"name": "folder", "root": "/a/long/folder of images", "title": "clinic"}
+    other = of(made, "b" * 12, evaluate_on=[folder, {"name": "lizard", "size": 64}])
+    runs = [of(made, evaluate_on=[]), other]
+    assert labels(runs)["b" * 12].endswith("evaluate_on=[clinic,lizard]")
+    assert find.select(made.study, runs, ["evaluate_on=[clinic,lizard]"]) == [other]
+
+
+def test_what_a_run_did_not_read_is_not_its_own(made: Made) -> None:
+    """A classical filter has neither λ nor supervision nor a learning rate."""
+    record = of(made).record
+    assert record is not None
+    record.choices["method"], record.config["method"] = "classical", {"name": "classical"}
+    record = records_factory.replace(record, reads={"method": {"name": "classical"}})
+    runs = [find.Candidate("f" * 12, "done", record), of(made, trainer={"lr": 0.125})]
+    assert not {"lam", "supervision", "strategy"} & set(runs[0].named)
+    assert "trainer.lr" not in labels(runs)["f" * 12]
+
+
+def test_planned_runs_of_two_sweeps_are_told_apart(tmp_path: Path) -> None:
+    study = Study(tmp_path, "local")
+    for run_id, dataset in (("aaaaaaaaaaaa", "phantom"), ("bbbbbbbbbbbb", "covid_ct")):
+        plan = study.folder / "sweeps" / run_id / "plan.json"
+        plan.parent.mkdir(parents=True)
+        overrides = [f"dataset={dataset}", "noise=0.2", "seed=3", "trainer.lr=0.1"]
+        run = {"id": run_id, "label": "noise=0.2 seed=3", "overrides": overrides}
+        plan.write_text(json.dumps({"runs": [run]}))
+    rows = {row[0]: row[1] for row in lines(study)}
+    assert rows["aaaaaaaaaaaa"] == "dataset=phantom noise=0.2 seed=3"
+    assert rows["bbbbbbbbbbbb"] == "dataset=covid_ct noise=0.2 seed=3"
+    assert [row[0] for row in lines(study, "missing", "covid_ct")] == ["bbbbbbbbbbbb"]
+    assert "bbbbbbbbbbbb  dataset=covid_ct noise=0.2 seed=3 trainer.lr=0.1" in overview(study)
 
 
 # one run for a command

@@ -182,6 +182,15 @@ def test_labels_name_the_groups_that_vary() -> None:
     assert labels(record(24.0), wide) == ["srresnet_small gradprom", "srresnet gradprom"]
 
 
+def test_a_run_without_a_file_of_some_group_is_a_row_like_others() -> None:
+    """Hydra can compose a run without a profile (`~profile`); older versions trained it."""
+    without = record(24.0)
+    del without.choices["profile"]
+    assert labels(without, strategy("joint", 24.0)) == ["gradprom", "joint"]
+    del without.choices["strategy"]
+    assert labels(without, strategy("joint", 24.0))[1] == "joint"
+
+
 def test_every_row_has_a_label_of_its_own() -> None:
     made = [record(24.0, **{key: value}) for key, value, _ in CAN_CHANGE_A_RESULT]
     made += [record(24.0), strategy("joint", 24.0), strategy("mainstream", 24.0)]

@@ -89,6 +89,13 @@ def test_json_comes_back_and_what_is_none_is_none(tmp_path: Path) -> None:
     assert read_json(path) is None
 
 
+def test_a_path_of_any_bytes_can_stand_in_a_text(tmp_path: Path) -> None:
+    """Python keeps bytes that the locale cannot decode as surrogates, in C those of every `é`."""
+    text = os.fsdecode(b"/data/caf\xe9") + " " + "é".encode().decode("ascii", "surrogateescape")
+    write_text(tmp_path / "page.html", text)
+    assert (tmp_path / "page.html").read_text("utf-8") == "/data/caf\\xe9 é"
+
+
 def test_checked_notes_are_read_whole_or_not_at_all(tmp_path: Path) -> None:
     """At every byte, unless it means the same: `\\u03c3` is `\\u03C3`."""
     path, value = tmp_path / "note.json", {"seed": 0, "psnr": 27.125, "nested": {"σ": [1, None]}}

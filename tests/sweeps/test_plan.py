@@ -85,4 +85,7 @@ def test_the_plan_is_kept_for_status(results: Path) -> None:
     made = plan(results, "strategy=joint", "strategy=frozen")
     made.keep()
     kept = json.loads((made.folder / "plan.json").read_text())
-    assert kept["runs"] == [{"id": j.run.id, "label": j.run.label} for j in made.jobs]
+    assert [(run["id"], run["label"]) for run in kept["runs"]] == [
+        (job.run.id, job.run.label) for job in made.jobs
+    ]
+    assert [run["overrides"][-1] for run in kept["runs"]] == ["strategy=joint", "strategy=frozen"]

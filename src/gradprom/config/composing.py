@@ -7,8 +7,9 @@ in one sentence.
 
 import functools
 import pickle
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import hydra
@@ -20,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
 from gradprom import config
-from gradprom.config.folders import CONF, conf_folders
+from gradprom.config.folders import CONF, choices, conf_folders, groups
 from gradprom.errors import ConfigError, GradpromError, first_line
 
 
@@ -82,14 +83,46 @@ def sentence(error: Exception) -> str:
     return first
 
 
+def require_kept(overrides: Iterable[str]) -> None:
+    """Require that overrides take no group or key away, and give no group several files at once.
+
+    Hydra composes some of them to a run that nothing can be told of, and ends others in an error
+    that names neither the override nor what is allowed.
+
+    Raises
+    ------
+    ConfigError
+        For the first that does; it says what is allowed.
+    """
+    known = groups()
+    for text in overrides:
+        key, _, value = text.partition("=")
+        if key.startswith("~") and not key.startswith("~hydra"):
+            raise ConfigError(
+                f"{text}: a run needs every group and key; set {key[1:]}= to what you want, or "
+                f"leave it out for the default"
+            )
+        if key.lstrip("+") not in known:
+            continue
+        allowed = f"choose from {', '.join(choices(key.lstrip('+')))}, or leave {key}= out"
+        if re.search(r"\bnull\b", value, re.IGNORECASE):
+            raise ConfigError(f"{text}: null is no choice; {allowed}")
+        if value.startswith("["):
+            raise ConfigError(
+                f"{text}: a run has one {key}; {allowed}. A sweep has several: run.py -m "
+                f"{key}={value.strip('[]')}"
+            )
+
+
 def compose(overrides: list[str]) -> DictConfig:
     """What `run.py` would compose from the same overrides, including the node `hydra`.
 
     Raises
     ------
     ConfigError
-        With Hydra's own message, or if the folder `conf` does not exist.
+        With Hydra's own message, as `require_kept`, or if the folder `conf` does not exist.
     """
+    require_kept(overrides)
     if not CONF.is_dir():
         raise ConfigError(f"{CONF} does not exist: install from a clone, with `pip install -e .`")
     config.register()

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from gradprom.data import formats, value_range
 from gradprom.data.base import Entry, Source
 from gradprom.data.cache import file_hashes
-from gradprom.data.names import printable
 from gradprom.errors import MOST_LINES, DataError, listed
+from gradprom.storage.files import printable
 
 _SHOWN = 3  # names of a list that a note shows
 _LEVELS = 32  # of 255: images whose pixels have fewer show hardly anything

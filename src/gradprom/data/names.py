@@ -10,6 +10,8 @@ import os
 import unicodedata
 from pathlib import PurePath
 
+from gradprom.storage.files import printable
+
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _DOUBLE = (".nii.gz",)  # suffixes of two parts
 
@@ -44,11 +46,6 @@ def shown(name: str | os.PathLike[str]) -> str:
     """A name for a message: characters that cannot be seen or printed are escaped."""
     text = printable(os.fspath(name))
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def printable(text: str) -> str:
-    """A text in which only the bytes of names that are not UTF-8 are escaped."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _utf8_or_1252(content: bytes) -> str:

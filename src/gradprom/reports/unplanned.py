@@ -44,7 +44,7 @@ def _point(record: Record, keys_read: dict[str, Any]) -> Point:
         degradation=record.config["degradation"],
         choices={group: choice_of(record, group) for group in CHOICES},
         groups=frozenset(CHOICES),
-        names={name: record.choices[name]},
+        names={name: record.choices.get(name) or record.config[name]["name"]},
         reads=keys_read,
         scores=tuple(metric for metric in metrics if not metric.startswith(DEGRADED)),
     )
@@ -64,11 +64,11 @@ def by_configuration(record: Record) -> dict[str, Any]:
 
 
 def choice_of(record: Record, group: str) -> str:
-    """The file a group was taken from; empty where the group has no effect on the run."""
+    """The file a group was taken from; empty where it has no effect on the run, or had none."""
     sections = {key.partition(".")[0] for key in reads(record)}
     if group in _MAY_BE_UNUSED and sections.isdisjoint(_SECTIONS.get(group, (group,))):
         return ""
-    return record.choices[group]
+    return record.choices.get(group) or ""
 
 
 _MAY_BE_UNUSED = ("backbone", "auxiliary", "strategy")

@@ -17,7 +17,9 @@ class PlannedRun(JsonObject):
 
     id: str = ""
     label: str = ""
-    """The run's overrides, as shown to people."""
+    """What distinguishes it in its sweep, as shown to people."""
+    overrides: list[str] = field(default_factory=list)
+    """All its overrides, but for folders; none in older plans."""
 
 
 @dataclass(frozen=True, kw_only=True)

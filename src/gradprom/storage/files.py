@@ -104,10 +104,18 @@ def is_study(name: str) -> bool:
     return len(tuning) <= 1 and all(map(is_plain, [study, *tuning]))
 
 
+def printable(text: str) -> str:
+    """A text in which only the bytes of names that are not UTF-8 are escaped.
+
+    Python keeps such bytes as surrogates, and in the locale C those of every letter beyond ASCII.
+    """
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
+    """Write UTF-8 text atomically; paths in it may have any bytes, as `printable` shows them."""
     with replacing(path) as stream:
-        stream.write(text.encode())
+        stream.write(printable(text).encode())
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -12,7 +12,7 @@ from gradprom.runs import data_checks, dataset_changes, provenance
 from gradprom.runs.plan_note import PlannedRun, PlanNote
 from gradprom.runs.run import Run
 from gradprom.storage.files import write_checked
-from gradprom.sweeps import queue
+from gradprom.sweeps import queue, run_ids
 from gradprom.training.stage import Stage
 from gradprom.training.store import StageStore
 
@@ -45,6 +45,8 @@ class Plan:
     """The overrides that narrowed the experiments."""
     swept: Expansion | None = None
     """The experiment that a sweep without a declared one is."""
+    overrides: dict[str, list[str]] = field(default_factory=dict)
+    """All overrides of each run of a sweep, by its id."""
     notes: list[str] = field(default_factory=list)
     """Remarks on the datasets, such as that only some of the patients are on disk."""
     place: str = ""
@@ -88,7 +90,18 @@ class Plan:
 
     def keep(self) -> None:
         """Write which runs are planned, for `gradprom status` and `gradprom report`."""
-        runs = [PlannedRun(id=job.run.id, label=job.run.label) for job in self.all_jobs]
+        runs = [
+            PlannedRun(
+                id=run.id,
+                label=run.label,
+                overrides=[
+                    text
+                    for text in self.overrides.get(run.id, run.overrides)
+                    if not run_ids.is_place(text)
+                ],
+            )
+            for run in (job.run for job in self.all_jobs)
+        ]
         names = [expansion.experiment.name for expansion in self.expansions]
         tables = {each.experiment.title: sorted(each.runs) for each in self.expansions}
         note = PlanNote(

@@ -10,7 +10,7 @@ from gradprom import config
 from gradprom.config import composing
 from gradprom.config.composing import Composer
 from gradprom.config.places import absolute
-from gradprom.errors import GradpromError, NotOnDisk, NotServed, first_line
+from gradprom.errors import ConfigError, GradpromError, NotOnDisk, NotServed, first_line
 from gradprom.experiments import on_the_fly
 from gradprom.experiments.expansion import Expansion, Identify, Identity, expanded, require_all_used
 from gradprom.experiments.overrides import OverrideList, key_of, parse, values_of
@@ -54,6 +54,12 @@ def read_request(arguments: OverrideList, composer: Composer) -> Request:
         For the first override or configuration that is not allowed.
     """
     overrides = parse(arguments)
+    for override in overrides:
+        if override.is_interval_sweep():
+            raise ConfigError(
+                f"{override.input_line}: only tune= draws from an interval; a sweep takes values, "
+                f"such as {override.key_or_group}=0.1,0.2 or range(start,stop,step)"
+            )
     keys = [key_of(override) for override in overrides]
     if "experiment" in keys:
         last = overrides[len(keys) - 1 - keys[::-1].index("experiment")]

@@ -105,8 +105,13 @@ def _counts(states: Iterable[str]) -> str:
 
 
 def _planned(plans: list[PlanNote]) -> dict[str, str]:
-    """Labels of the runs that sweeps expect, by id."""
-    return {run.id: run.label for plan in plans for run in plan.runs}
+    """Labels of the runs that sweeps expect, by id; all overrides where sweeps share a label."""
+    runs = {run.id: run for plan in plans for run in plan.runs}
+    counts = Counter(run.label for run in runs.values())
+    return {
+        run.id: run.label if counts[run.label] == 1 else " ".join(run.overrides) or run.label
+        for run in runs.values()
+    }
 
 
 def _tables(plans: list[PlanNote]) -> dict[str, list[str]]:

@@ -36,7 +36,8 @@ def resolve(study: Study, words: str) -> Record:
         raise RunError(_ambiguous(study, words, runs))
     [run] = runs
     if run.record is None:
-        raise RunError(f"run {run.id} ({run.label}) has no record: it is {run.state}")
+        label = labels([run])[run.id]
+        raise RunError(f"run {run.id} ({label}) has no record: it is {run.state}")
     return run.record
 
 
@@ -61,9 +62,9 @@ def candidates(study: Study, words: Iterable[str] = STATES) -> list[Candidate]:
     if not set(STATES) & set(words):
         runs = [Candidate(record.id, "", record) for record in records.values()]
     else:
-        planned = {run.id: run.label for plan in study.plans() for run in plan.runs}
+        planned = {run.id: run for plan in study.plans() for run in plan.runs}
         states = study_status(study).states
-        runs = [Candidate(i, s, records.get(i), planned.get(i, "")) for i, s in states.items()]
+        runs = [Candidate(i, s, records.get(i), planned.get(i)) for i, s in states.items()]
     return sorted(runs, key=lambda run: (run.started, run.id), reverse=True)
 
 

@@ -1,6 +1,8 @@
 """What tells runs apart, in words that select them."""
 
-from gradprom.reports.finding.words import Candidate
+from collections.abc import Sequence
+
+from gradprom.reports.finding.words import GROUPS, SHORT, Candidate
 
 NAMING = ("strategy", "method")
 """Groups one of which is part of every label."""
@@ -12,7 +14,7 @@ def labels(runs: list[Candidate], others: list[Candidate] | None = None) -> dict
     """What tells runs apart, by id, in words that select them.
 
     A label has the strategy or the method, the other choices and keys in which the runs differ,
-    then noise and seed.
+    noise and seed, then the settings that none of these imply.
 
     Parameters
     ----------
@@ -24,7 +26,8 @@ def labels(runs: list[Candidate], others: list[Candidate] | None = None) -> dict
     compared = runs if len(runs) > 1 else others or runs
     keys = [key for key in keys_of(compared) if key not in (*NAMING, *ALWAYS)]
     varied = [key for key in keys if varies(compared, key)]
-    texts = {run.id: _label(run, varied) for run in runs}
+    settings = _settings(compared)
+    texts = {run.id: _further(run, _label(run, varied), settings) for run in runs}
     alike: dict[str, list[Candidate]] = {}
     for run in compared:
         alike.setdefault(texts.get(run.id, ""), []).append(run)
@@ -43,13 +46,42 @@ def varies(runs: list[Candidate], key: str) -> bool:
 
 
 def _label(run: Candidate, varied: list[str]) -> str:
-    if run.record is None:
-        return run.label or "defaults"
     naming = [key for key in NAMING if key in run.named][:1]
-    if not naming:  # a record of the oldest kind tells no choices
+    if not naming and run.record is not None:  # one of the oldest kind tells no choices
         return " ".join(run.record.overrides) or "defaults"
     keys = [key for key in (*naming, *varied, *ALWAYS) if key in run.named]
-    return " ".join(f"{key}={run.named[key]}" for key in keys)
+    words = [f"{key}={run.named[key]}" for key in keys]
+    if run.record is None and run.planned is not None:
+        words += [word for word in run.planned.label.split() if word not in words]
+    return " ".join(words) or "defaults"
+
+
+def _settings(runs: list[Candidate]) -> list[str]:
+    """Keys in which runs with the same files of all groups differ, but for those of short names."""
+    keys = dict.fromkeys(key for run in runs for key in run.read)
+    return [
+        key
+        for key in keys
+        if not _implied(runs, key) and not any(_stands_for(runs, name, key) for name in SHORT)
+    ]
+
+
+def _implied(runs: list[Candidate], key: str) -> bool:
+    """Whether the files of the groups determine a key's value."""
+    values: dict[tuple[str | None, ...], str] = {}
+    return all(
+        values.setdefault(tuple(map(run.named.get, GROUPS)), run.read[key]) == run.read[key]
+        for run in runs
+        if key in run.read
+    )
+
+
+def _stands_for(runs: list[Candidate], name: str, key: str) -> bool:
+    """Whether a short name and a key determine each other, as `noise` and `degradation.sigma`."""
+    having = [run for run in runs if name in run.named and key in run.read]
+    pairs = {(run.named[name], run.read[key]) for run in having}
+    short, values = {short for short, _ in pairs}, {value for _, value in pairs}
+    return bool(pairs) and len(short) == len(pairs) == len(values)
 
 
 def _differing(runs: list[Candidate]) -> list[str]:
@@ -57,5 +89,5 @@ def _differing(runs: list[Candidate]) -> list[str]:
     return [key for key in keys if len({run.read[key] for run in runs if key in run.read}) > 1]
 
 
-def _further(run: Candidate, label: str, keys: list[str]) -> str:
+def _further(run: Candidate, label: str, keys: Sequence[str]) -> str:
     return " ".join([label, *(f"{key}={run.read[key]}" for key in keys if key in run.read)])

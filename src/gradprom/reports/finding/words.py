@@ -9,13 +9,18 @@ from datetime import datetime
 from typing import Any
 
 from gradprom.reports import unplanned
+from gradprom.runs.plan_note import PlannedRun
 from gradprom.runs.record import Record
 from gradprom.runs.record_config import flatten
 
 GROUPS = (*unplanned.CHOICES, "degradation")
 """Groups of the configuration whose choices are words."""
+SHORT = ("noise", "scale", "lam", "size", "supervision", "seed")
+"""Short names of the command line for single keys."""
 _PRIVATE = ("facts.", "study", "results", "data_root", "dataset.root", "logger")
 """Prefixes of keys that are no property of a run."""
+_UNREAD_AT_TIMES = ("strategy", "backbone", "trainer")
+"""Sections of the configuration that some methods, such as `classical`, do not read."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +32,8 @@ class Candidate:
     """One of `sweeps.status.STATES`; empty where it was not asked for."""
     record: Record | None
     """None for a planned run that has not started."""
-    label: str = ""
-    """The overrides of a planned run."""
+    planned: PlannedRun | None = None
+    """What a sweep has planned; None for a run of no sweep."""
 
     @property
     def started(self) -> float:
@@ -41,7 +46,7 @@ class Candidate:
     @functools.cached_property
     def typed(self) -> dict[str, str]:
         """Its overrides as they were typed, by key, without Hydra's `+`."""
-        texts = self.record.overrides if self.record else self.label.split()
+        texts = self.record.overrides if self.record else self._planned_overrides
         pairs = (text.lstrip("+").split("=", 1) for text in texts if "=" in text)
         return {key: value for key, value in pairs if not key.startswith(_PRIVATE)}
 
@@ -49,9 +54,11 @@ class Candidate:
     def named(self) -> dict[str, str]:
         """Its choices of groups and the short names of the command line, such as `noise`."""
         if self.record is None:
-            return self.typed
+            return {key: v for key, v in self.typed.items() if key in (*GROUPS, *SHORT)}
+        config = self.record.config
+        reads = {k: text(v) for k, v in unplanned.reads(self.record).items()} if config else {}
         chosen = {group: _choice(self.record, group) for group in GROUPS}
-        values = {**_short_names(self.read), "seed": text(self.record.seed)}
+        values = {**_short_names(reads), "seed": text(self.record.seed)}
         return {key: value for key, value in {**chosen, **values}.items() if value}
 
     @functools.cached_property
@@ -63,9 +70,18 @@ class Candidate:
     @functools.cached_property
     def read(self) -> dict[str, str]:
         """The part of its configuration that can have affected its result, by dotted key."""
-        config = self.record.config if self.record else {}
-        keys = unplanned.by_configuration(self.record) if self.record and config else {}
-        return {key: text(value) for key, value in keys.items()}
+        if self.record is None or not self.record.config:
+            return {}
+        sections = self.record.reads or self.record.config
+        unread = tuple(f"{name}." for name in _UNREAD_AT_TIMES if name not in sections)
+        keys = unplanned.by_configuration(self.record)
+        return {key: text(v) for key, v in keys.items() if not key.startswith(unread)}
+
+    @property
+    def _planned_overrides(self) -> list[str]:
+        if self.planned is None:
+            return []
+        return self.planned.overrides or self.planned.label.split()
 
     def values(self, key: str) -> set[str]:
         """The values that select it with this key; more than one if a later word won."""
@@ -96,6 +112,8 @@ def text(value: Any) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, float):
         return f"{value:.12g}"
+    if isinstance(value, list | tuple) and any(isinstance(v, Mapping) for v in value):
+        return f"[{','.join(str(v.get('title') or v.get('name')) for v in value)}]"  # test sets
     if isinstance(value, list | tuple):
         return f"[{','.join(map(text, value))}]"
     if isinstance(value, Mapping):

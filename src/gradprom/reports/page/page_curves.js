@@ -46,6 +46,8 @@ function chart(name, series) {
   series.forEach(({ points }, i) => {
     const kept = points.filter(([, value]) => Number.isFinite(value));
     const corners = kept.map(([s, v]) => `${x(s).toFixed(1)},${y(v).toFixed(1)}`).join(" ");
+    // a line through a single point draws nothing
+    if (kept.length === 1) picture.append(draw("circle", { class: `s${i % 5}`, cx: x(kept[0][0]), cy: y(kept[0][1]), r: 2 }));
     picture.append(draw("polyline", { class: `s${i % 5}`, points: corners }));
   });
   return picture;
