@@ -39,6 +39,7 @@ METHODS = {
     "classical": ["method=classical"],
     "usaid": ["method=usaid", "strategy=frozen", "auxiliary=segmentation"],
     "d2sm": ["method=d2sm", "method.queue=16", "strategy=gradprom", "auxiliary=diagnosis"],
+    "sud": ["method=sud", "method.denoiser_epochs=4"],
     "ddm": ["method=ddm", "method.steps=2"],
     "recognizer": ["method=recognizer", "auxiliary=diagnosis"],
     "recognizer of masks": ["method=recognizer", "auxiliary=segmentation"],
