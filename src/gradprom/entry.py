@@ -14,7 +14,7 @@ from rich.console import Console
 
 from gradprom import streams
 from gradprom.config.composing import Composer, one_sentence
-from gradprom.config.places import absolute
+from gradprom.config.places import absolute, given
 from gradprom.errors import ConfigError, NotWritable
 from gradprom.launch import local, submission
 from gradprom.reports import swept
@@ -68,7 +68,7 @@ def _sweep(arguments: list[str], composer: Composer, launcher: Any) -> None:
         request = served(read_request(arguments, composer))
         node, choices = composer(next(iter(request.jobs.values())))
         if not node.sweep.dry_run:
-            require_writable(Path(absolute(node.results)))
+            require_writable(Path(absolute(given(node.results))))
         request = with_classical(request, node.sweep.classical, composer)
         plan = make_plan(request.runs, node.sweep.retry_failed, request.classical)
         plan.expansions, plan.narrowing = request.expansions, request.narrowing

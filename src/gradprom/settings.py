@@ -36,18 +36,18 @@ def results_and_study(settings: list[str]) -> tuple[Path, str]:
     ConfigError
         If Hydra cannot read a value, or it begins with an unknown user or environment variable.
     """
-    given = dict(word.lstrip("+").split("=", 1) for word in settings)
-    values = given if len(given) == len(KEYS) else {**_defaults(), **given}
+    typed = dict(word.lstrip("+").split("=", 1) for word in settings)
+    values = typed if len(typed) == len(KEYS) else {**_defaults(), **typed}
     if all(_PLAIN.fullmatch(value) for value in values.values()):
         return Path(values["results"]), values["study"]
     from omegaconf.errors import OmegaConfBaseException
 
     from gradprom.config.composing import compose, sentence
-    from gradprom.config.places import expanded
+    from gradprom.config.places import expanded, given
 
     try:
         node = compose(settings)
-        return Path(expanded(node.results)), node.study
+        return Path(expanded(given(node.results))), node.study
     except OmegaConfBaseException as error:
         raise ConfigError(sentence(error)) from error
 

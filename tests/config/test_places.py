@@ -2,6 +2,7 @@
 
 import os
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -75,3 +76,22 @@ def test_hydra_may_move_the_working_directory(tmp_path: Path, way: tuple[str, ..
     assert record.finished
     assert [path.name for path in place.iterdir()] == ["mine"]
     assert not list(place.glob("mine/**/mine"))
+
+
+@pytest.mark.parametrize("command", ["run", "sweep", "report"])
+def test_an_empty_folder_for_results_is_refused(command: str, tmp_path: Path) -> None:
+    """As `results=$SCRATCH` leaves it where the variable is not set."""
+    words = {
+        "run": ["run.py"],
+        "sweep": ["run.py", "-m"],
+        "report": ["-m", "gradprom.cli", "report"],
+    }
+    ended = subprocess.run(
+        [sys.executable, *(str(RUN) if w == "run.py" else w for w in words[command]), "results="],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode != 0 and not list(tmp_path.iterdir())
+    assert "results= is empty, as where a variable is not set" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gradprom import config
 from gradprom.config.folders import CONF, choices, conf_folders, groups
+from gradprom.config.places import given
 from gradprom.errors import ConfigError, GradpromError, first_line
 
 
@@ -92,7 +93,7 @@ def require_kept(overrides: Iterable[str]) -> None:
     Raises
     ------
     ConfigError
-        For the first that does; it says what is allowed.
+        For the first that does; it says what is allowed. And for an empty `results`.
     """
     known = groups()
     for text in overrides:
@@ -102,6 +103,8 @@ def require_kept(overrides: Iterable[str]) -> None:
                 f"{text}: a run needs every group and key; set {key[1:]}= to what you want, or "
                 f"leave it out for the default"
             )
+        if key.lstrip("+") == "results":
+            given(value)  # before Hydra writes its own files there
         if key.lstrip("+") not in known:
             continue
         allowed = f"choose from {', '.join(choices(key.lstrip('+')))}, or leave {key}= out"

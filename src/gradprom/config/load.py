@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gradprom.config.checks import require_choice, require_count
 from gradprom.config.components import GROUPS, component, options
-from gradprom.config.places import absolute
+from gradprom.config.places import absolute, given
 from gradprom.config.schema import Root
 from gradprom.config.sections import Auxiliary, Evaluation, Slurm, Sweep, Trainer, Tune
 from gradprom.config.test_sets import test_set
@@ -49,7 +49,7 @@ def load(node: DictConfig) -> Config:
             values[group] = options(group, node[group])
     except (OmegaConfBaseException, ValueError) as error:
         raise ConfigError(first_line(error)) from error
-    values["results"] = absolute(node.results)
+    values["results"] = absolute(given(node.results))
     values["facts"] = component("dataset", values["dataset"].name).facts(values["dataset"])
     values["evaluate_on"] = [test_set(node, entry, values["facts"]) for entry in node.evaluate_on]
     config = Config(**{f.name: values[f.name] for f in fields(Config)})

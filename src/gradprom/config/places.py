@@ -42,6 +42,21 @@ def absolute(path: str) -> str:
     return str(_start() / expanded(path))
 
 
+def given(results: str) -> str:
+    """The folder of results as it is typed.
+
+    Raises
+    ------
+    ConfigError
+        If it is empty.
+    """
+    if not str(results).strip():
+        raise ConfigError(
+            "results= is empty, as where a variable is not set; results=. is the folder you are in"
+        )
+    return results
+
+
 def _start() -> Path:
     job: Any = HydraConfig.instance().cfg
     if job is not None and job.hydra.job.chdir:

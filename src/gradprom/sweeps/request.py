@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from gradprom import config
 from gradprom.config import composing
 from gradprom.config.composing import Composer
-from gradprom.config.places import absolute
+from gradprom.config.places import absolute, given
 from gradprom.errors import ConfigError, GradpromError, NotOnDisk, NotServed, first_line
 from gradprom.experiments import on_the_fly
 from gradprom.experiments.expansion import Expansion, Identify, Identity, expanded, require_all_used
@@ -133,7 +133,7 @@ def _experiment_request(names: list[str], overrides: OverrideList, composer: Com
     require_all_used(names, narrowing)
     node, _ = composer(places)
     narrowing += _title(composer, places, narrowing)
-    study = Study(Path(absolute(node.results)), node.study)
+    study = Study(Path(absolute(given(node.results))), node.study)
     built: dict[str, Run] = {}
     identify_here = identify_with(composer, built, places)
 
