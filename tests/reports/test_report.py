@@ -79,6 +79,14 @@ def test_a_table_that_is_named_is_reported_without_runs(made: Made) -> None:
     assert rows and all(x["n"] == "0" for x in rows)
 
 
+def test_where_files_lie_is_no_part_of_a_tables_name(made: Made) -> None:
+    report(made.study, ["table1"], ["noise=0.1", "data_root=/somewhere/else"])
+    names = {path.name for path in (made.study.folder / "report").glob("table1*.md")}
+    assert "table1-noise_0.1.md" in names and not any("somewhere" in name for name in names)
+    text = (made.study.folder / "report" / "table1-noise_0.1.md").read_text()
+    assert "/somewhere/else" not in text
+
+
 def test_runs_of_no_table_have_one_of_their_own(tmp_path: Path) -> None:
     found = records_factory.make(tmp_path, ["controls"], "seed=0", "lam=0.01")
     know(found, TABLES, [])

@@ -143,9 +143,11 @@ def _fill(scores: StudyScores, selections: list[Selection]) -> list[PaperTable]:
     identify(_all_runs(study, selections))
     filled = []
     for selection in selections:
+        # where files lie is no part of a table, nor of its name
+        narrowing = [word for word in selection.narrowing if not run_ids.is_place(word)]
         for expansion in expanded(selection.names, selection.narrowing, identify, study):
             [whole] = declared.read(expansion.experiment.name)
-            table = fill(expansion, records, selection.narrowing, whole, scores)
+            table = fill(expansion, records, narrowing, whole, scores)
             filled.append(PaperTable(expansion, table, selection.always_shown))
     return filled
 
