@@ -116,7 +116,7 @@ def test_what_a_dataset_cannot_serve_is_told_and_the_rest_runs() -> None:
 
     found = expand(read("table5"), no_masks, lambda run: None)
     refused = {c.row.title for c in found.cells if c.problem == "it has no masks"}
-    assert refused == {"Ours (V_R seg)"} and runs(found)
+    assert refused == {"U-SAID", "Ours (V_R seg)"} and runs(found)
     with pytest.raises(ConfigError, match="^it has no masks$"):
         expand(
             read("table2"),

@@ -130,6 +130,8 @@ def test_one_table_shows_them_all(trained: Trained) -> None:
     assert set(rows) == {
         "degraded input",
         "always the most frequent class",
+        "recognizer on clean images",
+        "recognizer on degraded images",
         "task_driven mainstream",
         "task_driven multitask gradprom",
         "recognizer segmentation",

@@ -35,5 +35,11 @@ def shipped(group: str, name: str) -> dict[str, Any]:
     return {key: value for key, value in content.items() if key != "defaults"}
 
 
+def component_names(group: str) -> set[str]:
+    """The components that the files of a group name, those of folders within it included."""
+    files = (CONF / group).rglob("*.yaml")
+    return {yaml.safe_load(file.read_text()).get("name") for file in files} - {None}
+
+
 def extend(monkeypatch: pytest.MonkeyPatch, package: Any, folder: Path) -> None:
     monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])

@@ -56,9 +56,14 @@ def test_the_table_has_a_row_each_and_the_degraded_input(swept: Path) -> None:
     for title in ("σ=0.05", "σ=0.1", "PSNR", "SSIM", "Acc", "λ‖g_VR‖/‖g_IP‖", "gates open"):
         assert title in text
     [folder] = (swept / "local" / "sweeps").iterdir()
-    assert {"plan.json", "table.md", "table.csv", "table.tex", "picture.png"} == {
-        path.name for path in folder.iterdir()
-    }
+    assert {
+        "plan.json",
+        "table.md",
+        "table.csv",
+        "table.tex",
+        "picture.png",
+        "table-summary.csv",
+    } == {path.name for path in folder.iterdir()}
     assert str(folder / "table.md") in text and str(swept / "local" / "runs") in text
 
 

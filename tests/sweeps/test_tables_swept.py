@@ -55,10 +55,15 @@ def test_a_gate_on_the_last_layer_is_shown_with_its_agreement(tmp_path: Path) ->
     study = cli_process.study(tmp_path)
     found = {record.config["strategy"]["gate_on"]: record for record in study.records()}
     history = pd.read_csv(study.run(found["last"].id) / "history.csv")
-    agreed = history[history.stage == "coupled"].agree_diagnosis
-    assert agreed.isin([0, 1]).all() and value_of(found["last"], "agree") == agreed.mean()
+    # looked at in some steps, as the last layer's gate does without the whole gradient
+    agreed = history[history.stage == "coupled"].agree_diagnosis.dropna()
+    assert (
+        len(agreed)
+        and agreed.isin([0, 1]).all()
+        and value_of(found["last"], "agree") == agreed.mean()
+    )
     assert value_of(found["all"], "agree") is None
-    [line] = [one for one in text.splitlines() if "GradProm, last layer" in one]
+    line, *_ = [one for one in text.splitlines() if "GradProm, last layer" in one]
     assert line.split()[-2:] == [f"{agreed.mean():.3f}", "(1)"]
 
 

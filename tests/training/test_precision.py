@@ -181,7 +181,7 @@ def test_what_a_bfloat16_run_scores_is_what_float32_makes_of_its_weights(tmp_pat
     setting = run.config.degradation, run.config.evaluation, CPU
     table = evaluation.evaluate(strict, run.images(), *setting)
     kept = pd.read_csv(tiny_runs.local(tmp_path).run(record.id) / "scores.csv")
-    pd.testing.assert_frame_equal(table, kept, check_dtype=False, rtol=1e-12)
+    pd.testing.assert_frame_equal(table, kept[[*table]], check_dtype=False, rtol=1e-12)
     assert all(
         value.dtype != torch.bfloat16 for value in strict.networks["enhancer"].state_dict().values()
     )

@@ -21,8 +21,9 @@ BLOCK = 2**8
 def layers(module: nn.Module) -> list[list[Tensor]]:
     """The parameters that require gradients, one list for each submodule that owns some.
 
-    A convolution's weight and bias are one layer. A parameter that several submodules share
-    belongs to the first of them.
+    A convolution's weight and bias are one layer, also where the weight is computed from others
+    (torch.nn.utils.parametrize). A parameter that several submodules share belongs to the first of
+    them.
 
     Parameters
     ----------
@@ -37,8 +38,12 @@ def layers(module: nn.Module) -> list[list[Tensor]]:
     assigned: set[Tensor] = set()
     groups: list[list[Tensor]] = []
     for owner in module.modules():
+        owned = [owner, *getattr(owner, "parametrizations", {}).values()]
         parameters = [
-            p for p in owner.parameters(recurse=False) if p.requires_grad and p not in assigned
+            p
+            for part in owned
+            for p in part.parameters(recurse=False)
+            if p.requires_grad and p not in assigned
         ]
         assigned.update(parameters)
         if parameters:

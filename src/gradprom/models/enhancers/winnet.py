@@ -158,9 +158,10 @@ class WINNet(nn.Module):
         super().__init__()
         self.outputs, self.scale = outputs, require_scale(scale)
         self.register_buffer("filters", _dct())
-        self.predict = nn.ModuleList(Predictor(1, DETAILS, options) for _ in range(options.steps))
-        self.update = nn.ModuleList(Predictor(DETAILS, 1, options) for _ in range(options.steps))
         self.code = SparseCode(options)
+        # in the order of the inverse, which ends with the last of them
+        self.update = nn.ModuleList(Predictor(DETAILS, 1, options) for _ in range(options.steps))
+        self.predict = nn.ModuleList(Predictor(1, DETAILS, options) for _ in range(options.steps))
 
     def forward(self, x: Tensor) -> Tensor:
         """Degraded [B, inputs, H, W] in [0, 1] -> enhanced [B, outputs, scale·H, scale·W].
@@ -175,14 +176,14 @@ class WINNet(nn.Module):
         """[N, 1, H, W] -> coarse [N, 1, H, W] and details [N, DETAILS, H, W]."""
         bordered = F.pad(image, (1, 2, 1, 2), mode="replicate")
         coarse, details = F.conv2d(bordered, self.filters).split((1, DETAILS), dim=1)
-        for predict, update in zip(self.predict, self.update, strict=True):
+        for predict, update in zip(reversed(self.predict), reversed(self.update), strict=True):
             details = details - predict(coarse)
             coarse = coarse + update(details)
         return coarse, details
 
     def lowered(self, coarse: Tensor, details: Tensor) -> Tensor:
         """The inverse of `lifted`, exact but for the pixels that the filters' border touches."""
-        for predict, update in zip(reversed(self.predict), reversed(self.update), strict=True):
+        for predict, update in zip(self.predict, self.update, strict=True):
             coarse = coarse - update(details)
             details = details + predict(coarse)
         channels = torch.cat([coarse, details], dim=1)

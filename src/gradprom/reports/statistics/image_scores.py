@@ -161,5 +161,9 @@ def _columns(path: Path) -> tuple[list[str], list[str], dict[str, Array]]:
     rows.sort(key=lambda row: row[header.index("id")])
     columns = {name: [row[index] for row in rows] for index, name in enumerate(header)}
     ids, groups = columns.pop("id"), columns.pop("group")
-    numbers = {name: [text or "nan" for text in texts] for name, texts in columns.items()}
+    numbers = {name: [_TRUTH.get(text, text) for text in texts] for name, texts in columns.items()}
     return ids, groups, {name: np.array(texts, float) for name, texts in numbers.items()}
+
+
+_TRUTH = {"": "nan", "False": "0", "True": "1"}
+"""Texts that are no numbers, with the number that they stand for."""
