@@ -86,7 +86,9 @@ def test_columns_can_be_hidden(page: Page, written: Written) -> None:
     table.get_by_label("SSIM").uncheck()
     heads = numbers.locator("thead tr:last-child th:visible").all_inner_texts()
     assert "SSIM" not in heads and len(heads) == before - 4
-    spans = numbers.locator("thead .above th:visible").evaluate_all("all => all.map(t => t.colSpan)")
+    spans = numbers.locator("thead .above th:visible").evaluate_all(
+        "all => all.map(t => t.colSpan)"
+    )
     assert spans == [1, 2, 2, 2, 2]
     table.get_by_label("σ = 0.1").uncheck()
     assert numbers.locator("thead tr:last-child th:visible").count() == before - 6

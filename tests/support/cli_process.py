@@ -5,6 +5,7 @@ never computes anything itself. In all else they are what a person starts: `run.
 module, command-line arguments, text in a file, an exit code, and a number to send signals to.
 """
 
+import contextlib
 import json
 import os
 import runpy
@@ -88,15 +89,16 @@ class Child:
         return self.process.exitcode
 
     def send(self, number: signal.Signals) -> None:
-        """To the command; what halts it halts its runs too, as Ctrl-Z does."""
+        """To the command; what halts or kills it does so to its runs, as a machine going down."""
         assert self.process.pid is not None
         command = psutil.Process(self.process.pid)
-        runs = command.children(recursive=True) if number in (SIGSTOP, SIGCONT) else []
-        for process in (command, *runs):
-            process.send_signal(number)
+        at_once = number in (SIGSTOP, SIGCONT, signal.SIGKILL)
+        for process in (command, *(command.children(recursive=True) if at_once else [])):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
 
     def kill(self) -> None:
-        """As `kill -9` does it."""
+        """As `kill -9` of the command and its runs does it."""
         self.send(signal.SIGKILL)
         assert self.wait() == -signal.SIGKILL
 
