@@ -6,7 +6,15 @@ from pathlib import Path
 
 FILTERS = ("non-local means", "total variation", "wavelets")
 folder = Path(sys.argv[1]) / "report"
-[path] = folder.glob("table1-*.csv")
+
+
+def numbers(pattern: str) -> Path:
+    """The table's numbers, without the summary that lies beside them."""
+    [path] = (path for path in folder.glob(pattern) if not path.stem.endswith("-summary"))
+    return path
+
+
+path = numbers("table1-*.csv")
 with path.open(newline="", encoding="utf-8") as file:
     cells = list(csv.DictReader(file))
 ours = [cell for cell in cells if cell["mean"]]
@@ -15,7 +23,7 @@ waiting = [cell for cell in cells if not cell["mean"] and cell["states"] == "not
 # three strategies at two noise levels in PSNR, SSIM and accuracy
 if len(supervised) != 18 or not waiting:
     sys.exit(f"{path}: {len(supervised)} supervised numbers, 18 are needed; {len(waiting)} not run")
-[own] = folder.glob("sweep-*.csv")
+own = numbers("sweep-*.csv")
 with own.open(newline="", encoding="utf-8") as file:
     swept = list(csv.DictReader(file))
 strategies = [cell for cell in swept if cell["row"] in ("gradprom", "frozen", "joint")]
