@@ -67,7 +67,7 @@ def begun(case: str, results: Path) -> tuple[Any, Batch]:
     networks = run.method.build_networks()
     enhancer, strategy = networks.pop("enhancer"), replace(run.config.strategy)
     start = Start({}, 2, contract_cases.CPU)
-    training = run.method._coupled_training(enhancer, networks, strategy, start)
+    training = run.method.training(run.config, enhancer, networks, strategy, start)
     return training, contract_cases.loader(run, run.method.stage()).batch(3, 0)
 
 

@@ -102,3 +102,10 @@ def test_batches_of_an_odd_number_are_refused(tmp_path: Path) -> None:
 def test_options_out_of_range_are_refused(override: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="allowed are"):
         contract_cases.made("sud", tmp_path, f"method.{override}")
+
+
+def test_the_denoiser_learns_on_labelled_images_with_its_own_noise(tmp_path: Path) -> None:
+    run = contract_cases.made("sud", tmp_path, "method.noise=0.07", "noise=0.3")
+    [denoiser] = run.method.stage().parents
+    assert denoiser.batches.degradation.sigma == 0.07
+    assert denoiser.batches.order == sud.Labelled(0.5)

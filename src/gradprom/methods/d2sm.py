@@ -64,14 +64,10 @@ def check(config: Config) -> None:
 class D2SM(TaskDriven):
     """Task-driven enhancement with distinctive statistics for an auxiliary loss."""
 
-    def _coupled_training(
-        self,
-        enhancer: nn.Module,
-        recognizers: dict[str, nn.Module],
-        strategy: Strategy,
-        start: Start,
-    ) -> EnhancerTraining:
-        return Training(self.config, enhancer, recognizers, strategy, start)
+    @property
+    def training(self) -> type[EnhancerTraining]:
+        """Coupled training."""
+        return Training
 
 
 class Training(EnhancerTraining):

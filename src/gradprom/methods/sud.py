@@ -138,7 +138,9 @@ class SUD(Method):
             own.denoiser_epochs,
             c.seed,
             {**shared, "method": {"labelled": own.labelled, "noise": own.noise}},
-            batches=replace(batches, degradation=Gaussian(own.noise), order=Labelled(own.labelled)),
+            batches=replace(
+                batches, degradation=Gaussian(sigma=own.noise), order=Labelled(own.labelled)
+            ),
             begin=lambda start: DenoiserTraining(c, self._network(fresh=True), start),
         )
         return Stage(

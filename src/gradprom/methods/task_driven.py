@@ -150,21 +150,16 @@ class TaskDriven(Method):
             networks[task].load_state_dict(start.weights(stage)[task])
         strategy = replace(self.config.strategy)  # a copy, whose state is the initial one
         enhancer = networks.pop("enhancer")
-        training = self._coupled_training(enhancer, networks, strategy, start)
+        training = self.training(self.config, enhancer, networks, strategy, start)
         # Adam's moments and the schedule go on where the warm-up left them
         moments = start.weights(warmup)["optimizer"]
         training.networks.optimizers["enhancer"].load_state_dict(moments)
         return training
 
-    def _coupled_training(
-        self,
-        enhancer: nn.Module,
-        recognizers: dict[str, nn.Module],
-        strategy: Strategy,
-        start: Start,
-    ) -> "EnhancerTraining":
+    @property
+    def training(self) -> type["EnhancerTraining"]:
         """Coupled training; a method with another auxiliary loss has one of its own."""
-        return EnhancerTraining(self.config, enhancer, recognizers, strategy, start)
+        return EnhancerTraining
 
     def describe(self) -> Description:
         """Enhancer, recognizers, and how long each is trained."""
@@ -249,7 +244,7 @@ class EnhancerTraining(NetworkTraining):
     ):
         self.enhancer, self.recognizers, self.strategy = enhancer, recognizers, strategy
         self.supervised = not recognizers or config.supervision == "supervised"
-        self.loss = loss_by_name(_main_loss(config))
+        self.options, self.loss = config.method, loss_by_name(_main_loss(config))
         self.penalty = getattr(enhancer, "penalty", None)
         a = config.auxiliary
         self.clamp = bool(recognizers) and a.clamp

@@ -10,14 +10,12 @@ effect on the denoiser. Here the gradient passes, as the paper describes it.
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from gradprom.config import Config
 from gradprom.data.loader import Batch
 from gradprom.methods import task_driven
 from gradprom.methods.task_driven import EnhancerTraining, TaskDriven
-from gradprom.strategies import Strategy
-from gradprom.training.stage import Start
 
 LEAST = 1e-7
 """The smallest probability that the loss distinguishes from 0."""
@@ -46,36 +44,21 @@ def check(config: Config) -> None:
 class USAID(TaskDriven):
     """Task-driven enhancement with the focal loss against the recognizer's own classes."""
 
-    def _coupled_training(
-        self,
-        enhancer: nn.Module,
-        recognizers: dict[str, nn.Module],
-        strategy: Strategy,
-        start: Start,
-    ) -> EnhancerTraining:
-        return Training(self.config, enhancer, recognizers, strategy, start)
+    @property
+    def training(self) -> type[EnhancerTraining]:
+        """Coupled training."""
+        return Training
 
 
 class Training(EnhancerTraining):
     """A coupled step whose auxiliary loss asks for confidence."""
 
-    def __init__(
-        self,
-        config: Config,
-        enhancer: nn.Module,
-        recognizers: dict[str, nn.Module],
-        strategy: Strategy,
-        start: Start,
-    ):
-        super().__init__(config, enhancer, recognizers, strategy, start)
-        assert isinstance(config.method, Options)
-        self.gamma = config.method.gamma
-
     def auxiliary_loss(
         self, task: str, seen: Tensor, batch: Batch, probe: bool
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The focal loss against the recognizer's own most likely classes; nothing is logged."""
-        return confidence_loss(self.recognizers[task](seen), self.gamma), {}
+        assert isinstance(self.options, Options)
+        return confidence_loss(self.recognizers[task](seen), self.options.gamma), {}
 
 
 def confidence_loss(logits: Tensor, gamma: float) -> Tensor:

@@ -57,22 +57,5 @@ def _convolution(inside: int, outside: int) -> nn.Conv2d:
 
 
 def build(options: Options, channels: int, scale: int = 1, inputs: int | None = None) -> nn.Module:
-    """The network, from degraded to enhanced images of any size.
-
-    Parameters
-    ----------
-    options
-        The network's size.
-    channels
-        Channels of the enhanced image.
-    scale
-        How many times larger than its input the enhanced image is; any whole number >= 1.
-    inputs
-        Channels of the degraded image; None: `channels`.
-
-    Raises
-    ------
-    ValueError
-        If `scale` is not a whole number >= 1.
-    """
+    """The network; parameters and errors are those of `srresnet.build`."""
     return DnCNN(channels if inputs is None else inputs, channels, options, scale)

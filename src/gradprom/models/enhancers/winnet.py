@@ -216,22 +216,8 @@ def _dct() -> Tensor:
 
 
 def build(options: Options, channels: int, scale: int = 1, inputs: int | None = None) -> nn.Module:
-    """The network, from degraded to enhanced images of any size.
+    """The network; parameters and errors are those of `srresnet.build`.
 
-    Parameters
-    ----------
-    options
-        The network's size and the noise level.
-    channels
-        Channels of the enhanced image.
-    scale
-        How many times larger than its input the enhanced image is; any whole number >= 1.
-    inputs
-        Channels of the degraded image, whose mean is denoised if they differ; None: `channels`.
-
-    Raises
-    ------
-    ValueError
-        If `scale` is not a whole number >= 1.
+    Where input and output differ in their channels, the mean of the input's is denoised.
     """
     return WINNet(channels, options, scale)
