@@ -13,8 +13,9 @@ from gradprom.data import targets
 from gradprom.data.base import Facts
 from gradprom.data.images import load
 from gradprom.data.sources import isic2018
-from gradprom.errors import DataError, NotOnDisk, NotServed
+from gradprom.errors import ConfigError, DataError, NotOnDisk, NotServed
 from gradprom.runs import data_checks
+from gradprom.runs.execution import execute
 from gradprom.runs.run import Run
 from gradprom.sweeps import request
 from gradprom.sweeps.plan import make_plan, tables
@@ -168,3 +169,21 @@ def test_a_split_without_images_is_refused() -> None:
     images.splits["train"] = []
     with pytest.raises(DataError, match=r"split=train has no images; choose from train \(0\)"):
         targets.require_one_shape(images, "train")
+
+
+def test_a_missing_test_set_is_told_before_anything_is_decoded(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decode(*_: object) -> None:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr("gradprom.runs.run.load", decode)
+    run = isic_run(root, "evaluate_on=[lizard]")
+    for check in (data_checks.require_served, lambda run: make_plan([run], False), execute):
+        with pytest.raises(NotServed, match="evaluate_on: Lizard was not found"):
+            check(run)
+
+
+def test_an_unknown_option_of_a_test_set_names_it_and_the_known_ones(root: Path) -> None:
+    with pytest.raises(ConfigError, match="evaluate_on: lizard has no option rooot; choose from"):
+        isic_run(root, "evaluate_on=[{name: lizard, rooot: /b}]")

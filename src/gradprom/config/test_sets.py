@@ -50,6 +50,12 @@ def test_set(node: DictConfig, entry: Any, facts: Any) -> Any:
     shared = {"root": node.data_root, "size": node.dataset.get("size")}
     shared = {key: value for key, value in shared.items() if key in allowed and value is not None}
     settings = {**shared, **getattr(module, "TEST_SET", {}), **settings}
+    for key in settings:
+        if key not in allowed:
+            raise ConfigError(
+                f"evaluate_on: {settings['name']} has no option {key}; choose from "
+                f"{', '.join(sorted(allowed))}"
+            )
     if "title" in allowed and "root" in settings:
         settings.setdefault("title", base_name(settings["root"]))
     chosen = options("dataset", OmegaConf.create(settings))

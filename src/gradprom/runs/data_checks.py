@@ -4,11 +4,13 @@ Everything here is known once a dataset is decoded, and so before anything is tr
 """
 
 from gradprom import metrics
+from gradprom.config.components import component
 from gradprom.config.load import method_scores
 from gradprom.config.typed import Config
 from gradprom.data import targets
 from gradprom.data.base import Images
-from gradprom.errors import DataError, NotServed, first_line
+from gradprom.data.file_source import FileSource
+from gradprom.errors import DataError, NotOnDisk, NotServed, first_line
 from gradprom.metrics.registry import require_size
 from gradprom.runs import ranks
 from gradprom.runs.run import Run
@@ -25,6 +27,7 @@ def require_served(run: Run) -> None:
     DataError
         If the run's dataset is missing (`NotOnDisk`) or wrong.
     """
+    require_test_sets_on_disk(run)
     dataset, images = run.config.dataset.name, run.images()
     for stage in run.last_stage.lineage():
         for annotation in stage.batches.annotations:
@@ -41,6 +44,23 @@ def require_served(run: Run) -> None:
         run.test_sets()
     except DataError as error:
         raise NotServed(f"evaluate_on: {first_line(error)}") from error
+
+
+def require_test_sets_on_disk(run: Run) -> None:
+    """Check that the files of `evaluate_on` are there, before minutes go into the run's own.
+
+    Raises
+    ------
+    NotServed
+        If a dataset is not on disk.
+    """
+    for options in run.config.evaluate_on:
+        source = component("dataset", options.name).build(options)
+        if isinstance(source, FileSource):
+            try:
+                source.find()
+            except NotOnDisk as error:
+                raise NotServed(f"evaluate_on: {first_line(error)}") from error
 
 
 def require_usable(run: Run) -> None:

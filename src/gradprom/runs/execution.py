@@ -15,7 +15,7 @@ import torch
 
 from gradprom.data import base, targets
 from gradprom.errors import NotWritable, Pruned
-from gradprom.runs import dataset_changes, history, provenance, ranks, tensorboard
+from gradprom.runs import data_checks, dataset_changes, history, provenance, ranks, tensorboard
 from gradprom.runs.record import SCHEMA, DatasetInfo, ErrorInfo, Record, StageInfo
 from gradprom.runs.run import Run
 from gradprom.runs.run_progress import RunProgress
@@ -70,6 +70,7 @@ def execute(run: Run, watch: Watch | None = None) -> Record | None:
     device, place = engine.choose_device(options.device), find_place(options.devices)
     take_device(place, device)
     precision.require_supported(options, device)
+    data_checks.require_test_sets_on_disk(run)
     ranks.require_shares(run)
     if place.rank > 0:
         ranks.follow_leader(run, place, device)

@@ -140,6 +140,7 @@ def make_plan(runs: list[Run], retry_failed: bool, classical: list[Run] | None =
     plan = Plan([], retry_failed)
     on_cluster_jobs = queue.jobs(runs[0].study)
     for run in {run.id: run for run in runs}.values():
+        data_checks.require_test_sets_on_disk(run)
         images = run.images()
         notes = [f"{run.config.dataset.name}: {note}" for note in images.notes]
         plan.notes += [note for note in notes if note not in plan.notes]
