@@ -112,7 +112,7 @@ def test_a_name_of_a_dataset_is_enough_where_it_lies_in_data_root(tmp_path: Path
         ("null", "evaluate_on: None names no dataset"),
         ("{name: 3}", "names no dataset"),
         ("{name: folder, root: /a/x},{name: folder, root: /b/x}", r"evaluate_on=\[x,x\] must name"),
-        ("{name: folder, root: /a, colour: 1}", "dataset=folder: Key 'colour' not in"),
+        ("{name: folder, root: /a, colour: 1}", "evaluate_on: folder has no option colour"),
         ("{name: folder, root: /a, title: a/b}", "dataset.title=a/b: must be a name"),
         ("{name: folder, root: mine/., title: b}", "mine is the folder that the run learns from"),
     ],
