@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from support import records_factory, tiny_runs
+from support.first_version import YOUNG, first_version
 
 from gradprom.runs.execution import execute
 from gradprom.runs.record import ErrorInfo, FurtherTestSet, Record, Revision, read_record, value_of
@@ -152,18 +153,8 @@ def test_every_committed_record_is_written_as_it_was_read() -> None:
         ]
 
 
-YOUNG = {
-    *("job", "precision", "deterministic", "title", "setup", "reads", "scores", "evaluate_on"),
-    "files",
-}
-"""Keys that records of schema 1 do not have."""
-
-
 def test_keys_younger_than_a_record_have_their_values_and_are_not_written() -> None:
-    content = without_checksum(json.loads(COMMITTED[0].read_text())) or {}
-    old = {key: value for key, value in content.items() if key not in YOUNG} | {"schema": 1}
-    old["dataset"] = {k: v for k, v in old["dataset"].items() if k not in ("notes", "range")}
-    record = Record.from_json(old)
+    record = Record.from_json(first_version(json.loads(COMMITTED[0].read_text())))
     assert record.schema == 1 and record.job is None and record.precision == "float32"
     assert (record.title, record.setup, record.reads, record.scores) == ("", {}, {}, [])
     assert record.dataset.notes == [] and record.evaluate_on == {} and record.files == {}
