@@ -85,7 +85,7 @@ def measured(args: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
 def overhead(args: argparse.Namespace, place: Path) -> dict[str, Any]:
     """Seconds of a sweep of the smallest runs beyond those of the runs, for each of them."""
     seeds = f"seed=range(0,{args.smallest})"
-    words = ["-m", *SMALLEST, seeds, f"trainer.device={args.device}"]
+    words = ["-m", *SMALLEST, seeds, f"trainer.device={args.device}", "sweep.classical=[]"]
     elapsed, _, scores = run("the smallest runs", words, place / "smallest")
     own = sum(record.duration or 0.0 for record in Study(place / "smallest", "local").records())
     return {
