@@ -123,6 +123,9 @@ def _forget_peaks() -> None:
 def _set_default_device(device: torch.device) -> None:
     # a mode that has been set slows every call of torch, even if it names the CPU
     torch.set_default_device(None if device.type == "cpu" else device)
+    context = torch._GLOBAL_DEVICE_CONTEXT
+    if getattr(context, "device_context", context) is None:
+        del context.device_context  # torch 2.6 leaves it, and then cannot tell the default device
 
 
 Logger = tuple[int, list[logging.Handler], list[Any], bool, bool]
