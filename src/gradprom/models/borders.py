@@ -8,11 +8,15 @@ import torch
 from torch import Tensor
 
 
-def repeated(images: Tensor, multiple: int) -> Tensor:
-    """Repeat the right and the lower border until both sides are multiples: [B, C, H, W]."""
+def repeated(images: Tensor, multiple: int = 1, least: int = 1) -> Tensor:
+    """Repeat the right and the lower border until both sides are multiples: [B, C, H, W].
+
+    And until both have at least `least` pixels.
+    """
     for dim in (3, 2):
         side = images.shape[dim]
-        if missing := -side % multiple:
+        enough = max(side, least)
+        if missing := enough + -enough % multiple - side:
             border = images.narrow(dim, side - 1, 1)
             sizes = [missing if axis == dim else -1 for axis in range(4)]
             images = torch.cat([images, border.expand(sizes)], dim)

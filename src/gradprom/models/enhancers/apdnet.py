@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gradprom.models.enhancers.sizes import padded, require_scale
-from gradprom.models.enhancers.srresnet import enlarged
+from gradprom.models.borders import repeated
+from gradprom.models.enhancers.srresnet import enlarged, require_scale
 
 LEVELS = 4
 SMALLEST = 64
@@ -173,7 +173,7 @@ class APDNet(nn.Module):
         """
         image = enlarged(x, self.scale)
         height, width = image.shape[-2:]
-        features = self.head(padded(image, multiple=2**LEVELS, least=SMALLEST))
+        features = self.head(repeated(image, multiple=2**LEVELS, least=SMALLEST))
         skips = []
         for down in self.down:
             skips.append(features)

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from gradprom.models.enhancers.sizes import require_scale
-from gradprom.models.enhancers.srresnet import prime_factors, skipped
+from gradprom.models.enhancers.srresnet import prime_factors, require_scale, skipped
 
 MEAN = (0.4488, 0.4371, 0.4040)
 """Of DIV2K's colours, subtracted from what the network sees; grey: their mean."""

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from gradprom.models.enhancers.sizes import require_scale
-from gradprom.models.enhancers.srresnet import enlarged, skipped
+from gradprom.models.enhancers.srresnet import enlarged, require_scale, skipped
 
 
 @dataclass

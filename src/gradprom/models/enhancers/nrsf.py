@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gradprom.models.enhancers.sizes import padded, require_scale
-from gradprom.models.enhancers.srresnet import enlarged
+from gradprom.models.borders import repeated
+from gradprom.models.enhancers.srresnet import enlarged, require_scale
 from gradprom.models.imagenet import Normalization, weights_name, with_weights
 
 FRAMES = 3
@@ -190,7 +190,7 @@ class NRSF(nn.Module):
         """
         image = enlarged(x, self.scale)
         height, width = image.shape[-2:]
-        frame = self.normalization(padded(image, multiple=STRIDE, least=SMALLEST))
+        frame = self.normalization(repeated(image, multiple=STRIDE, least=SMALLEST))
         frames = [encoder(frame) for encoder in self.encoders]
         fused = [
             fusion(*scales)

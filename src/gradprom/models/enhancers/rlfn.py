@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gradprom.models.enhancers.sizes import padded, require_scale
+from gradprom.models.borders import repeated
+from gradprom.models.enhancers.srresnet import require_scale
 
 SLOPE = 0.05
 """Of the leaky ReLUs."""
@@ -89,7 +90,7 @@ class RLFN(nn.Module):
         Not clamped.
         """
         height, width = x.shape[-2:]
-        features = self.head(padded(x, least=SMALLEST))
+        features = self.head(repeated(x, least=SMALLEST))
         image = F.pixel_shuffle(self.tail(features + self.body(features)), self.scale)
         return image[..., : self.scale * height, : self.scale * width]
 

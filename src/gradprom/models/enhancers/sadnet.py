@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gradprom.models.enhancers.sizes import padded, require_scale
-from gradprom.models.enhancers.srresnet import enlarged, skipped
+from gradprom.models.borders import doubled, repeated
+from gradprom.models.enhancers.srresnet import enlarged, require_scale, skipped
 
 LEVELS = 4
 SLOPE = 0.2
@@ -94,9 +94,7 @@ class OffsetFeatures(nn.Module):
         if self.join is not None:
             assert coarser is not None
             # an offset of one pixel at half the resolution is one of two pixels here
-            larger = 2 * F.interpolate(
-                coarser, scale_factor=2, mode="bilinear", align_corners=False
-            )
+            larger = 2 * doubled(coarser)
             features = _activated(self.join(torch.cat([features, larger], dim=1)))
         return _activated(self.last(features))
 
@@ -154,7 +152,7 @@ class SADNet(nn.Module):
         Not clamped.
         """
         start = skipped(x, self.outputs, self.scale)
-        features = self.head(padded(enlarged(x, self.scale), multiple=2 ** (LEVELS - 1)))
+        features = self.head(repeated(enlarged(x, self.scale), multiple=2 ** (LEVELS - 1)))
         skips = []
         for level, block in enumerate(self.encoder):
             features = block(features)

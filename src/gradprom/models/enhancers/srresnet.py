@@ -59,6 +59,19 @@ def _convolution(channels: int, normalise: bool) -> list[nn.Module]:
     return [*layers, nn.BatchNorm2d(channels)] if normalise else layers
 
 
+def require_scale(scale: int) -> int:
+    """The scale, if it is a whole number >= 1.
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
+    if scale < 1:
+        raise ValueError(f"scale={scale}: allowed are whole numbers >= 1")
+    return scale
+
+
 def upsampling(channels: int, scale: int) -> nn.Sequential:
     """One pixel shuffle for each prime factor of `scale`, the smallest first; none at scale 1.
 
@@ -67,10 +80,8 @@ def upsampling(channels: int, scale: int) -> nn.Sequential:
     ValueError
         If `scale` is not a whole number >= 1.
     """
-    if scale < 1:
-        raise ValueError(f"scale={scale}: allowed are whole numbers >= 1")
     layers: list[nn.Module] = []
-    for factor in prime_factors(scale):
+    for factor in prime_factors(require_scale(scale)):
         convolution = nn.Conv2d(channels, factor**2 * channels, 3, padding=1)
         layers += [convolution, nn.PixelShuffle(factor), nn.PReLU()]
     return nn.Sequential(*layers)

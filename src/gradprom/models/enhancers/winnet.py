@@ -14,8 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gradprom.models.enhancers.sizes import require_scale
-from gradprom.models.enhancers.srresnet import skipped
+from gradprom.models.enhancers.srresnet import require_scale, skipped
 
 SIDE = 4
 """Of the DCT's filters."""
