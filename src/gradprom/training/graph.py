@@ -139,10 +139,11 @@ class Captured:
         """
         if self.batch is None:
             self.batch = _buffers(batch)
-        if _shapes(batch) != _shapes(self.batch):
+        tensors, buffers = _tensors(batch), _tensors(self.batch)
+        if _shapes(tensors) != _shapes(buffers):
             return self.training.update(batch, probe)
-        for name, buffer in _tensors(self.batch).items():
-            buffer.copy_(_tensors(batch)[name])
+        for name, buffer in buffers.items():
+            buffer.copy_(tensors[name])
         if probe not in self.replays:
             self.replays[probe] = self._capture(probe)
         replay, stepped = self.replays[probe]
@@ -210,8 +211,8 @@ def _tensors(batch: Batch) -> dict[str, Tensor]:
     }
 
 
-def _shapes(batch: Batch) -> dict[str, torch.Size]:
-    return {name: value.shape for name, value in _tensors(batch).items()}
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in tensors.items()}
 
 
 def _buffers(batch: Batch) -> Batch:

@@ -50,9 +50,13 @@ def rivals_of(rows: list[Row], slot: Slot, records: dict[str, Record]) -> list[R
     for row in rows:
         cell = row.cells.get(slot)
         if cell is not None and cell.value is not None:
-            run = records[next(iter(cell.finished.values()))]
-            by_images.setdefault(tested_images(run, row.declared.test_set), []).append((row, cell))
+            by_images.setdefault(images_of(row, cell, records), []).append((row, cell))
     return list(by_images.values())
+
+
+def images_of(row: Row, cell: Cell, records: dict[str, Record]) -> str:
+    """What identifies the images that a cell with a number was tested on."""
+    return tested_images(records[next(iter(cell.finished.values()))], row.declared.test_set)
 
 
 def _mark(rivals: Rivals, metric: Metric, margin: float, scores: StudyScores | None) -> None:

@@ -13,8 +13,7 @@ from gradprom.metrics.registry import metric as metric_of
 from gradprom.reports.statistics.bootstrap import Array, interval
 from gradprom.reports.statistics.image_scores import RunScore, StudyScores
 from gradprom.reports.statistics.ranks import ranks, wins
-from gradprom.reports.tables.ranking import cell_scores
-from gradprom.reports.tables.references import tested_images
+from gradprom.reports.tables.ranking import cell_scores, images_of
 from gradprom.reports.tables.table import Measured, Row, Slot, Standing, Summary
 from gradprom.runs.record import Record
 
@@ -69,7 +68,7 @@ def _shared_metrics(rows: list[Row]) -> list[list[str]]:
 
 def _numbers(row: Row, metrics: list[str], records: dict[str, Record]) -> Numbers:
     return {
-        (slot, tested_images(records[next(iter(cell.finished.values()))], row.declared.test_set))
+        (slot, images_of(row, cell, records))
         for slot, cell in row.cells.items()
         if slot[1] in metrics and cell.value is not None
     }
