@@ -104,7 +104,7 @@ class Trained:
 
     def _require_equal(self, theirs: Record, other: "Trained") -> Row:
         [own] = [record for record in self.records if record.id == theirs.id]
-        folders = [made.results / "local" / "runs" / own.id for made in (self, other)]
+        folders = [trained.results / "local" / "runs" / own.id for trained in (self, other)]
         differing = []
         if own.metrics != theirs.metrics:
             differing.append("metrics")
@@ -182,11 +182,11 @@ def networks(check: Check) -> list[Row]:
 
 
 def _updated(step: Any, settings: Any, device: str) -> list[torch.Tensor]:
-    made = step.Networks(settings, device, step.COMPARED["gradprom"])
+    coupled = step.Networks(settings, device, step.COMPARED["gradprom"])
     with precision.as_trained(settings.trainer, torch.device(device)):
         for number in range(3):
-            made.training.update(made.batch, probe=number == 2)
-    networks = made.training.networks.networks.values()
+            coupled.training.update(coupled.batch, probe=number == 2)
+    networks = coupled.training.networks.networks.values()
     return [tensor.cpu() for network in networks for tensor in network.state_dict().values()]
 
 
@@ -201,10 +201,12 @@ def determinism(check: Check) -> list[Row]:
     for profile, size in sizes(check).items():
         for kind in precisions(check):
             settings = step.settings_of(profile, size, "multitask", kind)
-            made = step.Networks(settings, check.device, step.COMPARED["gradprom"])
+            coupled = step.Networks(settings, check.device, step.COMPARED["gradprom"])
             free = replace(settings.trainer, deterministic=False)
             ways = {"held": settings.trainer, "free": free}
-            pieces = {name: _within(made, options, check.device) for name, options in ways.items()}
+            pieces = {
+                name: _within(coupled, options, check.device) for name, options in ways.items()
+            }
             times = measuring.seconds(pieces, repeats(check), check.device, free)
             rows.append(
                 {
@@ -217,10 +219,10 @@ def determinism(check: Check) -> list[Row]:
     return rows
 
 
-def _within(made: Any, options: Trainer, device: str) -> Callable[[], None]:
+def _within(coupled: Any, options: Trainer, device: str) -> Callable[[], None]:
     def update() -> None:
         with precision.as_trained(options, torch.device(device)):
-            made.update()
+            coupled.update()
 
     return update
 
@@ -246,13 +248,13 @@ def sweep(check: Check) -> list[Row]:
     for at_once in (1, 3):
         began = time.monotonic()
         words = ["-m", *SWEPT, *size, f"trainer.device={check.device}"]
-        made = check.train(f"sweep{at_once}", *words, f"runs_per_device={at_once}")
+        trained = check.train(f"sweep{at_once}", *words, f"runs_per_device={at_once}")
         seconds = time.monotonic() - began
-        stages = {stage.id: stage.seconds for r in made.records for stage in r.stages}
+        stages = {stage.id: stage.seconds for r in trained.records for stage in r.stages}
         rows.append(
             {
                 "at a time": at_once,
-                "runs": len(made.records),
+                "runs": len(trained.records),
                 "seconds": seconds,
                 "in stages": sum(stages.values()),
             }
@@ -309,37 +311,37 @@ def main() -> int:
         for name in args.steps:
             work = Path(place) / name
             work.mkdir()
-            found = _result(name, Check(args.device, args.quick, ends, work))
-            failed |= "error" in found
+            result = _result(name, Check(args.device, args.quick, ends, work))
+            failed |= "error" in result
             with results.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(found) + "\n")
+                file.write(json.dumps(result) + "\n")
             _write_table(args.folder, args.device)
-            print(f"{name}: {found.get('error', 'done')} ({found['seconds']:.0f} s)", flush=True)
+            print(f"{name}: {result.get('error', 'done')} ({result['seconds']:.0f} s)", flush=True)
     return int(failed)
 
 
 def _result(name: str, check: Check) -> Row:
     """What a step found, or why it did not."""
     began = time.monotonic()
-    found: Row = {"step": name, "about": STEPS[name].__doc__}
+    result: Row = {"step": name, "about": STEPS[name].__doc__}
     try:
         if began >= check.ends:
             raise TimeoutError("no time was left")
-        found["rows"] = STEPS[name](check)
+        result["rows"] = STEPS[name](check)
     except subprocess.CalledProcessError as error:
-        found["error"] = "\n".join(error.stdout.strip().splitlines()[-5:])
+        result["error"] = "\n".join(error.stdout.strip().splitlines()[-5:])
     except Exception as error:  # whatever it is, the other steps are worth their time
-        found["error"] = f"{type(error).__name__}: {error}"
-    return found | {"seconds": time.monotonic() - began}
+        result["error"] = f"{type(error).__name__}: {error}"
+    return result | {"seconds": time.monotonic() - began}
 
 
 def _write_table(folder: Path, device: str) -> None:
     """All results so far as Markdown."""
     lines = [measuring.machine(device), ""]
     for line in (folder / "results.jsonl").read_text(encoding="utf-8").splitlines():
-        found = json.loads(line)
-        lines += [f"**{found['step']}**: {found['about']}", ""]
-        lines += [f"    {found['error']}"] if "error" in found else _markdown(found["rows"])
+        result = json.loads(line)
+        lines += [f"**{result['step']}**: {result['about']}", ""]
+        lines += [f"    {result['error']}"] if "error" in result else _markdown(result["rows"])
         lines += [""]
     (folder / "table.md").write_text("\n".join(lines), encoding="utf-8")
 
