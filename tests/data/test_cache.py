@@ -195,3 +195,17 @@ def test_a_draft_that_is_still_written_to_is_left_alone(tiny: Tiny, cache: Path)
     os.utime(drafts["slow"] / "built" / "target.npy")
     load(tiny, cache)
     assert not drafts["dead"].exists() and drafts["slow"].exists()
+
+
+def test_a_draft_that_another_process_publishes_meanwhile_is_no_error(
+    tiny: Tiny, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = cache / ".building-other"
+    other.mkdir(parents=True)
+
+    def published(draft: Path, pattern: str) -> list[Path]:
+        shutil.rmtree(other, ignore_errors=True)
+        return []
+
+    monkeypatch.setattr(Path, "rglob", published)
+    assert load(tiny, cache).target.shape[0] == 10

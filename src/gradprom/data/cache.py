@@ -8,6 +8,7 @@ changed folder has another key and is decoded again. A cache can be deleted at a
       sha256.json               the SHA-256 of each file; if one is wrong, all are created again
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -170,8 +171,9 @@ def _clear_drafts(cache: Path, than: Path) -> None:
     """
     now = than.stat().st_mtime
     for draft in cache.glob(f"{_DRAFT}*"):
-        if all(now - path.stat().st_mtime > _ABANDONED for path in (draft, *draft.rglob("*"))):
-            shutil.rmtree(draft, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # another process has published it meanwhile
+            if all(now - path.stat().st_mtime > _ABANDONED for path in (draft, *draft.rglob("*"))):
+                shutil.rmtree(draft, ignore_errors=True)
 
 
 def file_hashes(files: list[Path], cache: Path, source: Source) -> dict[Path, str]:

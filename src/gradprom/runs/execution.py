@@ -122,7 +122,7 @@ def _execute(run: Run, place: Place, device: torch.device, watch: Watch | None) 
     )
     _write_record(run, record)
     for path in run.study.run(run.id).glob(".*"):
-        path.unlink()  # a temporary file left by a killed process
+        path.unlink(missing_ok=True)  # a temporary file left by a killed process
     for path in (run.study.run(run.id) / "progress.json", ranks.rendezvous_file(run)):
         path.unlink(missing_ok=True)
     return record
