@@ -1,6 +1,7 @@
 """Every shipped configuration composes and types, and the values are the paper's."""
 
 import functools
+from dataclasses import fields
 from itertools import product
 
 import pytest
@@ -51,6 +52,15 @@ def fitting(group: str, name: str) -> list[str]:
     if (group, name) == ("degradation", "downsample"):
         return ["scale=2"]
     return []
+
+
+@pytest.mark.parametrize(
+    ("group", "name"), [(g, n) for g in sorted(config.GROUPS) for n in choices(g)]
+)
+def test_a_file_names_every_option_so_that_it_can_be_overridden(group: str, name: str) -> None:
+    node = compose(f"{group}={name}", *fitting(group, name))[group]
+    options = config.component(group, node.name).Options
+    assert {field.name for field in fields(options)} <= set(node)
 
 
 @pytest.mark.parametrize("profile", choices("profile"))
