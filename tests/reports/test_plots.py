@@ -112,6 +112,20 @@ def test_lines_bands_published_marks_and_degraded_input(
     assert "Hollow marks" in picture.caption
 
 
+def test_references_have_dashes_of_their_own_and_names(tmp_path: Path, drawn: list[Figure]) -> None:
+    line = Row(row("mainstream"), {(n, "psnr"): cell("psnr", 30.0 + n) for n in range(3)})
+    filtered = {(n, "psnr"): Cell("psnr", Estimate(25.0 + n, None, 1)) for n in range(3)}
+    shown = table(line)
+    shown.classical = [Row(DeclaredRow("total variation"), filtered, reference=True)]
+    draw(tmp_path, shown, records=records_of(line))
+    [axis] = drawn[0].axes
+    grey = [x for x in axis.lines if to_hex(x.get_color()) == style.GREY.lower()]
+    assert [list(x.get_ydata()) for x in grey] == [[19.0, 18.0, 20.0], [26.0, 27.0, 25.0]]
+    assert len({x.get_linestyle() for x in grey}) == 2
+    [legend] = drawn[0].legends
+    assert {"degraded input", "total variation"} <= {x.get_text() for x in legend.get_texts()}
+
+
 def test_published_numbers_of_another_dataset_are_left_out(
     tmp_path: Path, drawn: list[Figure]
 ) -> None:

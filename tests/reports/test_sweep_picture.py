@@ -10,11 +10,12 @@ from gradprom.reports import swept, unplanned
 from gradprom.reports.plots import sweep_picture
 from gradprom.runs.records import Study
 
+CURVES_AND_ROWS = f"{sweep_picture.CURVES} {sweep_picture.ROWS}"
 BLURRED = {"name": "blur", "kernel": 3, "sigma": 2.0}
 
 
-def drawn(records: list[Record], study: Study, path: Path) -> bool:
-    """Draw the picture of a table of these records."""
+def drawn(records: list[Record], study: Study, path: Path) -> str | None:
+    """Draw the picture of a table of these records; returns its caption."""
     by_id = {record.id: record for record in records}
     table = swept.table_of(unplanned.expansion(records), by_id)
     return sweep_picture.draw(table, by_id, study, path)
@@ -42,16 +43,26 @@ def test_the_picture_shows_degraded_enhanced_and_clean(tmp_path: Path) -> None:
     assert shown(path) == PARTS[:3]  # not the error
 
 
-def test_runs_without_panels_leave_their_places_empty(tmp_path: Path) -> None:
-    study, made = Study(tmp_path, "local"), [record(24.0), strategy("joint", 25.0)]
+def test_of_runs_without_panels_there_are_only_curves(tmp_path: Path) -> None:
+    study, path = Study(tmp_path, "local"), tmp_path / "picture.png"
+    made = [record(24.0), strategy("joint", 25.0, config__degradation=BLURRED)]
     for one in made:
-        write_run(study, one, panel=False)
-    assert drawn(made, study, tmp_path / "picture.png")
-    assert shown(tmp_path / "picture.png") == []
+        write_run(study, one)
+    with_images = drawn(made, study, path)
+    with Image.open(path) as picture:
+        height = picture.height
+    (study.run(made[0].id) / "panels" / "00.png").unlink()
+    one_strip = drawn(made, study, path)
+    with Image.open(path) as picture:
+        assert picture.height < height
+    assert one_strip == with_images == f"{sweep_picture.IMAGES} {CURVES_AND_ROWS}"
+    (study.run(made[1].id) / "panels" / "00.png").unlink()
+    assert drawn(made, study, path) == CURVES_AND_ROWS
+    assert shown(path) == []
 
 
 def test_nothing_finished_nothing_drawn(tmp_path: Path) -> None:
-    assert not drawn([record()], Study(tmp_path, "local"), tmp_path / "picture.png")
+    assert drawn([record()], Study(tmp_path, "local"), tmp_path / "picture.png") is None
     assert not (tmp_path / "picture.png").exists()
 
 

@@ -181,9 +181,10 @@ def _sweep_pictures(
     pictures = []
     for table in (table for table in tables if table.experiment.paper is None):
         path = folder / f"{table.key}-images.png"
-        if sweep_picture.draw(table, records, study, path):
+        caption = sweep_picture.draw(table, records, study, path)
+        if caption is not None:
             title = f"{table.experiment.title}: images and coupled training"
-            pictures.append(Picture(path.stem, title, sweep_picture.CAPTION, path, table=table.key))
+            pictures.append(Picture(path.stem, title, caption, path, table=table.key))
     return pictures
 
 

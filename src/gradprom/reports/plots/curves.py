@@ -31,6 +31,7 @@ from gradprom.reports.plots.style import (
     strokes,
 )
 from gradprom.reports.statistics.image_scores import StudyScores
+from gradprom.reports.tables.layout import references
 from gradprom.reports.tables.table import Cell, Row, Table
 
 PUBLISHED, MARGIN = "published", "margin"
@@ -190,9 +191,10 @@ def _line(axis: Axes, points: list[tuple[float, Cell]], stroke: Stroke) -> None:
 
 
 def _dashes(table: Table) -> list[tuple[Row, Any]]:
-    """The rows that no run produced, each with a line style; the first is dotted."""
-    styles = [":", "-.", *((0, (1, 2 + n)) for n in range(len(table.degraded + table.baselines)))]
-    return list(zip([*table.degraded, *table.baselines], styles, strict=False))
+    """The rows of references, each with a line style; the first is dotted."""
+    rows = references(table)
+    styles = [":", "-.", *((0, (1, 2 + n)) for n in range(len(rows)))]
+    return list(zip(rows, styles, strict=False))
 
 
 def _references(axis: Axes, table: Table, metric: str, values: list[float]) -> None:
@@ -219,6 +221,8 @@ def _caption(
 ) -> str:
     runs = {run for row in table.rows for c in row.cells.values() for run in c.finished.values()}
     sentences = [table.experiment.caption]
+    if not sentences[0].endswith("."):
+        sentences[0] += "."  # the caption of a sweep is its words
     by_baseline: dict[str, list[str]] = {}
     for metric, shown in compared.items():
         label = shown.baseline.declared.label

@@ -19,11 +19,12 @@ from gradprom.runs.record import Record
 from gradprom.runs.records import Study
 from gradprom.storage.files import replacing
 
-CAPTION = (
+IMAGES = (
     "The first test image, degraded, enhanced by each row and clean, with the mean scores of the "
-    "test split; below, what was logged in coupled training. Each row is shown by its run of the "
-    "lowest seed."
+    "test split."
 )
+CURVES = "What was logged in coupled training."
+ROWS = "Each row is shown by its run of the lowest seed."
 WRAPPED = 26
 """Characters after which the name of a row goes on below."""
 SMOOTHING = 3
@@ -32,13 +33,16 @@ SMOOTHING = 3
 
 RowRuns = dict[tuple[int, str], Record]
 """The run that is shown for each row in each column, by column number and row title."""
+LoggedMeans = dict[tuple[int, str], dict[str, pd.Series]]
+"""What the run of each of those logged, by metric."""
 
 
-def draw(table: Table, records: dict[str, Record], study: Study, path: Path) -> bool:
+def draw(table: Table, records: dict[str, Record], study: Study, path: Path) -> str | None:
     """Draw strips of images (degraded, each table row, clean), then curves.
 
     Rows that were tested on the same images under the same degradation share a strip. Each row of
-    the table is shown by its run of the lowest seed.
+    the table is shown by its run of the lowest seed. Of runs that kept no panels there are only
+    the curves.
 
     Parameters
     ----------
@@ -53,13 +57,13 @@ def draw(table: Table, records: dict[str, Record], study: Study, path: Path) -> 
 
     Returns
     -------
-    bool
-        False where nothing is drawn, because no run has a score of both its images and the
-        degraded input.
+    str or None
+        The caption. None where nothing is drawn: no run has a score of both its images and the
+        degraded input, or none has kept panels or logged anything.
     """
     metric = _shown_metric(table)
     if metric is None:
-        return False
+        return None
     runs = {
         (number, row.declared.title): records[cell.finished[min(cell.finished)]]
         for row in table.rows
@@ -68,17 +72,30 @@ def draw(table: Table, records: dict[str, Record], study: Study, path: Path) -> 
         if (cell := row.cells.get((number, metric.name))) is not None and cell.finished
     }
     titles = {n: c.title for n, c in enumerate(table.columns) if any(n == m for m, _ in runs)}
-    strips = _strips(runs, titles)
-    across = 2 + max(len(strip) for _, strip in strips)
-    figure = Figure(figsize=(2.0 * across, 2.1 * len(strips) + 2.6), layout="constrained")
-    grid = figure.add_gridspec(2, 1, height_ratios=[2.1 * len(strips), 2.6])
-    axes = figure.add_subfigure(grid[0]).subplots(len(strips), across, squeeze=False)
-    for (title, strip), row_axes in zip(strips, axes, strict=True):
-        _pictures(row_axes, title, strip, study, metric)
-    _curves(figure.add_subfigure(grid[1]), runs, titles, study)
+    strips = [
+        (title, strip)
+        for title, strip in _strips(runs, titles)
+        if any(_panel_file(study, run) for run in strip.values())
+    ]
+    curves = {key: _logged_means(study, record.id) for key, record in runs.items()}
+    logged = [m for m in METRICS.values() if any(m.name in curve for curve in curves.values())]
+    heights = [2.1 * len(strips)] * bool(strips) + [2.6] * bool(logged)
+    if not heights:
+        return None
+    across = 2 + max((len(strip) for _, strip in strips), default=len(logged))
+    figure = Figure(figsize=(2.0 * across, sum(heights)), layout="constrained")
+    grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
+    areas = [figure.add_subfigure(place) for place in grid]
+    if strips:
+        axes = areas[0].subplots(len(strips), across, squeeze=False)
+        for (title, strip), row_axes in zip(strips, axes, strict=True):
+            _pictures(row_axes, title, strip, study, metric)
+    if logged:
+        _curves(areas[-1], logged, curves, titles)
     with replacing(path) as stream:
         figure.savefig(stream, dpi=110, format="png")
-    return True
+    parts = [text for text, is_drawn in ((IMAGES, strips), (CURVES, logged)) if is_drawn]
+    return " ".join([*parts, ROWS])
 
 
 def _strips(runs: RowRuns, titles: dict[int, str]) -> list[tuple[str, dict[str, Record]]]:
@@ -111,9 +128,10 @@ def _pictures(
     for axis in (degraded, *enhanced, clean):
         axis.axis("off")
     for label, axis in zip(runs, enhanced, strict=False):
-        parts = _panel(study.run(runs[label].id) / "panels")
-        if parts is None:
+        panel = _panel_file(study, runs[label])
+        if panel is None:
             continue
+        parts = np.split(np.asarray(Image.open(panel)), 4, axis=1)
         scores = runs[label].metrics
         name = textwrap.fill(label, WRAPPED, break_on_hyphens=False)
         _image(axis, parts[1], f"{name}\nmean {metric.text(scores[metric.name])}")
@@ -127,12 +145,9 @@ def _spaced(column: str) -> str:
     return column.replace("=", " = ")
 
 
-def _panel(folder: Path) -> list[np.ndarray] | None:
-    """A run's first panel, cut into degraded, enhanced, clean, error; None if it has none."""
-    first = min(folder.glob("*.png"), default=None)
-    if first is None:
-        return None
-    return np.split(np.asarray(Image.open(first)), 4, axis=1)
+def _panel_file(study: Study, run: Record) -> Path | None:
+    """A run's first panel: degraded, enhanced, clean, error side by side; None if it has none."""
+    return min((study.run(run.id) / "panels").glob("*.png"), default=None)
 
 
 def _image(axis: Axes, pixels: np.ndarray, title: str) -> None:
@@ -140,13 +155,13 @@ def _image(axis: Axes, pixels: np.ndarray, title: str) -> None:
     axis.set_title(title, fontsize=8, parse_math=False)  # a name may hold a dollar sign
 
 
-def _curves(figure: SubFigure, runs: RowRuns, titles: dict[int, str], study: Study) -> None:
+def _curves(
+    figure: SubFigure, metrics: list[Metric], curves: LoggedMeans, titles: dict[int, str]
+) -> None:
     """Draw what coupled training logged over its steps, with a line style for each degradation."""
-    labels = list(dict.fromkeys(label for _, label in runs))
+    labels = list(dict.fromkeys(label for _, label in curves))
     styles = dict(zip(titles, "-:", strict=False))
-    curves = {key: _logged_means(study, record.id) for key, record in runs.items()}
-    metrics = [m for m in METRICS.values() if any(m.name in logged for logged in curves.values())]
-    axes = figure.subplots(1, len(metrics), squeeze=False)[0] if metrics else []
+    axes = figure.subplots(1, len(metrics), squeeze=False)[0]
     for metric, axis in zip(metrics, axes, strict=True):
         for (number, label), logged in curves.items():
             if metric.name in logged:
@@ -160,7 +175,7 @@ def _curves(figure: SubFigure, runs: RowRuns, titles: dict[int, str], study: Stu
         axis.tick_params(labelsize=7)
         if metric.log:
             axis.set_yscale("log")
-    for text in axes[0].legend(fontsize=6).get_texts() if metrics else ():
+    for text in axes[0].legend(fontsize=6).get_texts():
         text.set_parse_math(False)
 
 

@@ -35,9 +35,13 @@ def details(table: Table) -> list[str]:
 
 
 def rows(table: Table) -> list[Row]:
-    """All rows, references first: degraded input, filters, recognizers, baselines."""
-    references = (table.degraded, table.classical, table.recognizers, table.baselines)
-    return [*(row for rows in references for row in rows), *table.rows]
+    """All rows, references first."""
+    return [*references(table), *table.rows]
+
+
+def references(table: Table) -> list[Row]:
+    """The rows of what no row trained: degraded input, filters, recognizers, baselines."""
+    return [*table.degraded, *table.classical, *table.recognizers, *table.baselines]
 
 
 def grouped(table: Table) -> list[tuple[str, list[Row]]]:
