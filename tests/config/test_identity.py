@@ -37,6 +37,7 @@ CHANGES: list[tuple[str, set[str]]] = [
     # all that is trained
     ("seed=1", ALL),
     ("validation=0.2", ALL),
+    ("train_images=30", ALL),
     ("dataset.size=96", ALL),
     ("dataset.train=96", ALL),
     ("dataset.split_seed=1", ALL),

@@ -6,7 +6,7 @@ Hydra composes plain nodes; `load` turns them into typed objects.
 from gradprom.config.components import GROUPS, PACKAGES, component, options
 from gradprom.config.folders import CONF
 from gradprom.config.load import load, register
-from gradprom.config.reads import augmentation_reads, batch_reads, holdout_reads, precision_reads
+from gradprom.config.reads import augmentation_reads, batch_reads, precision_reads, split_reads
 from gradprom.config.schema import Root
 from gradprom.config.sections import SERVED, Auxiliary, Evaluation, Trainer, Tune
 from gradprom.config.typed import Config
@@ -25,7 +25,7 @@ __all__ = [
     "augmentation_reads",
     "batch_reads",
     "component",
-    "holdout_reads",
+    "split_reads",
     "load",
     "options",
     "precision_reads",

@@ -90,6 +90,8 @@ def _check_root(node: DictConfig) -> None:
         raise ConfigError(f"warmup_share={node.warmup_share} must be between 0 and 1")
     if not 0 <= node.validation < 1:
         raise ConfigError(f"validation={node.validation} must be at least 0 and less than 1")
+    if node.train_images is not None:
+        require_count("train_images", node.train_images, 1)
     if not is_study(node.study):
         raise ConfigError(f"study={node.study} must be a plain folder name, such as local")
     if node.study in ("stages", "cache", "set-aside", "leases"):

@@ -18,7 +18,7 @@ def batch_reads(config: Config) -> dict[str, Any]:
         "dataset": config.dataset,
         "trainer": {"batch_size": t.batch_size, "augment": t.augment},
         **augmentation_reads(config),
-        **holdout_reads(config),
+        **split_reads(config),
         **precision_reads(config),
     }
 
@@ -28,9 +28,10 @@ def augmentation_reads(config: Config) -> dict[str, int]:
     return {"augmentation": AUGMENTATION} if config.trainer.augment else {}
 
 
-def holdout_reads(config: Config) -> dict[str, float]:
-    """The share of the validation split; empty without one, which keeps ids from before it."""
-    return {"validation": config.validation} if config.validation else {}
+def split_reads(config: Config) -> dict[str, float]:
+    """What changes the dataset's own splits; empty without, which keeps ids from before it."""
+    changes = {"validation": config.validation, "train_images": config.train_images}
+    return {key: value for key, value in changes.items() if value}
 
 
 def precision_reads(config: Config) -> dict[str, str]:

@@ -41,6 +41,8 @@ class Root:
     """Drives everything random in training."""
     validation: float = 0.0
     """Share of the training split that is held out and tested on instead of the test split."""
+    train_images: int | None = None
+    """Number of training images that are used, the same for all seeds; null: all."""
     evaluate_on: list[Any] = field(default_factory=list)
     """Other datasets to test on as well: names, or mappings with `name` and options. A folder of
     one's own is tested on as a whole, and is called by its `title`."""

@@ -36,6 +36,7 @@ class Config:
     supervision: str
     seed: int
     validation: float
+    train_images: int | None
     study: str
     results: str
     logger: str

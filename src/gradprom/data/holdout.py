@@ -1,4 +1,5 @@
-"""A validation split, cut from the training split, so that tuning never uses the test split."""
+"""Parts of the training split: one for validation, so that tuning never uses the test split, or
+a smaller one to train on."""
 
 import hashlib
 import json
@@ -33,12 +34,39 @@ def hold_out(images: Images, share: float) -> Images:
         ) from error
     row = {images.ids[number]: number for number in images.splits["train"]}
     ids = {"train": parts["train"], "validation": parts["test"]}
-    content = json.dumps([images.fingerprint, ids])
+    splits = {name: [row[id] for id in part] for name, part in ids.items()}
+    return replace(images, splits=splits, fingerprint=_fingerprint(images, ids))
+
+
+def fewer_to_train(images: Images, count: int) -> Images:
+    """The same images with only `count` of the training images.
+
+    Classes keep their proportions to one image. The choice follows from the ids and labels, so
+    that all runs have the same images; the test images stay.
+
+    Raises
+    ------
+    DataError
+        Unless there are more than `count`.
+    """
+    rows = images.splits["train"]
+    if count >= len(rows):
+        raise DataError(
+            f"train_images={count}: there are {len(rows)} training images; allowed are fewer, or "
+            f"null for all"
+        )
+    kept = set(stratified(_entries(images, rows), count, seed=0)["test"])
+    fewer = [row for row in rows if images.ids[row] in kept]
     return replace(
         images,
-        splits={name: [row[id] for id in part] for name, part in ids.items()},
-        fingerprint=hashlib.sha256(content.encode()).hexdigest(),
+        splits={**images.splits, "train": fewer},
+        fingerprint=_fingerprint(images, {"train": sorted(kept)}),
     )
+
+
+def _fingerprint(images: Images, ids: dict[str, list[str]]) -> str:
+    """SHA-256 (hex) of images and of the parts into which their training split was divided."""
+    return hashlib.sha256(json.dumps([images.fingerprint, ids]).encode()).hexdigest()
 
 
 def _entries(images: Images, rows: list[int]) -> list[Entry]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gradprom import metrics
-from gradprom.config import Config, Trainer, holdout_reads
+from gradprom.config import Config, Trainer, split_reads
 from gradprom.data.batches import Batches
 from gradprom.data.image_noise import ImageNoise
 from gradprom.data.loader import Batch
@@ -134,7 +134,7 @@ class Classical(Method):
             "dataset": c.dataset,
             "degradation": c.degradation,
             "method": self.options,
-            **holdout_reads(c),
+            **split_reads(c),
         }
         batches = Batches(8, c.degradation, augment=False)  # none is drawn
         return Stage("classical", 0, 0, reads, batches=batches, begin=self._begin)

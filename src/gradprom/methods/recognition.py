@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gradprom.config import Config, augmentation_reads, holdout_reads, precision_reads
+from gradprom.config import Config, augmentation_reads, precision_reads, split_reads
 from gradprom.data.batches import Batches
 from gradprom.data.loader import Batch
 from gradprom.degradations import enlarge
@@ -106,7 +106,7 @@ def reads(config: Config) -> dict[str, Any]:
         "recognizer": {"backbone": a.backbone, "pretrained": pretrained, "lr": a.lr},
         "trainer": {"batch_size": t.batch_size, "schedule": t.schedule, "augment": t.augment},
         **augmentation_reads(config),
-        **holdout_reads(config),
+        **split_reads(config),
         **precision_reads(config),
     }
 

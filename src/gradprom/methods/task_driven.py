@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gradprom import metrics
-from gradprom.config import Config, augmentation_reads, holdout_reads, precision_reads
+from gradprom.config import Config, augmentation_reads, precision_reads, split_reads
 from gradprom.data.loader import Batch
 from gradprom.errors import ConfigError
 from gradprom.identity import added
@@ -223,7 +223,7 @@ class TaskDriven(Method):
             # ids of stages with the paper's loss are older than the key
             **({} if self.loss == "mse" else {"loss": self.loss}),
             **augmentation_reads(c),
-            **holdout_reads(c),
+            **split_reads(c),
             **precision_reads(c),
         }
 

@@ -4,6 +4,7 @@ from typing import Any
 
 _ADDED_LATER = {
     "validation": 0.0,
+    "train_images": None,
     "auxiliary.batchnorm": "train",
     "auxiliary.target": "follows",
     "auxiliary.clamp": False,

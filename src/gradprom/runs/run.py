@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from gradprom.config import Config, component
 from gradprom.config.typed import image_size, test_set_name
 from gradprom.data import base
-from gradprom.data.holdout import hold_out
+from gradprom.data.holdout import fewer_to_train, hold_out
 from gradprom.data.images import load
 from gradprom.identity import canonical, digest
 from gradprom.methods.base import Method
@@ -90,7 +90,8 @@ class Run:
 
         Without its test split where images are held out for validation.
         """
-        return _images(_Hashable(self.config.dataset), self.study.cache, self.config.validation)
+        c = self.config
+        return _images(_Hashable(c.dataset), self.study.cache, c.validation, c.train_images)
 
     @property
     def split(self) -> str:
@@ -100,7 +101,7 @@ class Run:
     def test_sets(self) -> dict[str, base.Images]:
         """The datasets of `evaluate_on`, decoded, by name."""
         return {
-            test_set_name(options): _images(_Hashable(options), self.study.cache, 0.0)
+            test_set_name(options): _images(_Hashable(options), self.study.cache)
             for options in self.config.evaluate_on
         }
 
@@ -128,8 +129,12 @@ class _Hashable:
 
 
 @functools.lru_cache(maxsize=3)
-def _images(key: _Hashable, cache: Path, validation_share: float) -> base.Images:
-    if validation_share:
-        return hold_out(_images(key, cache, 0.0), validation_share)
+def _images(
+    key: _Hashable, cache: Path, validation: float = 0.0, train_images: int | None = None
+) -> base.Images:
+    if train_images:
+        return fewer_to_train(_images(key, cache, validation), train_images)
+    if validation:
+        return hold_out(_images(key, cache), validation)
     source = component("dataset", key.options.name).build(key.options)
     return load(source, cache)

@@ -16,7 +16,7 @@ from gradprom.sweeps.request import Request, make_run
 _SECTIONS = ("dataset", "degradation", "evaluation")
 """Sections of the configuration that set test conditions."""
 _KEYS = (
-    *("profile", "noise", "size", "validation", "evaluate_on"),
+    *("profile", "noise", "size", "validation", "train_images", "evaluate_on"),
     *("trainer.device", "trainer.devices", "trainer.batch_size"),
 )
 """Further keys that set test conditions, and those of the devices that a job has."""
@@ -68,8 +68,8 @@ def _distinct(runs: list[Run]) -> list[Run]:
         restores = not set(metrics.USUAL).isdisjoint(run.method.metrics())
         noisy = isinstance(c.degradation, Gaussian) and c.facts.inputs == c.facts.channels
         if restores and noisy and not isinstance(c.method, classical.Options):
-            conditions = [c.dataset, c.degradation, c.evaluation, c.evaluate_on, c.validation]
-            distinct.setdefault(digest(conditions), run)
+            images = [c.dataset, c.evaluate_on, c.validation, c.train_images]
+            distinct.setdefault(digest([*images, c.degradation, c.evaluation]), run)
     return list(distinct.values())
 
 
