@@ -85,7 +85,7 @@ def draw(table: Table, records: dict[str, Record], study: Study, path: Path) -> 
     across = 2 + max((len(strip) for _, strip in strips), default=len(logged))
     figure = Figure(figsize=(2.0 * across, sum(heights)), layout="constrained")
     grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
-    areas = [figure.add_subfigure(place) for place in grid]
+    areas = [figure.add_subfigure(grid[number]) for number in range(len(heights))]
     if strips:
         axes = areas[0].subplots(len(strips), across, squeeze=False)
         for (title, strip), row_axes in zip(strips, axes, strict=True):
