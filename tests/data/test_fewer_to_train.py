@@ -49,6 +49,7 @@ def test_a_run_learns_from_that_many_images(tmp_path: Path) -> None:
     batches = "trainer.batch_size=3"
     record = tiny_runs.train(tmp_path, *tiny_runs.PHANTOM, *words, batches)
     assert record.dataset.counts == {"train": 9, "validation": 4}
+    assert record.setup["dataset"] == "phantom, 32×32, 9 training images"
     [stage] = [stage for stage in record.stages if stage.name == "coupled"]
     assert stage.steps == 3
 

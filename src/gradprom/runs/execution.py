@@ -163,7 +163,7 @@ def _started_record(run: Run, images: base.Images, device: torch.device) -> Reco
         precision=config.trainer.precision,
         deterministic=config.trainer.deterministic,
         title=description.title,
-        setup={"dataset": run.dataset_label, **description.parts},
+        setup=run.setup,
         reads=run.reads,
         scores=list(run.method.metrics()),
         started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),

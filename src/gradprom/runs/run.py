@@ -79,11 +79,18 @@ class Run:
 
     @property
     def dataset_label(self) -> str:
-        """The dataset as plans and records list it, such as `phantom, 64×64`."""
+        """The dataset in words, such as `phantom, 64×64`."""
         dataset, size = self.config.dataset, image_size(self.config.dataset)
         title = test_set_name(dataset)
         name = dataset.name if title == dataset.name else f"{dataset.name} {title}"
         return f"{name}, {size}×{size}" if size else f"{name}, images of their own size"
+
+    @property
+    def setup(self) -> dict[str, str]:
+        """Data, networks and sizes in words, by title, as plans, records and tables list them."""
+        few = self.config.train_images
+        learned = f", {few} training images" if few else ""
+        return {"dataset": f"{self.dataset_label}{learned}", **self.method.describe().parts}
 
     def images(self) -> base.Images:
         """The dataset, decoded; read once per process.

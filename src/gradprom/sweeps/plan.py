@@ -217,7 +217,7 @@ def aspects(runs: list[Run]) -> list[str]:
     """Data, networks and sizes of runs as their methods describe them, each value once."""
     values: dict[str, dict[str, None]] = {}
     for run in runs:
-        for title, text in {"dataset": run.dataset_label, **run.method.describe().parts}.items():
+        for title, text in run.setup.items():
             values.setdefault(title, {})[text] = None
     return [f"  {title:<11}{'; '.join(texts)}" for title, texts in values.items()]
 
