@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradprom import streams
+from gradprom import lab_commands, streams
 from gradprom.errors import ConfigError, GradpromError
 from gradprom.runs import enhance_command
 from gradprom.settings import is_setting, results_and_study
@@ -136,6 +136,7 @@ def _parser() -> argparse.ArgumentParser:
             action="store_true",
             help="also earlier stages, which other runs may share",
         )
+    lab_commands.add_to(commands, _command, _RUN)
     return parser
 
 

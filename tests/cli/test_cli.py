@@ -63,6 +63,7 @@ def test_every_command_has_help() -> None:
         "export",
         "forget",
         "rerun",
+        "checkout",
     }
     for command in commands:
         with pytest.raises(SystemExit) as caught:

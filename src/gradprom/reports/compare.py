@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gradprom.errors import RunError
 from gradprom.metrics.registry import NO_NUMBER, Metric, Table, main_metrics, with_baselines
+from gradprom.reports import code_differences
 from gradprom.reports.statistics.bootstrap import DRAWS, interval, resample
 from gradprom.reports.statistics.pairing import comparable
 from gradprom.runs.record import Record
@@ -54,6 +55,8 @@ class Comparison:
     groups: int
     """Number of groups (patients) of these images."""
     differences: list[Difference]
+    code: str = ""
+    """What is known of the code of both, as lines for a terminal."""
 
     def text(self) -> str:
         """Text for a terminal; differences are second − first."""
@@ -64,6 +67,7 @@ class Comparison:
             lines.append(f"  {key:<26}{texts[0]:<20}{texts[1]}")
         if not self.keys:
             lines.append("  no difference")
+        lines.append(self.code)
         groups = f" of {self.groups} groups" if self.groups < self.images else ""
         lines.append(
             f"scores on {self.images} test images{groups}, 95 % interval of the difference"
@@ -108,6 +112,7 @@ def compare(study: Study, first: str, second: str) -> Comparison:
         images=len(common),
         groups=len(set(groups)),
         differences=differences,
+        code=code_differences.text(study, *records),
     )
 
 

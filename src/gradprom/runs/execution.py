@@ -15,7 +15,15 @@ import torch
 
 from gradprom.data import base, targets
 from gradprom.errors import NotWritable, Pruned
-from gradprom.runs import data_checks, dataset_changes, history, provenance, ranks, tensorboard
+from gradprom.runs import (
+    code,
+    data_checks,
+    dataset_changes,
+    history,
+    provenance,
+    ranks,
+    tensorboard,
+)
 from gradprom.runs.record import SCHEMA, DatasetInfo, ErrorInfo, Record, StageInfo
 from gradprom.runs.run import Run
 from gradprom.runs.run_progress import RunProgress
@@ -91,6 +99,7 @@ def _execute(run: Run, place: Place, device: torch.device, watch: Watch | None) 
     for data in (images, *run.test_sets().values()):
         _write_splits(run, data)
     dataset_changes.save_contents(run, images.fingerprint)
+    code.keep(run.study, provenance.uncommitted().diff)
     started = _started_record(run, images, device)
     _write_record(run, started)
     start_time = time.monotonic()

@@ -7,29 +7,26 @@ import platform
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from gradprom.runs import code
 from gradprom.runs.record import Revision
+from gradprom.storage.git import git, reason
 
 PACKAGES = ("torch", "numpy", "pandas", "hydra-core", "omegaconf", "timm", "pillow")
 
-_ELSEWHERE = (
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_COMMON_DIR",
-    "GIT_INDEX_FILE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_NAMESPACE",
-    "GIT_PREFIX",
-)
+CLONE = Path(__file__).parents[3]
+"""The top folder of the clone that this code is part of."""
 
 
 @functools.cache
 def revision() -> Revision:
-    """Git revision of the code, and whether files differ from it; empty where it is not known."""
-    return _own()[0]
+    """Git revision of the code, and how files differ from it; empty where it is not known."""
+    known, changed = _own()[0], uncommitted()
+    return replace(known, diff=changed.id, not_kept=changed.not_kept) if known.revision else known
 
 
 @functools.cache
@@ -39,8 +36,14 @@ def why_unknown() -> str:
 
 
 @functools.cache
+def uncommitted() -> code.Changes:
+    """What the code has that its commit has not; nothing where there is no git."""
+    return code.changes(CLONE) if _own()[0].dirty else code.Changes()
+
+
+@functools.cache
 def _own() -> tuple[Revision, str]:
-    return read_revision(Path(__file__).parents[3])
+    return read_revision(CLONE)
 
 
 def read_revision(root: Path) -> tuple[Revision, str]:
@@ -49,34 +52,28 @@ def read_revision(root: Path) -> tuple[Revision, str]:
     A folder inside another project's repository has no revision of its own.
     """
     try:
-        top = Path(os.fsdecode(_git(root, "rev-parse", "--show-toplevel")))
+        top = Path(os.fsdecode(git(root, "rev-parse", "--show-toplevel").rstrip(b"\n")))
         if not top.is_dir() or not top.samefile(root):
             return Revision(), f"{root} is not a clone; git finds another project's, {top}"
-        commit = _git(root, "rev-parse", "HEAD").decode()
-        return Revision(revision=commit, dirty=bool(_git(root, "status", "--porcelain"))), ""
+        commit = git(root, "rev-parse", "HEAD").decode().strip()
+        return Revision(revision=commit, dirty=bool(git(root, "status", "--porcelain"))), ""
     except FileNotFoundError:
         return Revision(), "git is not installed"
     except OSError as error:
-        return Revision(), f"git cannot be run ({error.strerror})"
+        return Revision(), reason(error)
     except subprocess.CalledProcessError as error:
-        return Revision(), _reason(root, error.stderr.decode(errors="replace"))
+        return Revision(), _refusal(root, error)
 
 
-def _reason(root: Path, told: str) -> str:
+def _refusal(root: Path, error: subprocess.CalledProcessError) -> str:
     """Git's refusal in a few words, with what to do about it."""
+    told = error.stderr.decode(errors="replace")
     if "dubious ownership" in told:
         remedy = f"git config --global --add safe.directory {root}"
         return f"{root} belongs to another user; `{remedy}` lets git read it"
     if "not a git repository" in told:
         return f"{root} is not a clone"
-    return f"git says: {(told.strip().splitlines() or ['nothing'])[0]}"
-
-
-def _git(root: Path, *arguments: str) -> bytes:
-    # the variables that lead git to another repository, as within a hook
-    environment = {k: v for k, v in os.environ.items() if k not in _ELSEWHERE} | {"LC_ALL": "C"}
-    command = ["git", "-C", str(root), *arguments]
-    return subprocess.run(command, capture_output=True, check=True, env=environment).stdout.strip()
+    return reason(error)
 
 
 @functools.cache

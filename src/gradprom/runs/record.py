@@ -73,9 +73,14 @@ class Revision(JsonObject):
     """The commit (40 hex digits); None where there was no git."""
     dirty: bool | None = None
     """Whether the tree differed from the commit; None where there was no git."""
+    diff: str | None = None
+    """The id of the diff between the commit and the code, which is the file `code/<diff>.diff` of
+    the study; empty where they are equal, None where it was not kept, and in older records."""
+    not_kept: str = ""
+    """Why a diff was not kept."""
 
     def text(self, digits: int = 40) -> str:
-        """Such as `0407e8a with uncommitted changes`; `no git` where none is known.
+        """Such as `0407e8a with uncommitted changes 1f3a`; `no git` where none is known.
 
         Parameters
         ----------
@@ -84,7 +89,10 @@ class Revision(JsonObject):
         """
         if self.revision is None:
             return "no git"
-        return self.revision[:digits] + (" with uncommitted changes" if self.dirty else "")
+        # other files than those of the code may have changed
+        changed = self.dirty and self.diff != ""
+        which = f" {self.diff}" if self.diff else ""
+        return self.revision[:digits] + (f" with uncommitted changes{which}" if changed else "")
 
 
 @dataclass(frozen=True, kw_only=True)

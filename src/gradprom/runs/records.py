@@ -9,6 +9,7 @@
                               progress.json  where a run in progress stands
     results/<study>/splits/<fingerprint>.json      the ids of each split of a dataset
     results/<study>/data/<fingerprint>.json        a checksum of each of its files, its labels
+    results/<study>/code/<id>.diff                 code that was not committed (`runs.code`)
 
 A record has a checksum of its own and one of each of the run's other files (pictures apart), so
 that a change of any byte is noticed.
@@ -67,6 +68,10 @@ class Study:
     def data(self, fingerprint: str) -> Path:
         """The file of checksums and labels of the dataset with that fingerprint."""
         return self.folder / "data" / f"{fingerprint[:16]}.json"
+
+    def diff(self, diff_id: str) -> Path:
+        """The diff of uncommitted code with that id."""
+        return self.folder / "code" / f"{diff_id}.diff"
 
     def leases(self, run_id: str) -> Path:
         """The folder of the lease by which one process alone trains a run."""

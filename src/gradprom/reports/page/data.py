@@ -56,6 +56,7 @@ def page_data(records: dict[str, Record], study: Study, page: Path) -> dict[str,
     runs = {
         run_id: {
             **_record_entries(record),
+            "diff": _diff_link(record, study, page),
             **_difference(configs[run_id], common),
             **_files(study.run(run_id), page, grids),
         }
@@ -103,13 +104,18 @@ def _record_entries(record: Record) -> dict[str, Any]:
     return {
         **{key: content[key] for key in _RECORD_KEYS if key in content},
         "evaluate_on": {name: test_set.metrics for name, test_set in record.evaluate_on.items()},
-        "revision": record.git.revision,
-        "dirty": record.git.dirty,
+        "revision": record.git.text(),
+        "short_revision": record.git.text(digits=7),
         "dataset": dataset.name,
         "counts": dataset.counts,
         "fingerprint": dataset.fingerprint,
         "overrides": record.overrides,
     }
+
+
+def _diff_link(record: Record, study: Study, page: Path) -> str:
+    """A link to what was not committed of a run's code; empty where there is nothing."""
+    return relative_link(study.diff(record.git.diff), page) if record.git.diff else ""
 
 
 def _flat(record: Record) -> dict[str, Any]:

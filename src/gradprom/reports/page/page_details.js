@@ -47,7 +47,7 @@ function summary(runs, button) {
       make("td", {}, make("span", { class: `swatch s${i % 5}` }), String(seed)), ...numbers,
       make("td", {}, run ? run.status : "not run"),
       make("td", { class: "key" }, run ? make("a", { href: `#run-${id}` }, id) : id, " ", copyable(id)),
-      make("td", { class: "key" }, run ? revision(run) : ""));
+      make("td", { class: "key" }, run ? run.short_revision : ""));
   });
   const head = [["", "seed"], ...shown.map((metric) => ["n", data.metrics[metric].title]),
     ["", "status"], ["", "run"], ["", "revision"]].map(([kind, t]) => make("th", { class: kind }, t));
@@ -74,7 +74,6 @@ const scoresOf = (id, testSet) =>
   (testSet ? data.runs[id]?.evaluate_on[testSet] : data.runs[id]?.metrics) || {};
 const fixed = (value, metric) =>
   (typeof value === "number" ? value.toFixed(data.metrics[metric].digits) : "–");
-const revision = (run) => (run.revision || "no git").slice(0, 7) + (run.dirty ? " with uncommitted changes" : "");
 
 function configuration(run) {
   const differing = Object.entries(run.differing).filter(([key]) => key !== "seed");
@@ -146,7 +145,7 @@ function facts(run) {
     ...Object.fromEntries(Object.entries(run.evaluate_on).map(
       ([name, values]) => [`on ${name}`, numbers(values).join(", ")])),
     strategy: numbers(run.training || {}).join(", "),
-    revision: (run.revision || "no git") + (run.dirty ? ", with uncommitted changes" : ""),
+    revision: run.revision,
     data: `${run.dataset}, ${numbers(run.counts).join(", ")}, ${run.fingerprint.slice(0, 12)}`,
     ran: [run.started.slice(0, 16).replace("T", " "), duration(run.duration), run.device,
       run.host].filter(Boolean).join(", "),
@@ -157,7 +156,9 @@ function facts(run) {
   const folder = make("dd", {}, make("a", { href: `${run.folder}/` }, "files of the run"));
   const pairs = Object.entries(told).filter(([, value]) => value).flatMap(
     ([key, value]) => [make("dt", {}, key), make("dd", {}, value)]);
-  return make("dl", {}, ...pairs, make("dt", {}, "record"), folder);
+  const diff = run.diff ? [make("dt", {}, "not committed"),
+    make("dd", {}, make("a", { href: run.diff }, "diff of its code"))] : [];
+  return make("dl", {}, ...pairs, ...diff, make("dt", {}, "record"), folder);
 }
 
 function duration(seconds) {

@@ -145,7 +145,7 @@ def _states(cell: ExpandedCell, records: dict[int, Record], other_data: bool) ->
         states.append(f"{counts['finished']}/{len(cell.runs)} seeds")
     states += [f"{counts[s]} {text}" for s, text in _STATES.items() if counts[s]]
     finished = [record for record in records.values() if record.finished]
-    if len({(record.git.revision, record.git.dirty) for record in finished}) > 1:
+    if len({record.git.text() for record in finished}) > 1:
         states.append("mixed revisions")
     return [*states, "other data"] if other_data else states
 
