@@ -15,6 +15,7 @@ from rich.console import Console
 from gradprom import streams
 from gradprom.config.composing import Composer, one_sentence
 from gradprom.config.places import absolute, given
+from gradprom.disk import keeping
 from gradprom.errors import ConfigError, NotWritable
 from gradprom.launch import local, submission
 from gradprom.reports import swept
@@ -220,6 +221,16 @@ def run_plan(
     ids = [job.run.id for job in plan.all_jobs]
     if swept.show(ids, study, plan.folder, plan.swept, table=not plan.expansions):
         sys.exit(1)
+    _keep(plan)
+
+
+def _keep(plan: Plan) -> None:
+    """Remove the stages that a finished sweep is not to keep (`keep=`)."""
+    first = plan.jobs[0].run
+    records = [first.study.record(job.run.id) for job in plan.all_jobs]
+    finished = [record for record in records if record is not None]
+    if freed := keeping.keep_only(first.study, finished, first.composed.get("keep", "all")):
+        print(freed)
 
 
 def is_follower(plan: Plan) -> bool:

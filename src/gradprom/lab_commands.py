@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gradprom.errors import ConfigError
 from gradprom.settings import results_and_study
 
 if TYPE_CHECKING:
@@ -38,6 +39,19 @@ def add_to(commands: Any, add_command: AddCommand, run: str) -> None:
     checkout.add_argument("run", nargs="+", metavar="RUN", help=run)
     checkout.add_argument("-o", "--output", type=Path, required=True, help="a new folder")
 
+    add_command(commands, "du", _du, "what studies, weights and caches take on the disk")
+    clean = add_command(
+        commands, "clean", _clean, "what nothing needs any more: say it, or remove it with --yes"
+    )
+    clean.add_argument(
+        "words",
+        nargs="*",
+        metavar="KIND|WORD",
+        help="stages, cache, logs, set-aside: look at these alone; weights: the last weights of "
+        "finished runs, too, of those that further words select (see gradprom runs)",
+    )
+    clean.add_argument("--yes", action="store_true", help="remove it")
+
 
 def _study(args: argparse.Namespace) -> Study:
     from gradprom.runs.records import Study
@@ -59,3 +73,39 @@ def _checkout(args: argparse.Namespace) -> None:
     record = _found(study, " ".join(args.run))
     command = checkout(study, record, args.output)
     print(f"{args.output}: {record.git.text()}\n{command}")
+
+
+def _du(args: argparse.Namespace) -> None:
+    from gradprom.disk.usage import overview
+
+    print(overview(_study(args).results))
+
+
+def _clean(args: argparse.Namespace) -> None:
+    from gradprom.disk import clean
+    from gradprom.disk.usage import size_text
+
+    study = _study(args)
+    kinds = [word for word in args.words if word in (*clean.KINDS, clean.WEIGHTS)]
+    words = [word for word in args.words if word not in kinds]
+    if words and clean.WEIGHTS not in kinds:
+        raise ConfigError(
+            f"{' '.join(words)} selects runs, whose weights go with `gradprom clean weights "
+            f"{' '.join(words)}`; without runs, choose from {', '.join(clean.KINDS)}"
+        )
+    weights_of = _finished(study, words) if clean.WEIGHTS in kinds else []
+    found = clean.find(study.results, kinds or clean.KINDS, weights_of)
+    print(found.text() or f"{study.results}: nothing to clean")
+    if args.yes:
+        freed, problems = clean.remove(found.items)
+        print("\n".join([*problems, f"{size_text(freed)} freed"]))
+    elif found.items:
+        print(f"{size_text(found.size)} can go; --yes removes it")
+
+
+def _finished(study: Study, words: list[str]) -> list[tuple[str, str]]:
+    """Study and id of the finished runs that words select; of all without words."""
+    from gradprom.reports.finding.find import candidates, select
+
+    runs = select(study, candidates(study, words), words)
+    return [(study.name, run.id) for run in runs if run.record and run.record.finished]

@@ -64,6 +64,8 @@ def test_every_command_has_help() -> None:
         "forget",
         "rerun",
         "checkout",
+        "clean",
+        "du",
     }
     for command in commands:
         with pytest.raises(SystemExit) as caught:

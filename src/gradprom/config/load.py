@@ -20,6 +20,7 @@ from gradprom.storage.files import is_study
 
 SUPERVISIONS = ("supervised", "unsupervised")
 LOGGERS = ("csv", "tensorboard")
+KEEPS = ("all", "final", "best", "none")
 
 
 def register() -> None:
@@ -83,6 +84,7 @@ def _check_root(node: DictConfig) -> None:
         raise ConfigError(str(error).replace("sigma", "noise", 1)) from error
     require_choice("supervision", node.supervision, SUPERVISIONS)
     require_choice("logger", node.logger, LOGGERS)
+    require_choice("keep", node.keep, KEEPS)
     require_count("runs_per_device", node.runs_per_device, 1)
     if node.seed < 0:
         raise ConfigError(f"seed={node.seed} must be >= 0")

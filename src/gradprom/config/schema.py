@@ -56,5 +56,8 @@ class Root:
     """The dataset's folder, or the one above it; for `dataset=folder` the images' own."""
     logger: str = "csv"
     """`csv`, or `tensorboard` in addition to it (`pip install -e '.[tensorboard]'`)."""
+    keep: str = "all"
+    """What a finished sweep keeps of its trained stages: `all`; `final`, the weights of each run;
+    `best`, those of the best run on each test set; `none`. Records stay whatever it is."""
     runs_per_device: int = 1
     """Runs of a sweep at the same time on each GPU, or on the CPU: here, or in a Slurm job."""

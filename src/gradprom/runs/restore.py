@@ -104,6 +104,7 @@ def read_config(path: Path) -> DictConfig:
             stored = OmegaConf.load(file)
         if isinstance(stored, DictConfig):
             stored.pop("slurm", None)  # launch settings have no effect now, and their keys change
+            stored.pop("keep", None)  # a run that is trained again is wanted with its weights
             _set_what_was_implied(stored)
         node = OmegaConf.merge(OmegaConf.structured(config.Root), stored)
     except FileNotFoundError:
