@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gradprom import lab_commands, streams
 from gradprom.errors import ConfigError, GradpromError
 from gradprom.runs import enhance_command
-from gradprom.settings import is_setting, results_and_study
+from gradprom.settings import is_setting, results_and_studies, results_and_study
 from gradprom.startup import prepare
 
 if TYPE_CHECKING:
@@ -223,8 +223,9 @@ def _report(args: argparse.Namespace) -> None:
 
         return report_all(_study(args), tuned[0].removeprefix("tune="))
     from gradprom.reports.report import report
+    from gradprom.runs.joined import joined
 
-    report(_study(args), names, overrides)
+    report(joined(*results_and_studies(args.settings)), names, overrides)
 
 
 def _figure(args: argparse.Namespace) -> None:

@@ -6,7 +6,9 @@ docs/lab.md shows them as typed.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,12 +53,39 @@ def add_to(commands: Any, add_command: AddCommand, run: str) -> None:
         "finished runs, too, of those that further words select (see gradprom runs)",
     )
     clean.add_argument("--yes", action="store_true", help="remove it")
+    merge = add_command(commands, "merge", _merge, "bring records of other machines into a study")
+    merge.add_argument(
+        "others",
+        nargs="+",
+        type=Path,
+        metavar="OTHER_RESULTS",
+        help="a folder of results, a study's folder, or a file of gradprom pack",
+    )
+    pack = add_command(commands, "pack", _pack, "write a study into one file, to be merged")
+    pack.add_argument("-o", "--output", type=Path, required=True, help="a new .zip file")
+    for command in (merge, pack):
+        command.add_argument("--stages", action="store_true", help="trained stages, too")
+    pack.add_argument("study", nargs="?", metavar="STUDY", help="as study=STUDY")
+    work = add_command(
+        commands,
+        "work",
+        _work,
+        "train planned runs beside other processes, until none waits",
+    )
+    work.add_argument(
+        "words",
+        nargs="*",
+        metavar="STUDY|key=value",
+        help="as study=STUDY; where files are on this machine, and its device: data_root=… "
+        "trainer.device=…",
+    )
 
 
-def _study(args: argparse.Namespace) -> Study:
+def _study(args: argparse.Namespace, name: str | None = None) -> Study:
+    """The study of the settings, or the one of a name."""
     from gradprom.runs.records import Study
 
-    return Study(*results_and_study(args.settings))
+    return Study(*results_and_study([*args.settings, *([f"study={name}"] if name else [])]))
 
 
 def _found(study: Study, words: str) -> Record:
@@ -109,3 +138,37 @@ def _finished(study: Study, words: list[str]) -> list[tuple[str, str]]:
 
     runs = select(study, candidates(study, words), words)
     return [(study.name, run.id) for run in runs if run.record and run.record.finished]
+
+
+def _merge(args: argparse.Namespace) -> None:
+    from gradprom.runs.archive import unpacked
+    from gradprom.runs.merging import merge, source_study
+
+    study = _study(args)
+    for path in args.others:
+        with unpacked(path, study.results) if path.is_file() else nullcontext(path) as folder:
+            merged = merge(study, source_study(folder, study.name), args.stages)
+        print(f"{path}: {merged.text()}")
+
+
+def _pack(args: argparse.Namespace) -> None:
+    from gradprom.disk.usage import size_of, size_text
+    from gradprom.runs.archive import pack
+
+    study = _study(args, args.study)
+    records, stages = pack(study, args.output, args.stages)
+    counts = f"{records} record{'s' * (records != 1)}" + (f", {stages} stages" if stages else "")
+    print(f"{args.output}: {counts} of study {study.name}, {size_text(size_of(args.output))}")
+
+
+def _work(args: argparse.Namespace) -> None:
+    from gradprom.launch.work import work
+
+    names = [word for word in args.words if "=" not in word]
+    if len(names) > 1:
+        raise ConfigError(f"{' '.join(names)}: give one study, and key=value")
+    places = [word for word in args.words if "=" in word]
+    finished, others = work(_study(args, names[0] if names else None), places)
+    print(f"{finished} finished, {others} stopped; no further run waits")
+    if others:
+        sys.exit(1)

@@ -52,6 +52,18 @@ def results_and_study(settings: list[str]) -> tuple[Path, str]:
         raise ConfigError(sentence(error)) from error
 
 
+def results_and_studies(settings: list[str]) -> tuple[Path, list[str]]:
+    """As `results_and_study`, where `study=` may name several, separated by commas."""
+    typed = dict(word.lstrip("+").split("=", 1) for word in settings)
+    names = typed.get("study", "").split(",")
+    others = [word for word in settings if not word.lstrip("+").startswith("study=")]
+    if len(names) == 1:
+        results, study = results_and_study(settings)
+        return results, [study]
+    pairs = [results_and_study([*others, f"study={name}"]) for name in names]
+    return pairs[0][0], [study for _, study in pairs]
+
+
 def with_home(words: list[str]) -> list[str]:
     """Words of a command line with `key=~/folder` expanded.
 

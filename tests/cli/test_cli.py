@@ -66,6 +66,9 @@ def test_every_command_has_help() -> None:
         "checkout",
         "clean",
         "du",
+        "merge",
+        "pack",
+        "work",
     }
     for command in commands:
         with pytest.raises(SystemExit) as caught:

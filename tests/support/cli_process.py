@@ -144,8 +144,13 @@ def run(results: Path, *arguments: str, **options: Any) -> tuple[int, str]:
 
 def tool(results: Path, *arguments: str, plugins: Path | None = None) -> tuple[int, str]:
     """Exit code and text of `gradprom arguments… results=…`."""
-    child = _begin(results, "tool", (*arguments, f"results={results}"), 0.0, plugins)
+    child = start_tool(results, *arguments, plugins=plugins)
     return child.wait(), child.text
+
+
+def start_tool(results: Path, *arguments: str, plugins: Path | None = None) -> Child:
+    """`gradprom arguments… results=…`, not waited for."""
+    return _begin(results, "tool", (*arguments, f"results={results}"), 0.0, plugins)
 
 
 def _main(

@@ -7,6 +7,7 @@ import socket
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ Watch = Callable[[engine.Progress], None]
 """Called after each row of the history."""
 
 
-def execute(run: Run, watch: Watch | None = None) -> Record | None:
+def execute(run: Run, watch: Watch | None = None, holds_lease: bool = False) -> Record | None:
     """Train the missing stages of a run, evaluate it, and write its record.
 
     Parameters
@@ -56,6 +57,8 @@ def execute(run: Run, watch: Watch | None = None) -> Record | None:
         The run.
     watch
         Called after each row of the history; may raise Pruned to end the run.
+    holds_lease
+        Whether this process holds the run's lease already; otherwise it waits for it.
 
     Returns
     -------
@@ -83,7 +86,7 @@ def execute(run: Run, watch: Watch | None = None) -> Record | None:
     if place.rank > 0:
         ranks.follow_leader(run, place, device)
         return run.study.record(run.id)
-    with exclusive(run.study.leases(run.id)):
+    with nullcontext() if holds_lease else exclusive(run.study.leases(run.id)):
         return _execute(run, place, device, watch)
 
 

@@ -27,7 +27,14 @@ _END = {
     "failed": ("error",),
 }
 """By status: the keys that describe how a run ended."""
-_OTHERS = ("metrics", "evaluate_on", *_END["finished"], *_END["pruned"], *_END["failed"])
+_OTHERS = (
+    "metrics",
+    "evaluate_on",
+    "variants",
+    *_END["finished"],
+    *_END["pruned"],
+    *_END["failed"],
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +204,8 @@ class Record(JsonObject):
     """What stopped a failed run."""
     files: dict[str, str] = field(default_factory=dict)
     """SHA-256 (hex) of the other files of a finished run, by name; since schema 2."""
+    variants: list[str] = field(default_factory=list)
+    """Names of other results that the same run had elsewhere (`runs.merging`)."""
 
     def expected(self) -> list[str]:
         """The keys that a record of its status has."""

@@ -7,6 +7,7 @@
                               panels/        degraded | enhanced | clean | error
                               scores-<set>.csv, panels-<set>/: those of `evaluate_on`
                               progress.json  where a run in progress stands
+    results/<study>/variants/<id>/<name>/          other results of the run (`runs.merging`)
     results/<study>/splits/<fingerprint>.json      the ids of each split of a dataset
     results/<study>/data/<fingerprint>.json        a checksum of each of its files, its labels
     results/<study>/code/<id>.diff                 code that was not committed (`runs.code`)
@@ -72,6 +73,10 @@ class Study:
     def diff(self, diff_id: str) -> Path:
         """The diff of uncommitted code with that id."""
         return self.folder / "code" / f"{diff_id}.diff"
+
+    def variant(self, run_id: str, name: str) -> Path:
+        """The folder of other results of a run (`runs.merging`)."""
+        return self.folder / "variants" / run_id / name
 
     def leases(self, run_id: str) -> Path:
         """The folder of the lease by which one process alone trains a run."""

@@ -27,7 +27,7 @@ Grids = dict[tuple[int, ...], int]
 """Steps of a curve → index of the grid; curves of many runs share their steps."""
 _RECORD_KEYS = (
     *("seed", "status", "metrics", "training", "device", "host", "started", "interruptions"),
-    *("duration", "peak_memory", "error"),
+    *("duration", "peak_memory", "error", "variants"),
 )
 """Keys of a record that the page shows unchanged."""
 

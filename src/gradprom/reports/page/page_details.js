@@ -152,6 +152,7 @@ function facts(run) {
     interruptions: run.interruptions ? String(run.interruptions) : "",
     memory: run.peak_memory ? `${(run.peak_memory / 1e9).toFixed(2)} GB` : "",
     overrides: run.overrides.join(" "),
+    "other results": (run.variants || []).join(", "),
   };
   const folder = make("dd", {}, make("a", { href: `${run.folder}/` }, "files of the run"));
   const pairs = Object.entries(told).filter(([, value]) => value).flatMap(

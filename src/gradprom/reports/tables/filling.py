@@ -147,6 +147,8 @@ def _states(cell: ExpandedCell, records: dict[int, Record], other_data: bool) ->
     finished = [record for record in records.values() if record.finished]
     if len({record.git.text() for record in finished}) > 1:
         states.append("mixed revisions")
+    if any(record.variants for record in finished):
+        states.append("differing results")
     return [*states, "other data"] if other_data else states
 
 

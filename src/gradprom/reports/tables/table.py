@@ -30,8 +30,9 @@ class Cell:
     finished: dict[int, str] = field(default_factory=dict)
     """Ids of the runs behind it, by seed."""
     states: list[str] = field(default_factory=list)
-    """Such as `2/3 seeds`, `1 failed`, `not run`, `mixed revisions`, `other data`; and what its
-    mean leaves out, such as `1 not finite` (a run) or `2 images left out`."""
+    """Such as `2/3 seeds`, `1 failed`, `not run`, `mixed revisions`, `differing results`,
+    `other data`; and what its mean leaves out, such as `1 not finite` (a run) or `2 images left
+    out`."""
     published: Published | None = None
     below_degraded: bool = False
     """Whether the published number is worse than the score of the degraded input itself."""
