@@ -79,6 +79,19 @@ def add_to(commands: Any, add_command: AddCommand, run: str) -> None:
         help="as study=STUDY; where files are on this machine, and its device: data_root=… "
         "trainer.device=…",
     )
+    paper = add_command(
+        commands,
+        "paper",
+        _paper,
+        "a LaTeX article whose numbers are those of the report",
+    )
+    paper.add_argument(
+        "words",
+        nargs="*",
+        metavar="STUDY|TABLE|key=value",
+        help="the study first, as study=STUDY; then as for gradprom report",
+    )
+    paper.add_argument("-o", "--output", type=Path, required=True, help="the article's folder")
 
 
 def _study(args: argparse.Namespace, name: str | None = None) -> Study:
@@ -172,3 +185,19 @@ def _work(args: argparse.Namespace) -> None:
     print(f"{finished} finished, {others} stopped; no further run waits")
     if others:
         sys.exit(1)
+
+
+def _paper(args: argparse.Namespace) -> None:
+    from gradprom.reports import manuscript
+    from gradprom.reports.report import report
+
+    named = bool(args.words) and "=" not in args.words[0]
+    study = _study(args, args.words[0] if named else None)
+    words = args.words[named:]
+    names = [word for word in words if "=" not in word]
+    shown = report(study, names, [word for word in words if "=" in word])
+    cells = manuscript.write(
+        args.output, shown.tables, shown.pictures, study.results, [study.name, *words]
+    )
+    counts = f"{len(shown.tables)} tables, {len(cells)} cells, {len(shown.pictures)} figures"
+    print(f"paper    {args.output}: {counts}; make compiles it")

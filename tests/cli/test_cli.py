@@ -69,6 +69,7 @@ def test_every_command_has_help() -> None:
         "merge",
         "pack",
         "work",
+        "paper",
     }
     for command in commands:
         with pytest.raises(SystemExit) as caught:

@@ -52,8 +52,10 @@ def test_what_another_process_trains_is_left_to_it(
     lease = Applicant(study.leases(ids["noise=0.2"])).try_acquire()
     assert lease is not None
     cli.main(["work", "trainer.device=cpu", f"results={tmp_path}"])
-    assert "1 finished, 0 stopped" in capsys.readouterr().out
-    assert [record.id for record in study.records()] == [ids["noise=0.1"]]
+    printed = capsys.readouterr().out
+    [record] = study.records()
+    assert record.id == ids["noise=0.1"] and "1 finished, 0 stopped" in printed
+    assert f"finished  {record.id}  psnr {record.metrics['psnr']:.4g}, ssim" in printed
     with lease.heartbeat():
         pass
     cli.main(["work", f"results={tmp_path}"])

@@ -63,8 +63,8 @@ def work(study: Study, places: list[str]) -> tuple[int, int]:
             others += 1
             continue
         finished += 1
-        scores = list(record.metrics.items())[:2] if record else []
-        text = ", ".join(f"{name} {value:.4g}" for name, value in scores)
+        scores = record.scores[:2] if record and record.finished else []
+        text = ", ".join(f"{name} {record.metrics[name]:.4g}" for name in scores if record)
         print(f"finished  {planned.id}  {text}", flush=True)
     return finished, others
 

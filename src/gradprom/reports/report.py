@@ -41,7 +41,15 @@ class Selection:
     """Whether the command line or a sweep named them; others are shown only if they have runs."""
 
 
-def report(study: Study, names: list[str], narrowing: OverrideList) -> None:
+@dataclass
+class Report:
+    """What a report shows."""
+
+    tables: list[Table]
+    pictures: list[Picture]
+
+
+def report(study: Study, names: list[str], narrowing: OverrideList) -> Report:
     """Fill tables from a study's records and write them in every form.
 
     Parameters
@@ -54,6 +62,11 @@ def report(study: Study, names: list[str], narrowing: OverrideList) -> None:
     narrowing
         Overrides that select rows and columns, or apply to every cell. If empty, each table is
         narrowed as in the study's sweeps; a table that no sweep used is reported as declared.
+
+    Returns
+    -------
+    Report
+        The tables and figures that were written.
 
     Raises
     ------
@@ -100,6 +113,7 @@ def report(study: Study, names: list[str], narrowing: OverrideList) -> None:
     for floor in floors:
         print(floor)
     print(f"report   {folder / 'index.html'}")
+    return Report(tables, pictures)
 
 
 @dataclass

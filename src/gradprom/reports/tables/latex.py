@@ -43,7 +43,7 @@ def latex(table: Table) -> str:
         r"\begin{table}[p]",
         r"\centering",
         rf"\caption{{{escape(table.experiment.title)}. {escape(table.experiment.caption)}}}",
-        rf"\label{{tab:{''.join(c if c.isascii() and c.isalnum() else '-' for c in table.key)}}}",
+        rf"\label{{{label(table)}}}",
         _FITTED,
         *_tabular(table),
         "}",
@@ -51,6 +51,11 @@ def latex(table: Table) -> str:
         r"\end{table}",
     ]
     return "\n".join(body) + "\n"
+
+
+def label(table: Table) -> str:
+    """What `\\ref` calls a table."""
+    return f"tab:{''.join(c if c.isascii() and c.isalnum() else '-' for c in table.key)}"
 
 
 def escape(text: str) -> str:
