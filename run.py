@@ -8,7 +8,7 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from gradprom import config
+from gradprom import config, frozen
 from gradprom.config.composing import require_kept
 from gradprom.errors import GradpromError
 from gradprom.startup import prepare
@@ -28,6 +28,7 @@ if __name__ == "__main__":
     try:
         sys.argv[1:] = prepare(sys.argv[1:])
         require_kept(sys.argv[1:])
+        frozen.enter(sys.argv[1:])
     except GradpromError as error:
         sys.exit(f"gradprom: {error}")
     main()

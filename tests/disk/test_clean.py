@@ -168,6 +168,20 @@ def test_logs_go_a_day_later(results: Path) -> None:
     assert not log.parent.exists()
 
 
+def test_snapshots_go_a_day_after_their_last_use(results: Path) -> None:
+    folder = results / "snapshots" / "0123456789ab"
+    (folder / "src").mkdir(parents=True)
+    cleaned(results)
+    assert folder.exists()
+    os.utime(folder, (time.time() - clean.QUIET - 60,) * 2)
+    plan(results, *tiny_runs.PHANTOM, "seed=7")
+    cleaned(results)
+    assert folder.exists()
+    shutil.rmtree(results / "local" / "sweeps")
+    cleaned(results)
+    assert not folder.exists()
+
+
 def test_du_adds_up(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["du", f"results={results}"])
     sizes = subprocess.run(

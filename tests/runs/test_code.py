@@ -1,7 +1,6 @@
 """The code of a run: the diff of what was not committed, and the folder that has it again."""
 
 import hashlib
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 from support import tiny_runs
 from support.records_factory import record
-from support.repository import commit_all, git
+from support.repository import commit_all, git, project_copy
 
 from gradprom import cli
 from gradprom.errors import RunError
@@ -19,8 +18,6 @@ from gradprom.runs import code, provenance
 from gradprom.runs.checkout import checkout
 from gradprom.runs.record import Record, Revision
 from gradprom.runs.records import Study
-
-PROJECT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -175,16 +172,7 @@ def test_the_printed_command_trains_with_the_runs_own_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A filter that exists in the diff alone, in a clone of this project."""
-    clone = tmp_path / "project"
-    for name in ("src", "conf", "experiments"):
-        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-        shutil.copytree(PROJECT / name, clone / name, ignore=ignored)
-    shutil.copy(PROJECT / "run.py", clone)
-    (clone / ".gitignore").write_text("__pycache__/\n/results/\n")
-    commit_all(clone)
-    filters = clone / "src" / "gradprom" / "methods" / "classical.py"
-    own = '\n\ndef _halved(image, sigma):\n    return image / 2\n\n\nFILTERS["halved"] = _halved\n'
-    filters.write_text(filters.read_text() + own)
+    clone = project_copy(tmp_path / "project")
     study = Study(tmp_path / "results", "mine")
     words = ["method=classical", "method.filter=halved", "dataset.train=8"]
     words += ["dataset.test=8", "dataset.size=32", "results=elsewhere", "study=mine"]

@@ -21,6 +21,7 @@ LAUNCHER = (
     "hydra/launcher=submitit_slurm",
     "hydra.launcher.gpus_per_node=null",
     "hydra.launcher.cpus_per_task=1",
+    "snapshot=false",  # the command of these tests is not to become another process
 )
 SIZES = ("trainer.log_every=10", "trainer.checkpoint_seconds=1000")
 """No checkpoint but what a signal asks for."""

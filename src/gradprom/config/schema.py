@@ -56,6 +56,9 @@ class Root:
     """The dataset's folder, or the one above it; for `dataset=folder` the images' own."""
     logger: str = "csv"
     """`csv`, or `tensorboard` in addition to it (`pip install -e '.[tensorboard]'`)."""
+    snapshot: str = "auto"
+    """Run a sweep from a copy of the code as it is now: `true`, `false`, or `auto`, with Slurm. It
+    is read from the command line (`gradprom.frozen`)."""
     keep: str = "all"
     """What a finished sweep keeps of its trained stages: `all`; `final`, the weights of each run;
     `best`, those of the best run on each test set; `none`. Records stay whatever it is."""

@@ -17,12 +17,12 @@ from gradprom.disk.usage import size_of, size_text, studies
 from gradprom.storage.files import writing
 from gradprom.storage.lease import Applicant
 
-KINDS = ("stages", "cache", "logs", "set-aside")
+KINDS = ("stages", "cache", "logs", "snapshots", "set-aside")
 """What is looked at by default: things that nothing needs."""
 WEIGHTS = "weights"
 """The kind of the last weights of finished runs, which go only where they are named."""
 QUIET = 24 * 3600.0
-"""Seconds without a write after which the logs of a command may go."""
+"""Seconds without a write after which the logs of a command may go, and without a use snapshots."""
 _REMOVED = ".removed-"
 
 
@@ -92,6 +92,8 @@ def find(
         _add_cache(cleaning, results, needs)
     if "logs" in kinds:
         _add_logs(cleaning, results, needs)
+    if "snapshots" in kinds:
+        _add_snapshots(cleaning, results, needs)
     if "set-aside" in kinds:
         for path in _entries(results / "set-aside"):
             has_record = any(path.rglob("record.json"))
@@ -167,6 +169,16 @@ def _add_logs(cleaning: Cleaning, results: Path, needs: Needs) -> None:
                 cleaning.add(path, "logs", "written in the last 24 hours", goes=False)
             else:
                 cleaning.add(path, "logs", "of studies whose runs have all finished", goes=True)
+
+
+def _add_snapshots(cleaning: Cleaning, results: Path, needs: Needs) -> None:
+    for path in _entries(results / "snapshots"):
+        if needs.waiting:
+            cleaning.add(path, "snapshots", "of studies with runs that have not finished", False)
+        elif time.time() - path.stat().st_mtime < QUIET:
+            cleaning.add(path, "snapshots", "used in the last 24 hours", goes=False)
+        else:
+            cleaning.add(path, "snapshots", "of code that no unfinished run has", goes=True)
 
 
 def _entries(folder: Path) -> list[Path]:

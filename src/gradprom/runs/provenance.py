@@ -1,5 +1,7 @@
 """Where a result comes from: revision, packages, machine."""
 
+from __future__ import annotations
+
 import functools
 import importlib.metadata
 import os
@@ -9,12 +11,14 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from gradprom.runs import code
+from gradprom.runs import code, snapshot
 from gradprom.runs.record import Revision
 from gradprom.storage.git import git, reason
+
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = ("torch", "numpy", "pandas", "hydra-core", "omegaconf", "timm", "pillow")
 
@@ -38,11 +42,15 @@ def why_unknown() -> str:
 @functools.cache
 def uncommitted() -> code.Changes:
     """What the code has that its commit has not; nothing where there is no git."""
+    if snapshot.is_snapshot(CLONE):
+        return snapshot.changes_of(CLONE)
     return code.changes(CLONE) if _own()[0].dirty else code.Changes()
 
 
 @functools.cache
 def _own() -> tuple[Revision, str]:
+    if snapshot.is_snapshot(CLONE):
+        return snapshot.revision_of(CLONE)
     return read_revision(CLONE)
 
 
@@ -97,6 +105,8 @@ def slurm_job() -> str | None:
 
 def device_name(device: torch.device) -> str:
     """The accelerator's name, or the processor's."""
+    import torch  # late, because it is slow to import
+
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return platform.processor() or platform.machine()
@@ -104,6 +114,8 @@ def device_name(device: torch.device) -> str:
 
 def peak_memory(device: torch.device) -> int:
     """Peak memory of this process in bytes: allocated on the device, or resident on a CPU."""
+    import torch
+
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -85,6 +85,9 @@ class Revision(JsonObject):
     the study; empty where they are equal, None where it was not kept, and in older records."""
     not_kept: str = ""
     """Why a diff was not kept."""
+    snapshot: str = ""
+    """The folder of `results/snapshots` that the run ran from; empty where it ran from the working
+    tree, and in older records."""
 
     def text(self, digits: int = 40) -> str:
         """Such as `0407e8a with uncommitted changes 1f3a`; `no git` where none is known.

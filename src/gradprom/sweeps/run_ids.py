@@ -18,7 +18,7 @@ from gradprom.experiments.overrides import OverrideList
 from gradprom.identity import digest
 from gradprom.storage.files import read_checked, write_checked
 
-PLACES = ("study", "results", "data_root", "logger", "keep")
+PLACES = ("study", "results", "data_root", "logger", "keep", "snapshot")
 """Keys that say where a run's files are, and which; they are not part of its identity."""
 REFUSED = 3
 """Exit code of the other process for invalid overrides; it prints the message."""
