@@ -25,7 +25,8 @@ def clone(tmp_path: Path) -> Path:
     folder = tmp_path / "clone é"
     folder.mkdir()
     git(folder, "init", "-q")
-    (folder / "code.py").write_text("1\n")
+    (folder / "src").mkdir()
+    (folder / "src" / "code.py").write_text("1\n")
     git(folder, "add", ".")
     git(folder, "commit", "-q", "-m", "one")
     return folder
@@ -34,13 +35,30 @@ def clone(tmp_path: Path) -> Path:
 def test_a_clone(clone: Path, tmp_path: Path) -> None:
     commit = git(clone, "rev-parse", "HEAD")
     assert read_revision(clone) == (Revision(revision=commit, dirty=False), "")
-    (clone / "code.py").write_text("2\n")
+    (clone / "src" / "code.py").write_text("2\n")
     assert read_revision(clone) == (Revision(revision=commit, dirty=True), "")
     link = tmp_path / "link"
     link.symlink_to(clone)
     assert read_revision(link)[0].revision == commit
     git(clone, "worktree", "add", "-q", str(tmp_path / "tree"))
     assert read_revision(tmp_path / "tree") == (Revision(revision=commit, dirty=False), "")
+
+
+def test_what_changes_no_result_is_no_change_of_the_code(clone: Path) -> None:
+    (clone / "exported").mkdir()
+    (clone / "exported" / "weights.safetensors").write_text("1\n")
+    assert read_revision(clone)[0].dirty is False
+    git(clone, "config", "status.showUntrackedFiles", "no")
+    (clone / "src" / "new_strategy.py").write_text("1\n")
+    assert read_revision(clone)[0].dirty is True
+
+
+def test_git_is_asked_without_its_lock(clone: Path) -> None:
+    """`git status` would write the index anew, and a `git commit` of that moment would fail."""
+    (clone / "src" / "code.py").touch()
+    index = (clone / ".git" / "index").read_bytes()
+    assert read_revision(clone)[0].dirty is False
+    assert (clone / ".git" / "index").read_bytes() == index
 
 
 def test_a_folder_in_another_projects_repository(clone: Path) -> None:

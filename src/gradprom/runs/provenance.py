@@ -64,7 +64,9 @@ def read_revision(root: Path) -> tuple[Revision, str]:
         if not top.is_dir() or not top.samefile(root):
             return Revision(), f"{root} is not a clone; git finds another project's, {top}"
         commit = git(root, "rev-parse", "HEAD").decode().strip()
-        return Revision(revision=commit, dirty=bool(git(root, "status", "--porcelain"))), ""
+        # a new file is a change, whatever the user's configuration makes `git status` show
+        changes = git(root, "status", "--porcelain", "--untracked-files=normal", "--", *code.PARTS)
+        return Revision(revision=commit, dirty=bool(changes)), ""
     except FileNotFoundError:
         return Revision(), "git is not installed"
     except OSError as error:

@@ -45,7 +45,8 @@ def git(
     """
     own = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
     variables = {**own, "LC_ALL": "C", **(environment or {})}
-    command = ["git", "-C", str(root), *arguments]
+    # without locks: a run must not stand in the way of the user's own `git commit`
+    command = ["git", "--no-optional-locks", "-C", str(root), *arguments]
     done = subprocess.run(command, input=stdin, capture_output=True, check=True, env=variables)
     return done.stdout
 
