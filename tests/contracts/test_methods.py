@@ -268,3 +268,15 @@ def test_it_names_the_network_that_restores(case: str, tmp_path: Path) -> None:
     only = next(iter(method.networks)) if len(method.networks) == 1 else ""
     assert set(used) == {described.restorer or only}
     assert enhanced.shape[1] == facts.channels and not enhanced.requires_grad
+
+
+@every
+def test_the_network_of_its_card_is_called_as_the_card_says(case: str, tmp_path: Path) -> None:
+    method = made(case, tmp_path).method
+    described, inputs = method.describe(), method.config.facts.inputs
+    if not described.network:
+        assert not described.inputs
+        return
+    network = method.build_networks()[described.network].eval()
+    further = [torch.full((2,), 0.1) for _ in described.inputs]
+    assert network(torch.rand(2, inputs, 32, 32), *further).isfinite().all()

@@ -34,10 +34,11 @@ def test_samples_are_those_of_the_analytic_posterior(sigma: float) -> None:
     assert drawn.std().item() == pytest.approx(gain**0.5 * sigma, rel=0.03)
 
 
-def test_one_step_is_the_posteriors_mean_at_the_lowest_level() -> None:
+@pytest.mark.parametrize("steps", [5, 30])
+def test_one_step_is_the_posteriors_mean_at_the_lowest_level(steps: int) -> None:
     degraded = torch.rand(2, 1, 5, 5)
     noise = ImageNoise(0, ["a", "b"], torch.device("cpu"))
-    once = ddm.posterior_sample(Exact(), degraded, torch.tensor([0.001, 0.0]), 5, noise)
+    once = ddm.posterior_sample(Exact(), degraded, torch.tensor([0.001, 0.0]), steps, noise)
     expected = Exact()(degraded, torch.tensor([0.002, 0.002]))
     torch.testing.assert_close(once, expected, atol=0.01, rtol=0)
 

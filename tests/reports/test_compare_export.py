@@ -323,4 +323,27 @@ def test_a_recognizer_is_exported_too(
     exec(snippet(Path()), names)
     assert names["output"].shape == (2, 3)
     assert f"| accuracy | – | {record.metrics['accuracy']:.4f} |" in text
-    assert "PSNR, dB" not in text
+    assert "PSNR" not in text and "enhanced" not in text
+
+
+def test_the_card_of_what_is_not_trained_does_not_speak_of_an_epoch(
+    tmp_path: Path, results: Path
+) -> None:
+    record = tiny_runs.train(results, *tiny_runs.PHANTOM, "method=classical")
+    export.export(tiny_runs.local(results), record.id, tmp_path / "out")
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert "Nothing was trained." in text and "last epoch" not in text
+
+
+def test_the_snippet_of_a_network_with_further_inputs_runs(
+    tmp_path: Path, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DDM's denoiser takes the noise level too."""
+    options = ("method=ddm", "method.steps=2", "trainer.warmup_epochs=0", "trainer.coupled_epochs=0")
+    record = tiny_runs.train(results, *tiny_runs.PHANTOM, *options)
+    export.export(tiny_runs.local(results), record.id, tmp_path / "out")
+    monkeypatch.chdir(tmp_path / "out")
+    names: dict = {"degraded": noisy(), "sigma": torch.full((2,), 0.1)}
+    exec(snippet(Path()), names)
+    assert names["output"].shape == (2, 3, 40, 24)
+    assert "# sigma: the noise level" in Path("README.md").read_text()

@@ -36,6 +36,8 @@ class Description:
     """The one of several networks that `enhance` restores images with."""
     network: str = ""
     """The network that a card shows how to call, where the method cannot enhance an image."""
+    inputs: dict[str, str] = field(default_factory=dict)
+    """What that network takes after the degraded images, each [B]: names, and what they are."""
 
 
 class Method(ABC):

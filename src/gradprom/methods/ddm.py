@@ -128,6 +128,7 @@ class DDM(Method):
                 "epochs": f"{epochs}, batches of {t.batch_size}",
             },
             network="denoiser",
+            inputs={"sigma": "the noise level of each image, float32 tensor [B]"},
         )
 
     def metrics(self) -> tuple[str, ...]:
@@ -213,7 +214,8 @@ def posterior_sample(
         mean = denoiser(image, now)
         share = (following / now).square().view(-1, 1, 1, 1)
         fresh = noise.normal(*degraded.shape[1:])
-        spread = following.view(-1, 1, 1, 1) * (1 - share).sqrt()
+        # equal levels may differ by rounding, in either direction
+        spread = following.view(-1, 1, 1, 1) * (1 - share).clamp(min=0).sqrt()
         image = mean + share * (image - mean) + spread * fresh
     return denoiser(image, levels[-1])
 

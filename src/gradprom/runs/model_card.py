@@ -98,15 +98,17 @@ def _scores(scores: dict[str, float]) -> str:
 
 
 def _protocol(record: Record) -> str:
-    scores = record.metrics
-    present = [m for name, m in METRICS.items() if name in scores or DEGRADED + name in scores]
+    present = [metric for name, metric in METRICS.items() if name in record.metrics]
     seed = record.setting("evaluation.seed")
+    weights = "The weights are those of the last epoch: the test split selected nothing."
+    if not any(stage.steps for stage in record.stages):
+        weights = "Nothing was trained."
     return "\n".join(
         [
-            f"Scores are of the {_split(record)} split, whose images are enhanced in float32.",
+            f"Scores are of the {_split(record)} split, computed in float32.",
             *(metric.protocol for metric in present if metric.protocol),
             f"Each image is degraded once, by a draw that its id and evaluation seed {seed} "
-            f"fix. The weights are those of the last epoch: the test split selected nothing.",
+            f"fix. {weights}",
         ]
     )
 
@@ -140,7 +142,11 @@ def _snippet(record: Record, description: Description) -> str:
     inputs = record.setting("facts.inputs", record.setting("facts.channels"))
     tensor = f"float32 tensor [B, {inputs}, H, W] in [0, 1]"
     if description.network:
-        use = [f'output = model.networks["{description.network}"](degraded)  # {tensor}']
+        call = ", ".join(["degraded", *description.inputs])
+        use = [
+            f'output = model.networks["{description.network}"]({call})  # {tensor}',
+            *(f"# {name}: {meaning}" for name, meaning in description.inputs.items()),
+        ]
     else:
         use = [
             "enhanced = model(degraded)  # an array, a tensor or the path of a picture; any size",
