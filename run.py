@@ -4,6 +4,7 @@ python run.py -m strategy=gradprom,frozen,joint noise=0.05,0.1
 """
 
 import sys
+from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
@@ -11,12 +12,12 @@ from omegaconf import DictConfig
 from gradprom import config, frozen
 from gradprom.config.composing import require_kept
 from gradprom.errors import GradpromError
-from gradprom.startup import prepare
+from gradprom.startup import prepare, require_own_package
 
 config.register()
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+@hydra.main(version_base="1.3", config_path=str(config.CONF), config_name="config")
 def main(node: DictConfig) -> None:
     """Run the composed configuration."""
     from gradprom import entry  # late, so that `--cfg job` and `--help` answer at once
@@ -27,6 +28,7 @@ def main(node: DictConfig) -> None:
 if __name__ == "__main__":
     try:
         sys.argv[1:] = prepare(sys.argv[1:])
+        require_own_package(Path(__file__))
         require_kept(sys.argv[1:])
         frozen.enter(sys.argv[1:])
     except GradpromError as error:

@@ -44,3 +44,22 @@ def prepare(words: list[str]) -> list[str]:
             f"beside it; install from a clone of the repository, with `pip install -e .`"
         )
     return with_home(words)
+
+
+def require_own_package(script: Path) -> None:
+    """Require that a script belongs to the clone whose package runs.
+
+    With two clones and one environment, the script of one would run the code of the other with its
+    own configuration, and records would name a revision that neither is.
+
+    Raises
+    ------
+    ConfigError
+        It says how the script's own code is run.
+    """
+    folder = script.resolve().parent
+    if folder != CLONE.resolve():
+        raise ConfigError(
+            f"{script} would run the code of another clone, {CLONE}; install this one, with "
+            f"`pip install -e {folder}`, or set PYTHONPATH={folder / 'src'}"
+        )

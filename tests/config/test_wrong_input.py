@@ -160,6 +160,7 @@ REMOVED = {
     "tune=null": "choose from gate, lambda, lambda_lr, lr, warmup, or leave tune= out",
     "method=task_driven,null": "null is no choice; choose from classical, ",
     "profile=[demo,bench]": "A sweep has several: run.py -m profile=demo,bench",
+    "hydra/sweeper=basic": "sweeps are planned and resumed by hydra/sweeper=gradprom, the default",
 }
 
 

@@ -24,7 +24,7 @@ def answer(*words: str | Path, **environment: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("command", [["-m", "gradprom.cli", "status"], [ROOT / "run.py"]])
+@pytest.mark.parametrize("command", [["-m", "gradprom", "status"], [ROOT / "run.py"]])
 def test_python_without_assertions(command: list[str | Path]) -> None:
     code, text = answer(*command, PYTHONOPTIMIZE="1")
     assert code == 1 and text.startswith("gradprom: ") and "PYTHONOPTIMIZE" in text
@@ -48,6 +48,22 @@ def test_an_installation_without_its_clone(tmp_path: Path, words: list[str | Pat
     code, text = answer(*words, PYTHONPATH=str(code_alone), PYTHONDONTWRITEBYTECODE="1")
     assert code == 1 and len(text.splitlines()) == 1, text
     assert text.startswith("gradprom: ") and "pip install -e ." in text and str(code_alone) in text
+
+
+def test_the_script_of_another_clone(tmp_path: Path) -> None:
+    """Two clones and one environment: neither the code nor the revision would be its own."""
+    script = Path(shutil.copy(ROOT / "run.py", tmp_path))
+    code, text = answer(script, "sweep.dry_run=true")
+    assert code == 1 and len(text.splitlines()) == 1, text
+    assert text.startswith("gradprom: ") and str(ROOT) in text
+    assert f"PYTHONPATH={tmp_path / 'src'}" in text
+
+
+def test_a_link_to_the_script(tmp_path: Path) -> None:
+    link = tmp_path / "train.py"
+    link.symlink_to(ROOT / "run.py")
+    code, text = answer(link, "sweep.dry_run=true", f"results={tmp_path}")
+    assert code == 0 and "1 run" in text, text
 
 
 @pytest.mark.parametrize(

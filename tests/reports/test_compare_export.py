@@ -339,8 +339,8 @@ def test_the_snippet_of_a_network_with_further_inputs_runs(
     tmp_path: Path, results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """DDM's denoiser takes the noise level too."""
-    options = ("method=ddm", "method.steps=2", "trainer.warmup_epochs=0", "trainer.coupled_epochs=0")
-    record = tiny_runs.train(results, *tiny_runs.PHANTOM, *options)
+    options = ("trainer.warmup_epochs=0", "trainer.coupled_epochs=0", "method.steps=2")
+    record = tiny_runs.train(results, *tiny_runs.PHANTOM, "method=ddm", *options)
     export.export(tiny_runs.local(results), record.id, tmp_path / "out")
     monkeypatch.chdir(tmp_path / "out")
     names: dict = {"degraded": noisy(), "sigma": torch.full((2,), 0.1)}

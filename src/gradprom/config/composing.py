@@ -25,6 +25,9 @@ from gradprom.config.folders import CONF, choices, conf_folders, groups
 from gradprom.config.places import given
 from gradprom.errors import ConfigError, GradpromError, first_line
 
+SWEEPER = "gradprom"
+"""The sweeper of `conf/config.yaml`; another would take `experiment=table1` for a single run."""
+
 
 class Composer:
     """Composes the task's configuration from overrides of the command line.
@@ -87,6 +90,8 @@ def sentence(error: Exception) -> str:
 def require_kept(overrides: Iterable[str]) -> None:
     """Require that overrides take no group or key away, and give no group several files at once.
 
+    And that they do not choose another sweeper.
+
     Hydra composes some of them to a run that nothing can be told of, and ends others in an error
     that names neither the override nor what is allowed.
 
@@ -105,6 +110,11 @@ def require_kept(overrides: Iterable[str]) -> None:
             )
         if key.lstrip("+") == "results":
             given(value)  # before Hydra writes its own files there
+        if key.lstrip("+") == "hydra/sweeper" and value != SWEEPER:
+            raise ConfigError(
+                f"{text}: sweeps are planned and resumed by hydra/sweeper={SWEEPER}, the default; "
+                f"leave it out"
+            )
         if key.lstrip("+") not in known:
             continue
         allowed = f"choose from {', '.join(choices(key.lstrip('+')))}, or leave {key}= out"
