@@ -1,5 +1,6 @@
 """Records that cannot be read are named and left out; the run is trained again, nothing is lost."""
 
+import errno
 import json
 import os
 import time
@@ -265,3 +266,21 @@ def test_progress_is_what_the_last_heartbeat_said(tmp_path: Path) -> None:
     path = study.run("a") / "progress.json"
     path.write_text(path.read_text().replace('"step": 3', '"step": 4'))
     assert study.progress("a") is None
+
+
+def test_a_run_is_set_aside_on_another_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where `results/local` is a link to scratch."""
+
+    def other_disk(*_: Any) -> None:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    study = Study(tmp_path, "local")
+    folder = study.run("0" * 12)
+    (folder / "panels").mkdir(parents=True)
+    (folder / "panels" / "00.png").write_bytes(b"1")
+    monkeypatch.setattr(os, "rename", other_disk)
+    target = study.set_aside(folder)
+    assert target.parent == tmp_path / "set-aside" and not folder.exists()
+    assert (target / "panels" / "00.png").read_bytes() == b"1"

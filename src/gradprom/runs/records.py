@@ -20,6 +20,7 @@ Nothing here imports torch, so that `gradprom status` answers at once.
 
 import functools
 import os
+import shutil
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -207,5 +208,5 @@ class Study:
             target = target.with_name(f"{target.name}-{number}")
         with writing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            os.rename(path, target)
+            shutil.move(path, target)  # also to another disk, where the study is a link to one
         return target
