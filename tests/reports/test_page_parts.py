@@ -1,6 +1,7 @@
 """What the page lists beside its tables: runs, pictures, tunings."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,17 @@ def test_pictures_of_a_table_stand_below_it(made: Made) -> None:
     reader, _ = page_of(made, pictures=pictures)
     assert "Of Table I." in reader.texts["table1"]
     assert "Of no table." in reader.texts["figures"] and "Of Table I" not in reader.texts["figures"]
+
+
+def test_tables_of_one_experiment_are_told_apart(made: Made) -> None:
+    [table] = made.tables()
+    narrowings = [["profile=demo", "noise=0.1"], ["profile=demo", "noise=0.2"], ["profile=demo"]]
+    tables = [replace(table, narrowing=words) for words in narrowings]
+    _, path = page_of(made, tables)
+    entries = re.findall(r">Table I</a>(?: <small>(.*?)</small>)?</li>", path.read_text())
+    assert entries == ["noise=0.1", "noise=0.2", "as declared"]
+    _, path = page_of(made, tables[:1])
+    assert "<small>noise=0.1" not in path.read_text()
 
 
 def test_a_tuning_is_shown_with_its_trials(made: Made) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from support.records_factory import Made
 
 from gradprom.reports.page.page import write_page
+from gradprom.reports.tables.table import Table
 
 
 class Reader(HTMLParser):
@@ -39,10 +40,10 @@ class Reader(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-def page_of(made: Made, **more: Any) -> tuple[Reader, Path]:
+def page_of(made: Made, tables: list[Table] | None = None, **more: Any) -> tuple[Reader, Path]:
     path = made.study.folder / "report" / "index.html"
     given = {"judged": [], "pictures": [], "problems": []} | more
-    write_page(path, made.tables(), made.records, made.study, *given.values())
+    write_page(path, tables or made.tables(), made.records, made.study, *given.values())
     reader = Reader()
     reader.feed(path.read_text())
     return reader, path

@@ -112,7 +112,11 @@ def _joined(swept: OverrideList, overrides: OverrideList) -> OverrideList:
 def _swept(study: Study, table: str) -> list[OverrideList]:
     """The overrides with which the study's sweeps narrowed a table, without repetition."""
     plans = study.plans()
-    narrowings = [plan.asked for plan in plans if table in plan.experiments]
+    narrowings = [
+        [word for word in plan.asked if not run_ids.is_unhashed(word)]
+        for plan in plans
+        if table in plan.experiments
+    ]
     return [
         narrowing
         for number, narrowing in enumerate(narrowings)

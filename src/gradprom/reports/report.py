@@ -139,7 +139,8 @@ def _selections(study: Study, names: list[str], narrowing: OverrideList) -> list
     planned: list[Selection] = []
     for plan in study.plans():
         in_plan = [name for name in plan.experiments if name in selected or not names]
-        selection = Selection(in_plan, plan.asked)
+        asked = [word for word in plan.asked if not run_ids.is_unhashed(word)]
+        selection = Selection(in_plan, asked)
         if in_plan and selection not in planned:
             planned.append(selection)
     in_sweeps = {name for selection in planned for name in selection.names}
@@ -157,8 +158,8 @@ def _fill(scores: StudyScores, selections: list[Selection]) -> list[PaperTable]:
     identify(_all_runs(study, selections))
     filled = []
     for selection in selections:
-        # where files lie is no part of a table, nor of its name
-        narrowing = [word for word in selection.narrowing if not run_ids.is_place(word)]
+        # where files lie and how runs compute is no part of a table, nor of its name
+        narrowing = [word for word in selection.narrowing if not run_ids.is_unhashed(word)]
         for expansion in expanded(selection.names, selection.narrowing, identify, study):
             [whole] = declared.read(expansion.experiment.name)
             table = fill(expansion, records, narrowing, whole, scores)

@@ -4,13 +4,16 @@ Computing them needs every component's code, and so torch. They are cached under
 code and of the configuration files, so that a report computes them once.
 """
 
+import dataclasses
 import functools
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+from gradprom.config import Evaluation, Trainer
 from gradprom.config.folders import conf_folders, plugin_code
 from gradprom.errors import ConfigError, RunError
 from gradprom.experiments.expansion import Identity
@@ -20,14 +23,38 @@ from gradprom.storage.files import read_checked, write_checked
 
 PLACES = ("study", "results", "data_root", "logger", "keep", "snapshot")
 """Keys that say where a run's files are, and which; they are not part of its identity."""
+_OUTSIDE = ("hydra", "runs_per_device", "slurm", "tune")
+"""Keys and sections of how runs are launched, which no run reads."""
 REFUSED = 3
 """Exit code of the other process for invalid overrides; it prints the message."""
 
 
 def is_place(override: str) -> bool:
-    """Whether an override is no part of a run's identity."""
-    key = override.split("=")[0]
+    """Whether an override says where files are, or how the command treats runs."""
+    key = _key(override)
     return key in PLACES or key.startswith("sweep.")
+
+
+def is_unhashed(override: str) -> bool:
+    """Whether an override is no part of a run's identity."""
+    key = _key(override)
+    first = re.split(r"[./]", key)[0]
+    return is_place(override) or first in _OUTSIDE or key in _recorded_only()
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")
+
+
+@functools.cache
+def _recorded_only() -> set[str]:
+    """The keys of sections that are recorded and not hashed, such as `trainer.device`."""
+    return {
+        f"{section}.{key.name}"
+        for section, keys in (("trainer", Trainer), ("evaluation", Evaluation))
+        for key in dataclasses.fields(keys)
+        if not key.metadata.get("hashed", True)
+    }
 
 
 def identities(runs: list[OverrideList], results: Path) -> list[Identity]:

@@ -118,12 +118,12 @@ def write_page(
     keys = {table.key for table in shown.values()}
     parts = {
         "was-run": [
-            _table_part(anchor, table, records, pictures, path)
+            _table_part(anchor, table, tables, records, pictures, path)
             for anchor, table in shown.items()
             if table.experiment.paper is None
         ],
         "papers": [
-            _table_part(anchor, table, records, pictures, path)
+            _table_part(anchor, table, tables, records, pictures, path)
             for anchor, table in shown.items()
             if table.experiment.paper is not None
         ],
@@ -179,13 +179,29 @@ def _claims_part(
 
 
 def _table_part(
-    anchor: str, table: Table, records: dict[str, Record], pictures: list[Picture], page: Path
+    anchor: str,
+    table: Table,
+    tables: list[Table],
+    records: dict[str, Record],
+    pictures: list[Picture],
+    page: Path,
 ) -> Part:
     runs = runs_of_table(table, records) if table.experiment.paper is None else None
     figures = tuple(_figure(picture, page) for picture in pictures if picture.table == table.key)
     content = TablePart(table_view(table), runs)
-    about = _varied(table.experiment.caption) if table.experiment.name.startswith("sweep-") else ""
-    return Part(anchor, table.experiment.title, "table.html", content, figures, about)
+    return Part(
+        *(anchor, table.experiment.title, "table.html", content, figures),
+        about=_what_tells_apart(table, tables),
+    )
+
+
+def _what_tells_apart(table: Table, tables: list[Table]) -> str:
+    """What a sweep varied, or how a table was narrowed if the page has several of its kind."""
+    if table.experiment.name.startswith("sweep-"):
+        return _varied(table.experiment.caption)
+    alike = [set(t.narrowing) for t in tables if t.experiment.name == table.experiment.name]
+    own = [word for word in table.narrowing if word not in set.intersection(*alike)]
+    return " ".join(own) or ("as declared" if len(alike) > 1 else "")
 
 
 def _varied(command: str) -> str:

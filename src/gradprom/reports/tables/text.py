@@ -47,8 +47,9 @@ def terminal(table: Table) -> Terminal:
 def _legend(table: Table) -> str:
     if table.experiment.published is None:
         return layout.MEAN_NOTE
-    seeds = len(table.experiment.seeds)
-    return f"Ours: mean ± sample standard deviation; {seeds} seeds unless stated otherwise."
+    count = len(table.experiment.seeds)
+    seeds = f"{count} seed{'s' * (count != 1)}"
+    return f"Ours: mean ± sample standard deviation; {seeds} unless stated otherwise."
 
 
 def _slips(table: Table) -> list[str]:
