@@ -80,7 +80,8 @@ def test_after_one_step_everything_learns(name, scale):
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize(
-    "key", ["channels", "layers", "blocks", "offsets", "expansion", "size", "width"]
+    "key",
+    ["channels", "layers", "blocks", "offsets", "groups", "expansion", "size", "width", "features"],
 )
 def test_options_out_of_range_are_refused(name, key):
     module = globals()[name]
@@ -170,13 +171,28 @@ def test_an_adaptive_block_begins_as_a_plain_one_of_half_the_strength():
     torch.testing.assert_close(block(x, images(2, 4, 9, 7)), expected)
 
 
+@pytest.mark.parametrize("size", [(7, 5), (1, 4), (12, 12)])
+def test_the_sampled_convolution_is_torchvisions(size):
+    """Its values and all its gradients, in double precision; offsets lead far outside, too."""
+    torch.manual_seed(0)
+    shapes = [(2, 6, *size), (2, 2 * 3 * 9, *size), (2, 3 * 9, *size), (4, 6, 3, 3), (4,)]
+    inputs = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    inputs[1].data *= 3
+    outcomes = []
+    for convolved in (sadnet.sampled_convolution, sadnet._torchvisions):
+        y = convolved(*inputs)
+        outcomes.append([y, *torch.autograd.grad(y.square().sum(), inputs)])
+    for ours, theirs in zip(*outcomes, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
 def test_offsets_move_where_an_adaptive_block_samples():
     """All offsets one pixel down and to the right, all weights 1: a plain one of the shifted."""
     torch.manual_seed(0)
     block, x = sadnet.AdaptiveBlock(16, 4), images(1, 16, 12, 12)
     with torch.no_grad():
-        block.places.bias[: 2 * sadnet.GROUPS * sadnet.TAPS] = 1
-        block.places.bias[2 * sadnet.GROUPS * sadnet.TAPS :] = 40
+        block.places.bias[: 2 * 8 * 9] = 1
+        block.places.bias[2 * 8 * 9 :] = 40
     shifted = F.conv2d(x.roll((-1, -1), (2, 3)), block.first.weight, block.first.bias, padding=1)
     expected = x + block.second(F.leaky_relu(shifted, 0.2))
     actual = block(x, images(1, 4, 12, 12))

@@ -10,14 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gradprom.identity import added
 from gradprom.models.borders import doubled, repeated
 from gradprom.models.enhancers.srresnet import enlarged, require_scale, skipped
 
 LEVELS = 4
 SLOPE = 0.2
 """Of the leaky ReLUs."""
-GROUPS = 8
-"""Parts of the channels that are sampled at different places."""
 TAPS = 9
 """Samples of a 3×3 convolution."""
 
@@ -29,15 +28,20 @@ class Options:
     name: str = "sadnet"
     """Which backbone this is."""
     channels: int = 32
-    """Feature channels at full resolution, doubled at each level; a multiple of 8, >= 8."""
+    """Feature channels at full resolution, doubled at each level; a multiple of `groups`, >= 1."""
     offsets: int = 32
     """Feature channels of the offsets' estimation; >= 1."""
+    groups: int = added(8)
+    """Parts of the channels that are sampled at different places; >= 1."""
 
     def __post_init__(self) -> None:
-        if self.channels < GROUPS or self.channels % GROUPS:
-            raise ValueError(f"channels={self.channels}: allowed are multiples of 8, >= 8")
-        if self.offsets < 1:
-            raise ValueError(f"offsets={self.offsets}: allowed are whole numbers >= 1")
+        for key in ("offsets", "groups"):
+            if (value := getattr(self, key)) < 1:
+                raise ValueError(f"{key}={value}: allowed are whole numbers >= 1")
+        if self.channels < 1 or self.channels % self.groups:
+            raise ValueError(
+                f"channels={self.channels}: allowed are multiples of groups={self.groups}, >= 1"
+            )
 
 
 def _convolution(inside: int, outside: int) -> nn.Conv2d:
@@ -102,9 +106,9 @@ class OffsetFeatures(nn.Module):
 class AdaptiveBlock(nn.Module):
     """A residual block whose first convolution samples at learned places, with learned weights."""
 
-    def __init__(self, channels: int, features: int) -> None:
+    def __init__(self, channels: int, features: int, groups: int = 8) -> None:
         super().__init__()
-        self.places = _convolution(features, 3 * GROUPS * TAPS)
+        self.places = _convolution(features, 3 * groups * TAPS)
         # begin as a plain convolution of half the strength
         nn.init.zeros_(self.places.weight)
         assert self.places.bias is not None
@@ -113,14 +117,60 @@ class AdaptiveBlock(nn.Module):
 
     def forward(self, x: Tensor, features: Tensor) -> Tensor:
         """[B, channels, H, W] and the level's offset features -> [B, channels, H, W]."""
-        from torchvision.ops import deform_conv2d  # importing torchvision takes a second
-
         places = self.places(features)
-        offsets, weights = places[:, : 2 * GROUPS * TAPS], places[:, 2 * GROUPS * TAPS :]
-        sampled = deform_conv2d(
-            x, offsets, self.first.weight, self.first.bias, padding=1, mask=weights.sigmoid()
-        )
+        offsets, weights = places.split([places.shape[1] * 2 // 3, places.shape[1] // 3], dim=1)
+        convolved = _torchvisions if x.is_cuda else sampled_convolution
+        sampled = convolved(x, offsets, weights.sigmoid(), self.first.weight, self.first.bias)
         return x + self.second(_activated(sampled))
+
+
+def sampled_convolution(
+    x: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None
+) -> Tensor:
+    """A modulated deformable 3×3 convolution (Zhu et al. 2019) by `grid_sample`.
+
+    On a CPU the gradient of torchvision's takes eight times as long.
+
+    Parameters
+    ----------
+    x
+        Features [B, C, H, W]; zero outside.
+    offsets
+        [B, 2·groups·9, H, W] in pixels, for each of a group's samples how far down, then to the
+        right.
+    mask
+        Weights of the samples, [B, groups·9, H, W].
+    weight, bias
+        Of the convolution, [D, C, 3, 3] and [D].
+
+    Returns
+    -------
+    Tensor
+        [B, D, H, W].
+    """
+    batch, channels, height, width = x.shape
+    groups = mask.shape[1] // TAPS
+    precise = torch.promote_types(x.dtype, torch.float32)  # bfloat16 has too few digits for places
+    down, right = offsets.to(precise).reshape(-1, TAPS, 2, height, width).unbind(2)
+    taps = torch.arange(TAPS, device=x.device)[:, None, None]
+    down = down + taps // 3 - 1 + torch.arange(height, device=x.device)[:, None]
+    right = right + taps % 3 - 1 + torch.arange(width, device=x.device)
+    # from -1, the first pixel's outer edge, to 1, that of the last
+    grid = torch.stack([(2 * right + 1) / width - 1, (2 * down + 1) / height - 1], dim=-1)
+    grouped = x.to(precise).reshape(batch * groups, -1, height, width)
+    samples = F.grid_sample(grouped, grid.flatten(1, 2), align_corners=False)
+    samples = samples.view(batch, groups, -1, TAPS, height, width)
+    weighted = samples * mask.reshape(batch, groups, 1, TAPS, height, width)
+    kernel = weight.reshape(len(weight), TAPS * channels, 1, 1)
+    return F.conv2d(weighted.reshape(batch, -1, height, width), kernel, bias)
+
+
+def _torchvisions(
+    x: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None
+) -> Tensor:
+    from torchvision.ops import deform_conv2d  # importing torchvision takes a second
+
+    return deform_conv2d(x, offsets, weight, bias, padding=1, mask=mask)
 
 
 class SADNet(nn.Module):
@@ -139,7 +189,9 @@ class SADNet(nn.Module):
         self.offsets = nn.ModuleList(
             OffsetFeatures(width, options.offsets, coarser=width < widths[-1]) for width in widths
         )
-        self.decoder = nn.ModuleList(AdaptiveBlock(width, options.offsets) for width in widths)
+        self.decoder = nn.ModuleList(
+            AdaptiveBlock(width, options.offsets, options.groups) for width in widths
+        )
         self.enlarge = nn.ModuleList(
             nn.ConvTranspose2d(2 * width, width, 2, stride=2) for width in widths[:-1]
         )

@@ -14,13 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gradprom.identity import added
 from gradprom.models.enhancers.srresnet import require_scale, skipped
 
 SIDE = 4
 """Of the DCT's filters."""
 DETAILS = SIDE**2 - 1
-FEATURES = 32
-"""Channels inside the lifting steps' networks."""
 SHARPNESS = 20
 """β of the softplus that keeps thresholds positive."""
 CODE_WEIGHT = 10.0
@@ -42,6 +41,8 @@ class Options:
     """Standard deviation of the noise in [0, 1], which is known to the network."""
     steps: int = 4
     """Lifting steps; >= 1."""
+    features: int = added(32)
+    """Channels inside the lifting steps' networks; >= 1."""
     blocks: int = 4
     """Residual blocks in each network of a lifting step; >= 1."""
     code: int = 64
@@ -52,7 +53,7 @@ class Options:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.sigma) and 0 <= self.sigma <= 1):
             raise ValueError(f"sigma={self.sigma}: allowed are numbers in [0, 1]")
-        for key in ("steps", "blocks", "code", "iterations"):
+        for key in ("steps", "features", "blocks", "code", "iterations"):
             if (value := getattr(self, key)) < 1:
                 raise ValueError(f"{key}={value}: allowed are whole numbers >= 1")
 
@@ -79,28 +80,28 @@ def _convolution(inside: int, outside: int) -> nn.Conv2d:
 class Separable(nn.Module):
     """A 5×5 convolution of each channel, a 1×1 convolution over them, a soft threshold."""
 
-    def __init__(self, sigma: float) -> None:
+    def __init__(self, features: int, sigma: float) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(FEATURES, FEATURES, 5, padding=2, groups=FEATURES, bias=False),
-            nn.Conv2d(FEATURES, FEATURES, 1, bias=False),
-            SoftThreshold(FEATURES, sigma),
+            nn.Conv2d(features, features, 5, padding=2, groups=features, bias=False),
+            nn.Conv2d(features, features, 1, bias=False),
+            SoftThreshold(features, sigma),
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, FEATURES, H, W] -> [B, FEATURES, H, W]."""
+        """[B, features, H, W] -> [B, features, H, W]."""
         return self.layers(x)
 
 
 class Residual(nn.Module):
     """x + two separable convolutions of it."""
 
-    def __init__(self, sigma: float) -> None:
+    def __init__(self, features: int, sigma: float) -> None:
         super().__init__()
-        self.layers = nn.Sequential(Separable(sigma), Separable(sigma))
+        self.layers = nn.Sequential(Separable(features, sigma), Separable(features, sigma))
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, FEATURES, H, W] -> [B, FEATURES, H, W]."""
+        """[B, features, H, W] -> [B, features, H, W]."""
         return x + self.layers(x)
 
 
@@ -109,12 +110,13 @@ class Predictor(nn.Module):
 
     def __init__(self, inside: int, outside: int, options: Options) -> None:
         super().__init__()
+        features, sigma = options.features, options.sigma
         self.layers = nn.Sequential(
-            _convolution(inside, FEATURES),
-            SoftThreshold(FEATURES, options.sigma),
-            *(Residual(options.sigma) for _ in range(options.blocks)),
+            _convolution(inside, features),
+            SoftThreshold(features, sigma),
+            *(Residual(features, sigma) for _ in range(options.blocks)),
         )
-        self.last = _convolution(FEATURES, outside)
+        self.last = _convolution(features, outside)
         nn.init.zeros_(self.last.weight)
 
     def forward(self, x: Tensor) -> Tensor:
