@@ -1,5 +1,6 @@
 """The networks of the compared methods: their published sizes, and the idea of each at work."""
 
+import importlib
 import math
 
 import numpy as np
@@ -65,7 +66,7 @@ def test_after_one_step_everything_learns(name, scale):
     torch.manual_seed(0)
     network, x = NETWORKS[name](3, scale).train(), images(2, 3, 16, 20)
     target = images(2, 3, 16 * scale, 20 * scale, seed=1)
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     for _ in range(2):
         optimizer.zero_grad()
         F.mse_loss(network(x), target).backward()
@@ -96,7 +97,7 @@ def test_options_out_of_range_are_refused(name, key):
 
 def test_a_block_is_nafnets():
     """Against the implementation of spandrel, with its weights and open residuals."""
-    module = pytest.importorskip("spandrel.architectures.NAFNet.__arch.NAFNet_arch")
+    module = importlib.import_module("spandrel.architectures.NAFNet.__arch.NAFNet_arch")
     oracle, ours = module.NAFBlock(8), nafnet.Block(8)
     torch.manual_seed(0)
     for parameter in oracle.parameters():
@@ -145,7 +146,7 @@ def test_dropped_paths_keep_the_mean():
 
 def test_dncnn_subtracts_the_noise_it_predicts():
     """Against spandrel's DnCNN with the same weights and no biases."""
-    module = pytest.importorskip("spandrel.architectures.DnCNN.__arch.network_dncnn")
+    module = importlib.import_module("spandrel.architectures.DnCNN.__arch.network_dncnn")
     oracle = module.DnCNN(in_nc=1, out_nc=1, nc=8, nb=5, act_mode="BR").eval()
     ours = dncnn.build(dncnn.Options(channels=8, layers=5), 1).eval()
     for key, value in oracle.state_dict().items():
@@ -238,6 +239,14 @@ def test_the_random_prior_draws_one_number_an_image():
     assert numbers[:, 0, 0, 0].unique().numel() == 3
     torch.nn.init.constant_(prior.mu, 2.0)
     torch.testing.assert_close(prior.eval()(x), (2 * pattern).expand_as(x))
+
+
+@pytest.mark.parametrize("size", [(6, 8), (5, 7)])
+def test_the_strongest_of_a_window_is_left_by_pooling_and_unpooling(size):
+    x = (images(2, 3, *size) * 4).round()  # with equal values
+    pooled, places = torch.nn.MaxPool2d(2, return_indices=True)(x)
+    expected = torch.nn.MaxUnpool2d(2)(pooled, places, output_size=x.shape)
+    assert torch.equal(apdnet.strongest(x), expected)
 
 
 def test_maps_are_interpolated_for_other_sizes():

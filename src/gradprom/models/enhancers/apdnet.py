@@ -1,8 +1,9 @@
 """APD-Net, image denoising with adaptive priors (Jiang et al. 2022), the network of the row ADAP.
 
-An encoder and a decoder without a global skip. Its *random prior* disturbs the encoder's features
-by a learned map times a random number, its *spatial prior* weighs the decoder's by a second one.
-Maps have the size of the images the network is trained on, and are interpolated for others.
+An encoder and a decoder, as published without a global skip. Its *random prior* disturbs the
+encoder's features by a learned map times a random number, its *spatial prior* weighs the decoder's
+by a second one. Maps have the size of the images that the network is trained on, and are
+interpolated for others.
 """
 
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gradprom.identity import added
 from gradprom.models.borders import repeated
-from gradprom.models.enhancers.srresnet import enlarged, require_scale
+from gradprom.models.enhancers.srresnet import enlarged, require_scale, skipped
 
 LEVELS = 4
 SMALLEST = 64
@@ -29,6 +31,9 @@ class Options:
     """Feature channels at every level; >= 16."""
     size: int = 256
     """Side of the training images in pixels, whose shares the learned maps have; >= 16."""
+    global_skip: bool = added(False)
+    """Add the (enlarged) input to the output, with a last convolution that starts at zero, so that
+    training starts from the degraded image; not in the published network."""
 
     def __post_init__(self) -> None:
         for key in ("channels", "size"):
@@ -91,8 +96,6 @@ class SpatialPrior(nn.Module):
             nn.Conv2d(narrow, narrow, 3),
             nn.PReLU(),
         )
-        self.pool = nn.MaxPool2d(2, return_indices=True)
-        self.unpool = nn.MaxUnpool2d(2)
         self.up = nn.Sequential(
             nn.ConvTranspose2d(narrow, narrow, 3),
             nn.PReLU(),
@@ -104,13 +107,25 @@ class SpatialPrior(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, channels, H, W] -> [B, channels, H, W]."""
-        inner = self.down(x)
-        pooled, places = self.pool(inner)
-        spatial = self.up(self.unpool(pooled, places, output_size=inner.shape))
+        spatial = self.up(strongest(self.down(x)))
         # weights of the channels apply at every place
         attention = F.relu(x * self.squeeze(x) + spatial)
         prior = _resized(self.map, x)
         return x + prior * attention + prior * attention.square()
+
+
+def strongest(x: Tensor) -> Tensor:
+    """The largest value of each 2×2 window, the first of equals; 0 elsewhere: [B, C, H, W].
+
+    What max pooling and unpooling leave, for which torch has no deterministic kernel. The last row
+    and column of odd sides are 0.
+    """
+    height, width = (side // 2 for side in x.shape[-2:])
+    windows = x[..., : 2 * height, : 2 * width].unflatten(3, (width, 2)).unflatten(2, (height, 2))
+    first = windows.movedim(3, 4).flatten(4).argmax(4)  # [B, C, height, width]
+    kept = F.one_hot(first, 4).unflatten(4, (2, 2)).movedim(4, 3).flatten(4, 5).flatten(2, 3)
+    odd_rows, odd_columns = x.shape[2] - 2 * height, x.shape[3] - 2 * width
+    return x * F.pad(kept, (0, odd_columns, 0, odd_rows))
 
 
 class Down(nn.Module):
@@ -152,8 +167,8 @@ class APDNet(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, options: Options, scale: int) -> None:
         super().__init__()
-        self.scale = require_scale(scale)
-        channels = options.channels
+        self.outputs, self.scale = outputs, require_scale(scale)
+        self.global_skip, channels = options.global_skip, options.channels
         self.head = nn.Sequential(
             nn.Conv2d(inputs, channels, 3, padding=1),
             nn.PReLU(),
@@ -165,6 +180,9 @@ class APDNet(nn.Module):
         deepest_first: list[int | None] = [*reversed(sides[1:]), None]
         self.up = nn.ModuleList(Up(channels, side) for side in deepest_first)
         self.tail = nn.Conv2d(channels, outputs, 1)
+        if self.global_skip:
+            for parameter in self.tail.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         """Degraded [B, inputs, H, W] in [0, 1] -> enhanced [B, outputs, scale·H, scale·W].
@@ -180,7 +198,8 @@ class APDNet(nn.Module):
             features = down(features)
         for up in self.up:
             features = up(features) + skips.pop()
-        return self.tail(features)[..., :height, :width]
+        enhanced = self.tail(features)[..., :height, :width]
+        return enhanced + skipped(x, self.outputs, self.scale) if self.global_skip else enhanced
 
 
 def build(options: Options, channels: int, scale: int = 1, inputs: int | None = None) -> nn.Module:
