@@ -38,6 +38,8 @@ class Description:
     """The network that a card shows how to call, where the method cannot enhance an image."""
     inputs: dict[str, str] = field(default_factory=dict)
     """What that network takes after the degraded images, each [B]: names, and what they are."""
+    passes: int = 1
+    """Through the network that restores images, for one of them."""
 
 
 class Method(ABC):
@@ -102,6 +104,10 @@ class Method(ABC):
             f"a run of method={self.config.method.name} has no enhancer that takes an image alone; "
             f"choose a run of another method"
         )
+
+    def restorer_arguments(self, images: Tensor) -> tuple[Tensor, ...]:
+        """What the network that restores images is called with: degraded ones, [B, C, h, w]."""
+        return (images,)
 
     def restore_images(self, batch: Batch, noise: ImageNoise) -> Tensor | None:
         """Restore degraded test images.

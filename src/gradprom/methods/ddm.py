@@ -129,6 +129,7 @@ class DDM(Method):
             },
             network="denoiser",
             inputs={"sigma": "the noise level of each image, float32 tensor [B]"},
+            passes=own.steps * own.samples,
         )
 
     def metrics(self) -> tuple[str, ...]:
@@ -141,6 +142,10 @@ class DDM(Method):
 
     def _denoiser(self, fresh: bool) -> Denoiser:
         return Denoiser(build_backbone(self.config, fresh, further=1))
+
+    def restorer_arguments(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Noisy images and their levels."""
+        return images, images.new_ones(len(images))
 
     @torch.no_grad()
     def restore_images(self, batch: Batch, noise: ImageNoise) -> Tensor:

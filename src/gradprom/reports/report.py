@@ -19,7 +19,7 @@ from gradprom.experiments.overrides import OverrideList
 from gradprom.reports import rounding, swept, unplanned
 from gradprom.reports.claims import verdicts
 from gradprom.reports.page import page
-from gradprom.reports.plots import curves, forest, sweep_picture
+from gradprom.reports.plots import costs, curves, forest, sweep_picture
 from gradprom.reports.plots.style import Picture
 from gradprom.reports.statistics.image_scores import StudyScores
 from gradprom.reports.tables import latex, text
@@ -103,6 +103,7 @@ def report(study: Study, names: list[str], narrowing: OverrideList) -> Report:
     _write(folder, tables, judged, floors)
     pictures = _sweep_pictures(tables, records, study, folder / "figures")
     pictures += curves.draw(tables, scores, folder / "figures")
+    pictures += costs.draw(tables, records, study, folder / "figures")
     pictures += forest.draw(judged, folder / "figures")
     pictures += _paper_figures(folder / "figures")
     page.write_page(
