@@ -19,11 +19,13 @@ from gradprom.config.folders import choices
 from gradprom.degradations import (
     Blur,
     Completion,
+    Decimation,
     Degradation,
     Downsample,
     Gaussian,
     Mix,
     Poisson,
+    RandomProblems,
     degrade_for_evaluation,
     labels,
 )
@@ -38,7 +40,10 @@ MADE: dict[str, Degradation] = {
     "gaussian of a range": Gaussian(sigma=0.3, sigma_low=0.1, clamp=False),
     "fine poisson": Poisson(rate=0.01),
     "wide blur": Blur(kernel=7, sigma=1.5),
+    "circular blur": Blur(kernel=9, sigma=1.5, border="circular"),
     "down-sampling by 3": Downsample(scale=3),
+    "decimation by 3": Decimation(scale=3, filter="gaussian"),
+    "problems of all sizes": RandomProblems(scales=[2, 3], sigma=0.0),
     "much completion": Completion(drop=0.9),
     "a long mix": Mix(
         order=["blur", "downsample", "completion", "gaussian"],
@@ -289,7 +294,7 @@ def test_the_documentations_degradation_keeps_the_contract(tmp_path: Path) -> No
         assert mixed.degradation.parts == {"stripes": module.Options(share=0.2)}
         with pytest.raises(ConfigError, match="degradation=stripes: share=1.0: allowed"):
             documented.configuration(conf, *mix, "+degradation.parts.stripes.share=1")
-        with pytest.raises(ConfigError, match="completion, downsample, gaussian, mix, poisson, st"):
+        with pytest.raises(ConfigError, match="mix, poisson, random_problems, stripes"):
             documented.configuration(conf, "degradation.name=stripe")
         for degradation in (mixed.degradation,):
             test_draw_is_a_function_of_the_generator_alone(degradation)

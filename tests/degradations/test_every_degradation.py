@@ -74,7 +74,7 @@ def test_apply_is_a_function_of_image_and_draw_alone(degradation):
         (
             Mix,
             {"order": ["blur", "fog"]},
-            r"order=\[blur,fog\]: .*fog is unknown; choose from blur, completion, downsample, ga",
+            r"order=\[blur,fog\]: .*fog is unknown; choose from blur, completion, decimation",
         ),
         (Mix, {"order": ["mix"]}, r"order=\[mix\]: allowed are all degradations but a mix"),
         (Mix, {"parts": {"fog": {}}}, r"parts: .*fog is unknown; choose from blur, completion"),

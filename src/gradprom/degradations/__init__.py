@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 from gradprom.degradations.base import Degradation, scale_of
 from gradprom.degradations.blur import Blur
 from gradprom.degradations.completion import Completion
+from gradprom.degradations.decimation import Decimation
 from gradprom.degradations.downsample import Downsample, enlarge
 from gradprom.degradations.gaussian import Gaussian
 from gradprom.degradations.mix import Mix
 from gradprom.degradations.poisson import Poisson
+from gradprom.degradations.random_problems import RandomProblems
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,11 +28,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Blur",
     "Completion",
+    "Decimation",
     "Degradation",
     "Downsample",
     "Gaussian",
     "Mix",
     "Poisson",
+    "RandomProblems",
     "degrade_for_evaluation",
     "enlarge",
     "scale_of",

@@ -153,6 +153,21 @@ def scale_of(degradation: Degradation) -> int:
     return degradation.scale
 
 
+def start_of(
+    degradation: Degradation,
+    batch: Tensor,
+    parameters: Mapping[str, Tensor],
+    shape: tuple[int, ...],
+) -> Tensor:
+    """A first estimate of the clean images, by the degradation's `start` if it has one.
+
+    `start(batch, parameters, shape)` is optional and has the arguments of `adjoint`; without it the
+    degraded images themselves are the estimate.
+    """
+    own = getattr(degradation, "start", None)
+    return batch if own is None else own(batch, parameters, shape)
+
+
 def doubled(values: Tensor) -> Tensor:
     """The values in float64, so that rounded to float32 the results agree on every device.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gradprom.degradations.base import Deterministic, SameShape, doubled, in_words
+from gradprom.identity import added
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Blur(Deterministic, SameShape):
-    """Convolution of each channel with a Gaussian kernel, borders reflected."""
+    """Convolution of each channel with a Gaussian kernel."""
 
     name: str = "blur"
     """Which degradation this is."""
@@ -23,18 +24,22 @@ class Blur(Deterministic, SameShape):
     """Height and width of the kernel in pixels; odd, >= 3."""
     sigma: float = 2.0
     """Standard deviation of the Gaussian in pixels, before it is cut to the kernel; > 0."""
+    border: str = added("reflected")
+    """What lies beyond a border: `reflected`, the mirror image; `circular`, the other side."""
 
     def __post_init__(self) -> None:
         if self.kernel < 3 or self.kernel % 2 == 0:
             raise ValueError(f"kernel={self.kernel}: allowed are odd numbers >= 3")
         if not (math.isfinite(self.sigma) and self.sigma > 0):
             raise ValueError(f"sigma={self.sigma}: allowed for a blur are finite numbers > 0")
+        if self.border not in BORDERS:
+            raise ValueError(f"border={self.border}: must be one of {', '.join(BORDERS)}")
 
     def apply(self, batch: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
         """[B, C, H, W] -> [B, C, H, W]; rows, then columns."""
         blurred = doubled(batch)
         for dim in (2, 3):
-            blurred = self._filtered(_mirrored(blurred, dim, self.kernel // 2), dim)
+            blurred = self._filtered(BORDERS[self.border](blurred, dim, self.kernel // 2), dim)
         return blurred.to(batch)
 
     def operator(self, batch: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
@@ -47,6 +52,8 @@ class Blur(Deterministic, SameShape):
         """The blur of the image and its surroundings, with the surroundings folded back."""
         from torch.nn import functional as F
 
+        if self.border == "circular":
+            return self.apply(batch, parameters)  # symmetric, and no border is cut
         radius = self.kernel // 2
         # the kernel is symmetric: the transposed filter differs only at the borders
         spread = F.pad(doubled(batch), (2 * radius,) * 4)
@@ -60,7 +67,7 @@ class Blur(Deterministic, SameShape):
         Raises
         ------
         ValueError
-            If it is too small to be reflected.
+            If it is too small to be continued.
         """
         if min(shape[-2:]) <= self.kernel // 2:
             height, width = shape[-2:]
@@ -100,6 +107,22 @@ def _mirrored(images: Tensor, dim: int, radius: int) -> Tensor:
     return torch.cat([before, images, after], dim)
 
 
+def _wrapped(images: Tensor, dim: int, radius: int) -> Tensor:
+    """Circular padding along one axis."""
+    import torch
+
+    length = images.shape[dim]
+    before, after = images.narrow(dim, length - radius, radius), images.narrow(dim, 0, radius)
+    return torch.cat([before, images, after], dim)
+
+
+BORDERS: dict[str, Callable[[Tensor, int, int], Tensor]] = {
+    "reflected": _mirrored,
+    "circular": _wrapped,
+}
+"""How an image is continued along one axis by some pixels, by name."""
+
+
 def _folded(images: Tensor, dim: int, radius: int) -> Tensor:
     """The transpose of reflection padding: values beyond a border are added at their mirror."""
     length = images.shape[dim] - 2 * radius
@@ -113,7 +136,7 @@ def _folded(images: Tensor, dim: int, radius: int) -> Tensor:
 def label(options: Mapping[str, Any]) -> str:
     """Such as `blur 3×3 σ=2`."""
     form = "blur {kernel}×{kernel} σ={sigma:.12g}"
-    return in_words(form, options, ("kernel", "sigma"), {})
+    return in_words(form, options, ("kernel", "sigma"), {"border": "reflected"})
 
 
 def sort_key(options: Mapping[str, Any]) -> tuple[float, ...]:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LARGEST_DROP = 0.99
+GREY = 0.5
+"""What the missing pixels of a first estimate are."""
 
 
 @dataclass
@@ -53,6 +55,12 @@ class Completion(Noiseless, SameShape):
     ) -> Tensor:
         """Mᵀ y = M y: M is diagonal."""
         return self.apply(batch, parameters)
+
+    def start(
+        self, batch: Tensor, parameters: Mapping[str, Tensor], shape: tuple[int, ...]
+    ) -> Tensor:
+        """The pixels that are kept, and grey."""
+        return batch + GREY * (~parameters["mask"]).to(batch)
 
 
 Options = Completion

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gradprom.degradations import labels
-from gradprom.degradations.base import Degradation
+from gradprom.degradations.base import Degradation, start_of
 from gradprom.degradations.blur import Blur
-from gradprom.degradations.downsample import Downsample
+from gradprom.degradations.downsample import Downsample, enlarge
 from gradprom.degradations.gaussian import Gaussian
 from gradprom.degradations.poisson import Poisson
 from gradprom.errors import ConfigError
@@ -101,6 +101,15 @@ class Mix:
         shapes = list(self._seen(shape))
         for name, part, part_shape in reversed(shapes):
             batch = part.adjoint(batch, _of(name, parameters), part_shape)
+        return batch
+
+    def start(
+        self, batch: Tensor, parameters: Mapping[str, Tensor], shape: tuple[int, ...]
+    ) -> Tensor:
+        """The parts' own first estimates, from the last part to the first."""
+        for name, part, part_shape in reversed(list(self._seen(shape))):
+            batch = start_of(part, batch, _of(name, parameters), part_shape)
+            batch = enlarge(batch, part_shape[-2:])
         return batch
 
     def noise_level(self, parameters: Mapping[str, Tensor], batch_size: int) -> Tensor:

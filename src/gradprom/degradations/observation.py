@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gradprom.degradations.base import Degradation
+from gradprom.degradations.base import Degradation, start_of
 from gradprom.degradations.downsample import enlarge
 from gradprom.randomness import stream
 from gradprom.transfer import pin, to_device
@@ -43,8 +43,22 @@ class Observation:
         return self.degradation.noise_level(self.parameters, self.shape[0])
 
     def start(self, degraded: Tensor) -> Tensor:
-        """A first estimate [B, C, H, W]: the degraded images, enlarged where they are smaller."""
-        return enlarge(degraded, self.shape[-2:])
+        """A first estimate [B, C, H, W], by the degradation's own rule if it has one.
+
+        Without one: the degraded images, enlarged where they are smaller.
+        """
+        return enlarge(
+            start_of(self.degradation, degraded, self.parameters, self.shape), self.shape[-2:]
+        )
+
+    def data_gradient(self, estimate: Tensor, degraded: Tensor) -> Tensor:
+        """Aᵀ(A x − y), the gradient of ½‖A x − y‖² at x = `estimate`: [B, C, H, W]."""
+        return self.adjoint(self.operator(estimate) - degraded)
+
+    def select(self, rows: Tensor) -> "Observation":
+        """Some images' part of the observation; `rows` is int64."""
+        parameters = {key: drawn.index_select(0, rows) for key, drawn in self.parameters.items()}
+        return Observation(self.degradation, parameters, (len(rows), *self.shape[1:]))
 
 
 def observe_for_evaluation(

@@ -1,0 +1,168 @@
+"""Inverse problems at random: what priors for many problems are trained on.
+
+Each image is blurred, down-sampled, or loses pixels, a third each (Willingham et al. 2024, section
+5.1), and gets noise. Down-sampled images stay on the grid of the clean ones, with zeros where there
+is no pixel: data term and gradient are the same, and a batch can hold every kind of problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gradprom.degradations import circulant
+from gradprom.degradations.base import SameShape, doubled, in_words, require_share
+from gradprom.degradations.completion import GREY, LARGEST_DROP
+from gradprom.degradations.decimation import SIGMA
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclass
+class RandomProblems(SameShape):
+    """y = M (R x Cᵀ) + σ·noise: filters R, C of rows and columns, then a mask M of kept pixels."""
+
+    name: str = "random_problems"
+    """Which degradation this is."""
+    blur: float = 4.0
+    """The largest standard deviation of a Gaussian blur in pixels, drawn uniformly from 0 on."""
+    scales: list[int] = field(default_factory=lambda: [1, 2, 4])
+    """Factors of super-resolution, each as likely; the filter is bicubic or Gaussian."""
+    drop: float = LARGEST_DROP
+    """The largest probability that a pixel is missing, drawn uniformly from 0 on."""
+    sigma: float = 50 / 255
+    """The largest standard deviation of the noise in image units, drawn uniformly from 0 on."""
+
+    def __post_init__(self) -> None:
+        require_share("sigma", self.sigma, 0, f"for {self.sigma:g} of 255 grey levels divide it")
+        if not 0 <= self.drop <= LARGEST_DROP:
+            raise ValueError(f"drop={self.drop}: allowed are numbers from 0 to {LARGEST_DROP}")
+        if not 0 <= self.blur < float("inf"):
+            raise ValueError(f"blur={self.blur}: allowed are finite numbers >= 0")
+        if not self.scales or min(self.scales) < 1:
+            raise ValueError(f"scales={self.scales}: allowed are one or more whole numbers >= 1")
+
+    def draw(
+        self, ids: Sequence[str], shape: tuple[int, ...], generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """Uniform numbers in [0, 1) for what is chosen, [B]; noise and the mask's field."""
+        import torch
+
+        place = {"generator": generator, "device": generator.device}
+        kind, degree, filter, level = torch.rand(4, shape[0], **place)
+        return {
+            "kind": kind,
+            "degree": degree,
+            "filter": filter,
+            "level": level,
+            "field": torch.rand(shape[0], 1, *shape[2:], **place),
+            "noise": torch.randn(shape, **place),
+        }
+
+    def apply(self, batch: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+        """[B, C, H, W] -> [B, C, H, W], with noise where pixels are kept; not clamped."""
+        level = self.noise_level(parameters, len(batch)).view(-1, 1, 1, 1).to(batch)
+        noise = level * parameters["noise"].to(batch)
+        return self.operator(batch, parameters) + noise * self._mask(parameters).to(batch)
+
+    def operator(self, batch: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+        """M (R x Cᵀ), [B, C, H, W] -> [B, C, H, W]."""
+        wide = doubled(batch)
+        blurred = circulant.filtered(wide, *self._filters(parameters, wide))
+        return (blurred * self._mask(parameters).to(wide)).to(batch)
+
+    def adjoint(
+        self, batch: Tensor, parameters: Mapping[str, Tensor], shape: tuple[int, ...]
+    ) -> Tensor:
+        """Rᵀ (M y) C."""
+        wide = doubled(batch)
+        rows, columns = self._filters(parameters, wide)
+        masked = wide * self._mask(parameters).to(wide)
+        return circulant.filtered(masked, rows.mT, columns.mT).to(batch)
+
+    def start(
+        self, batch: Tensor, parameters: Mapping[str, Tensor], shape: tuple[int, ...]
+    ) -> Tensor:
+        """Blurred images as they are, missing pixels grey, down-sampled images enlarged."""
+        wide = doubled(batch)
+        scale, completes = self._scale(parameters), self._completes(parameters)
+        matrices = []
+        for side in shape[-2:]:
+            places = _places(side, scale)
+            around = circulant.bicubic(places - (scale[:, None] - 1) / 2, side, scale)
+            # only kept pixels count, which lie at the multiples of the factor
+            around = around * (places.remainder(scale[:, None]) == 0)[:, None]
+            matrices.append((around / around.sum(-1, keepdim=True)).to(wide))
+        enlarged = circulant.filtered(wide, *matrices)
+        missing = ~self._mask(parameters) & completes.view(-1, 1, 1, 1)
+        return (enlarged + GREY * missing.to(wide)).to(batch)
+
+    def noise_level(self, parameters: Mapping[str, Tensor], batch_size: int) -> Tensor:
+        """σ of each image, [B]."""
+        return self.sigma * parameters["level"]
+
+    def _filters(self, parameters: Mapping[str, Tensor], wide: Tensor) -> list[Tensor]:
+        """Of rows and of columns, [B, side, side] each; the identity where pixels are missing."""
+        scale, kind, degree = self._scale(parameters), parameters["kind"], parameters["degree"]
+        shrinks = self._shrinks(parameters)
+        sigma = (self.blur * degree.double()).where(kind < 1 / 3, 0.0)
+        sigma = (SIGMA * scale).where(shrinks, sigma)
+        is_bicubic = (shrinks & (parameters["filter"] < 0.5)).view(-1, 1, 1)
+        matrices = []
+        for side in wide.shape[-2:]:
+            centres = _places(side, scale) + (scale[:, None] - 1) / 2
+            bicubic = circulant.bicubic(centres, side, scale)
+            matrices.append(bicubic.where(is_bicubic, circulant.gaussian(centres, side, sigma)))
+        return [matrix.to(wide) for matrix in matrices]
+
+    def _mask(self, parameters: Mapping[str, Tensor]) -> Tensor:
+        """The pixels that are kept, bool [B, 1, H, W]."""
+        field, scale = parameters["field"], self._scale(parameters)
+        height, width = (
+            _places(side, scale).remainder(scale[:, None]) == 0 for side in field.shape[-2:]
+        )
+        grid = height[:, None, :, None] & width[:, None, None, :]
+        drop = (self.drop * parameters["degree"]).where(self._completes(parameters), 0.0)
+        return grid & (field >= drop.view(-1, 1, 1, 1))
+
+    def _scale(self, parameters: Mapping[str, Tensor]) -> Tensor:
+        """The factor of super-resolution, float64 [B]; 1 for other problems."""
+        import torch
+
+        degree = parameters["degree"]
+        factors = torch.tensor(self.scales, dtype=torch.float64).to(degree.device)
+        chosen = factors[(degree * len(self.scales)).long()]
+        return chosen.where(self._shrinks(parameters), 1.0)
+
+    def _shrinks(self, parameters: Mapping[str, Tensor]) -> Tensor:
+        kind = parameters["kind"]
+        return (kind >= 1 / 3) & (kind < 2 / 3)
+
+    def _completes(self, parameters: Mapping[str, Tensor]) -> Tensor:
+        return parameters["kind"] >= 2 / 3
+
+
+Options = RandomProblems
+
+
+def _places(side: int, scale: Tensor) -> Tensor:
+    """The pixels of an axis, float64 [B, side]."""
+    import torch
+
+    return torch.arange(side, dtype=torch.float64, device=scale.device).expand(len(scale), side)
+
+
+def label(options: Mapping[str, Any]) -> str:
+    """Such as `random problems`, and what differs from the published ranges."""
+    return in_words("random problems", options, (), _USUAL)
+
+
+def sort_key(options: Mapping[str, Any]) -> tuple[float, ...]:
+    """After all single problems."""
+    return 6, options["sigma"]
+
+
+_USUAL = {"blur": 4.0, "scales": [1, 2, 4], "drop": LARGEST_DROP, "sigma": 50 / 255}
