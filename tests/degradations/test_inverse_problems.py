@@ -109,6 +109,17 @@ def test_random_problems_are_the_single_ones_in_one_batch() -> None:
     assert seen >= {(Blur, 1), (Completion, 1), (Decimation, 2), (Decimation, 4)}
 
 
+def test_a_prepared_observation_is_equal() -> None:
+    clean, prepared = images(60, 2, 32, 44).float(), MANY.prepared()
+    degraded = MANY.operator(clean)
+    torch.testing.assert_close(prepared.operator(clean), degraded, rtol=0, atol=1e-6)
+    torch.testing.assert_close(prepared.adjoint(clean), MANY.adjoint(clean), rtol=0, atol=1e-6)
+    assert torch.equal(prepared.start(degraded), MANY.start(degraded))
+    rows = torch.tensor([7, 3])
+    assert torch.equal(prepared.select(rows).operator(clean[rows]), degraded[rows])
+    assert observe(Blur(), (1, 1, 8, 8)).prepared().operator(clean[:1, :1]).shape[0] == 1
+
+
 def test_the_data_gradient_is_that_of_autograd() -> None:
     estimate = images(60, 2, 32, 44).requires_grad_()
     degraded = images(60, 2, 32, 44, seed=1)

@@ -58,8 +58,12 @@ def enlarging(side: int, scale: Tensor, smaller: int) -> Tensor:
 
 
 def filtered(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """float64 [B, C, H, W] -> [B, C, h, w] by matrices [B, h, H] and [B, w, W]; B may be 1."""
-    return rows[:, None] @ images @ columns[:, None].mT
+    """[B, C, H, W] -> [B, C, h, w] by matrices [B, h, H] and [B, w, W], of one B for all."""
+    batch, channels, height, width = images.shape
+    # each image's channels as one matrix: a product for each channel copies the filters
+    along = images.reshape(batch, channels * height, width) @ columns.mT
+    along = along.view(batch, channels, height, -1).transpose(1, 2).reshape(batch, height, -1)
+    return (rows @ along).view(batch, rows.shape[1], channels, -1).transpose(1, 2)
 
 
 def _distances(centres: Tensor, side: int) -> Tensor:

@@ -57,7 +57,7 @@ class Decimation(Deterministic):
     ) -> Tensor:
         """The small images enlarged bicubically, borders meeting: [B, C, H, W], not clamped."""
         wide = doubled(batch)
-        scale = wide.new_full((1,), self.scale)
+        scale = wide.new_full((len(wide),), self.scale)
         rows, columns = (
             circulant.enlarging(side, scale, side // self.scale) for side in shape[-2:]
         )
@@ -77,14 +77,14 @@ class Decimation(Deterministic):
         return (*rest, height // self.scale, width // self.scale)
 
     def _matrices(self, shape: tuple[int, ...], wide: Tensor) -> list[Tensor]:
-        """Of rows and of columns, on the device of `wide`, [1, side/scale, side] each."""
+        """Of rows and of columns, on the device of `wide`, [B, side/scale, side] each."""
         import torch
 
-        scale = wide.new_full((1,), self.scale)
+        scale = wide.new_full((len(wide),), self.scale)
         matrices = []
         for side in shape[-2:]:
             steps = torch.arange(0, side, self.scale, dtype=wide.dtype, device=wide.device)
-            centres = (steps + (self.scale - 1) / 2)[None]
+            centres = (steps + (self.scale - 1) / 2).expand(len(wide), -1)
             if self.filter == "bicubic":
                 matrices.append(circulant.bicubic(centres, side, scale))
             else:

@@ -55,6 +55,17 @@ class Observation:
         """Aᵀ(A x − y), the gradient of ½‖A x − y‖² at x = `estimate`: [B, C, H, W]."""
         return self.adjoint(self.operator(estimate) - degraded)
 
+    def prepared(self) -> "Observation":
+        """An equal observation whose operator is fast to apply again and again.
+
+        By the degradation's optional `prepare(parameters, shape)`, which returns more parameters.
+        """
+        prepare = getattr(self.degradation, "prepare", None)
+        if prepare is None:
+            return self
+        parameters = prepare(self.parameters, self.shape)
+        return Observation(self.degradation, parameters, self.shape)
+
     def select(self, rows: Tensor) -> "Observation":
         """Some images' part of the observation; `rows` is int64."""
         parameters = {key: drawn.index_select(0, rows) for key, drawn in self.parameters.items()}

@@ -64,30 +64,28 @@ class RandomProblems(SameShape):
 
     def apply(self, batch: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
         """[B, C, H, W] -> [B, C, H, W], with noise where pixels are kept; not clamped."""
-        level = self.noise_level(parameters, len(batch)).view(-1, 1, 1, 1).to(batch)
-        noise = level * parameters["noise"].to(batch)
-        return self.operator(batch, parameters) + noise * self._mask(parameters).to(batch)
+        wide = doubled(batch)
+        level = self.noise_level(parameters, len(batch)).view(-1, 1, 1, 1)
+        noise = (level * parameters["noise"] * self._mask(parameters)).to(batch)
+        return self.operator(wide, parameters).to(batch) + noise
 
     def operator(self, batch: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
-        """M (R x Cᵀ), [B, C, H, W] -> [B, C, H, W]."""
-        wide = doubled(batch)
-        blurred = circulant.filtered(wide, *self._filters(parameters, wide))
-        return (blurred * self._mask(parameters).to(wide)).to(batch)
+        """M (R x Cᵀ), [B, C, H, W] -> [B, C, H, W]; in the images' own precision, to be fast."""
+        blurred = circulant.filtered(batch, *self._filters(parameters, batch))
+        return blurred * self._mask(parameters).to(batch)
 
     def adjoint(
         self, batch: Tensor, parameters: Mapping[str, Tensor], shape: tuple[int, ...]
     ) -> Tensor:
         """Rᵀ (M y) C."""
-        wide = doubled(batch)
-        rows, columns = self._filters(parameters, wide)
-        masked = wide * self._mask(parameters).to(wide)
-        return circulant.filtered(masked, rows.mT, columns.mT).to(batch)
+        rows, columns = self._filters(parameters, batch)
+        masked = batch * self._mask(parameters).to(batch)
+        return circulant.filtered(masked, rows.mT, columns.mT)
 
     def start(
         self, batch: Tensor, parameters: Mapping[str, Tensor], shape: tuple[int, ...]
     ) -> Tensor:
         """Blurred images as they are, missing pixels grey, down-sampled images enlarged."""
-        wide = doubled(batch)
         scale, completes = self._scale(parameters), self._completes(parameters)
         matrices = []
         for side in shape[-2:]:
@@ -95,31 +93,45 @@ class RandomProblems(SameShape):
             around = circulant.bicubic(places - (scale[:, None] - 1) / 2, side, scale)
             # only kept pixels count, which lie at the multiples of the factor
             around = around * (places.remainder(scale[:, None]) == 0)[:, None]
-            matrices.append((around / around.sum(-1, keepdim=True)).to(wide))
-        enlarged = circulant.filtered(wide, *matrices)
+            matrices.append((around / around.sum(-1, keepdim=True)).to(batch))
+        enlarged = circulant.filtered(batch, *matrices)
         missing = ~self._mask(parameters) & completes.view(-1, 1, 1, 1)
-        return (enlarged + GREY * missing.to(wide)).to(batch)
+        return enlarged + GREY * missing.to(batch)
+
+    def prepare(
+        self, parameters: Mapping[str, Tensor], shape: tuple[int, ...]
+    ) -> dict[str, Tensor]:
+        """The draw with its filters and mask, [B, …] float32, for operators used many times."""
+        rows, columns = (
+            self._filter(parameters, side).to(parameters["noise"]) for side in shape[-2:]
+        )
+        return {**parameters, "rows": rows, "columns": columns, "mask": self._mask(parameters)}
 
     def noise_level(self, parameters: Mapping[str, Tensor], batch_size: int) -> Tensor:
         """σ of each image, [B]."""
         return self.sigma * parameters["level"]
 
-    def _filters(self, parameters: Mapping[str, Tensor], wide: Tensor) -> list[Tensor]:
-        """Of rows and of columns, [B, side, side] each; the identity where pixels are missing."""
+    def _filters(self, parameters: Mapping[str, Tensor], images: Tensor) -> list[Tensor]:
+        """Of rows and of columns, [B, side, side] each, of the images' type."""
+        if "rows" in parameters:
+            return [parameters[name].to(images) for name in ("rows", "columns")]
+        return [self._filter(parameters, side).to(images) for side in images.shape[-2:]]
+
+    def _filter(self, parameters: Mapping[str, Tensor], side: int) -> Tensor:
+        """Along an axis, float64 [B, side, side]; the identity where pixels are missing."""
         scale, kind, degree = self._scale(parameters), parameters["kind"], parameters["degree"]
         shrinks = self._shrinks(parameters)
         sigma = (self.blur * degree.double()).where(kind < 1 / 3, 0.0)
         sigma = (SIGMA * scale).where(shrinks, sigma)
         is_bicubic = (shrinks & (parameters["filter"] < 0.5)).view(-1, 1, 1)
-        matrices = []
-        for side in wide.shape[-2:]:
-            centres = _places(side, scale) + (scale[:, None] - 1) / 2
-            bicubic = circulant.bicubic(centres, side, scale)
-            matrices.append(bicubic.where(is_bicubic, circulant.gaussian(centres, side, sigma)))
-        return [matrix.to(wide) for matrix in matrices]
+        centres = _places(side, scale) + (scale[:, None] - 1) / 2
+        bicubic = circulant.bicubic(centres, side, scale)
+        return bicubic.where(is_bicubic, circulant.gaussian(centres, side, sigma))
 
     def _mask(self, parameters: Mapping[str, Tensor]) -> Tensor:
         """The pixels that are kept, bool [B, 1, H, W]."""
+        if "mask" in parameters:
+            return parameters["mask"]
         field, scale = parameters["field"], self._scale(parameters)
         height, width = (
             _places(side, scale).remainder(scale[:, None]) == 0 for side in field.shape[-2:]
