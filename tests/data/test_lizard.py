@@ -8,6 +8,7 @@ from PIL import Image
 from support import datasets, lizard_files
 from support.lizard_files import PICTURES, nuclei_of
 
+from gradprom.data import tiling
 from gradprom.data.base import Entry
 from gradprom.data.check import check
 from gradprom.data.images import load
@@ -52,7 +53,7 @@ def test_facts_need_no_file() -> None:
     [(31, []), (32, [0]), (33, [0, 1]), (64, [0, 32]), (65, [0, 32, 33]), (100, [0, 32, 64, 68])],
 )
 def test_tiles_cover_a_side_and_never_leave_it(length: int, starts: list[int]) -> None:
-    assert lizard.tiles(length, 32) == starts
+    assert tiling.tiles(length, 32) == starts
 
 
 def test_index_has_the_tiles_of_each_image_in_one_group(root: Path) -> None:

@@ -19,7 +19,7 @@ from gradprom.config.components import component
 from gradprom.config.folders import plugin_folders
 from gradprom.data.base import Entry, Source
 from gradprom.data.cache import content_key, fingerprint
-from gradprom.data.sources import camus, covid_ct, folder, isic2018, lizard, phantom
+from gradprom.data.sources import camus, covid_ct, folder, isic2018, lizard, natural, phantom
 
 SIZE = 32
 
@@ -73,6 +73,7 @@ CASES = {
     "folder": Case(folder, isic_files.own_folder),
     "folder_annotated": Case(folder, isic_files.own_folder, ANNOTATED),
     "folder_of_patients": Case(folder, isic_files.grouped_folder, {**ANNOTATED, "test": 0.4}),
+    "natural": Case(natural, datasets.natural_folder, {"tile": 32}),
     **PLUGINS,
 }
 REAL = {
@@ -86,6 +87,7 @@ EVERY = [*CASES, *(pytest.param(name, marks=pytest.mark.realdata) for name in RE
 WITH_FILES = [name for name, case in CASES.items() if case.make]
 PUBLISHED = [name for name, case in CASES.items() if case.module.ABOUT.folders]
 SIZED = [name for name, case in CASES.items() if hasattr(case.module.Options, "size")]
+SEEDED = [name for name, case in CASES.items() if hasattr(case.module.Options, "split_seed")]
 LABELLED = ["own_sizes", "covid_ct", "isic2018", "lizard", "phantom", "folder_annotated"]
 
 
@@ -99,7 +101,10 @@ SPLIT_IDS = ["-".join([name, *options.values()]) for name, options in SPLITS]
 
 
 def options_of(name: str, root: Path, **options: Any) -> Any:
+    """Options of a case; a `split_seed` is left out where the split is that of the files."""
     case = ALL[name]
+    if not hasattr(case.module.Options, "split_seed"):
+        options.pop("split_seed", None)
     place = {"root": str(root)} if case.make else {}
     size = {"size": SIZE} if hasattr(case.module.Options, "size") else {}
     return case.module.Options(**{**size, **place, **case.options, **options})

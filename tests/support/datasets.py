@@ -108,3 +108,21 @@ def _write_non_covid_csv(path: Path) -> None:
 def _write_csv(path: Path, rows: list[list[object]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
+
+
+def natural_folder(folder: Path) -> Path:
+    """Two training images that are no multiples of a tile, one smaller than it, two test images."""
+    rng = np.random.default_rng(0)
+    sizes = {
+        "train/a.png": (70, 40),
+        "train/b.jpg": (32, 64),
+        "train/small.png": (31, 80),
+        "test/woman.png": (61, 38),
+        "test/head.png": (50, 50),
+    }
+    for name, (height, width) in sizes.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+    return folder

@@ -152,13 +152,15 @@ def _experiment_request(names: list[str], overrides: OverrideList, composer: Com
 def _title(composer: Composer, places: OverrideList, narrowing: OverrideList) -> OverrideList:
     """What a folder of the command line is called, as an override, if it is not among them.
 
-    It follows from `data_root`, which no id depends on otherwise and reports do not know.
+    It follows from `data_root` and the dataset's folders, which no id depends on otherwise and
+    reports do not know.
     """
     datasets = [text for text in narrowing if text.startswith("dataset=") and "," not in text]
     if not datasets or any(text.startswith("dataset.title=") for text in narrowing):
         return []
-    roots = [text for text in narrowing if text.startswith("dataset.root=")]
-    title = composer([*places, *datasets, *roots])[0].dataset.get("title")
+    # its folders are among the options that do not vary
+    fixed = [text for text in narrowing if text.startswith("dataset.") and "," not in text]
+    title = composer([*places, *datasets, *fixed])[0].dataset.get("title")
     if not title:
         return []
     plain = title if title.isascii() and title.isidentifier() else repr(title)

@@ -20,6 +20,7 @@ from gradprom.data.file_source import FileOptions, FileSource
 from gradprom.data.listing import listing
 from gradprom.data.locate import Part
 from gradprom.data.splits import of_groups, stratified
+from gradprom.data.tiling import tiles
 from gradprom.errors import DataError, in_lines
 
 SPLITS = {
@@ -137,16 +138,6 @@ class Lizard(FileSource):
         if small:
             notes.append(f"smaller than a tile and left out: {', '.join(small)}")
         return notes
-
-
-def tiles(length: int, size: int) -> list[int]:
-    """Where along a side of `length` pixels its tiles start; none if it is shorter than a tile.
-
-    Tiles lie side by side from the first pixel on. The last is moved back to end with the image,
-    over its neighbour: dropping it would lose two fifths of an image of 1000×1000 in tiles of 256.
-    """
-    starts = list(range(0, length - size + 1, size))
-    return starts if not starts or starts[-1] == length - size else [*starts, length - size]
 
 
 def folds(folder: Path) -> dict[str, str]:
