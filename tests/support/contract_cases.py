@@ -29,6 +29,10 @@ def of_plugins() -> dict[str, list[str]]:
 
 
 CPU = torch.device("cpu")
+PRIOR = (
+    *("method.network.channels=4", "method.forward.iterations=4", "method.solver.iterations=4"),
+    *(f"method.{phase}.epochs=2" for phase in ("gauss", "pnpreg", "mtdeq", "regularizing")),
+)
 METHODS = {
     "gradprom": ["auxiliary=multitask", "strategy=gradprom"],
     "random gate": ["auxiliary=diagnosis", "strategy=random_gate"],
@@ -41,6 +45,12 @@ METHODS = {
     "d2sm": ["method=d2sm", "method.queue=16", "strategy=gradprom", "auxiliary=diagnosis"],
     "sud": ["method=sud", "method.denoiser_epochs=4"],
     "ddm": ["method=ddm", "method.steps=2"],
+    "mtdeq": ["method=mtdeq", "degradation=deblur", *PRIOR],
+    "deqgd": ["method=deqgd", "degradation=super_resolution", "scale=2", *PRIOR],
+    "rerg, gradprom": [
+        *("method=rerg", "method.join=strategy", "strategy=gradprom", "degradation=completion"),
+        *("method.solver.name=descent", *PRIOR),
+    ],
     "recognizer": ["method=recognizer", "auxiliary=diagnosis"],
     "recognizer of masks": ["method=recognizer", "auxiliary=segmentation"],
 }

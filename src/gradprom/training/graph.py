@@ -114,6 +114,8 @@ def _capturable(training: Training, options: Trainer, device: torch.device) -> O
         raise NotCapturable(f"{device.type} has no CUDA graphs")
     if not isinstance(training, NetworkTraining):
         raise NotCapturable(f"{type(training).__name__} is no NetworkTraining")
+    if training.reads_values:
+        raise NotCapturable("they read values from the device")
     return training
 
 

@@ -241,6 +241,10 @@ class Networks:
 class NetworkTraining:
     """A training whose whole state is in its `networks`; a method's subclass adds `update`."""
 
+    reads_values = False
+    """Whether an update reads values from the device, as one with a solver that stops; such updates
+    are not captured as CUDA graphs."""
+
     def __init__(self, networks: Networks):
         self.networks = networks
 
