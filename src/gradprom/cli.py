@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradprom import lab_commands, streams
 from gradprom.errors import ConfigError, GradpromError
-from gradprom.runs import enhance_command
+from gradprom.runs import enhance_command, restore_command
 from gradprom.settings import is_setting, results_and_studies, results_and_study
 from gradprom.startup import prepare
 
@@ -108,6 +108,11 @@ def _parser() -> argparse.ArgumentParser:
 
     enhance = _command(commands, "enhance", _enhance, "enhance an image, or a folder of images")
     enhance_command.add_arguments(enhance, _RUN)
+
+    restore = _command(
+        commands, "restore", _restore, "restore an image whose problem is known, by a run's prior"
+    )
+    restore_command.add_arguments(restore, _RUN)
 
     compare = _command(
         commands, "compare", _compare, "compare two runs: configurations, paired scores"
@@ -249,6 +254,11 @@ def _names_and_overrides(texts: list[str]) -> tuple[list[str], list[str]]:
 def _enhance(args: argparse.Namespace) -> None:
     study = _study(args)
     enhance_command.enhance(args, study, find_record=lambda: _found(study, args.run))
+
+
+def _restore(args: argparse.Namespace) -> None:
+    study = _study(args)
+    restore_command.restore(args, study, find_record=lambda: _found(study, args.prior))
 
 
 def _compare(args: argparse.Namespace) -> None:

@@ -70,6 +70,7 @@ def test_every_command_has_help() -> None:
         "pack",
         "work",
         "paper",
+        "restore",
     }
     for command in commands:
         with pytest.raises(SystemExit) as caught:

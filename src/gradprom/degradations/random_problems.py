@@ -51,15 +51,16 @@ class RandomProblems(SameShape):
         """Uniform numbers in [0, 1) for what is chosen, [B]; noise and the mask's field."""
         import torch
 
-        place = {"generator": generator, "device": generator.device}
-        kind, degree, filter, level = torch.rand(4, shape[0], **place)
+        batch, device = shape[0], generator.device
+        kind, degree, filter, level = torch.rand(4, batch, generator=generator, device=device)
+        field = torch.rand((batch, 1, *shape[2:]), generator=generator, device=device)
         return {
             "kind": kind,
             "degree": degree,
             "filter": filter,
             "level": level,
-            "field": torch.rand(shape[0], 1, *shape[2:], **place),
-            "noise": torch.randn(shape, **place),
+            "field": field,
+            "noise": torch.randn(shape, generator=generator, device=device),
         }
 
     def apply(self, batch: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:

@@ -6,7 +6,7 @@ describe it. Code outside this package knows nothing of recognizers, tasks or st
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,6 +55,8 @@ class Method(ABC):
         """By name; empty until `restore` builds them."""
         self.references: dict[str, nn.Module] = {}
         """Networks as earlier stages left them, by name; `evaluate` scores those that are there."""
+        self.progress: Callable[[int, int], None] | None = None
+        """Called by a solver of long iterations with its steps done, and all that it may take."""
 
     @abstractmethod
     def stage(self) -> Stage:

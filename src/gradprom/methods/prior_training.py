@@ -169,10 +169,12 @@ class Equilibrium(NetworkTraining):
         self, weighted: Mapping[str, Tensor], strategy: Strategy, probe: bool
     ) -> dict[str, Tensor]:
         """A strategy joins the losses' gradients over G; the descent's loss is the main one."""
-        auxiliary = [name for name in weighted if name != "descent"]
-        losses = [weighted["descent"], *(weighted[name] for name in auxiliary)]
+        names = ("descent", "link", "backward")
+        losses = [weighted[name] for name in names]
         joined = self.networks.step_by(strategy, losses, "gradient", None, probe)
-        return {"loss_main": joined.losses[0], **joined.logs(auxiliary), "finite": joined.finite}
+        # forward-backward knows nothing of G: there is nothing to decide about its loss
+        logs = {**joined.logs(["link"]), "loss_backward": joined.losses[2]}
+        return {"loss_main": joined.losses[0], **logs, "finite": joined.finite}
 
     def state_dict(self) -> dict[str, Any]:
         """Networks, and the strategy's state where there is one."""
@@ -190,7 +192,8 @@ class Equilibrium(NetworkTraining):
         self, problem: Problem, clean: Tensor
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The losses by name, with Jacobian-free gradients, and what is logged of the searches."""
-        losses, logs = {}, {}
+        losses: dict[str, Tensor] = {}
+        logs: dict[str, Tensor] = {}
         if "backward" in self.losses:
             proximal, step = self.networks["proximal"], self.forward.backward_step
             found = self._fixed_point(ForwardBackward(problem, proximal, step), problem)

@@ -15,6 +15,7 @@ P is a proximal operator, G the gradient of a regularizer. Later trainings start
 with the operator of whatever degradation they have.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -314,8 +315,14 @@ class RestorationPrior(Method):
         sigma, solver = batch.observation.sigma().to(batch.input), self.options.solver
         level = sigma if solver.level is None else torch.full_like(sigma, solver.level)
         problem = Problem(batch.observation, batch.input, level.clamp(min=LEAST_LEVEL))
-        self.solution = solve(solver, problem, self.networks[SOLVERS[solver.name]])
+        network = self.networks[SOLVERS[solver.name]]
+        self.solution = solve(solver, problem, network, self._counted(solver.iterations))
         return self.solution.estimate.clamp(0, 1)
+
+    def _counted(self, total: int) -> Callable[[Tensor, Tensor], None] | None:
+        """What reports each iteration, where someone listens."""
+        progress, numbers = self.progress, itertools.count(1)
+        return progress and (lambda rows, estimate: progress(next(numbers), total))
 
     def evaluate(self, batch: Batch, restored: Tensor | None) -> dict[str, Tensor]:
         """Scores of the last estimate as it is, not clamped (as PnP-ReG's), and of the solver."""
