@@ -15,6 +15,7 @@ from gradprom.sweeps.request import identify_with, shell_composer
 
 DEMO = {"profile": "demo", "dataset": "phantom"}
 OWN = ["lambda", "controls", "gate_on", "recognizer_modes", "strategies", "regimes"]
+FURTHER = ["table6", "covid_ct_patient", "task_gan/gating"]
 DECIDED = records_factory.record(training={"gate_diagnosis": 0.5, "gate_segmentation": 0.5})
 """A record whose share of open gates other rows take."""
 
@@ -22,7 +23,7 @@ DECIDED = records_factory.record(training={"gate_diagnosis": 0.5, "gate_segmenta
 @pytest.fixture(scope="module")
 def expansions() -> dict[str, Expansion]:
     identify = identify_with(shell_composer(), {}, [])
-    found = [e for name in [*OWN, "table6", "covid_ct_patient"] for e in declared.read(name)]
+    found = [e for name in [*OWN, *FURTHER] for e in declared.read(name)]
     return {e.name: expand(narrow(e, {"seed": ["0"]}), identify, lambda _: DECIDED) for e in found}
 
 

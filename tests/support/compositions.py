@@ -30,15 +30,21 @@ def load(*overrides: str) -> Config:
 
 
 def shipped(group: str, name: str) -> dict[str, Any]:
-    """What a file says itself; its defaults list is Hydra's."""
-    content = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
+    """What a file says of its group; its defaults list is Hydra's."""
+    content = _section(group, CONF / group / f"{name}.yaml")
     return {key: value for key, value in content.items() if key != "defaults"}
+
+
+def _section(group: str, file: Path) -> dict[str, Any]:
+    """A file's content, or its group's section where it sets others too, as profiles do."""
+    content = yaml.safe_load(file.read_text())
+    return content.get(group, content) if group == "method" else content
 
 
 def component_names(group: str) -> set[str]:
     """The components that the files of a group name, those of folders within it included."""
     files = (CONF / group).rglob("*.yaml")
-    return {yaml.safe_load(file.read_text()).get("name") for file in files} - {None}
+    return {_section(group, file).get("name") for file in files} - {None}
 
 
 def extend(monkeypatch: pytest.MonkeyPatch, package: Any, folder: Path) -> None:

@@ -33,6 +33,7 @@ PRIOR = (
     *("method.network.channels=4", "method.forward.iterations=4", "method.solver.iterations=4"),
     *(f"method.{phase}.epochs=2" for phase in ("gauss", "pnpreg", "mtdeq", "regularizing")),
 )
+SMALL_GAN = ("backbone=unet_small", "method.network.layers=3", "method.network.matching=2")
 METHODS = {
     "gradprom": ["auxiliary=multitask", "strategy=gradprom"],
     "random gate": ["auxiliary=diagnosis", "strategy=random_gate"],
@@ -50,6 +51,11 @@ METHODS = {
     "rerg, gradprom": [
         *("method=rerg", "method.join=strategy", "strategy=gradprom", "degradation=completion"),
         *("method.solver.name=descent", *PRIOR),
+    ],
+    "gan": ["method=gan", "method.expectation=image", "auxiliary=segmentation", *SMALL_GAN],
+    "task_gan": [
+        *("method=task_gan", "strategy=gradprom", "method.agree_with=pixel", *SMALL_GAN),
+        *("method.label_epochs=2", "dataset.train=48"),
     ],
     "recognizer": ["method=recognizer", "auxiliary=diagnosis"],
     "recognizer of masks": ["method=recognizer", "auxiliary=segmentation"],

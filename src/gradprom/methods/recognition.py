@@ -111,11 +111,14 @@ def reads(config: Config) -> dict[str, Any]:
     }
 
 
-def pretraining(config: Config, task: str) -> Stage:
-    """The stage that pre-trains a recognizer on clean images with labels."""
+def pretraining(config: Config, task: str, role: str = "recognizer") -> Stage:
+    """The stage that pre-trains a recognizer on clean images with labels.
+
+    Those of another role begin from other weights and see the images in another order.
+    """
     epochs = config.auxiliary.epochs
     return Stage(
-        f"recognizer.{task}",
+        f"{role}.{task}",
         epochs=epochs,
         seed=config.seed,
         reads={"task": task, **reads(config)},

@@ -39,7 +39,7 @@ def _pair_auc(table: Table, weights: Array) -> Array:
     drawn = np.ascontiguousarray(weights[..., identified].reshape(-1, len(identity)).T)
     size = max(1, CELLS // len(first))
     parts = [
-        _area(drawn[first, i : i + size] * drawn[second, i : i + size], same, begin, end)
+        area(drawn[first, i : i + size] * drawn[second, i : i + size], same, begin, end)
         for i in range(0, drawn.shape[1], size)
     ]
     return np.concatenate(parts).reshape(weights.shape[:-1])
@@ -53,15 +53,29 @@ def _distances(embedding: Array) -> Array:
     return squared
 
 
-def _area(
+def area(
     weights: Array, same: NDArray[np.bool_], begin: NDArray[np.intp], end: NDArray[np.intp]
 ) -> Array:
-    """The area for each draw, from weights [pairs, draws] of pairs sorted by distance.
+    """The area under the ROC curve for each draw, of pairs (or images) sorted by distance.
 
     For each pair of one identity, all pairs at a larger distance count, and half of those at the
     same distance. Among these are pairs of one identity, which do not belong there; summed over
     all pairs of one identity, their share is half the square of the total weight, whatever the
     distances.
+
+    Parameters
+    ----------
+    weights
+        [pairs, draws].
+    same
+        [pairs], which are of one identity.
+    begin, end
+        For each of those: where the pairs at its distance begin, and where they end.
+
+    Returns
+    -------
+    Array
+        [draws] in [0, 1]; NaN where either kind of pair has no weight.
     """
     until = np.zeros((len(weights) + 1, weights.shape[1]))
     np.cumsum(weights, axis=0, out=until[1:])

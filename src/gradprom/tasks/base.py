@@ -135,7 +135,7 @@ class Classification(ABC):
             0-dim; 0 if nothing is labelled. On several ranks the mean of their losses is the loss
             over the labels of all ranks.
         """
-        return _per_labelled(_summed_cross_entropy(logits, truth), truth)
+        return per_labelled(_summed_cross_entropy(logits, truth), truth)
 
     def unsupervised_loss(self, logits: Tensor, clean_logits: Tensor) -> Tensor:
         """MSE between class probabilities on the enhanced and on the clean image (Eq. 3)."""
@@ -144,7 +144,7 @@ class Classification(ABC):
     def accuracy(self, logits: Tensor, truth: Tensor) -> Tensor:
         """Share of the labelled images or pixels whose class is right; 0-dim, on the device."""
         hits = (logits.argmax(1) == truth) & (truth != UNLABELLED)
-        return _per_labelled(hits.sum().float(), truth)
+        return per_labelled(hits.sum().float(), truth)
 
     def clean_scores(self, recognizer: Network, batch: Batch) -> dict[str, Tensor]:
         """No columns; the recognizer is not called."""
@@ -171,7 +171,7 @@ def _summed_cross_entropy(logits: Tensor, truth: Tensor) -> Tensor:
     return -torch.where(of_truth, logits.log_softmax(1), 0).sum()
 
 
-def _per_labelled(total: Tensor, truth: Tensor) -> Tensor:
+def per_labelled(total: Tensor, truth: Tensor) -> Tensor:
     """A sum over labelled items, divided by the mean number of them per rank."""
     count = distributed.average((truth != UNLABELLED).sum().to(total.dtype))
     return total / torch.where(count == 0, 1, count)

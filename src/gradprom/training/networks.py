@@ -72,6 +72,8 @@ class Networks:
         Where the networks are trained.
     steps
         Length of the optimizers' schedules, in steps: one number, or one by network.
+    measure_norms
+        Whether each step keeps the `norms` of the gradients.
     """
 
     def __init__(
@@ -81,7 +83,11 @@ class Networks:
         trainer: Trainer,
         device: torch.device,
         steps: int | Mapping[str, int],
+        measure_norms: bool = False,
     ):
+        self.measure_norms = measure_norms
+        self.norms: dict[str, Tensor] = {}
+        """Euclidean norm of each network's gradient at its last step, before clipping, 0-dim."""
         self.networks = dict(networks)
         for network in self.networks.values():
             network.to(device)
@@ -133,6 +139,8 @@ class Networks:
         # averages are equal on all ranks, and so is whether they are finite
         values = [*distributed.average(torch.stack([*losses]).detach())]
         finite = all_finite(values, gradients)
+        if self.measure_norms:
+            self.norms |= {name: _norm(opt.gradients()) for name, opt in optimizers.items()}
         for name, optimizer in optimizers.items():
             optimizer.step(finite)
             if name in self.averages:
@@ -259,6 +267,10 @@ class NetworkTraining:
     def artefact(self) -> State:
         """What later stages start from: network weights by name."""
         return dict(self.networks.weights())
+
+
+def _norm(gradients: list[Tensor]) -> Tensor:
+    return torch.stack(torch._foreach_norm(gradients)).norm()
 
 
 def _copied(network: nn.Module) -> dict[str, Tensor]:
