@@ -19,6 +19,7 @@ from gradprom.disk import keeping
 from gradprom.errors import ConfigError, NotWritable
 from gradprom.launch import local, submission
 from gradprom.reports import swept
+from gradprom.runs import notices
 from gradprom.runs.execution import execute
 from gradprom.runs.run import Run
 from gradprom.storage.files import NO_ROOM, require_writable, writing
@@ -74,6 +75,12 @@ def _sweep(arguments: list[str], composer: Composer, launcher: Any) -> None:
         plan = make_plan(request.runs, node.sweep.retry_failed, request.classical)
         plan.expansions, plan.narrowing = request.expansions, request.narrowing
         plan.swept, plan.overrides = request.swept, request.jobs
+        plan.stops_at_failure = node.sweep.stop_at_first_failure
+        if plan.stops_at_failure and not isinstance(launcher, local.Workers):
+            raise ConfigError(
+                "sweep.stop_at_first_failure=true is for sweeps on this machine, with "
+                "hydra/launcher=basic; jobs of a cluster do not know of each other"
+            )
         if not node.sweep.dry_run:
             if plan.pending and isinstance(launcher, local.Workers):
                 launcher.prepare()
@@ -219,9 +226,19 @@ def run_plan(
 
         report(study, [expansion.experiment.name for expansion in plan.expansions], plan.narrowing)
     ids = [job.run.id for job in plan.all_jobs]
-    if swept.show(ids, study, plan.folder, plan.swept, table=not plan.expansions):
+    unfinished = swept.show(ids, study, plan.folder, plan.swept, table=not plan.expansions)
+    _tell(plan, unfinished)
+    if unfinished:
         sys.exit(1)
     _keep(plan)
+
+
+def _tell(plan: Plan, unfinished: int) -> None:
+    """Send the notice that a sweep has ended (`notify=`)."""
+    first, count = plan.jobs[0].run, len(plan.all_jobs)
+    text = f"{count - unfinished} of {count} run{'s' * (count != 1)} of the sweep have finished"
+    name = first.study.name
+    notices.send(first.notify, "ended", name, f"study {name}: {text}; they are in {plan.folder}")
 
 
 def _keep(plan: Plan) -> None:

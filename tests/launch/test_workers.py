@@ -179,6 +179,33 @@ def test_a_crash_takes_one_run_with_it(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(("stops", "begun"), [(True, 2), (False, 4)])
+def test_no_run_begins_after_the_first_failure(tmp_path: Path, stops: bool, begun: int) -> None:
+    def launch(number: int) -> None:
+        (tmp_path / str(number)).touch()
+        if number == 1:
+            raise RunError("wrong")
+
+    pool = Pool(launch, [""])
+    arguments = dict(zip(RUNS, range(4), strict=False))
+    outcomes = pool.run(arguments, Study(tmp_path / "results", "mine"), stops)
+    # the failure is forgotten when the pool is given further runs
+    again = pool.run({RUNS[0]: 0}, Study(tmp_path / "results", "mine"), stops)
+    pool.close()
+    assert list(outcomes) == RUNS[:begun] and again == {RUNS[0]: None}
+    assert [path.name for path in sorted(tmp_path.iterdir())] == [str(n) for n in range(begun)]
+
+
+def test_a_sweep_stops_at_its_first_failure(tmp_path: Path) -> None:
+    words = ("-m", "strategy=mainstream", "auxiliary=none", "trainer.lr=1e30,0.001")
+    code, text = cli_process.run(tmp_path, *words, "sweep.stop_at_first_failure=true")
+    assert code == 1 and text.count("did not start; ") == 1, text
+    assert [record.status for record in cli_process.study(tmp_path).records()] == ["failed"]
+    slurm = ("hydra/launcher=submitit_slurm", "snapshot=false")
+    code, text = cli_process.run(tmp_path, *words, *slurm, "sweep.stop_at_first_failure=true")
+    assert code == 1 and "is for sweeps on this machine" in text
+
+
 def test_errors_come_back_as_they_were_and_their_workers_leave(tmp_path: Path) -> None:
     class Own(Exception):
         """Another process could not read it."""

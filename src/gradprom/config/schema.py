@@ -62,5 +62,8 @@ class Root:
     keep: str = "all"
     """What a finished sweep keeps of its trained stages: `all`; `final`, the weights of each run;
     `best`, those of the best run on each test set; `none`. Records stay whatever it is."""
+    notify: str = ""
+    """Who is told when a run has failed or a sweep has ended: a URL or a command
+    (`runs.notices`)."""
     runs_per_device: int = 1
     """Runs of a sweep at the same time on each GPU, or on the CPU: here, or in a Slurm job."""

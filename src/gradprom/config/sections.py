@@ -173,6 +173,8 @@ class Sweep:
     """Print the plan and stop."""
     retry_failed: bool = False
     """Train failed runs again; otherwise they are skipped."""
+    stop_at_first_failure: bool = False
+    """Begin no further run after one has failed; those that are at work end. Not with Slurm."""
     classical: list[str] = field(
         default_factory=lambda: ["non_local_means", "total_variation", "wavelets"]
     )

@@ -56,6 +56,7 @@ class _Request:
     arguments: dict[str, Any]
     study: Study
     places: list[str]
+    stops_at_failure: bool
 
 
 class Workers:
@@ -79,6 +80,7 @@ class Workers:
         places: list[str],
         first: int,
         log: Path | None,
+        stops_at_failure: bool = False,
     ) -> Outcomes:
         """Run a sweep's runs; on Ctrl-C each leaves a checkpoint.
 
@@ -94,6 +96,8 @@ class Workers:
             The number of the first run in its sweep.
         log
             The file that receives the runs' output; None: this process's own output.
+        stops_at_failure
+            Whether no further run begins after one has failed.
         """
         if log is not None:
             with writing(log):
@@ -104,7 +108,7 @@ class Workers:
             for number, run_id in enumerate(overrides, first)
         }
         try:
-            self.connection.send(_Request(arguments, study, places))
+            self.connection.send(_Request(arguments, study, places, stops_at_failure))
             return self._outcomes()
         except (EOFError, ConnectionError):
             return {}  # it was killed
@@ -166,7 +170,7 @@ def _serve(launcher: Launcher, ends: list[int], connection: Connection) -> None:
                 prepare()
                 continue
             pool = pool or Pool(partial(_launch, launcher), request.places, connection)
-            connection.send(pool.run(request.arguments, request.study))
+            connection.send(pool.run(request.arguments, request.study, request.stops_at_failure))
     stop(signal.SIGTERM, None)
 
 

@@ -37,9 +37,13 @@ class Pool:
         self.launch, self.places, self.owner = launch, places, owner
         self.workers: dict[int, Worker] = {}
         """By the number of their place."""
+        self.failed = False
+        """Whether a run of those that it was last given has failed."""
         prepare()
 
-    def run(self, arguments: dict[str, Any], study: Study) -> Outcomes:
+    def run(
+        self, arguments: dict[str, Any], study: Study, stops_at_failure: bool = False
+    ) -> Outcomes:
         """Run all; returns when they have ended.
 
         Parameters
@@ -48,11 +52,16 @@ class Pool:
             What `launch` takes, by the id of the run.
         study
             Where the runs leave their records.
+        stops_at_failure
+            Whether no further run begins after one has failed.
         """
         outcomes: Outcomes = {}
+        self.failed = False
         for run_id, argument in arguments.items():
             while (number := self._free_place()) is None:
                 self._collect(outcomes, study)
+            if stops_at_failure and self.failed:
+                break
             self._worker(number).begin(run_id, argument)
         while self._busy():
             self._collect(outcomes, study)
@@ -117,8 +126,10 @@ class Pool:
             try:
                 outcomes[run_id], stays = each.connection.recv()
             except (EOFError, ConnectionResetError):
+                self.failed = True
                 study.fail(run_id, "Killed", _death(self.workers.pop(number).reap()))
             else:
+                self.failed |= outcomes[run_id] is not None
                 if not stays:
                     self.workers.pop(number).reap()
 

@@ -109,7 +109,7 @@ def _launch_here(
     study = plan.jobs[0].run.study
     places = packing.places()
     log = plan.folder / "output.log" if len(places) > 1 else None
-    outcomes = workers.run(pending, study, places, first, log)
+    outcomes = workers.run(pending, study, places, first, log, plan.stops_at_failure)
     for outcome in outcomes.values():
         if isinstance(outcome, OSError) and outcome.errno in NO_ROOM:
             raise outcome

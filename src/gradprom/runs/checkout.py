@@ -13,7 +13,7 @@ from gradprom.runs.records import Study
 from gradprom.storage.files import writing
 from gradprom.storage.git import git, reason
 
-_PLACES = ("study", "results", "data_root", "dataset.root", "logger", "keep", "snapshot")
+_PLACES = ("study", "results", "data_root", "dataset.root", "logger", "keep", "snapshot", "notify")
 """Keys that say where files are, which the folder's own command sets anew."""
 # a commit that no branch of the clone has any more can be fetched, too
 _ANY_COMMIT = "--upload-pack=git -c uploadpack.allowAnySHA1InWant=true upload-pack"

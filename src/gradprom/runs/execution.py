@@ -15,12 +15,13 @@ from typing import Any
 import torch
 
 from gradprom.data import base, targets
-from gradprom.errors import NotWritable, Pruned
+from gradprom.errors import NotWritable, Pruned, first_line
 from gradprom.runs import (
     code,
     data_checks,
     dataset_changes,
     history,
+    notices,
     provenance,
     ranks,
     tensorboard,
@@ -119,6 +120,8 @@ def _execute(run: Run, place: Place, device: torch.device, watch: Watch | None) 
         raise
     except Exception as error:
         _write_record(run, replace(started, status="failed", error=_describe(error)))
+        text = f"run {run.id} ({run.label}) failed: {type(error).__name__}: {first_line(error)}"
+        notices.send(run.notify, "failed", run.study.name, text)
         raise
     stages = [StageInfo.from_json(stage) for stage in artefact["stages"]]
     record = replace(

@@ -64,8 +64,17 @@ class Run:
 
     @property
     def yaml(self) -> str:
-        """The composed configuration as YAML; takes milliseconds."""
-        return OmegaConf.to_yaml(OmegaConf.create(self.composed))
+        """The composed configuration as YAML; takes milliseconds.
+
+        Without `notify`, which may be a secret.
+        """
+        kept = {key: value for key, value in self.composed.items() if key != "notify"}
+        return OmegaConf.to_yaml(OmegaConf.create(kept))
+
+    @property
+    def notify(self) -> str:
+        """Who is told when it has failed (`runs.notices`)."""
+        return self.composed.get("notify", "")
 
     @property
     def study(self) -> Study:

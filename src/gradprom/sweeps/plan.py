@@ -49,6 +49,8 @@ class Plan:
     """All overrides of each run of a sweep, by its id."""
     notes: list[str] = field(default_factory=list)
     """Remarks on the datasets, such as that only some of the patients are on disk."""
+    stops_at_failure: bool = False
+    """Whether no further run begins after one has failed."""
     place: str = ""
     """What its runs run on, such as `2 GPUs, 4 runs at a time`."""
     at_once: int = 1

@@ -123,7 +123,8 @@ def make_run(node: DictConfig, choices: dict[str, str], overrides: OverrideList)
         config.load(node),
         composed=plain(node),
         choices={group: name for group, name in choices.items() if "hydra/" not in group},
-        overrides=overrides,
+        # which may be a secret, and a record is shown to others
+        overrides=[text for text in overrides if not text.lstrip("+").startswith("notify=")],
     )
 
 

@@ -21,7 +21,7 @@ from gradprom.experiments.overrides import OverrideList
 from gradprom.identity import digest
 from gradprom.storage.files import read_checked, write_checked
 
-PLACES = ("study", "results", "data_root", "logger", "keep", "snapshot")
+PLACES = ("study", "results", "data_root", "logger", "keep", "snapshot", "notify")
 """Keys that say where a run's files are, and which; they are not part of its identity."""
 _OUTSIDE = ("hydra", "runs_per_device", "slurm", "tune")
 """Keys and sections of how runs are launched, which no run reads."""
