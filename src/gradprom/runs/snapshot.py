@@ -81,7 +81,7 @@ def _files(root: Path) -> list[str]:
             str(path.relative_to(root))
             for part in code.PARTS
             for path in (root / part, *(root / part).rglob("*"))
-            if not ignored(str(path.parent), path.relative_to(root).parts)
+            if not ignored(str(path.parent), list(path.relative_to(root).parts))
         }
     return [name for name in names if (root / name).is_file()]
 
