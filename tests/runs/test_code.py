@@ -158,6 +158,20 @@ def test_compare_shows_what_differs_between_two_codes(clone: Path, tmp_path: Pat
     assert "lines of difference, in 1 files:\n    src/a.py" in shown
 
 
+def test_without_a_clone_the_difference_is_not_known(
+    clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, unpacked = Study(tmp_path, "mine"), tmp_path / "unpacked"
+    first = run_of(clone, study)
+    change(clone)
+    second = run_of(clone, study)
+    unpacked.mkdir()
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    monkeypatch.setattr(code_differences, "CLONE", unpacked)
+    shown = code_differences.text(study, first, second)
+    assert "the difference cannot be shown: git says: fatal: not a git repository" in shown
+
+
 def test_a_run_leaves_its_diff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known = Revision(revision="a" * 40, dirty=True)
     monkeypatch.setattr(provenance, "_own", lambda: (known, ""))

@@ -90,6 +90,17 @@ def test_stages_come_where_they_are_asked_for(here: Study, there: Study) -> None
     assert contents(here.stages) == contents(there.stages)
 
 
+def test_a_record_cannot_have_stages_written_elsewhere(here: Study, there: Study) -> None:
+    (there.results / "x" / "b-ffffffff").mkdir(parents=True)
+    save_state(there.results / "x" / "b-ffffffff" / "artefact.pt", {"weights": {}})
+    there.stages.mkdir(exist_ok=True)
+    outside = [StageInfo(name="coupled", id="../x/b")]
+    there.write_record(replace(there.records()[1], stages=outside))
+    with pytest.raises(RunError, match="../x/b-ffffffff is not a valid name of a stage"):
+        merge(here, there, stages=True)
+    assert not (here.results / "x").exists()
+
+
 def test_a_packed_study_is_the_study(
     here: Study, there: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

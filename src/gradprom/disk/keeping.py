@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 
 from gradprom.disk.clean import WEIGHTS, Item, remove
-from gradprom.disk.needs import Needs, needs_of, stage_folder
+from gradprom.disk.needs import Needs, needs_of
 from gradprom.disk.usage import size_of, size_text
 from gradprom.identity import digest
 from gradprom.metrics.registry import METRICS
 from gradprom.runs.record import Record
 from gradprom.runs.records import Study
+from gradprom.storage.stage_names import stage_name
 
 
 def keep_only(study: Study, records: list[Record], keep: str) -> str:
@@ -48,7 +49,7 @@ def keep_only(study: Study, records: list[Record], keep: str) -> str:
 
 def _stages(record: Record) -> Iterable[str]:
     ids = [record.training_id, *(stage.id for stage in record.stages)]
-    return {stage_folder(stage_id, record.dataset.fingerprint) for stage_id in ids}
+    return {stage_name(stage_id, record.dataset.fingerprint) for stage_id in ids}
 
 
 def _goes(name: str, needs: Needs, owners: set[tuple[str, str]]) -> bool:

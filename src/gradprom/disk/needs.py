@@ -15,6 +15,7 @@ from gradprom.errors import GradpromError, first_line
 from gradprom.runs.plan_note import PlannedRun
 from gradprom.runs.record import Record
 from gradprom.runs.records import Study
+from gradprom.storage.stage_names import stage_name
 
 if TYPE_CHECKING:
     from gradprom.runs.run import Run
@@ -61,18 +62,13 @@ def needs_of(results: Path) -> Needs:
     return needs
 
 
-def stage_folder(stage_id: str, fingerprint: str) -> str:
-    """The name of a stage's folder in the stage store."""
-    return f"{stage_id}-{fingerprint[:8]}"
-
-
 def _add_finished(needs: Needs, study: Study, record: Record) -> None:
     if not record.finished:
         return
     fingerprint = record.dataset.fingerprint
-    last = stage_folder(record.training_id, fingerprint)
+    last = stage_name(record.training_id, fingerprint)
     needs.last.setdefault(last, []).append((study.name, record.id))
-    needs.earlier |= {stage_folder(stage.id, fingerprint) for stage in record.stages} - {last}
+    needs.earlier |= {stage_name(stage.id, fingerprint) for stage in record.stages} - {last}
 
 
 def _add_unfinished(needs: Needs, study: Study, record: Record) -> None:

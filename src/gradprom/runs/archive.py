@@ -10,6 +10,7 @@ from pathlib import Path
 from gradprom.errors import RunError
 from gradprom.runs.records import Study
 from gradprom.storage.files import replacing
+from gradprom.storage.stage_names import stage_name
 
 _PARTS = ("runs", "variants", "code", "splits", "data", "sweeps")
 """Folders of a study that go into the file."""
@@ -44,7 +45,7 @@ def pack(study: Study, file: Path, stages: bool = False) -> tuple[int, int]:
     if not records:
         raise RunError(f"study {study.name} has no records in {study.folder / 'runs'}")
     folders = {
-        f"{stage.id}-{record.dataset.fingerprint[:8]}": None
+        stage_name(stage.id, record.dataset.fingerprint): None
         for record in records
         for stage in record.stages
         if stages and record.finished

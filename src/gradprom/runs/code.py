@@ -137,12 +137,15 @@ def between(root: Path, first: tuple[Revision, bytes], second: tuple[Revision, b
     Raises
     ------
     RunError
-        If the clone lacks a commit, or a diff does not fit its commit.
+        If there is no git or no clone, it lacks a commit, or a diff does not fit its commit.
     """
-    with _own_index(root) as environment:
-        trees = [_tree(root, *code, environment) for code in (first, second)]
-        show = ("diff-tree", "-p", "-r", *_SAME_FORM, *trees, "--", *PARTS)
-        return git(root, *show, environment=environment).decode(errors="replace")
+    try:
+        with _own_index(root) as environment:
+            trees = [_tree(root, *code, environment) for code in (first, second)]
+            show = ("diff-tree", "-p", "-r", *_SAME_FORM, *trees, "--", *PARTS)
+            return git(root, *show, environment=environment).decode(errors="replace")
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise RunError(f"the difference cannot be shown: {reason(error)}") from error
 
 
 def require_commit(root: Path, revision: Revision) -> str:

@@ -22,6 +22,7 @@ from gradprom.runs.record import Record, damage
 from gradprom.runs.records import Study
 from gradprom.storage.files import writing
 from gradprom.storage.lease import Applicant
+from gradprom.storage.stage_names import stage_name
 
 _BESIDE = ("code/*.diff", "splits/*.json", "data/*.json")
 """Files of a study that its records refer to, each named after its content."""
@@ -163,7 +164,7 @@ def _add_variant(study: Study, ours: Record, record: Record, source: Path) -> tu
 
 def _copy_stages(study: Study, other: Study, record: Record) -> None:
     for stage in record.stages:
-        name = f"{stage.id}-{record.dataset.fingerprint[:8]}"
+        name = stage_name(stage.id, record.dataset.fingerprint)
         source = other.stages / name
         if (source / "artefact.pt").exists() and not (study.stages / name / "artefact.pt").exists():
             for path in _files(source):

@@ -11,13 +11,13 @@ from gradprom.errors import RunError
 from gradprom.storage import preemption
 from gradprom.storage.files import (
     DamagedFile,
-    is_plain,
     load_state,
     save_state,
     write_json,
     writing,
 )
 from gradprom.storage.lease import Applicant, Lease
+from gradprom.storage.stage_names import stage_name
 from gradprom.training.stage import Stage
 
 log = logging.getLogger(__name__)
@@ -129,10 +129,7 @@ class StageStore:
         RunError
             If the id is not a plain name: a path could lead out of the store.
         """
-        name = f"{stage_id}-{self.fingerprint[:8]}"
-        if not is_plain(name):
-            raise RunError(f"{name} is not a valid name of a stage")
-        return self.root / name
+        return self.root / stage_name(stage_id, self.fingerprint)
 
     def find(self, stage: Stage) -> dict[str, Any] | None:
         """A finished stage's artefact; None if there is none or it is damaged."""
