@@ -16,10 +16,12 @@ import pytest
 from support import cli_process
 from support.bare_records import write_bare_record
 
+from gradprom import entry
 from gradprom.errors import NotWritable, RunError
 from gradprom.launch.processes import Pool
 from gradprom.launch.submission import Packing
 from gradprom.runs.records import Study
+from gradprom.sweeps.request import shell_composer
 from gradprom.training import engine
 
 WORDS = ("strategy=gradprom,joint", "noise=0.1")
@@ -201,9 +203,12 @@ def test_a_sweep_stops_at_its_first_failure(tmp_path: Path) -> None:
     code, text = cli_process.run(tmp_path, *words, "sweep.stop_at_first_failure=true")
     assert code == 1 and text.count("did not start; ") == 1, text
     assert [record.status for record in cli_process.study(tmp_path).records()] == ["failed"]
-    slurm = ("hydra/launcher=submitit_slurm", "snapshot=false")
-    code, text = cli_process.run(tmp_path, *words, *slurm, "sweep.stop_at_first_failure=true")
-    assert code == 1 and "is for sweeps on this machine" in text
+
+
+def test_another_launcher_cannot_stop_at_the_first_failure(tmp_path: Path) -> None:
+    words = ["method=classical", *cli_process.TINY, f"results={tmp_path}"]
+    with pytest.raises(SystemExit, match="is for sweeps on this machine"):
+        entry._sweep([*words, "sweep.stop_at_first_failure=true"], shell_composer(), object())
 
 
 def test_errors_come_back_as_they_were_and_their_workers_leave(tmp_path: Path) -> None:

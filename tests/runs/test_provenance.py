@@ -1,22 +1,16 @@
 """The git revision of a record: that of this code, or none and the reason."""
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 from support import tiny_runs
+from support.repository import git
 
 from gradprom.runs import provenance
 from gradprom.runs.provenance import read_revision
 from gradprom.runs.record import Revision
 from gradprom.sweeps.plan import describe, make_plan
-
-
-def git(folder: Path, *words: str) -> str:
-    me = ["-c", "user.name=me", "-c", "user.email=me@example.org"]
-    command = ["git", "-C", str(folder), *me, *words]
-    return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
 
 
 @pytest.fixture
