@@ -4,15 +4,18 @@ Three ways to train the same runs, each from nothing, each timed by the clock fr
 its end: one sweep; each run by a command of its own that finds nothing there; one sweep with two
 runs at a time. The metrics of all three must be equal.
 
-And what a sweep takes beyond its runs' own seconds, from runs so small that little else remains:
-its start, its plan, its table, and what lies between two runs.
+And what a sweep takes beyond its runs' own seconds, from two sweeps of runs so small that little
+else remains. The first row of each has its start, its plan and its table too; what a further run
+takes is their difference. Seconds of the processor tell it where other processes use the machine.
 
     python benchmarks/sweep.py
+    python benchmarks/sweep.py --part overhead --smallest 30
     python benchmarks/sweep.py experiment=table1 profile=bench data_root=/path/to/data noise=0.1
 """
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -42,10 +45,12 @@ def main() -> None:
     parser = measuring.parser(__doc__)
     parser.add_argument("--at-once", type=int, default=2, help="runs side by side")
     parser.add_argument("--smallest", type=int, default=100, help="runs of the smallest size")
+    parser.add_argument("--part", choices=PARTS, help="one of the two measurements alone")
     parser.add_argument("words", nargs="*", default=PART, help="what is swept")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        rows = [*measured(args, Path(place)), overhead(args, Path(place))]
+        parts = [args.part] if args.part else PARTS
+        rows = [row for part in parts for row in PARTS[part](args, Path(place))]
         measuring.report("sweep", rows, args, sweep=" ".join(args.words))
 
 
@@ -82,18 +87,35 @@ def measured(args: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
     ]
 
 
-def overhead(args: argparse.Namespace, place: Path) -> dict[str, Any]:
-    """Seconds of a sweep of the smallest runs beyond those of the runs, for each of them."""
-    seeds = f"seed=range(0,{args.smallest})"
+def overhead(args: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
+    """Seconds of sweeps of the smallest runs, a third of them and all, and of each further run."""
+    few, many = (smallest(count, args, place) for count in (args.smallest // 3, args.smallest))
+    further = many["runs"] - few["runs"]
+    names = ("seconds", "of the processor", "of the runs")
+    each = {name: (many[name] - few[name]) / further for name in names}
+    rows = [few, many, {"way": "each further run", "runs": 1, **each}]
+    return [{**row, "beyond the runs": row["seconds"] - row["of the runs"]} for row in rows]
+
+
+def smallest(count: int, args: argparse.Namespace, place: Path) -> dict[str, Any]:
+    """One sweep of so many of the smallest runs, from nothing."""
+    seeds, results = f"seed=range(0,{count})", place / f"smallest-{count}"
     words = ["-m", *SMALLEST, seeds, f"trainer.device={args.device}", "sweep.classical=[]"]
-    elapsed, _, scores = run("the smallest runs", words, place / "smallest")
-    own = sum(record.duration or 0.0 for record in Study(place / "smallest", "local").records())
+    before = processor_seconds()
+    elapsed, _, scores = run(f"{count} of the smallest runs", words, results)
     return {
         "way": "the smallest runs",
         "runs": len(scores),
         "seconds": elapsed,
-        "beyond a run's own": (elapsed - own) / len(scores),
+        "of the processor": processor_seconds() - before,
+        "of the runs": sum(r.duration or 0.0 for r in Study(results, "local").records()),
     }
+
+
+def processor_seconds() -> float:
+    """Of all processes that this one has started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def run(title: str, overrides: list[str], results: Path) -> tuple[float, float, dict[str, Any]]:
@@ -111,6 +133,9 @@ def run(title: str, overrides: list[str], results: Path) -> tuple[float, float, 
     stages = {stage.id: stage.seconds for record in records for stage in record.stages}
     return elapsed, sum(stages.values()), {record.id: record.metrics for record in records}
 
+
+PARTS = {"ways": measured, "overhead": overhead}
+"""The two measurements."""
 
 if __name__ == "__main__":
     config.register()
