@@ -44,7 +44,7 @@ SMALLEST = (
 def main() -> None:
     parser = measuring.parser(__doc__)
     parser.add_argument("--at-once", type=int, default=2, help="runs side by side")
-    parser.add_argument("--smallest", type=int, default=100, help="runs of the smallest size")
+    parser.add_argument("--smallest", type=int, default=100, help="runs of the smallest size, >= 3")
     parser.add_argument("--part", choices=PARTS, help="one of the two measurements alone")
     parser.add_argument("words", nargs="*", default=PART, help="what is swept")
     args = parser.parse_args()

@@ -55,8 +55,10 @@ def test_scaling(tmp_path: Path) -> None:
 
 
 def test_sweep(tmp_path: Path) -> None:
-    words = [*ONE_RUN, "--at-once", "1", "--smallest", "2"]
-    shared, alone, beside, smallest = rows("sweep", words, tmp_path / "sweep.json")
-    assert [row["runs"] for row in (shared, alone, beside, smallest)] == [1, 1, 1, 2]
-    assert 0 < smallest["beyond a run's own"] < smallest["seconds"]
+    words = [*ONE_RUN, "--at-once", "1", "--smallest", "3"]
+    shared, alone, beside, few, many, each = rows("sweep", words, tmp_path / "sweep.json")
+    assert [row["runs"] for row in (shared, alone, beside, few, many, each)] == [1, 1, 1, 1, 3, 1]
+    for row in (few, many):
+        assert 0 < row["beyond the runs"] < row["seconds"] and row["of the processor"] > 0
+    assert each["seconds"] == pytest.approx((many["seconds"] - few["seconds"]) / 2)
     assert shared["to its stages"] > 1 and alone["to alone"] == 1

@@ -106,9 +106,11 @@ def test_a_difference_is_over_the_images_that_both_runs_have(bad: float) -> None
         [found] = paired_differences([METRICS["psnr"]], one, other, np.arange(4))
         assert found.second - found.first == pytest.approx(gain)
         assert (found.low, found.high) == pytest.approx((gain, gain))
+        assert found.left_out == 1
     nothing = {"psnr": np.full(4, bad)}
     [found] = paired_differences([METRICS["psnr"]], first, nothing, np.arange(4))
     assert not ENDLESS.search(found.text()) and "–" in found.text()
+    assert found.text().endswith("4 images left out: not finite")
 
 
 def test_a_tuning_s_best_trial_has_a_finite_value(tmp_path: Path) -> None:

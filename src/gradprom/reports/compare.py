@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gradprom.errors import RunError
+from gradprom.metrics.pooling import Mean, column
 from gradprom.metrics.registry import NO_NUMBER, Metric, Table, main_metrics, with_baselines
 from gradprom.reports import code_differences
 from gradprom.reports.statistics.bootstrap import DRAWS, interval, resample
@@ -30,6 +31,8 @@ class Difference:
     low: float
     high: float
     """The 95 % bootstrap interval of second − first."""
+    left_out: int
+    """Number of images that have no finite value in one of the runs, and count in neither."""
 
     def text(self) -> str:
         """A line for a terminal; a number that is not finite is shown as `–`."""
@@ -40,7 +43,8 @@ class Difference:
         difference = number(self.second - self.first, "+")
         interval_text = f"[{number(self.low, '+')}, {number(self.high, '+')}]"
         scores = f"{number(self.first):<20}{number(self.second):<20}"
-        return f"  {self.metric:<26}{scores}{difference} {interval_text}"
+        note = f"  {self.left_out} images left out: not finite" if self.left_out else ""
+        return f"  {self.metric:<26}{scores}{difference} {interval_text}{note}"
 
 
 @dataclass
@@ -142,7 +146,10 @@ def paired_differences(
         one, other = comparable(metric, [first, second])
         low, high = interval(metric.score(other, weights) - metric.score(one, weights))
         scores = [float(metric.score(table, once)) for table in (one, other)]
-        differences.append(Difference(metric.name, scores[0], scores[1], low, high))
+        left_out = 0
+        if isinstance(metric.score, Mean):
+            left_out = int(np.isnan(column(one, metric.score.column)).sum())
+        differences.append(Difference(metric.name, scores[0], scores[1], low, high, left_out))
     return differences
 
 
