@@ -62,3 +62,11 @@ def test_sweep(tmp_path: Path) -> None:
         assert 0 < row["beyond the runs"] < row["seconds"] and row["of the processor"] > 0
     assert each["seconds"] == pytest.approx((many["seconds"] - few["seconds"]) / 2)
     assert shared["to its stages"] > 1 and alone["to alone"] == 1
+
+
+def test_compared(tmp_path: Path) -> None:
+    words = ["--profile", "demo", "--size", "32", "--rows", "U-SAID", "DDM", "--repeats", "1"]
+    base, *others = rows("compared", words, tmp_path / "compared.json")
+    assert base["row"] == "SR-ResNet" and base["× SR-ResNet"] == 1
+    assert [row["row"] for row in others] == ["U-SAID", "DDM"]
+    assert all(row["× SR-ResNet"] > 0 and row["parameters"] > 0 for row in others)

@@ -1,11 +1,10 @@
 """What the network that restores a run's images costs: its parameters and multiply-adds."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch.utils.flop_counter import FlopCounterMode
-
-from gradprom.methods.base import Method
+if TYPE_CHECKING:  # a report imports torch only where it counts
+    from gradprom.methods.base import Method
 
 SIDE = 256
 """Of the square restored image, in pixels, whose multiply-adds are counted."""
@@ -22,12 +21,15 @@ class Cost:
     passes, where a method takes several."""
 
 
-def cost(method: Method) -> Cost | None:
+def cost(method: "Method") -> Cost | None:
     """The cost of the network that a method restores images with; None if it has none.
 
     Counted on a network without memory (the device `meta`), so that no weights are needed. None
     also for a network that cannot be computed there.
     """
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
     config, description = method.config, method.describe()
     side = SIDE // config.degradation.scale
     try:

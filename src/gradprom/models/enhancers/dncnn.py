@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from gradprom.identity import added
 from gradprom.models.enhancers.srresnet import enlarged, require_scale, skipped
 
 
@@ -20,6 +21,9 @@ class Options:
     """Feature channels; >= 1."""
     layers: int = 20
     """Convolutions, the first and the last among them; >= 2."""
+    normalise: bool = added(True)
+    """Batch normalisation behind all convolutions but the first and the last, as published; without
+    it training starts from the degraded image."""
 
     def __post_init__(self) -> None:
         if self.channels < 1:
@@ -29,7 +33,7 @@ class Options:
 
 
 class DnCNN(nn.Module):
-    """Convolutions of 3×3, batch normalisation behind all but the first and the last."""
+    """Convolutions of 3×3 with ReLUs between them, and batch normalisation as configured."""
 
     def __init__(self, inputs: int, outputs: int, options: Options, scale: int) -> None:
         super().__init__()
@@ -37,8 +41,12 @@ class DnCNN(nn.Module):
         channels = options.channels
         layers: list[nn.Module] = [_convolution(inputs, channels), nn.ReLU()]
         for _ in range(options.layers - 2):
-            layers += [_convolution(channels, channels), nn.BatchNorm2d(channels), nn.ReLU()]
-        self.layers = nn.Sequential(*layers, _convolution(channels, outputs))
+            normalisation = [nn.BatchNorm2d(channels)] if options.normalise else []
+            layers += [_convolution(channels, channels), *normalisation, nn.ReLU()]
+        last = _convolution(channels, outputs)
+        if not options.normalise:
+            nn.init.zeros_(last.weight)
+        self.layers = nn.Sequential(*layers, last)
 
     def forward(self, x: Tensor) -> Tensor:
         """Degraded [B, inputs, H, W] in [0, 1] -> enhanced [B, outputs, scale·H, scale·W].

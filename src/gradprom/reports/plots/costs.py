@@ -27,7 +27,6 @@ from gradprom.reports.tables.table import Row, Table
 from gradprom.runs.cost import SIDE, Cost, cost
 from gradprom.runs.record import Record
 from gradprom.runs.records import Study
-from gradprom.runs.restore import load_run
 
 METRIC = "psnr"
 READ = ("backbone", "degradation", "method", "auxiliary", "strategy", "facts")
@@ -63,7 +62,7 @@ def draw(
     """
     costs = Costs(records, study)
     with page_style():
-        drawn = [_figure(table, costs, folder) for table in tables]
+        drawn = [_figure(table, costs, folder) for table in tables if _varies(table, records)]
     return [picture for picture in drawn if picture]
 
 
@@ -76,6 +75,8 @@ class Costs:
 
     def of(self, run_id: str) -> Cost | None:
         """The cost of a run's network; None where it has none, or does not fit this version."""
+        from gradprom.runs.restore import load_run  # imports torch
+
         config = self.records[run_id].config
         network = digest([config.get(key) for key in READ])
         if network not in self._counted:
@@ -102,7 +103,7 @@ def points(table: Table, costs: Costs) -> dict[int, dict[int, Point]]:
 
 def _figure(table: Table, costs: Costs, folder: Path) -> Picture | None:
     """A panel for each column and cost; None where all rows of each column have one network."""
-    by_column = points(table, costs) if _shows_scores(table) else {}
+    by_column = points(table, costs)
     if not any(len({point.cost for point in rows.values()}) > 1 for rows in by_column.values()):
         return None
     lines = strokes([row.declared for row in table.rows])
@@ -130,8 +131,16 @@ def _figure(table: Table, costs: Costs, folder: Path) -> Picture | None:
     return replace(save(figure, folder, f"{table.key}-costs", title, caption), table=table.key)
 
 
-def _shows_scores(table: Table) -> bool:
-    return METRIC in table.experiment.metrics
+def _varies(table: Table, records: dict[str, Record]) -> bool:
+    """Whether rows with scores differ in their backbones; others are not looked at more closely."""
+    runs = [
+        run
+        for row in table.rows
+        for (_, metric), cell in row.cells.items()
+        for run in cell.finished.values()
+        if metric == METRIC
+    ]
+    return len({digest(records[run].config.get("backbone")) for run in runs}) > 1
 
 
 def _filters(table: Table, number: int) -> list[float]:
