@@ -46,6 +46,7 @@ METHODS = {
     "d2sm": ["method=d2sm", "method.queue=16", "strategy=gradprom", "auxiliary=diagnosis"],
     "sud": ["method=sud", "method.denoiser_epochs=4"],
     "ddm": ["method=ddm", "method.steps=2"],
+    "total variation": ["method=total_variation", "degradation=deblur", "method.iterations=9"],
     "mtdeq": ["method=mtdeq", "degradation=deblur", *PRIOR],
     "deqgd": ["method=deqgd", "degradation=super_resolution", "scale=2", *PRIOR],
     "rerg, gradprom": [
