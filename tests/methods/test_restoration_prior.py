@@ -230,6 +230,13 @@ def test_trainings_share_what_they_start_from(tmp_path: Path) -> None:
     assert {stages[name].name for name in ("rg1", "deqgd", "rerg")} == {"regularizing"}
 
 
+@pytest.mark.parametrize("profile", ["demo", "bench", "paper"])
+def test_every_profile_has_all_phases(profile: str, tmp_path: Path) -> None:
+    stages = tiny_runs.make(tmp_path, "method=rerg", f"profile={profile}").method.stage().lineage()
+    assert {stage.name for stage in stages} == {"gauss", "pnpreg", "mtdeq", "regularizing"}
+    assert all(stage.epochs > 0 for stage in stages)
+
+
 def test_one_prior_serves_every_problem(tmp_path: Path) -> None:
     runs = [
         tiny_runs.make(tmp_path, "method=rerg", *words)
@@ -250,6 +257,7 @@ def test_one_prior_serves_every_problem(tmp_path: Path) -> None:
         (["method=rerg", "method.solver.step=0"], "step=0.0: allowed are numbers > 0"),
         (["method=rerg", "method.join=average"], "join=average: must be one of sum, strategy"),
         (["method=rg1", "method.join=strategy"], "joins the losses of method=rerg"),
+        (["method=rerg", "method.forward.memory=0"], "memory=0: allowed are whole numbers >= 1"),
         (["method=rerg", "method.forward.iterations=0"], "iterations=0: allowed are whole"),
     ],
 )

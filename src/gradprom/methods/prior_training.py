@@ -16,6 +16,7 @@ from gradprom.data.loader import Batch
 from gradprom.degradations import Gaussian
 from gradprom.solvers import (
     AdamDescent,
+    Anderson,
     ForwardBackward,
     GradientDescent,
     Iteration,
@@ -47,8 +48,15 @@ class Forward(Stopping):
 
     backward_step: float = 0.49
     """η of forward-backward."""
+    memory: int = 1
+    """Estimates that Anderson acceleration of forward-backward combines; 1: there is none."""
     step: float = 0.05
     """η of gradient descent, whose fixed point is found with Adam's steps of this size."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.memory < 1:
+            raise ValueError(f"memory={self.memory}: allowed are whole numbers >= 1")
 
 
 @dataclass
@@ -196,7 +204,8 @@ class Equilibrium(NetworkTraining):
         logs: dict[str, Tensor] = {}
         if "backward" in self.losses:
             proximal, step = self.networks["proximal"], self.forward.backward_step
-            found = self._fixed_point(ForwardBackward(problem, proximal, step), problem)
+            plain = ForwardBackward(problem, proximal, step)
+            found = self._fixed_point(Anderson(plain, self.forward.memory), problem)
             logs |= _logs("backward", found)
             iteration = ForwardBackward(problem, proximal, step)
             losses["backward"] = F.mse_loss(iteration(found.estimate), clean)

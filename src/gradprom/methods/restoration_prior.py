@@ -226,8 +226,9 @@ class RestorationPrior(Method):
     def _search_reads(self, name: str) -> dict[str, Any]:
         """What the search for fixed points reads, and the weights of losses that are there."""
         own = self.options
-        steps = {"mtdeq": ("backward_step",), "rg1": ("backward_step",), "deqgd": ("step",)}
-        keys = ("iterations", "tolerance", "limit", *steps.get(name, ("backward_step", "step")))
+        backward = () if name == "deqgd" else ("backward_step", "memory")
+        descent = () if name in ("mtdeq", "rg1") else ("step",)
+        keys = ("iterations", "tolerance", "limit", *backward, *descent)
         weights = {"rg1": ("bound",), "rerg": ("bound", "descent")}.get(name, ())
         return {
             "forward": {key: getattr(own.forward, key) for key in keys},

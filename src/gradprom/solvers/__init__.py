@@ -4,6 +4,7 @@
 """
 
 from gradprom.solvers.admm import ADMM
+from gradprom.solvers.anderson import Anderson
 from gradprom.solvers.fixed_point import Iteration, Solution, Stopping, fixed_point
 from gradprom.solvers.iterations import AdamDescent, ForwardBackward, GradientDescent
 from gradprom.solvers.problem import Problem
@@ -11,6 +12,7 @@ from gradprom.solvers.problem import Problem
 __all__ = [
     "ADMM",
     "AdamDescent",
+    "Anderson",
     "ForwardBackward",
     "GradientDescent",
     "Iteration",
