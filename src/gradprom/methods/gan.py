@@ -115,7 +115,8 @@ class Training(pixel.Training):
     def matching(self, restored: Tensor, clean: Tensor) -> Tensor:
         """L_GAN (Eq. 2), as a mean over features so that λ does not depend on their number."""
         features = self.networks["discriminator"].matched(torch.cat([clean, restored]))
-        return matching_loss(*features.chunk(2), self.options.expectation)
+        of_clean, of_restored = features.chunk(2)
+        return matching_loss(of_clean, of_restored, self.options.expectation)
 
     def learn(
         self, losses: Mapping[str, Tensor], restored: Tensor, batch: Batch, probe: bool

@@ -68,10 +68,10 @@ class Pix2Pix(nn.Module):
         dropped = min(DROPPED, levels - LEVELS // 2)
         for number, level in enumerate(range(levels - 1, 0, -1)):
             features = widths[level] if number == 0 else 2 * widths[level]
-            convolution = nn.ConvTranspose2d(features, widths[level - 1], 4, 2, 1, bias=False)
-            normal = [nn.BatchNorm2d(widths[level - 1])]
+            enlarging = nn.ConvTranspose2d(features, widths[level - 1], 4, 2, 1, bias=False)
+            layers = [nn.ReLU(), enlarging, nn.BatchNorm2d(widths[level - 1])]
             dropout = [nn.Dropout(options.dropout)] if number < dropped else []
-            self.up.append(nn.Sequential(nn.ReLU(), convolution, *normal, *dropout))
+            self.up.append(nn.Sequential(*layers, *dropout))
         features = widths[0] if levels == 1 else 2 * widths[0]
         self.tail = nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(features, outputs, 4, 2, 1))
 
