@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gradprom import metrics
-from gradprom.config import Config, Trainer, holdout_reads
+from gradprom.config import Config, Trainer, split_reads
 from gradprom.data.batches import Batches
 from gradprom.data.image_noise import ImageNoise
 from gradprom.data.loader import Batch
@@ -66,7 +66,7 @@ class Variation(Method):
     def stage(self) -> Stage:
         """Nothing is trained."""
         c = self.config
-        reads = {"dataset": c.dataset, "method": {"name": self.options.name}, **holdout_reads(c)}
+        reads = {"dataset": c.dataset, "method": {"name": self.options.name}, **split_reads(c)}
         batches = Batches(8, None, augment=False)  # none is drawn
 
         def begin(start: Start) -> Untrained:
