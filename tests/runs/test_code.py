@@ -1,11 +1,13 @@
 """The code of a run: the diff of what was not committed, and the folder that has it again."""
 
 import hashlib
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from support import tiny_runs
 from support.records_factory import record
 from support.repository import commit_all, git, project_copy
@@ -180,6 +182,18 @@ def test_a_run_leaves_its_diff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     run = tiny_runs.train(tmp_path, *tiny_runs.PHANTOM, "method=classical")
     assert run.git.diff == hashlib.sha256(b"a diff").hexdigest()[:12]
     assert code.diff_of(tiny_runs.local(tmp_path), run) == b"a diff"
+
+
+@pytest.mark.parametrize("root", ["/plain/x", "/a b/c,d=e", "/it's (1)"])
+def test_the_command_names_the_data_as_hydra_reads_it(
+    clone: Path, tmp_path: Path, root: str
+) -> None:
+    study, words = Study(tmp_path, "mine"), ["noise=0.1", "data_root=../data"]
+    run = run_of(clone, study, overrides=words, config={"dataset": {"root": root}})
+    *_, noise, last = shlex.split(checkout(study, run, tmp_path / "out"))
+    assert noise == "noise=0.1"
+    override = OverridesParser.create().parse_override(last)
+    assert (override.key_or_group, override.value()) == ("dataset.root", root)
 
 
 def test_the_printed_command_trains_with_the_runs_own_code(

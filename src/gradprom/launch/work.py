@@ -48,13 +48,15 @@ def work(study: Study, places: list[str]) -> tuple[int, int]:
                 f"{', '.join(f'{key}=' for key in run_ids.PLACES)} and trainer.device="
             )
     composer = shell_composer()
-    places = [*places, f"results={study.results}", f"study={study.name}"]
     finished = others = 0
     for planned in _open_runs(study):
         print(f"begun     {planned.id}  {planned.label}", flush=True)
         try:
             overrides = [*planned.overrides, *places]
-            run = _same(make_run(*composer(overrides), overrides), planned)
+            node, choices = composer(overrides)
+            # not as overrides: Hydra's grammar does not read every path
+            node.results, node.study = str(study.results), study.name
+            run = _same(make_run(node, choices, overrides), planned)
             record = execute(run, holds_lease=True)
         except NotWritable:
             raise

@@ -1,6 +1,7 @@
 """The code of a run as a folder that runs: a clone at its commit, with what was not committed."""
 
 import os
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -62,7 +63,10 @@ def _command(record: Record, folder: Path) -> str:
     """What a person types to train the run in the folder."""
     words = [text for text in record.overrides if text.partition("=")[0] not in _PLACES]
     if root := record.setting("dataset.root"):
-        words.append(f"dataset.root={root}")
+        # Hydra's grammar reads other characters in quotes alone
+        plain = re.fullmatch(r"[\w./-]+", root)
+        quoted = root if plain else "'{}'".format(root.replace("'", r"\'"))
+        words.append(f"dataset.root={quoted}")
     # an installation in place may lead Python to another clone's package
     path = f"PYTHONPATH={shlex.quote(os.path.abspath(folder / 'src'))}"
     return f"cd {shlex.quote(str(folder))} && {path} python run.py {shlex.join(words)}".rstrip()
