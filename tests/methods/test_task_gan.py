@@ -22,7 +22,7 @@ SMALL = ("dataset.train=16", "dataset.test=6", "size=32", "backbone=unet_small")
 SMALL += ("backbone.channels=4", "backbone.blocks=1", "trainer.device=cpu", "trainer.augment=false")
 SMALL += ("trainer.schedule=constant", "trainer.clip=0")
 GAN = ("method.network.channels=4", "method.network.layers=3", "method.network.matching=2")
-GAN += ("method.adversarial=2",)
+GAN += ("method.gan_weight=2",)
 
 
 def made(method: str, *overrides: str, results: Path = Path("results")) -> Run:
@@ -192,7 +192,7 @@ def test_the_gate_follows_the_gradients_that_were_chosen() -> None:
     for seed in range(12):
         for agree_with in ("main", "pixel"):
             words = ("strategy=gradprom", "lam=3", f"method.agree_with={agree_with}")
-            run = made("task_gan", *words, f"dataset.split_seed={seed}", "method.adversarial=20")
+            run = made("task_gan", *words, f"dataset.split_seed={seed}", "method.gan_weight=20")
             _, oracle, change, logs = stepped(run)
             pixel, matching = oracle.pixel(), oracle.matching()
             main = pixel + 20 * matching
@@ -323,7 +323,7 @@ def test_all_three_networks_at_once() -> None:
         ("task_gan method.agree_with=pixel", "agree_with=pixel has no effect on strategy=joint"),
         ("task_gan method.label_epochs=12", "must be less than the 12 epochs"),
         ("task_gan method.task_loss=l2", "method.task_loss=l2 is not allowed"),
-        ("gan method.adversarial=-1", "method.adversarial=-1.0 must be a number >= 0"),
+        ("gan method.gan_weight=-1", "method.gan_weight=-1.0 must be a number >= 0"),
         ("gan method.network.matching=9", "discriminator.matching=9: allowed are layers from 1"),
     ],
 )

@@ -31,7 +31,7 @@ class Options(pixel.Options):
     """The weight of the game, and the discriminator, besides the generator's optimizer."""
 
     name: str = "gan"
-    adversarial: float = 0.01
+    gan_weight: float = 0.01
     """λ of Eq. 4, the weight of the feature matching, >= 0."""
     expectation: str = "batch"
     """What feature matching compares: `batch`, the means over the batch (Eq. 2); `image`, each
@@ -41,8 +41,8 @@ class Options(pixel.Options):
     """The discriminator's size and its layer for feature matching."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.adversarial < float("inf"):
-            raise ConfigError(f"method.adversarial={self.adversarial} must be a number >= 0")
+        if not 0 <= self.gan_weight < float("inf"):
+            raise ConfigError(f"method.gan_weight={self.gan_weight} must be a number >= 0")
         require_choice("method.expectation", self.expectation, ("batch", "image"))
 
 
@@ -59,7 +59,7 @@ class GAN(Pixel):
         """The discriminator too."""
         described, own = super().describe(), self.options
         size = f"{own.network.layers} layers from {own.network.channels}"
-        described.parts["game"] = f"discriminator, {size}; λ {own.adversarial:g}"
+        described.parts["game"] = f"discriminator, {size}; λ {own.gan_weight:g}"
         return described
 
     def build_networks(self, fresh: bool = False) -> dict[str, nn.Module]:
@@ -87,7 +87,7 @@ class Training(pixel.Training):
             "pixel": F.l1_loss(restored, batch.target),
             "matching": self.matching(restored, batch.target),
         }
-        losses["main"] = losses["pixel"] + self.options.adversarial * losses["matching"]
+        losses["main"] = losses["pixel"] + self.options.gan_weight * losses["matching"]
         learned, also_finite = self.learn(losses, restored, batch, probe)
         names = ("main", "pixel", "matching")  # the first is shown while it trains
         logs = {f"loss_{name}": distributed.average(losses[name].detach()) for name in names}

@@ -182,7 +182,7 @@ class Training(gan.Training):
         joins, strategy = [losses["main"], on_restored + on_clean], self.strategy
         if self.options.agree_with == "pixel":
             joins = [losses["pixel"], joins[1], losses["matching"]]
-            strategy = Beside(strategy, self.options.adversarial)
+            strategy = Beside(strategy, self.options.gan_weight)
         names = ["generator", self.name] if strategy.learns else ["generator"]
         joined = self.networks.step_by(strategy, joins, "generator", restored, probe, names)
         clean = distributed.average(on_clean.detach())
