@@ -11,7 +11,7 @@ from support import tiny_runs
 from gradprom import cli
 from gradprom.degradations import Completion, Decimation, Degradation, Gaussian, Mix
 from gradprom.degradations.observation import Observation
-from gradprom.methods.restoration_prior import LEAST_LEVEL, SolverOptions, solve
+from gradprom.methods.prior_solver import LEAST_LEVEL, SolverOptions, solve
 from gradprom.models.priors.drunet import ProximalOperator
 from gradprom.runs.records import Study
 from gradprom.runs.restore import load_run, restored_method

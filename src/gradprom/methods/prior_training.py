@@ -205,18 +205,21 @@ class Equilibrium(NetworkTraining):
         if "backward" in self.losses:
             proximal, step = self.networks["proximal"], self.forward.backward_step
             plain = ForwardBackward(problem, proximal, step)
-            found = self._fixed_point(Anderson(plain, self.forward.memory), problem)
-            logs |= _logs("backward", found)
+            solution = self._fixed_point(Anderson(plain, self.forward.memory), problem)
+            logs |= _logs("backward", solution)
             iteration = ForwardBackward(problem, proximal, step)
-            losses["backward"] = F.mse_loss(iteration(found.estimate), clean)
+            losses["backward"] = F.mse_loss(iteration(solution.estimate), clean)
             if "link" in self.losses:
-                origin, gradient = iteration.forward_step(found.estimate), self.networks["gradient"]
+                origin, gradient = (
+                    iteration.forward_step(solution.estimate),
+                    self.networks["gradient"],
+                )
                 losses["link"] = link_loss(proximal, gradient, origin, problem.level).mean()
         if "descent" in self.losses:
             gradient, step = self.networks["gradient"], self.forward.step
-            found = self._fixed_point(AdamDescent(problem, gradient, step), problem)
-            logs |= _logs("descent", found)
-            following = GradientDescent(problem, gradient, step)(found.estimate)
+            solution = self._fixed_point(AdamDescent(problem, gradient, step), problem)
+            logs |= _logs("descent", solution)
+            following = GradientDescent(problem, gradient, step)(solution.estimate)
             losses["descent"] = F.mse_loss(following, clean)
         return losses, logs
 

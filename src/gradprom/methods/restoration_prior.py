@@ -31,6 +31,7 @@ from gradprom.data.loader import Batch
 from gradprom.degradations import RandomProblems
 from gradprom.errors import ConfigError
 from gradprom.methods.base import Description, Method
+from gradprom.methods.prior_solver import LEAST_LEVEL, SOLVERS, SolverOptions, solve
 from gradprom.methods.prior_training import (
     Denoising,
     Equilibrium,
@@ -40,17 +41,7 @@ from gradprom.methods.prior_training import (
     TwoLevels,
 )
 from gradprom.models.priors.drunet import DRUNetOptions, ProximalOperator, RegularizingGradient
-from gradprom.solvers import (
-    ADMM,
-    AdamDescent,
-    ForwardBackward,
-    GradientDescent,
-    Iteration,
-    Problem,
-    Solution,
-    Stopping,
-    fixed_point,
-)
+from gradprom.solvers import Problem, Solution
 from gradprom.training.networks import Networks
 from gradprom.training.optimization import OptimizerOptions
 from gradprom.training.stage import Stage, Start, Training
@@ -71,11 +62,7 @@ LOSSES = {
     "rerg": ("backward", "link", "descent"),
 }
 """The losses of each training at fixed points."""
-SOLVERS = {"adam": "gradient", "descent": "gradient", "admm": "proximal", "forward": "proximal"}
-"""The network that each solver uses."""
 JOINS = ("sum", "strategy")
-LEAST_LEVEL = 1e-3
-"""The smallest σ that a problem is solved with: without noise there would be no regularizer."""
 
 
 @dataclass
@@ -84,37 +71,6 @@ class Phase:
 
     epochs: int = 1
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
-
-
-@dataclass
-class SolverOptions:
-    """How test images are restored."""
-
-    name: str = "adam"
-    """With G: `adam`, gradient descent with Adam's steps, or `descent`; with P: `admm` or
-    `forward`, forward-backward."""
-    step: float = 0.004
-    """The step of all solvers but `admm`."""
-    level: float | None = None
-    """σ, whose square weighs the regularizer, in image units; None: that of each image's noise."""
-    iterations: int = 1500
-    """At most."""
-    tolerance: float = 0.0
-    """An image stops where the mean square of its step is smaller; 0: it does not."""
-    turns: bool = True
-    """Whether G sees the image in one of 8 orientations in turn."""
-
-    def __post_init__(self) -> None:
-        if self.name not in SOLVERS:
-            raise ValueError(f"solver.name={self.name}: must be one of {', '.join(SOLVERS)}")
-        if not self.step > 0:
-            raise ValueError(f"solver.step={self.step}: allowed are numbers > 0")
-        if self.level is not None and not 0 < self.level <= 1:
-            raise ValueError(
-                f"solver.level={self.level}: allowed are numbers above 0 and up to 1, or null for "
-                f"the level of each image's noise"
-            )
-        Stopping(self.iterations, self.tolerance)
 
 
 @dataclass
@@ -335,39 +291,6 @@ class RestorationPrior(Method):
             "iterations": solution.iterations.float(),
             "converged": solution.converged.float(),
         }
-
-
-@torch.no_grad()
-def solve(
-    options: SolverOptions,
-    problem: Problem,
-    network: nn.Module,
-    watch: Callable[[Tensor, Tensor], None] | None = None,
-) -> Solution:
-    """Solve problems from the degradation's first estimate.
-
-    Parameters
-    ----------
-    options
-        The solver and its options.
-    problem
-        The problems of a batch.
-    network
-        The one that the solver uses (`SOLVERS`).
-    watch
-        As of `fixed_point`.
-    """
-    iteration: Iteration
-    if options.name == "admm":
-        iteration = ADMM(problem, network, options.iterations)
-    elif options.name == "forward":
-        iteration = ForwardBackward(problem, network, options.step)
-    else:
-        kind = AdamDescent if options.name == "adam" else GradientDescent
-        iteration = kind(problem, network, options.step, options.turns)
-    return fixed_point(
-        iteration, problem.start(), Stopping(options.iterations, options.tolerance), watch
-    )
 
 
 build = RestorationPrior
