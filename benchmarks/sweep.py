@@ -51,7 +51,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         parts = [args.part] if args.part else PARTS
         rows = [row for part in parts for row in PARTS[part](args, Path(place))]
-        measuring.report("sweep", rows, args, sweep=" ".join(args.words))
+        swept = SMALLEST if args.part == "overhead" else args.words
+        measuring.report("sweep", rows, args, sweep=" ".join(swept))
 
 
 def measured(args: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
