@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("words", nargs="*", default=PART, help="what is swept")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        parts = [args.part] if args.part else PARTS
+        parts = [args.part] if args.part else list(PARTS)
         rows = [row for part in parts for row in PARTS[part](args, Path(place))]
         swept = SMALLEST if args.part == "overhead" else args.words
         measuring.report("sweep", rows, args, sweep=" ".join(swept))
@@ -94,8 +94,10 @@ def overhead(args: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
     further = many["runs"] - few["runs"]
     names = ("seconds", "of the processor", "of the runs")
     each = {name: (many[name] - few[name]) / further for name in names}
-    rows = [few, many, {"way": "each further run", "runs": 1, **each}]
-    return [{**row, "beyond the runs": row["seconds"] - row["of the runs"]} for row in rows]
+    last: dict[str, Any] = {"way": "each further run", "runs": 1, **each}
+    return [
+        {**row, "beyond the runs": row["seconds"] - row["of the runs"]} for row in (few, many, last)
+    ]
 
 
 def smallest(count: int, args: argparse.Namespace, place: Path) -> dict[str, Any]:

@@ -49,11 +49,10 @@ def _key(override: str) -> str:
 @functools.cache
 def _recorded_only() -> set[str]:
     """The keys of sections that are recorded and not hashed, such as `trainer.device`."""
+    keys = [("trainer", key) for key in dataclasses.fields(Trainer)]
+    keys += [("evaluation", key) for key in dataclasses.fields(Evaluation)]
     return {
-        f"{section}.{key.name}"
-        for section, keys in (("trainer", Trainer), ("evaluation", Evaluation))
-        for key in dataclasses.fields(keys)
-        if not key.metadata.get("hashed", True)
+        f"{section}.{key.name}" for section, key in keys if not key.metadata.get("hashed", True)
     }
 
 
