@@ -100,7 +100,7 @@ REFUSED = [
         "trainer.graph=true does not go with trainer.devices=2; remove one of them",
     ),
     (["auxiliary.tasks=[diagnose]"], "auxiliary.tasks=diagnose is not allowed; choose from diag"),
-    (["auxiliary.backbone=vgg"], "auxiliary.backbone=vgg is unknown; choose from resnet18"),
+    (["auxiliary.backbone=vgg"], "auxiliary.backbone=vgg is unknown; choose from patch, resnet"),
     (["evaluation.batch_size=0"], "evaluation.batch_size=0 must be at least 1"),
     (["dataset.size=20"], "allowed: multiples of 8 from 32 on"),
     (["dataset=covid_ct", "dataset.split=mine"], "must be one of official, paper, patient"),

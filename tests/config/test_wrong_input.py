@@ -134,7 +134,7 @@ SENTENCES = {
     ),
     "auxiliary.backbone=vgg": (
         "auxiliary.backbone=vgg is unknown; "
-        "choose from resnet18, resnet34, resnet50, resnet101, resnet152, small"
+        "choose from patch, resnet18, resnet34, resnet50, resnet101, resnet152, small"
     ),
 }
 

@@ -23,6 +23,7 @@ SUBJECTS = {
     ("conf/tune/gate.yaml", 2): "strategy.gate=",
     ("README.md", 24): "a margin",
     ("docs/backbones.md", 7): "ResNet encoder",
+    ("docs/compared.md", 7): "ResNet encoder",
     ("docs/methods/ddm.md", 8): "Clamped",
     ("docs/recipes.md", 10): "Crops",
     ("docs/scale.md", 5): "Epochs",

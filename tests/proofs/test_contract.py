@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support.proofs import on_path
+
+pytestmark = pytest.mark.proofs
 
 CASES = ("adversarial", "prior", "contrasts")
 PLUGINS = Path(__file__).parent

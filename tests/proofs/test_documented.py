@@ -6,8 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support import documented
 from support.proofs import on_path
+
+pytestmark = pytest.mark.proofs
 
 CONTRACTS = Path(__file__).parents[1] / "contracts"
 EXAMPLES = {

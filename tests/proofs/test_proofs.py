@@ -8,10 +8,13 @@ import csv
 import re
 from pathlib import Path
 
+import pytest
 from support import cli_process
 from support.proofs import PLUGINS, PROOFS, SIZES, Swept, each, records, run, tool
 
 from gradprom.metrics.registry import METRICS
+
+pytestmark = pytest.mark.proofs
 
 
 def cells(results: Path, name: str) -> list[dict[str, str]]:
@@ -19,10 +22,8 @@ def cells(results: Path, name: str) -> list[dict[str, str]]:
 
 
 def reported(results: Path, name: str, kind: str) -> str:
-    """A file of the report; its name also says what the command line asked for."""
-    paths = results.glob(f"local/report/proofs-{name}-*.{kind}")
-    [path] = (path for path in paths if not path.stem.endswith("-summary"))
-    return path.read_text()
+    """A file of the report."""
+    return (results / "local" / "report" / f"proofs-{name}.{kind}").read_text()
 
 
 # Swept, with seeds and shared stages.

@@ -10,6 +10,8 @@ from support.proofs import PLUGINS, PROOFS, Swept, on_path, records, tool
 
 from gradprom.metrics.registry import METRICS
 
+pytestmark = pytest.mark.proofs
+
 
 def test_exports_score_what_the_runs_scored(swept: Swept, tmp_path: Path) -> None:
     expected = {}

@@ -8,6 +8,8 @@ from faults.lifecycle import assert_same, frozen_at
 from support import cli_process
 from support.proofs import PLUGINS, PROOFS, SIZES, each, records, run
 
+pytestmark = pytest.mark.proofs
+
 PAUSE = 0.02
 
 

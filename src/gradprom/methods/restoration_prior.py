@@ -62,6 +62,11 @@ LOSSES = {
     "rerg": ("backward", "link", "descent"),
 }
 """The losses of each training at fixed points."""
+_FURTHER = {
+    "proximal": {"level": "the standard deviation of each image's noise, float32 tensor [B]"},
+    "gradient": {},
+}
+"""What a network takes besides images."""
 JOINS = ("sum", "strategy")
 
 
@@ -251,6 +256,7 @@ class RestorationPrior(Method):
             },
             logged=("iterations_", "converged_", "diverged_", "gate", "ratio", "cosine"),
             network=SOLVERS[solver.name],
+            inputs=_FURTHER[SOLVERS[solver.name]],
         )
 
     def metrics(self) -> tuple[str, ...]:
