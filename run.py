@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from gradprom import config, frozen
 from gradprom.config.composing import require_kept
+from gradprom.config.held_back import hold_back
 from gradprom.errors import GradpromError
 from gradprom.startup import prepare, require_own_package
 
@@ -31,6 +32,7 @@ if __name__ == "__main__":
         require_own_package(Path(__file__))
         require_kept(sys.argv[1:])
         frozen.enter(sys.argv[1:])
+        sys.argv[1:] = hold_back(sys.argv[1:])
     except GradpromError as error:
         sys.exit(f"gradprom: {error}")
     main()

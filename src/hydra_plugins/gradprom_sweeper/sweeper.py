@@ -41,6 +41,7 @@ class GradpromSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Plan, launch what is missing, show the table; exits with 1 if a run failed."""
+        from gradprom.config.held_back import give_back
         from gradprom.entry import sweep
 
         # Hydra calls `setup` first
@@ -51,4 +52,4 @@ class GradpromSweeper(Sweeper):
         def compose(overrides: list[str]) -> DictConfig:
             return loader.load_sweep_config(master, overrides)
 
-        sweep(arguments, compose, self.launcher)
+        sweep(give_back(arguments), compose, self.launcher)
