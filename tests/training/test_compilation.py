@@ -94,10 +94,24 @@ def test_options_that_a_version_of_torch_does_not_have_are_not_set(
     options = Options()
     monkeypatch.setattr(torch._functorch, "config", options)
     monkeypatch.setattr(torch._inductor, "config", options)
+    monkeypatch.setattr(precision, "_use_own_cache", lambda: None)
     for deterministic in (True, False):
         precision._set_compiler(Trainer(deterministic=deterministic))
         wanted = {"donated_buffer": False, "deterministic": deterministic}
         assert {name: getattr(options, name) for name in known} == {n: wanted[n] for n in known}
+
+
+def test_compiled_code_has_a_cache_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torch._inductor.runtime.runtime_utils import cache_dir
+
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    places = []
+    for _ in range(2):
+        precision._set_compiler(Trainer())
+        places.append(Path(cache_dir()))
+    assert places[0] == places[1] and places[0].parent == tmp_path
 
 
 def test_compiled_steps_are_eager_ones_up_to_rounding() -> None:

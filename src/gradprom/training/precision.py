@@ -7,6 +7,7 @@ Evaluation is always in float32.
 
 import contextlib
 import functools
+import os
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -24,6 +25,9 @@ AMPERE = (8, 0)
 NARROW = 16
 """Channels of a network's first convolution up to which a CPU computes it faster with a pixel's
 channels together (`benchmarks/precision.py`)."""
+
+_OWN_CACHE = "gradprom"
+"""The folder within that of torch's compiler for code of this package."""
 
 MOST = 200
 """Letters of torch's own message that are shown."""
@@ -141,8 +145,22 @@ def _set_compiler(options: Trainer) -> None:
     # some strategies go back through one graph twice: its buffers must outlive the first pass
     if hasattr(functorch, "donated_buffer"):
         functorch.donated_buffer = False
+        _use_own_cache()
     if hasattr(inductor, "deterministic"):
         inductor.deterministic = options.deterministic
+
+
+def _use_own_cache() -> None:
+    """Keep compiled code apart from that of other programs.
+
+    Code with donated buffers comes out of torch's cache for code without
+    (docs/upstream/donated_buffers.py).
+    """
+    from torch._inductor.runtime.runtime_utils import cache_dir
+
+    place = cache_dir()
+    if os.path.basename(place) != _OWN_CACHE:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = os.path.join(place, _OWN_CACHE)
 
 
 def _in_bf16(forward: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
