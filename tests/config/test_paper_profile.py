@@ -89,6 +89,7 @@ def test_the_profile_is_the_papers(tmp_path: Path) -> None:
     assert config.dataset.size == 256
 
 
+@pytest.mark.trainings
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("auxiliary", TASKS)
 def test_two_steps(tmp_path: Path, initial: Artefacts, backbone: str, auxiliary: str) -> None:

@@ -212,6 +212,7 @@ def accuracy(network: torch.nn.Module, images: Tensor, labels: Tensor) -> float:
     return (network(images).argmax(1) == labels).float().mean().item()
 
 
+@pytest.mark.trainings
 def test_diagnosis_is_learnable_and_noise_hides_it(tmp_path: Path) -> None:
     data = load(phantom.build(phantom.Options()), tmp_path)
     assert data.label is not None

@@ -39,7 +39,7 @@ def test_runs_side_by_side_end_with_the_same_bits(tmp_path: Path, swept: Path) -
 
 
 def test_ctrl_c_asks_runs_side_by_side_for_a_checkpoint(tmp_path: Path) -> None:
-    words = ["strategy=gradprom,joint", "noise=0.1", "trainer.coupled_epochs=200"]
+    words = ["strategy=gradprom,joint", "noise=0.1", "trainer.coupled_epochs=100"]
     words += ["trainer.checkpoint_seconds=1000"]
     command = typed(tmp_path, *words)
     there = (cli_process.study(tmp_path).folder / "runs").glob
