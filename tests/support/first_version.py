@@ -39,13 +39,18 @@ def copied(folder: Path, wanted: Callable[[dict[str, Any]], bool]) -> Study:
 
 
 def is_on_phantom(content: dict[str, Any]) -> bool:
-    """GradProm and Benchmark-i on the phantom, with λ = 1e-4 and 2e-4 where there is one."""
-    strategy = content["config"]["strategy"]
+    """GradProm and Benchmark-i on the phantom as the profile demo trains them.
+
+    With λ = 1e-4 and 2e-4 where there is one.
+    """
+    config = content["config"]
+    strategy, dataset = config["strategy"], config["dataset"]
     chosen = strategy["name"] in ("gradprom", "mainstream") and strategy.get("gate") != "cosine"
     return (
         chosen
         and content["choices"]["method"] == "task_driven"
-        and content["config"]["dataset"]["name"] == "phantom"
-        and content["config"]["degradation"]["sigma"] == 0.1
+        and (dataset["name"], dataset.get("train")) == ("phantom", 480)
+        and config["trainer"]["schedule"] == "onecycle"
+        and config["degradation"]["sigma"] == 0.1
         and strategy.get("lam", 0.0001) <= 0.0002
     )
