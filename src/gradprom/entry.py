@@ -244,8 +244,9 @@ def _tell(plan: Plan, unfinished: int) -> None:
 def _keep(plan: Plan) -> None:
     """Remove the stages that a finished sweep is not to keep (`keep=`)."""
     first = plan.jobs[0].run
-    records = [first.study.record(job.run.id) for job in plan.jobs]
-    finished = [record for record in records if record is not None]
+    # read one after another, and only if something may go
+    records = (first.study.record(job.run.id) for job in plan.jobs)
+    finished = (record for record in records if record is not None)
     if freed := keeping.keep_only(first.study, finished, first.composed.get("keep", "all")):
         print(freed)
 

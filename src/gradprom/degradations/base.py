@@ -168,6 +168,20 @@ def start_of(
     return batch if own is None else own(batch, parameters, shape)
 
 
+def divided(shape: tuple[int, ...], scale: int) -> tuple[int, ...]:
+    """[..., H/scale, W/scale] of a shape [..., H, W].
+
+    Raises
+    ------
+    ValueError
+        If `scale` does not divide H and W.
+    """
+    *rest, height, width = shape
+    if height % scale or width % scale:
+        raise ValueError(f"{height}×{width} pixels cannot be divided by scale={scale}")
+    return (*rest, height // scale, width // scale)
+
+
 def doubled(values: Tensor) -> Tensor:
     """The values in float64, so that rounded to float32 the results agree on every device.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gradprom.degradations import circulant
-from gradprom.degradations.base import Deterministic, doubled, in_words
+from gradprom.degradations.base import Deterministic, divided, doubled, in_words
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,10 +71,7 @@ class Decimation(Deterministic):
         ValueError
             If `scale` does not divide H and W.
         """
-        *rest, height, width = shape
-        if height % self.scale or width % self.scale:
-            raise ValueError(f"{height}×{width} pixels cannot be divided by scale={self.scale}")
-        return (*rest, height // self.scale, width // self.scale)
+        return divided(shape, self.scale)
 
     def _matrices(self, shape: tuple[int, ...], wide: Tensor) -> list[Tensor]:
         """Of rows and of columns, on the device of `wide`, [B, side/scale, side] each."""

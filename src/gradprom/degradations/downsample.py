@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gradprom.degradations.base import Deterministic, doubled, in_words
+from gradprom.degradations.base import Deterministic, divided, doubled, in_words
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,10 +50,7 @@ class Downsample(Deterministic):
         ValueError
             If `scale` does not divide H and W.
         """
-        *rest, height, width = shape
-        if height % self.scale or width % self.scale:
-            raise ValueError(f"{height}×{width} pixels cannot be divided by scale={self.scale}")
-        return (*rest, height // self.scale, width // self.scale)
+        return divided(shape, self.scale)
 
     def _smaller(self, batch: Tensor) -> Tensor:
         """The down-sampled images in float64."""

@@ -12,7 +12,7 @@ from gradprom.runs.records import Study
 from gradprom.storage.stage_names import stage_name
 
 
-def keep_only(study: Study, records: list[Record], keep: str) -> str:
+def keep_only(study: Study, records: Iterable[Record], keep: str) -> str:
     """Remove stages of a sweep whose runs have all finished.
 
     Stages that an unfinished run of any study needs stay, and so do last weights that are also
@@ -23,7 +23,7 @@ def keep_only(study: Study, records: list[Record], keep: str) -> str:
     study
         The study of the sweep.
     records
-        The records of its runs.
+        The records of its runs; not read for `all`.
     keep
         `all`; `final`: the last stage of each run; `best`: that of the best run on each test set;
         `none`.
@@ -35,6 +35,7 @@ def keep_only(study: Study, records: list[Record], keep: str) -> str:
     """
     if keep == "all":
         return ""
+    records = list(records)
     needs = needs_of(study.results)
     if needs.unknown:
         return f"keep     all, because not every need is known: {needs.unknown[0]}"
