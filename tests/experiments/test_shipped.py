@@ -110,7 +110,7 @@ def test_the_five_regimes_are_those_that_are_asked_for() -> None:
         [row] = [r for r in table.rows if strategy_of(r) == strategy]
         return composed(table, row, table.columns[0]).config
 
-    assert first("few_images").dataset.train == 24
+    assert first("few_images").train_images == 24
     assert first("segmentation").auxiliary.tasks == ["segmentation"]
     assert first("no_warmup").trainer.warmup_epochs == 0
     usual = first("equal_norms").trainer
