@@ -143,6 +143,7 @@ def test_what_is_read_depends_on_the_rest(
         "results=/elsewhere",
         "study=other",
         "logger=tensorboard",
+        "logger=[wandb,mlflow,trackio]",
         "validation=0",
         "tune=lambda",
         "sweep.dry_run=true",

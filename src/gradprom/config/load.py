@@ -19,7 +19,8 @@ from gradprom.errors import ConfigError, first_line
 from gradprom.storage.files import is_study
 
 SUPERVISIONS = ("supervised", "unsupervised")
-LOGGERS = ("csv", "tensorboard")
+LOGGERS = ("csv", "tensorboard", "wandb", "mlflow", "trackio")
+"""`csv` is what every run has; the others are files of `gradprom.runs.loggers`."""
 KEEPS = ("all", "final", "best", "none")
 
 
@@ -50,6 +51,7 @@ def load(node: DictConfig) -> Config:
             values[group] = options(group, node[group])
     except (OmegaConfBaseException, ValueError) as error:
         raise ConfigError(first_line(error)) from error
+    values["logger"] = [name for name in _names(node.logger) if name != "csv"]
     values["results"] = absolute(given(node.results))
     values["facts"] = component("dataset", values["dataset"].name).facts(values["dataset"])
     values["evaluate_on"] = [test_set(node, entry, values["facts"]) for entry in node.evaluate_on]
@@ -83,7 +85,8 @@ def _check_root(node: DictConfig) -> None:
     except ValueError as error:
         raise ConfigError(str(error).replace("sigma", "noise", 1)) from error
     require_choice("supervision", node.supervision, SUPERVISIONS)
-    require_choice("logger", node.logger, LOGGERS)
+    for name in _names(node.logger):
+        require_choice("logger", name, LOGGERS)
     require_choice("keep", node.keep, KEEPS)
     require_count("runs_per_device", node.runs_per_device, 1)
     if node.seed < 0:
@@ -98,6 +101,11 @@ def _check_root(node: DictConfig) -> None:
         raise ConfigError(f"study={node.study} must be a plain folder name, such as local")
     if node.study in ("stages", "cache", "set-aside", "leases"):
         raise ConfigError(f"study={node.study} is reserved for all studies; use another name")
+
+
+def _names(value: Any) -> list[str]:
+    """A name, or a list of names, as a list without repetitions."""
+    return list(dict.fromkeys([value] if isinstance(value, str) else map(str, value)))
 
 
 def _check_together(config: Config) -> None:

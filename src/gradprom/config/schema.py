@@ -54,8 +54,9 @@ class Root:
     """The folder of studies, trained stages and the data cache."""
     data_root: str = "data"
     """The dataset's folder, or the one above it; for `dataset=folder` the images' own."""
-    logger: str = "csv"
-    """`csv`, or `tensorboard` in addition to it (`pip install -e '.[tensorboard]'`)."""
+    logger: Any = "csv"
+    """`csv`, or in addition to it `tensorboard`, `wandb`, `mlflow`, `trackio`, or a list of these;
+    each is an extra (`pip install -e '.[wandb]'`)."""
     snapshot: str = "auto"
     """Run a sweep from a copy of the code as it is now: `true`, `false`, or `auto`, with Slurm. It
     is read from the command line (`gradprom.frozen`)."""

@@ -39,7 +39,8 @@ class Config:
     train_images: int | None
     study: str
     results: str
-    logger: str
+    logger: list[str]
+    """Names of the loggers beside `history.csv`."""
     evaluate_on: list[Options]
     """Options of the other datasets to test on."""
     facts: Facts

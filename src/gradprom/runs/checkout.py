@@ -14,7 +14,7 @@ from gradprom.runs.records import Study
 from gradprom.storage.files import writing
 from gradprom.storage.git import git, reason
 
-_PLACES = ("study", "results", "data_root", "dataset.root", "logger", "keep", "snapshot", "notify")
+PLACES = ("study", "results", "data_root", "dataset.root", "logger", "keep", "snapshot", "notify")
 """Keys that say where files are, which the folder's own command sets anew."""
 # a commit that no branch of the clone has any more can be fetched, too
 _ANY_COMMIT = "--upload-pack=git -c uploadpack.allowAnySHA1InWant=true upload-pack"
@@ -61,7 +61,7 @@ def checkout(study: Study, record: Record, folder: Path) -> str:
 
 def _command(record: Record, folder: Path) -> str:
     """What a person types to train the run in the folder."""
-    words = [text for text in record.overrides if text.partition("=")[0] not in _PLACES]
+    words = [text for text in record.overrides if text.partition("=")[0] not in PLACES]
     if root := record.setting("dataset.root"):
         # Hydra's grammar reads other characters in quotes alone
         plain = re.fullmatch(r"[\w./-]+", root)

@@ -24,8 +24,8 @@ from gradprom.runs import (
     notices,
     provenance,
     ranks,
-    tensorboard,
 )
+from gradprom.runs.loggers import follow, require_installed
 from gradprom.runs.record import SCHEMA, DatasetInfo, ErrorInfo, Record, StageInfo
 from gradprom.runs.run import Run
 from gradprom.runs.run_progress import RunProgress
@@ -84,6 +84,7 @@ def execute(run: Run, watch: Watch | None = None, holds_lease: bool = False) -> 
     precision.require_supported(options, device)
     data_checks.require_test_sets_on_disk(run)
     ranks.require_shares(run)
+    require_installed(run.config.logger)
     if place.rank > 0:
         ranks.follow_leader(run, place, device)
         return run.study.record(run.id)
@@ -106,9 +107,30 @@ def _execute(run: Run, place: Place, device: torch.device, watch: Watch | None) 
     code.keep(run.study, provenance.uncommitted().diff)
     started = _started_record(run, images, device)
     _write_record(run, started)
+    with follow.followed(run) as loggers:
+        record = _finished_record(run, images, started, place, device, watch, loggers)
+        _write_record(run, record)
+        loggers.finished(record)
+    for path in run.study.run(run.id).glob(".*"):
+        path.unlink(missing_ok=True)  # a temporary file left by a killed process
+    for path in (run.study.run(run.id) / "progress.json", ranks.rendezvous_file(run)):
+        path.unlink(missing_ok=True)
+    return record
+
+
+def _finished_record(
+    run: Run,
+    images: base.Images,
+    started: Record,
+    place: Place,
+    device: torch.device,
+    watch: Watch | None,
+    loggers: follow.Followed,
+) -> Record:
+    """Train and evaluate a run; what stops it is in its record before it is raised."""
     start_time = time.monotonic()
     try:
-        artefact = _train(run, images, place, device, watch)
+        artefact = _train(run, images, place, device, watch, loggers)
         history.write(run.study.run(run.id), all_rows(artefact))
         references = _reference_weights(run, images)
         with precision.deterministic(run.config.trainer, device):
@@ -124,7 +146,7 @@ def _execute(run: Run, place: Place, device: torch.device, watch: Watch | None) 
         notices.send(run.notify, "failed", run.study.name, text)
         raise
     stages = [StageInfo.from_json(stage) for stage in artefact["stages"]]
-    record = replace(
+    return replace(
         started,
         status="finished",
         metrics=metrics,
@@ -135,12 +157,6 @@ def _execute(run: Run, place: Place, device: torch.device, watch: Watch | None) 
         duration=time.monotonic() - start_time,
         peak_memory=provenance.peak_memory(device),
     )
-    _write_record(run, record)
-    for path in run.study.run(run.id).glob(".*"):
-        path.unlink(missing_ok=True)  # a temporary file left by a killed process
-    for path in (run.study.run(run.id) / "progress.json", ranks.rendezvous_file(run)):
-        path.unlink(missing_ok=True)
-    return record
 
 
 def _write_splits(run: Run, images: base.Images) -> None:
@@ -187,17 +203,26 @@ def _started_record(run: Run, images: base.Images, device: torch.device) -> Reco
 
 
 def _train(
-    run: Run, images: base.Images, place: Place, device: torch.device, watch: Watch | None
+    run: Run,
+    images: base.Images,
+    place: Place,
+    device: torch.device,
+    watch: Watch | None,
+    loggers: follow.Followed,
 ) -> dict[str, Any]:
     """The last stage's artefact, with its ancestors' histories, trained where it is missing."""
     store = StageStore(run.study.stages, images.fingerprint)
-    observe = _observer(run, store, watch)
+    observe = _observer(run, store, watch, loggers)
 
     def obtain(stage: Stage) -> dict[str, Any]:
-        return store.obtain(stage, functools.partial(train, stage))
+        artefact = store.obtain(stage, functools.partial(train, stage))
+        loggers.stored(histories(artefact))
+        return artefact
 
     def train(stage: Stage, slot: Slot) -> dict[str, Any]:
         parents = {parent.id: obtain(parent) for parent in stage.parents}
+        if loggers.open and (checkpoint := engine.load_checkpoint(slot)):
+            loggers.stored({stage.id: checkpoint["history"]})
         weights = {id: parent["weights"] for id, parent in parents.items()}
         with all_ranks(stage.id):
             trained = ranks.train_stage(run, stage, weights, device, slot, observe)
@@ -214,11 +239,9 @@ def _reference_weights(run: Run, images: base.Images) -> dict[str, Weights]:
     return {name: artefact["weights"] for name, artefact in found.items() if artefact}
 
 
-def _observer(run: Run, store: StageStore, watch: Watch | None) -> Watch:
-    """One observer that calls all: heartbeat, logger and `watch`."""
-    observers = [_heartbeat_writer(run, store)]
-    if run.config.logger != "csv":
-        observers.append(tensorboard.writer(run.study.run(run.id) / "tensorboard"))
+def _observer(run: Run, store: StageStore, watch: Watch | None, loggers: follow.Followed) -> Watch:
+    """One observer that calls all: heartbeat, loggers and `watch`."""
+    observers = [_heartbeat_writer(run, store), loggers.trained]
     if watch is not None:
         observers.append(watch)  # last, because it may end the run
 

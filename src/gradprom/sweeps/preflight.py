@@ -8,6 +8,7 @@ import torch
 
 from gradprom.config import Config, component
 from gradprom.identity import digest
+from gradprom.runs.loggers import require_usable
 from gradprom.runs.run import Run
 from gradprom.sweeps import queue
 from gradprom.sweeps.plan import Plan
@@ -37,11 +38,13 @@ def preflight(plan: Plan, launcher: str = "basic") -> None:
     ------
     GradpromError
         If this machine lacks the device, its precision or compiler, the pre-trained weights that
-        the runs need, or Slurm; or if images or batches are too small for the networks.
+        the runs need, the package of a logger, or Slurm; or if images or batches are too small
+        for the networks.
     """
     here = launcher in HERE
     if launcher == "submitit_slurm":
         queue.array_limit()
+    require_usable({name for job in plan.pending for name in job.run.config.logger})
     built: set[str] = set()
     for run in (job.run for job in plan.pending):
         if here:

@@ -107,7 +107,7 @@ def train(
 
     step, history, interruptions, seconds = 0, [], 0, 0.0
     meter: list[dict[str, Tensor]] = []
-    checkpoint = distributed.share(_load_checkpoint(slot))
+    checkpoint = distributed.share(load_checkpoint(slot))
     if checkpoint is not None:
         # counted at once, so that a resume that ends before the next checkpoint counts too
         interruptions = slot.count_resume()
@@ -185,7 +185,8 @@ def _to_device(device: torch.device, logs: dict[str, Tensor]) -> dict[str, Tenso
     return {key: value.to(device) for key, value in logs.items()}
 
 
-def _load_checkpoint(slot: Slot) -> dict[str, Any] | None:
+def load_checkpoint(slot: Slot) -> dict[str, Any] | None:
+    """The last checkpoint of a stage, with its `history`; None if there is none to resume from."""
     checkpoint = slot.load_checkpoint()
     if checkpoint is not None and checkpoint.get("format") != FORMAT:
         log.warning("a checkpoint of another version cannot be resumed; the stage starts again")
