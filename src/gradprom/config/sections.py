@@ -205,7 +205,7 @@ class Tune:
     metric: str = "psnr"
     """The ranked metric that is optimized on the validation split."""
     trials: int = 40
-    """Total number of trials, including pruned and failed ones."""
+    """Total number of trials, including pruned and failed ones, without those of `records`."""
     at_once: int = 1
     """Trials passed to the launcher at a time; the next ones are drawn when all have ended."""
     seed: int = 0
@@ -216,11 +216,18 @@ class Tune:
     """Share of the coupled epochs before trials may be pruned; 1: no pruning."""
     validation: float = 0.2
     """Share of the training split that is held out, in whole groups."""
+    seeds: int = 1
+    """Runs of each trial, with the training seeds `seed`, `seed` + 1, …, one after another; its
+    value is their mean. With several, a trial is pruned between two of them, by a paired test over
+    images against the best trial, and not within a run; `prune_after=1` is no pruning there too."""
+    records: list[str] = field(default_factory=list)
+    """Studies of the same results whose finished runs count as trials where they are what a trial
+    of this space would train, such as `[local]`, or `[all]`."""
     trial: int = -1
     """The trial of a job; set by the sweeper."""
 
     def __post_init__(self) -> None:
-        for name in ("trials", "at_once", "startup"):
+        for name in ("trials", "at_once", "startup", "seeds"):
             require_count(f"tune.{name}", getattr(self, name), 1)
         require_count("tune.seed", self.seed, 0)
         if not 0 <= self.prune_after <= 1:

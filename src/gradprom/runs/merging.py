@@ -94,7 +94,7 @@ def merge(study: Study, other: Study, stages: bool = False) -> Merged:
     merged = Merged(notes=[f"left out: {problem}" for problem in problems])
     merged.counts.update({"damaged": len(problems)} if problems else {})
     for record in records:
-        outcome, note = _merge_run(study, other, record)
+        outcome, note = bring_run(study, other, record)
         merged.counts[outcome] += 1
         merged.notes += [note] if note else []
         if stages and record.finished:
@@ -129,8 +129,8 @@ def _results(record: Record) -> str:
     return digest([record.status, numbers, record.fingerprints(), scores])
 
 
-def _merge_run(study: Study, other: Study, record: Record) -> tuple[str, str]:
-    """What became of a run, and a sentence about it where there is something to say."""
+def bring_run(study: Study, other: Study, record: Record) -> tuple[str, str]:
+    """Copy one run of another study; what became of it, and a sentence if there is one to say."""
     if record.status == "started":
         return "not ended there", ""
     lease = Applicant(study.leases(record.id)).try_acquire()

@@ -23,7 +23,8 @@ def attempt(run: Run, node: DictConfig) -> None:
     tune = OmegaConf.to_object(node)
     assert isinstance(tune, Tune)
     try:
-        execute(run, watch(run, tune))
+        # a trial of several runs is pruned between them
+        execute(run, watch(run, tune) if tune.seeds == 1 else None)
     except Pruned:
         return
 

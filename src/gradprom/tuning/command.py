@@ -4,12 +4,12 @@ Each trial is a run that the launcher starts like any other. Its result is in it
 this process reports it to Optuna: the next process picks up a job that outlives this one.
 """
 
+import statistics
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import optuna
 from hydra.plugins.launcher import Launcher
 from optuna.trial import Trial
@@ -20,15 +20,15 @@ from gradprom.errors import GradpromError, RunError
 from gradprom.experiments.overrides import OverrideList
 from gradprom.launch import submission
 from gradprom.launch.submission import JobLost
-from gradprom.runs import history, provenance
+from gradprom.metrics.registry import metric as metric_of
+from gradprom.runs import provenance
 from gradprom.runs.record import ErrorInfo, Record
 from gradprom.runs.run import Run
 from gradprom.storage.lease import exclusive
 from gradprom.sweeps.plan import aspects, make_plan
 from gradprom.sweeps.preflight import preflight
 from gradprom.sweeps.progress import Display
-from gradprom.tuning import journal, report
-from gradprom.tuning.attempt import enhancer_epochs
+from gradprom.tuning import journal, known_runs, report
 from gradprom.tuning.tuning import Tuning, read_tuning
 
 LOST = 3
@@ -63,7 +63,11 @@ def tune(arguments: OverrideList, composer: Composer, launcher: Launcher) -> Non
         try:
             with exclusive(tuning.study.folder / "lease", WAITING):
                 attributes = {"words": tuning.overrides, "metric": tuning.options.metric}
+                if len(tuning.seeds) > 1:
+                    attributes["seeds"] = list(map(str, tuning.seeds))
                 study = journal.create(tuning.study.folder, attributes)
+                for text in known_runs.bring(tuning, study):
+                    print(text, flush=True)
                 Search(tuning, study, launcher).run()
         except KeyboardInterrupt:
             print("\nInterrupted. The same command continues with the trials that were started.")
@@ -93,12 +97,17 @@ def describe(tuning: Tuning) -> str:
 def _counts(tuning: Tuning) -> str:
     """Such as `40 trials: 12 so far (9 finished, 3 pruned), 28 to do, 2 at once`."""
     folder, options = tuning.study.folder, tuning.options
-    trials = journal.load(folder).get_trials() if (folder / journal.JOURNAL).exists() else []
+    known = journal.load(folder).get_trials() if (folder / journal.JOURNAL).exists() else []
+    trials = [t for t in known if journal.IMPORTED not in t.user_attrs]
     states = Counter(report.STATES[t.state] for t in trials)
     done = f" ({', '.join(f'{n} {state}' for state, n in states.items())})" if states else ""
     more = max(0, options.trials - len(trials)) + states[report.BEGUN]
+    each = f" of {options.seeds} seeds" if options.seeds > 1 else ""
+    from_records = len(known) - len(trials)
+    beside = f" and {from_records} from records" if from_records else ""
     at_once = f", {options.at_once} at once" if options.at_once > 1 else ""
-    return f"{options.trials} trials: {len(trials)} so far{done}, {more} to do{at_once}"
+    total = f"{options.trials} trials{each}{beside}"
+    return f"{total}: {len(trials)} so far{done}, {more} to do{at_once}"
 
 
 def _values(values: Any) -> str:
@@ -128,10 +137,15 @@ class Search:
             If the launcher lost a job; its trial stays open, and the same command continues it.
         """
         for numbers in self._batches():
-            runs = self._runs(numbers)
-            outcomes = self._launch(runs)
-            for number, run in runs.items():
-                self._report(number, run, outcomes.get(run.id))
+            open_trials = numbers
+            for index in range(len(self.tuning.seeds)):
+                runs = self._runs(open_trials, index)
+                outcomes = self._launch(runs, index)
+                open_trials = [
+                    number
+                    for number, run in runs.items()
+                    if self._goes_on(number, index, run, outcomes.get(run.id))
+                ]
             for number in numbers:
                 text = report.line(self.study.get_trials(deepcopy=False)[number], self.study)
                 print(text, flush=True)
@@ -145,29 +159,34 @@ class Search:
         size = self.tuning.options.at_once
         unfinished = journal.unfinished(self.study)
         yield from (unfinished[first : first + size] for first in range(0, len(unfinished), size))
-        while (missing := self.tuning.options.trials - len(self.study.get_trials(False))) > 0:
+        while (missing := self.tuning.options.trials - journal.count(self.study)) > 0:
             yield [self.study.ask().number for _ in range(min(size, missing))]
 
-    def _runs(self, numbers: list[int]) -> dict[int, Run]:
-        """The runs of some trials; a trial with an invalid combination of parameters has failed."""
+    def _runs(self, numbers: list[int], index: int) -> dict[int, Run]:
+        """The runs of some trials with one of the seeds.
+
+        A trial with an invalid combination of parameters has failed.
+        """
         runs = {}
         for number in numbers:
             params = journal.draw(self.study, number, self.tuning.space, self.tuning.options)
             try:
-                runs[number] = self.tuning.run(number, params)
+                runs[number] = self.tuning.run(number, params, self.tuning.seeds[index])
             except GradpromError as error:
                 journal.report_failed(self.study, number, str(error))
         return runs
 
-    def _launch(self, runs: dict[int, Run]) -> dict[str, Any]:
+    def _launch(self, runs: dict[int, Run], index: int) -> dict[str, Any]:
         """Launch what has not run yet, each run once; what its job returned, by run id."""
+        if not runs:
+            return {}
         numbers = {run.id: number for number, run in reversed(runs.items())}
         plan = make_plan(list(runs.values()), retry_failed=False)
         ids = [job.run.id for job in plan.pending]
         if not ids:
             return {}
-        trials = self.study.get_trials(deepcopy=False)
-        jobs = {id: self.tuning.job(numbers[id], trials[numbers[id]].params) for id in ids}
+        trials, seed = self.study.get_trials(deepcopy=False), self.tuning.seeds[index]
+        jobs = {id: self.tuning.job(numbers[id], trials[numbers[id]].params, seed) for id in ids}
         try:
             with Display(plan, Console()):
                 returned = submission.launch(
@@ -179,17 +198,20 @@ class Search:
         self.launched += len(jobs)
         return dict(zip(ids, returned, strict=True))
 
-    def _report(self, number: int, run: Run, outcome: Any) -> None:
-        """Report to Optuna how a trial ended, from its run's record."""
+    def _goes_on(self, number: int, index: int, run: Run, outcome: Any) -> bool:
+        """Report to Optuna what came of a trial's run; whether its next run is to be trained."""
         record = run.study.record(run.id)
         trial = journal.trial(self.study, number)
-        trial.set_user_attr("run", run.id)
-        for epoch, value in self._curve(run).items():
-            journal.report(trial, epoch, value)
+        if index == 0:
+            trial.set_user_attr("run", run.id)
+        if len(self.tuning.seeds) == 1:
+            for epoch, value in known_runs.curve(
+                run.study, run, self.tuning.options.metric
+            ).items():
+                journal.report(trial, epoch, value)
         match record:
             case Record(status="finished"):
-                value = record.metrics[self.tuning.options.metric]
-                journal.report_finished(self.study, number, value)
+                return self._is_left(number, index, record)
             case Record(status="pruned"):
                 journal.report_pruned(self.study, number)
             case Record(status="failed", error=ErrorInfo() as error):
@@ -200,6 +222,39 @@ class Search:
                 journal.report_failed(self.study, number, str(outcome))
             case _:
                 self._lost(trial, outcome)
+        return False
+
+    def _is_left(self, number: int, index: int, record: Record) -> bool:
+        """Report a finished run; whether the trial has further runs to train."""
+        metric, seeds = self.tuning.options.metric, self.tuning.seeds
+        trial = journal.trial(self.study, number)
+        values = [*trial.user_attrs.get("values", [])[:index], record.metrics[metric]]
+        if len(seeds) > 1:
+            images = known_runs.image_values(self.tuning.study, record.id, metric, index)
+            for image, value in images.items():
+                journal.report(trial, image, value)
+            trial.set_user_attr("values", values)
+        if index + 1 == len(seeds):
+            journal.report_finished(self.study, number, statistics.fmean(values))
+            return False
+        if trial.user_attrs.get("passed", 0) <= index:
+            if self._prunes() and journal.is_worse(self.study, number):
+                journal.report_pruned(self.study, number, self._reason(values))
+                return False
+            trial.set_user_attr("passed", index + 1)  # decided once, also if this is interrupted
+        return True
+
+    def _prunes(self) -> bool:
+        options, done = self.tuning.options, optuna.trial.TrialState.COMPLETE
+        complete = len(self.study.get_trials(deepcopy=False, states=(done,)))
+        return options.prune_after < 1 and complete >= options.startup
+
+    def _reason(self, values: list[float]) -> str:
+        best = journal.best(self.study)
+        assert best is not None
+        shown = metric_of(self.tuning.options.metric).text(statistics.fmean(values))
+        seeds = f"{len(values)} of {len(self.tuning.seeds)} seeds"
+        return f"{shown} after {seeds}, worse than trial {best.number} on the same images"
 
     def _lost(self, trial: Trial, outcome: Any) -> None:
         """A job ended before its run: it is tried again, but only `LOST` times in all."""
@@ -209,13 +264,3 @@ class Search:
             journal.report_failed(self.study, trial.number, f"its job was lost {times} times")
         else:
             self.stopped = self.stopped or outcome or f"the job of trial {trial.number}"
-
-    def _curve(self, run: Run) -> dict[int, float]:
-        """Validation scores of a run by the enhancer's epoch, from its history."""
-        logged = history.read(run.study.run(run.id))
-        scores = logged.values(f"validation_{self.tuning.options.metric}")
-        measured = np.flatnonzero(np.isfinite(scores))
-        if not measured.size:
-            return {}
-        before, epochs = enhancer_epochs(run)[0], logged.cells("epoch")
-        return {before + int(epochs[row]): float(scores[row]) for row in measured}

@@ -27,6 +27,10 @@ from gradprom.randomness import stream
 from gradprom.tuning.space import Params, Space
 
 JOURNAL = "journal.log"
+DOUBT = 0.1
+"""The p of the paired test below which a trial of several runs counts as worse than the best."""
+IMPORTED = "from"
+"""The attribute of trials that were taken from records: the study that has them."""
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -115,6 +119,33 @@ def pruner(tune: Tune, before: int, epochs: int) -> optuna.pruners.BasePruner:
     return optuna.pruners.MedianPruner(n_startup_trials=tune.startup, n_warmup_steps=idle)
 
 
+def paired_pruner() -> optuna.pruners.BasePruner:
+    """A pruner of trials that are worse than the best one on the same images.
+
+    It takes the values reported so far, one for each seed and image, and the best trial's of the
+    same seeds and images, for pairs of a one-sided Wilcoxon signed-rank test.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return optuna.pruners.WilcoxonPruner(p_threshold=DOUBT)
+
+
+def is_worse(study: optuna.Study, number: int) -> bool:
+    """Whether the `paired_pruner` would end a trial now."""
+    study.pruner = paired_pruner()
+    with warnings.catch_warnings():
+        # images without a finite value were not reported, and count in no pair
+        warnings.filterwarnings("ignore", message="WilcoxonPruner finds steps existing")
+        return trial(study, number).should_prune()
+
+
+def count(study: optuna.Study, state: TrialState | None = None) -> int:
+    """How many trials there are that were not taken from records, of one state or of all."""
+    states = None if state is None else (state,)
+    trials = study.get_trials(deepcopy=False, states=states)
+    return sum(IMPORTED not in trial.user_attrs for trial in trials)
+
+
 def report_finished(study: optuna.Study, number: int, value: float) -> None:
     """Report a finished trial and its value; a trial whose value is not finite has failed."""
     if math.isfinite(value):
@@ -129,8 +160,10 @@ def report_failed(study: optuna.Study, number: int, reason: str) -> None:
     study.tell(number, state=TrialState.FAIL)
 
 
-def report_pruned(study: optuna.Study, number: int) -> None:
-    """Report a pruned trial."""
+def report_pruned(study: optuna.Study, number: int, reason: str = "") -> None:
+    """Report a pruned trial, with the reason if its last value does not tell it."""
+    if reason:
+        trial(study, number).set_user_attr("reason", reason)
     study.tell(number, state=TrialState.PRUNED)
 
 

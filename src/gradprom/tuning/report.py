@@ -95,6 +95,9 @@ def best_line(study: optuna.Study) -> str | None:
     if best is None:
         return None
     overrides = [*study.user_attrs["words"], *(f"{key}={v}" for key, v in best.params.items())]
+    if seeds := study.user_attrs.get("seeds"):
+        overrides = [text for text in overrides if not text.startswith("seed=")]
+        return shlex.join(["python", "run.py", "-m", *overrides, f"seed={','.join(seeds)}"])
     return shlex.join(["python", "run.py", *overrides])
 
 
@@ -124,7 +127,7 @@ def line(trial: FrozenTrial, study: optuna.Study) -> str:
 
 def _row(trial: FrozenTrial, study: optuna.Study) -> dict[str, Any]:
     reason = trial.user_attrs.get("reason", "")
-    if trial.state == TrialState.PRUNED and trial.intermediate_values:
+    if trial.state == TrialState.PRUNED and trial.intermediate_values and not reason:
         last = max(trial.intermediate_values)
         value_text = _value_text(trial.intermediate_values[last], study)
         reason = f"{value_text} after epoch {last} of the enhancer, worse than the median"

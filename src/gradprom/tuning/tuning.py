@@ -48,7 +48,7 @@ class Tuning:
                 "corners": [run.id for run in self.corners],
                 "data": self.corners[0].images().fingerprint,
                 "space": space.canonical(self.space),
-                "options": [o.metric, o.seed, o.startup, o.prune_after],
+                "options": [o.metric, o.seed, o.startup, o.prune_after, *self._seeds_as_read()],
             }
         )
         return Study(outer.results, f"{outer.name}/tune/{self.name}-{search_id}")
@@ -58,13 +58,25 @@ class Tuning:
         """The overrides that train the base configuration."""
         return [text for text in self.fixed if top_key(text) != "tune"]
 
-    def job(self, number: int, params: Params) -> OverrideList:
-        """The overrides of a trial's run."""
-        places = [f"study={self.study.name}", f"tune.trial={number}"]
-        return [*self.fixed, _validation_override(self.options), *space.overrides(params), *places]
+    @property
+    def seeds(self) -> list[int]:
+        """The training seeds of a trial's runs."""
+        first = self.corners[0].config.seed
+        return list(range(first, first + self.options.seeds))
 
-    def run(self, number: int, params: Params) -> Run:
-        """A trial's run.
+    def _seeds_as_read(self) -> list[int]:
+        # ids of tunings are older than trials of several runs
+        return [self.options.seeds] if self.options.seeds > 1 else []
+
+    def job(self, number: int, params: Params, seed: int | None = None) -> OverrideList:
+        """The overrides of a trial's run; `seed` is that of the training, by default the first."""
+        places = [f"study={self.study.name}", f"tune.trial={number}"]
+        others = [f"seed={seed}"] if seed not in (None, self.seeds[0]) else []
+        held_out = _validation_override(self.options)
+        return [*self.fixed, held_out, *space.overrides(params), *others, *places]
+
+    def run(self, number: int, params: Params, seed: int | None = None) -> Run:
+        """A trial's run; `seed` is that of the training, by default the first.
 
         Raises
         ------
@@ -72,7 +84,8 @@ class Tuning:
             If its parameters cannot be combined.
         """
         label = [f"trial {number}:", *(f"{key}={short(v)}" for key, v in params.items())]
-        return make_run(*self.composer(self.job(number, params)), label)
+        label += [f"seed={seed}"] if seed is not None and len(self.seeds) > 1 else []
+        return make_run(*self.composer(self.job(number, params, seed)), label)
 
 
 def read_tuning(arguments: OverrideList, composer: Composer) -> Tuning:
