@@ -101,9 +101,12 @@ def _parser() -> argparse.ArgumentParser:
         help="such as table1 profile=demo; by default the tables of the study's sweeps; "
         "tune=NAME reports a tuning",
     )
-    figure = _command(commands, "figure", _figure, "the paper's figures that need networks")
+    figure = _command(commands, "figure", _figure, "the papers' figures that need networks")
     figure.add_argument(
-        "words", nargs="*", metavar="FIGURE|key=value", help="fig2, fig4, fig5, fig6, fig7"
+        "words",
+        nargs="*",
+        metavar="FIGURE|key=value",
+        help="fig2, fig4, fig5, fig6, fig7, task_gan_images, task_gan_roc, task_gan_labels",
     )
 
     enhance = _command(commands, "enhance", _enhance, "enhance an image, or a folder of images")

@@ -33,7 +33,7 @@ def test_a_box_lies_where_the_detail_is_and_within_the_mask() -> None:
 
 
 def declared_rows() -> Iterator[tuple[str, str]]:
-    for name in figures.FIGURES:
+    for name in figures.OF_TABLES:
         for panel in selection.declared()[name].panels:
             for method in panel.methods:
                 yield from ((panel.table, row) for row in method.rows)
@@ -46,7 +46,7 @@ def test_every_row_that_a_figure_names_is_one_row_of_its_table(table: str, row: 
 
 
 def test_every_column_that_a_figure_names_is_one_of_its_table() -> None:
-    for name in figures.FIGURES:
+    for name in figures.OF_TABLES:
         for panel in selection.declared()[name].panels:
             [experiment] = declared.read(panel.table)
             assert {*panel.columns} <= {column.title for column in experiment.columns}

@@ -1,15 +1,23 @@
-"""`gradprom figure`: the paper's figures from a study's runs."""
+"""`gradprom figure`: the papers' figures from a study's runs."""
+
+from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gradprom.errors import ConfigError, RunError
 from gradprom.experiments.expansion import Expansion, Identity, expanded, require_all_used
 from gradprom.experiments.overrides import OverrideList
-from gradprom.figures.registry import FIGURES, draw, tables
+from gradprom.figures.registry import FIGURES, OF_RUNS, draw, draw_runs, tables
 from gradprom.runs.record import Record
 from gradprom.runs.records import Study
 from gradprom.storage.files import write_text
 from gradprom.sweeps import run_ids
+
+if TYPE_CHECKING:
+    import torch
+
+    from gradprom.reports.plots.style import Picture
 
 
 def draw_all(study: Study, names: list[str], overrides: OverrideList) -> list[Path]:
@@ -26,7 +34,7 @@ def draw_all(study: Study, names: list[str], overrides: OverrideList) -> list[Pa
     names
         Figures, such as `fig4`.
     overrides
-        Narrow the figures' tables.
+        Narrow the figures' tables, or choose among the runs of the figures that have none.
 
     Returns
     -------
@@ -46,21 +54,19 @@ def draw_all(study: Study, names: list[str], overrides: OverrideList) -> list[Pa
     for name in names:
         if name not in FIGURES:
             raise ConfigError(f"figure {name} is unknown; choose from {', '.join(FIGURES)}")
-    if overrides:
-        of_figures = (table for name in names or FIGURES for table in tables(name))
-        require_all_used(list(dict.fromkeys(of_figures)), overrides)
+    of_figures = list(dict.fromkeys(table for name in names or FIGURES for table in tables(name)))
+    if overrides and of_figures:
+        require_all_used(of_figures, overrides)
     records = {record.id: record for record in study.records()}
     folder, device = study.folder / "report" / "figures", choose_device("auto")
     drawn = []
     for name in names or FIGURES:
-        expansions, problems = {}, {}
-        for table in tables(name):
-            try:
-                expansions[table] = _best(study, table, overrides, records)
-            except ConfigError as problem:
-                problems[table] = str(problem)
         try:
-            picture = draw(name, expansions, records, study, folder, device, problems)
+            if name in OF_RUNS:
+                runs = list(records.values())
+                picture = draw_runs(name, runs, study, folder, device, overrides)
+            else:
+                picture = _of_tables(name, overrides, records, study, folder, device)
         except RunError as error:
             if names:
                 raise
@@ -70,6 +76,23 @@ def draw_all(study: Study, names: list[str], overrides: OverrideList) -> list[Pa
         print(f"{name}     {picture.png}")
         drawn.append(picture.png)
     return drawn
+
+
+def _of_tables(
+    name: str,
+    overrides: OverrideList,
+    records: dict[str, Record],
+    study: Study,
+    folder: Path,
+    device: torch.device,
+) -> Picture:
+    expansions, problems = {}, {}
+    for table in tables(name):
+        try:
+            expansions[table] = _best(study, table, overrides, records)
+        except ConfigError as problem:
+            problems[table] = str(problem)
+    return draw(name, expansions, records, study, folder, device, problems)
 
 
 def _best(

@@ -1,5 +1,6 @@
 """What a figure shows of a trained run: its networks, and a few images of its test split."""
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -91,6 +92,19 @@ def at(
             f"dataset={config.dataset.name} have {len(batches)} sizes; choose fewer images"
         )
     return batches[0]
+
+
+def tested(
+    trained: Trained, device: torch.device, ids: Collection[str] | None = None
+) -> Iterator[Batch]:
+    """The test images, or those of some ids, in batches and degraded as in evaluation."""
+    config, images = trained.run.config, trained.run.images()
+    rows = images.splits[trained.run.split]
+    chosen = [row for row in rows if ids is None or images.ids[row] in ids]
+    part, options = replace(images, splits={"test": chosen}), config.evaluation
+    yield from test_batches(
+        part, "test", options.batch_size, config.degradation, options.seed, device
+    )
 
 
 def picture(image: Tensor) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -17,11 +17,21 @@ if TYPE_CHECKING:
     from gradprom.runs.record import Record
     from gradprom.runs.records import Study
 
-FIGURES = ("fig2", "fig4", "fig5", "fig6", "fig7")
+OF_TABLES = ("fig2", "fig4", "fig5", "fig6", "fig7")
+"""The first paper's, from the runs of its tables."""
+OF_RUNS = {
+    "task_gan_images": "Restored by pixels, GAN and Task-GAN",
+    "task_gan_roc": "ROC curves of the task network",
+    "task_gan_labels": "Labels that restoration has changed",
+}
+"""Titles of Task-GAN's, from its runs whatever sweep they are of."""
+FIGURES = (*OF_TABLES, *OF_RUNS)
 
 
 def tables(name: str) -> list[str]:
-    """The experiments whose runs a figure is drawn from."""
+    """The experiments whose runs a figure is drawn from; none for those of `OF_RUNS`."""
+    if name in OF_RUNS:
+        return []
     return list(dict.fromkeys(panel.table for panel in declared()[name].panels))
 
 
@@ -34,12 +44,12 @@ def draw(
     device: torch.device,
     problems: Mapping[str, str] = MappingProxyType({}),
 ) -> Picture:
-    """Draw one of `FIGURES`: PNG and SVG in `folder`.
+    """Draw one of `OF_TABLES`: PNG and SVG in `folder`.
 
     Parameters
     ----------
     name
-        One of `FIGURES`.
+        One of `OF_TABLES`.
     expansions
         By experiment, those of `tables(name)`; a missing one counts as not run.
     records
@@ -75,3 +85,48 @@ def draw(
         strips, caption = drawn()
     with page_style():
         return save(page(strips), folder, name, declared()[name].title, caption)
+
+
+def draw_runs(
+    name: str,
+    records: Sequence[Record],
+    study: Study,
+    folder: Path,
+    device: torch.device,
+    words: list[str],
+) -> Picture:
+    """Draw one of `OF_RUNS`: PNG and SVG in `folder`.
+
+    Parameters
+    ----------
+    name
+        One of `OF_RUNS`.
+    records
+        Of the study.
+    study, folder, device
+        As for `draw`.
+    words
+        `key=value` that choose among the runs.
+
+    Raises
+    ------
+    RunError
+        If no run has finished or fits the words, or the runs lack what the figure shows.
+    """
+    from gradprom.figures import adversarial, changed_labels, comparison, roc
+    from gradprom.figures.grid import page
+    from gradprom.reports.plots.style import page_style, save
+    from gradprom.training import precision
+
+    choice = adversarial.choose(records, study, words)
+    with precision.tf32(False), page_style():  # as in evaluation
+        if name == "task_gan_roc":
+            figure, caption = roc.curves(choice, study, device)
+        else:
+            strips, caption = (
+                comparison.compare([choice], study, device, count=2)
+                if name == "task_gan_images"
+                else changed_labels.worst(choice, study, device)
+            )
+            figure = page(strips)
+        return save(figure, folder, name, OF_RUNS[name], caption)

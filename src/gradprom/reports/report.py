@@ -111,6 +111,8 @@ def report(study: Study, names: list[str], narrowing: OverrideList) -> Report:
     )
     for problem in problems:
         print(f"skipped  {problem}")
+    if any("label_changed" in record.metrics for record in loaded):
+        print("pictures of labels that restoration has changed: `gradprom figure task_gan_labels`")
     for floor in floors:
         print(floor)
     print(f"report   {folder / 'index.html'}")
@@ -227,7 +229,7 @@ def _all_runs(study: Study, selections: list[Selection]) -> list[OverrideList]:
 def _paper_figures(folder: Path) -> list[Picture]:
     """The figures that `gradprom figure` has written to the folder."""
     pictures = []
-    for path in sorted(folder.glob("fig*.txt")):
+    for path in sorted(folder.glob("*.txt")):
         title, _, caption = path.read_text(encoding="utf-8").partition("\n")
         png, vector = path.with_suffix(".png"), path.with_suffix(".svg")
         pictures.append(Picture(path.stem, title, caption.strip(), png, vector))
