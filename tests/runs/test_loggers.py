@@ -65,16 +65,16 @@ class Fake:
 
     def __init__(self) -> None:
         self.runs: dict[str, logged.Points] = {}
-        self.told: list[Any] = []
+        self.begun: list[Any] = []
         self.ended: list[str] = []
         self.fails: str = ""
 
     def check(self) -> None:
         pass
 
-    def begin(self, told: Any) -> Any:
-        self.told.append(told)
-        name = told.earlier or f"{told.run_id}-{len(self.runs)}"
+    def begin(self, summary: Any) -> Any:
+        self.begun.append(summary)
+        name = summary.earlier or f"{summary.run_id}-{len(self.runs)}"
         points = self.runs.setdefault(name, [])
 
         def take(new: Sequence[Any]) -> None:
@@ -125,17 +125,17 @@ def test_a_run_goes_on_where_it_was_interrupted_and_shares_stages(
     [(name, points)] = fake.runs.items()
     assert_same(points, expected(study, record), "fake")
     assert fake.ended == ["interrupted", "interrupted", "finished"]
-    assert [told.earlier for told in fake.told] == [None, name, name]
-    told = fake.told[0]
-    assert told.settings["strategy.name"] == "gradprom" and told.settings["seed"] == 0
-    assert "results=" not in told.label and "logger=" not in told.label
-    assert execute(run) is not None and len(fake.told) == 3  # there is nothing to log
+    assert [summary.earlier for summary in fake.begun] == [None, name, name]
+    summary = fake.begun[0]
+    assert summary.settings["strategy.name"] == "gradprom" and summary.settings["seed"] == 0
+    assert "results=" not in summary.label and "logger=" not in summary.label
+    assert execute(run) is not None and len(fake.begun) == 3  # there is nothing to log
 
     # trained again, it is another logged run
     study.set_aside(study.run(run.id))
     again = execute(run)
     assert again is not None and len(fake.runs) == 2
-    assert_same(fake.runs[fake.told[-1].run_id + "-1"], expected(study, again), "fake")
+    assert_same(fake.runs[fake.begun[-1].run_id + "-1"], expected(study, again), "fake")
 
 
 def test_a_logger_that_is_added_later_has_all_rows(tmp_path: Path, fake: Fake) -> None:
@@ -186,10 +186,10 @@ def test_a_missing_package_is_told_before_anything_is_trained(
         importlib.util, "find_spec", lambda key, *rest: None if key == name else find_spec(key)
     )
     run = tiny_runs.make(tmp_path, *WORDS, f"logger=[csv,{name}]")
-    told = rf"logger={name} needs the package {name}: pip install -e '.\[{name}\]'"
-    with pytest.raises(ConfigError, match=told):
+    message = rf"logger={name} needs the package {name}: pip install -e '.\[{name}\]'"
+    with pytest.raises(ConfigError, match=message):
         preflight(make_plan([run], retry_failed=False))
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         execute(run)
     assert not run.study.has_record(run.id) and not run.study.stages.exists()
 
@@ -298,9 +298,9 @@ def test_killed_and_resumed_it_is_one_logged_run(name: str, tmp_path: Path) -> N
 
 def test_wandb_asks_for_no_account(tmp_path: Path) -> None:
     pytest.importorskip("wandb")
-    told = {**environment(tmp_path), "WANDB_MODE": "online"}
+    online = {**environment(tmp_path), "WANDB_MODE": "online"}
     done = subprocess.run(
-        command(tmp_path / "r", "logger=wandb"), env=told, capture_output=True, text=True
+        command(tmp_path / "r", "logger=wandb"), env=online, capture_output=True, text=True
     )
     assert done.returncode == 1
     assert "logger=wandb: nobody is logged in; run `wandb login`" in done.stderr

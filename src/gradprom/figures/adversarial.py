@@ -96,11 +96,11 @@ def _preference(runs: list[Record]) -> tuple[int, int, str]:
 
 
 def _entrants(runs: list[Record]) -> tuple[Entrant, ...]:
-    found: dict[str, Record] = {}
+    by_title: dict[str, Record] = {}
     for run in sorted(runs, key=_simplicity):
-        found.setdefault(_title(run), run)
-    extra = sorted(title for title in found if title not in TITLES.values())
-    return tuple(Entrant(title, found.get(title)) for title in (*TITLES.values(), *extra))
+        by_title.setdefault(_title(run), run)
+    extra = sorted(title for title in by_title if title not in TITLES.values())
+    return tuple(Entrant(title, by_title.get(title)) for title in (*TITLES.values(), *extra))
 
 
 def _simplicity(run: Record) -> tuple[float, int, str]:

@@ -89,10 +89,10 @@ def _strips(entrant: Entrant, ids: list[str], study: Study, device: torch.device
         empty[1] = Tile(title="restored", reason="no label changed")
         return [Strip(empty, _label(entrant))]
     trained = load(entrant, study, device)
-    found = [one for batch in tested(trained, device, ids) for one in _judged(trained, batch)]
-    found.sort(key=lambda one: one.lost, reverse=True)
+    changed = [one for batch in tested(trained, device, ids) for one in _judged(trained, batch)]
+    changed.sort(key=lambda one: one.lost, reverse=True)
     names = [_short(name) for name in trained.run.config.facts.classes]
-    return [_strip(one, names, _label(entrant)) for one in found[:WORST]]
+    return [_strip(one, names, _label(entrant)) for one in changed[:WORST]]
 
 
 @torch.no_grad()

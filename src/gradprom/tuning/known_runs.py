@@ -98,15 +98,15 @@ def image_values(study: Study, run_id: str, metric: str, seed: int) -> dict[int,
 def _sources(tuning: Tuning) -> list[Study]:
     """The studies of `tune.records`, but for the tuning's own."""
     results, names = tuning.study.results, tuning.options.records
-    there = [study for study in studies(results) if study.name != tuning.study.name]
-    unknown = set(names) - {ALL, *(study.name for study in there)}
+    others = [study for study in studies(results) if study.name != tuning.study.name]
+    unknown = set(names) - {ALL, *(study.name for study in others)}
     if unknown:
-        known = ", ".join(study.name for study in there) or "none"
+        known = ", ".join(study.name for study in others) or "none"
         raise ConfigError(
             f"tune.records: there is no study {', '.join(sorted(unknown))} in {results}; choose "
             f"from {known}, or {ALL}"
         )
-    return [study for study in there if ALL in names or study.name in names]
+    return [study for study in others if ALL in names or study.name in names]
 
 
 def _may_be(tuning: Tuning, record: Record) -> bool:

@@ -4,7 +4,7 @@ A logger is a file of this folder, named as the key `logger` names it, with
 
 - `PACKAGE`, the top-level module of the package that it needs;
 - `check()`, which raises ConfigError where the package could not be used;
-- `begin(told)`, which opens a logged run, or goes on in an earlier one (`base.Logger`).
+- `begin(summary)`, which opens a logged run, or goes on in an earlier one (`base.Logger`).
 
 All that a package keeps on this machine is in the study's folder, unless the package's own
 variables say otherwise.

@@ -10,7 +10,7 @@ Point = tuple[int, dict[str, float]]
 
 
 @dataclass(frozen=True)
-class Told:
+class RunSummary:
     """What a logger is told of a run when it begins."""
 
     run_id: str

@@ -19,7 +19,7 @@ from gradprom.data.batches import labels_of
 from gradprom.errors import NotWritable, Pruned, first_line
 from gradprom.runs.checkout import PLACES
 from gradprom.runs.loggers import module_of
-from gradprom.runs.loggers.base import Logger, Point, Told
+from gradprom.runs.loggers.base import Logger, Point, RunSummary
 from gradprom.runs.record import Record
 from gradprom.runs.record_config import dotted
 from gradprom.runs.run import Run
@@ -101,7 +101,7 @@ class Followed:
 
     def _begin(self, name: str) -> None:
         run, note = self.run, self.notes.get(name, {})
-        told = Told(
+        summary = RunSummary(
             run_id=run.id,
             label=_label(run),
             study=run.study.name,
@@ -111,7 +111,7 @@ class Followed:
             settings=dotted({**run.reads, "seed": run.config.seed}),
             earlier=note.get("id"),
         )
-        logger = module_of(name).begin(told)
+        logger = module_of(name).begin(summary)
         step = note.get("step", 0) if logger.reached is None else logger.reached
         self.notes[name] = {"id": logger.id, "step": step}
         write_json(self.place, self.notes)

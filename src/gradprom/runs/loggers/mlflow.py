@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from gradprom.runs.loggers.base import Point, Told
+from gradprom.runs.loggers.base import Point, RunSummary
 from gradprom.storage.lease import exclusive
 
 PACKAGE = "mlflow"
@@ -21,9 +21,9 @@ def check() -> None:
     """It needs nothing but its package; a server is first asked by the run."""
 
 
-def begin(told: Told) -> "MLflow":
+def begin(summary: RunSummary) -> "MLflow":
     """Open a run of MLflow, or the one that an earlier process has begun."""
-    return MLflow(told)
+    return MLflow(summary)
 
 
 class MLflow:
@@ -31,27 +31,27 @@ class MLflow:
 
     reached = None  # each call has been stored when it returns
 
-    def __init__(self, told: Told):
+    def __init__(self, summary: RunSummary):
         from mlflow import MlflowClient
 
         logging.getLogger("mlflow").setLevel(logging.WARNING)  # tells how it makes its tables
         remote = os.environ.get("MLFLOW_TRACKING_URI")
-        database = (told.folder / DATABASE).resolve()
+        database = (summary.folder / DATABASE).resolve()
         # made by one process alone: its tables cannot be made by two
-        with nullcontext() if remote else exclusive(told.lease):
+        with nullcontext() if remote else exclusive(summary.lease):
             self.client: Any = MlflowClient(tracking_uri=remote or f"sqlite:///{database}")
             place = None if remote else (database.parent / "mlflow-artifacts").as_uri()
-            experiment = _experiment(self.client, told.project, place)
-        self.id = told.earlier or self._new(experiment, told)
-        if told.earlier:
+            experiment = _experiment(self.client, summary.project, place)
+        self.id = summary.earlier or self._new(experiment, summary)
+        if summary.earlier:
             self.client.update_run(self.id, status="RUNNING")
 
-    def _new(self, experiment: str, told: Told) -> str:
+    def _new(self, experiment: str, summary: RunSummary) -> str:
         from mlflow.entities import Param
 
-        tags = {"gradprom.run": told.run_id, "gradprom.study": told.study}
-        run = self.client.create_run(experiment, run_name=told.label, tags=tags)
-        settings = [Param(key, str(value)[:_LONGEST]) for key, value in told.settings.items()]
+        tags = {"gradprom.run": summary.run_id, "gradprom.study": summary.study}
+        run = self.client.create_run(experiment, run_name=summary.label, tags=tags)
+        settings = [Param(key, str(value)[:_LONGEST]) for key, value in summary.settings.items()]
         for part in _parts(settings, _SETTINGS):
             self.client.log_batch(run.info.run_id, params=part)
         return str(run.info.run_id)
@@ -88,8 +88,8 @@ def _experiment(client: Any, name: str, place: str | None) -> str:
 
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", name)
     for _ in range(2):
-        if (found := client.get_experiment_by_name(name)) is not None:
-            return str(found.experiment_id)
+        if (experiment := client.get_experiment_by_name(name)) is not None:
+            return str(experiment.experiment_id)
         try:
             return str(client.create_experiment(name, artifact_location=place))
         except MlflowException as error:  # another process may have been faster

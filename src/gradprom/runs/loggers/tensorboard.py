@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gradprom.runs.loggers.base import Point, Told
+from gradprom.runs.loggers.base import Point, RunSummary
 
 PACKAGE = "tensorboard"
 
@@ -11,9 +11,9 @@ def check() -> None:
     """It needs nothing but its package."""
 
 
-def begin(told: Told) -> "TensorBoard":
+def begin(summary: RunSummary) -> "TensorBoard":
     """Open a file of events; each process has its own, and TensorBoard joins those of a folder."""
-    return TensorBoard(told)
+    return TensorBoard(summary)
 
 
 class TensorBoard:
@@ -21,11 +21,11 @@ class TensorBoard:
 
     reached = None
 
-    def __init__(self, told: Told):
+    def __init__(self, summary: RunSummary):
         from torch.utils.tensorboard import SummaryWriter
 
         self.id = "tensorboard"
-        self.events = SummaryWriter(told.run_folder / self.id)
+        self.events = SummaryWriter(summary.run_folder / self.id)
 
     def log(self, points: Sequence[Point]) -> None:
         """Write points, and flush them to the disk."""

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from gradprom.runs.loggers.base import Point, Told
+from gradprom.runs.loggers.base import Point, RunSummary
 
 PACKAGE = "trackio"
 _ELSEWHERE = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")
@@ -17,37 +17,37 @@ def check() -> None:
     """It needs nothing but its package."""
 
 
-def begin(told: Told) -> "Trackio":
+def begin(summary: RunSummary) -> "Trackio":
     """Open a run of trackio, or the one that an earlier process has begun."""
-    return Trackio(told)
+    return Trackio(summary)
 
 
 class Trackio:
     """A run of trackio, open; it is found again by its name."""
 
-    def __init__(self, told: Told):
+    def __init__(self, summary: RunSummary):
         # read when the package is imported first
-        os.environ.setdefault("TRACKIO_DIR", str((told.folder / "trackio").resolve()))
+        os.environ.setdefault("TRACKIO_DIR", str((summary.folder / "trackio").resolve()))
         import trackio
 
-        self.id = told.earlier or f"{told.label} {told.run_id}"
+        self.id = summary.earlier or f"{summary.label} {summary.run_id}"
         with _quietly():
             self.run: Any = trackio.init(
-                project=told.project,
+                project=summary.project,
                 name=self.id,
-                resume="allow" if told.earlier else "never",
-                config={"id": told.run_id, **told.settings},
+                resume="allow" if summary.earlier else "never",
+                config={"id": summary.run_id, **summary.settings},
                 embed=False,
             )
         # it writes twice a second: what was handed to a process that was killed may not be there
-        self.reached = self._stored(told) if told.earlier else None
+        self.reached = self._stored(summary) if summary.earlier else None
 
-    def _stored(self, told: Told) -> int | None:
+    def _stored(self, summary: RunSummary) -> int | None:
         from trackio.sqlite_storage import SQLiteStorage
 
         if any(os.environ.get(key) for key in _ELSEWHERE):
             return None
-        return SQLiteStorage.get_max_step_for_run(told.project, self.id, run_id=self.run.id) or 0
+        return SQLiteStorage.get_max_step_for_run(summary.project, self.id, run_id=self.run.id) or 0
 
     def log(self, points: Sequence[Point]) -> None:
         """Hand points to trackio's thread."""

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Sequence
 
 from gradprom.errors import ConfigError, first_line
-from gradprom.runs.loggers.base import Point, Told
+from gradprom.runs.loggers.base import Point, RunSummary
 
 PACKAGE = "wandb"
 _WITHOUT_ACCOUNT = ("offline", "dryrun", "disabled")
@@ -33,27 +33,27 @@ def check() -> None:
         )
 
 
-def begin(told: Told) -> "WandB":
+def begin(summary: RunSummary) -> "WandB":
     """Open a run of wandb, or the one that an earlier process has begun."""
-    return WandB(told)
+    return WandB(summary)
 
 
 class WandB:
     """A run of wandb, open."""
 
-    def __init__(self, told: Told):
+    def __init__(self, summary: RunSummary):
         check()  # it would wait for an answer on the terminal
         import wandb
 
-        self.id = told.earlier or f"{told.run_id}-{secrets.token_hex(2)}"
-        told.folder.mkdir(parents=True, exist_ok=True)
+        self.id = summary.earlier or f"{summary.run_id}-{secrets.token_hex(2)}"
+        summary.folder.mkdir(parents=True, exist_ok=True)
         self.run = wandb.init(
             id=self.id,
-            project=os.environ.get("WANDB_PROJECT", told.project),
-            name=told.label,
-            dir=os.environ.get("WANDB_DIR", str(told.folder)),
-            config={"id": told.run_id, **told.settings},
-            resume="allow" if told.earlier else None,
+            project=os.environ.get("WANDB_PROJECT", summary.project),
+            name=summary.label,
+            dir=os.environ.get("WANDB_DIR", str(summary.folder)),
+            config={"id": summary.run_id, **summary.settings},
+            resume="allow" if summary.earlier else None,
             reinit="create_new",  # beside a run of the caller's own
             settings=wandb.Settings(
                 silent=True, console="off", init_timeout=PATIENCE, finish_timeout=PATIENCE
