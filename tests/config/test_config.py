@@ -30,7 +30,8 @@ def test_the_groups_are_there() -> None:
         "method",
         "profile",
     }
-    assert set(choices("auxiliary")) == {"none", "diagnosis", "segmentation", "multitask"}
+    tasks = {"none", "diagnosis", "segmentation", "multitask", "identity"}
+    assert set(choices("auxiliary")) == tasks
     assert set(choices("profile")) == {"demo", "bench", "paper"}
 
 
@@ -49,6 +50,8 @@ def fitting(group: str, name: str) -> list[str]:
     """What has to stand beside a choice that does not fit the defaults."""
     if group == "auxiliary" and name == "none":
         return ["strategy=mainstream"]
+    if group == "auxiliary" and name == "identity":
+        return ["dataset=faces"]
     if group == "dataset" and not facts(name).classes:
         return ["auxiliary=none", "strategy=mainstream"]
     if (group, name) == ("degradation", "downsample"):
@@ -100,6 +103,7 @@ def fits(dataset: str, auxiliary: str, strategy: str) -> bool:
     if strategy != "mainstream" and not tasks or strategy in TWO_LOSSES and len(tasks) > 1:
         return False
     there = {"diagnosis": known.classes, "segmentation": known.mask_classes}
+    there["identity"] = known.further.get("identity", ())
     return all(there[task] for task in tasks)
 
 
@@ -132,8 +136,10 @@ def test_what_the_datasets_have() -> None:
 
 @pytest.mark.parametrize("auxiliary", choices("auxiliary"))
 def test_the_recognizer_method_takes_one_task(auxiliary: str) -> None:
-    if auxiliary in ("diagnosis", "segmentation"):
-        assert load("method=recognizer", f"auxiliary={auxiliary}").method.name == "recognizer"
+    if auxiliary in ("diagnosis", "segmentation", "identity"):
+        dataset = "faces" if auxiliary == "identity" else "phantom"
+        typed = load("method=recognizer", f"auxiliary={auxiliary}", f"dataset={dataset}")
+        assert typed.method.name == "recognizer"
     else:
         with pytest.raises(ConfigError, match="method=recognizer trains one recognizer; choose"):
             load("method=recognizer", f"auxiliary={auxiliary}")

@@ -21,15 +21,22 @@ from gradprom.data.base import UNLABELLED, Facts
 from gradprom.data.loader import Batch
 from gradprom.errors import ConfigError, NotServed
 from gradprom.methods import recognition, task_driven
-from gradprom.models.recognizers import build_recognizer, recognizer_by_name, recognizer_names
+from gradprom.models.recognizers import (
+    build_recognizer,
+    of_module,
+    recognizer_by_name,
+    recognizer_names,
+)
 from gradprom.runs import evaluation
 from gradprom.tasks import Task, task_by_name
 from gradprom.training.parallel import distributed
 
-FACTS = Facts(1, ("left", "middle", "right"), ("background", "lesion"))
+PEOPLE = {"identity": ("one", "two", "three")}
+FACTS = Facts(1, ("left", "middle", "right"), ("background", "lesion"), further=PEOPLE)
 COUNT, SIZE = 8, 48
 SHAPES: dict[str, Callable[[int, tuple[int, int]], tuple[int, ...]]] = {
     "image": lambda classes, size: (COUNT, classes),
+    "embedding": lambda classes, size: (COUNT, classes),
     "pixel": lambda classes, size: (COUNT, classes, *size),
 }
 """Of the logits, by what a network puts out."""
@@ -44,7 +51,7 @@ PAIRS = [
     (task, network)
     for task in TASKS
     for network in NETWORKS
-    if task_by_name(task).output in recognizer_by_name(network).OUTPUTS
+    if of_module(task_by_name(task).output) in recognizer_by_name(network).OUTPUTS
 ]
 
 
@@ -61,7 +68,10 @@ def batch(seed: int = 0) -> Batch:
     noise = 0.05 * torch.randn(COUNT, 1, SIZE, SIZE, generator=generator)
     brightness = 0.2 + 0.35 * label[:, None, None, None]
     target = 0.1 + brightness * mask[:, None] + noise
-    ids, annotations = [str(number) for number in range(COUNT)], {"mask": mask, "label": label}
+    ids, annotations = (
+        [str(number) for number in range(COUNT)],
+        {"mask": mask, "label": label, "identity": label},
+    )
     return Batch(ids, target, target, annotations)
 
 
@@ -202,7 +212,7 @@ def test_scores_have_the_columns_that_the_metrics_need(name: str, backbone: str)
     task, images = task_by_name(name), batch()
     network = network_of(task, backbone).eval()
     with torch.no_grad():
-        columns = task.scores(network(images.input), images)
+        columns = task.scores(task.scored(network, images.input), images)
         further = task.clean_scores(network, images)
     assert task.metrics and set(task.metrics) <= metrics_of(columns)
     together = metrics_of(columns | further)
@@ -231,7 +241,8 @@ def test_a_dataset_without_the_annotation_is_not_served(name: str) -> None:
 def test_logits_have_their_shape_at_any_size(
     backbone: str, channels: int, size: tuple[int, int]
 ) -> None:
-    for output in recognizer_by_name(backbone).OUTPUTS:
+    outputs = recognizer_by_name(backbone).OUTPUTS
+    for output in (*outputs, *["embedding"] * ("image" in outputs)):
         network = build_recognizer(output, backbone, False, channels, 5).eval()
         with torch.no_grad():
             logits = network(torch.rand(COUNT, channels, *size))
@@ -287,7 +298,9 @@ def test_the_documented_task_and_recognizer_are_trained_and_scored(
         tiny_runs.make(tmp_path / "results", "dataset=covid_ct", *own[:2])
     with pytest.raises(ConfigError, match="backbone=tiny.*resnet18.*small"):
         tiny_runs.make(tmp_path / "results", "auxiliary=segmentation", *own[1:])
-    with pytest.raises(ConfigError, match="auxiliary.tasks=huge.*diagnosis, large, segmentation"):
+    with pytest.raises(
+        ConfigError, match="auxiliary.tasks=huge.*diagnosis, identity, large, segmentation"
+    ):
         tiny_runs.make(tmp_path / "results", "auxiliary.tasks=[huge]")
 
 

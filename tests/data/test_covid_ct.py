@@ -213,3 +213,31 @@ def test_real_patients() -> None:
     group = {entry.id: entry.group for entry in entries}
     parts = data.splits(entries)
     assert not {group[id] for id in parts["train"]} & {group[id] for id in parts["test"]}
+
+
+# patients as identities
+
+
+@pytest.mark.parametrize("split", ["patient", "official"])
+def test_patients_are_identities_that_no_split_divides(root: Path, split: str) -> None:
+    data = source(root, identities=True, split=split)
+    assert len(data.facts.further["identity"]) == covid_ct.PATIENTS
+    entries = data.index()
+    known = {entry.group for entry in entries if entry.group != entry.id}
+    numbers = {(entry.group, entry.annotations.get("identity")) for entry in entries}
+    assert {number for group, number in numbers if group in known} == set(range(len(known)))
+    assert all((number is None) == (group not in known) for group, number in numbers)
+    parts = data.splits(entries)
+    shown = {
+        split: {e.annotations.get("identity") for e in entries if e.id in set(ids)} - {None}
+        for split, ids in parts.items()
+    }
+    assert shown["test"] and not shown["train"] & shown["test"]
+
+
+def test_without_the_option_images_are_those_that_they_were(root: Path, tmp_path: Path) -> None:
+    plain, identified = (source(root, split="patient", identities=on) for on in (False, True))
+    assert not plain.facts.further and not any(entry.annotations for entry in plain.index())
+    assert plain.splits(plain.index()) == identified.splits(identified.index())
+    with pytest.raises(ValueError, match="dataset.identities=true needs a split that divides no"):
+        covid_ct.Options(identities=True)

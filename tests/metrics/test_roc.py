@@ -45,6 +45,17 @@ def test_the_area_below_the_curve_of_classes_is_the_metric(classes: int) -> None
     assert area == pytest.approx(float(METRICS["roc_auc"].score(table, np.ones(60))), abs=1e-12)
 
 
+def test_the_area_below_the_curve_of_pairs_is_the_metric() -> None:
+    rng = np.random.default_rng(0)
+    table = {"identity": rng.integers(-1, 5, 30)}
+    table |= {f"embedding_{number}": rng.normal(size=30).round(1) for number in range(3)}
+    curve = roc.of_pairs(table)
+    assert curve is not None
+    area = np.trapezoid(curve[1], curve[0])
+    assert area == pytest.approx(float(METRICS["auc"].score(table, np.ones(30))), abs=1e-12)
+    assert roc.of_pairs({"identity": np.zeros(4), "embedding_0": np.arange(4.0)}) is None
+
+
 def test_one_class_alone_has_no_curve() -> None:
     ones = np.ones(4)
     assert roc.of_classes({"label": ones, "probability_0": ones, "probability_1": ones}) is None

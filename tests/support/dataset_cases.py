@@ -13,13 +13,23 @@ from typing import Any, NamedTuple
 
 import pytest
 from omegaconf import OmegaConf
-from support import camus_files, datasets, isic_files, lizard_files, own_sizes
+from support import camus_files, contrast_files, datasets, isic_files, lizard_files, own_sizes
 
 from gradprom.config.components import component
 from gradprom.config.folders import plugin_folders
 from gradprom.data.base import Entry, Source
 from gradprom.data.cache import content_key, fingerprint
-from gradprom.data.sources import camus, covid_ct, folder, isic2018, lizard, natural, phantom
+from gradprom.data.sources import (
+    brain,
+    camus,
+    covid_ct,
+    faces,
+    folder,
+    isic2018,
+    lizard,
+    natural,
+    phantom,
+)
 
 SIZE = 32
 
@@ -65,6 +75,8 @@ ELSEWHERE = {
 CASES = {
     "own_sizes": Case(own_sizes, None),
     "phantom": Case(phantom, None, {"train": 9, "test": 6}),
+    "brain": Case(brain, None, {"train": 2, "test": 1, "slices": 2}),
+    "faces": Case(faces, None, {"train": 3, "test": 2, "images": 3}),
     "covid_ct": Case(covid_ct, datasets.covid_ct_folder),
     "isic2018": Case(isic2018, isic_files.isic_folder),
     "lizard": Case(lizard, lizard_files.lizard_folder),
@@ -73,6 +85,10 @@ CASES = {
     "folder": Case(folder, isic_files.own_folder),
     "folder_annotated": Case(folder, isic_files.own_folder, ANNOTATED),
     "folder_of_patients": Case(folder, isic_files.grouped_folder, {**ANNOTATED, "test": 0.4}),
+    "folder_of_identities": Case(
+        folder, isic_files.identified_folder, {"labels": "labels.csv", "identities": 4, "test": 0.4}
+    ),
+    "folder_of_contrasts": Case(folder, contrast_files.contrasts_folder, contrast_files.OPTIONS),
     "natural": Case(natural, datasets.natural_folder, {"tile": 32}),
     **PLUGINS,
 }

@@ -46,11 +46,11 @@ class FileSource(Source):
     """Its folders, for each layout in which it was published."""
 
     def __init__(self, options: Any) -> None:
-        super().__init__(options, self.known)
+        super().__init__(options, self.facts_of(options))
 
     @classmethod
     def facts_of(cls, options: Any) -> Facts:
-        """The facts, which do not depend on the options."""
+        """The facts, which do not depend on the options unless a dataset says otherwise."""
         return cls.known
 
     def find(self) -> Path:

@@ -5,6 +5,7 @@ wrong in one way, they are one sentence with the pattern.
 """
 
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 
 from gradprom.data import formats, text_files
@@ -16,7 +17,7 @@ Row = dict[str, str]
 
 
 def by_id(
-    folder: Path, below: bool, without: Path | None = None
+    folder: Path, below: bool, without: Collection[Path] = ()
 ) -> tuple[dict[str, Path], list[str]]:
     """Image files by their path in a folder without the suffix, and what is wrong with them.
 
@@ -27,7 +28,7 @@ def by_id(
     below
         Whether files in folders below it belong to it.
     without
-        A folder whose files do not, resolved.
+        Folders whose files do not, resolved.
     """
     content, stems = listing(folder), defaultdict(list)
     for file in content.images:
@@ -39,7 +40,7 @@ def by_id(
         if len(files) > 1
     ]
     for inner in content.folders if below else ():
-        if inner.resolve() != without:
+        if inner.resolve() not in without:
             inner_images, inner_wrong = by_id(inner, below, without)
             images |= {f"{key(inner.name)}/{id}": file for id, file in inner_images.items()}
             wrong += inner_wrong
@@ -47,9 +48,15 @@ def by_id(
 
 
 def masks_of(
-    images: dict[str, Path], folder: Path, below: bool
+    images: dict[str, Path],
+    folder: Path,
+    below: bool,
+    option: str = "dataset.masks",
+    kind: str = "mask",
 ) -> tuple[dict[str, Path], list[str]]:
-    """The mask of each image, by the image's id; arguments are as those of `by_id`.
+    """The mask (or another `kind` of file, of another `option`) of each image, by the image's id.
+
+    Other arguments are as those of `by_id`.
 
     Raises
     ------
@@ -59,24 +66,26 @@ def masks_of(
     if not folder.is_dir():
         near = [shown(path.name) for path in sorted(folder.parent.glob("*")) if path.is_dir()]
         beside = f"{shown(folder.parent)} holds the folders {listed(near, MOST_LINES) or '(none)'}"
-        raise DataError(f"dataset.masks: no folder {shown(folder)}; {beside}")
+        raise DataError(f"{option}: no folder {shown(folder)}; {beside}")
     masks, wrong = by_id(folder, below)
     unmasked = [id for id in images if id not in masks]
     if len(unmasked) > MOST_LINES:
         names = listed([shown(path.name) for path in masks.values()], 3) or "nothing"
         return masks, [
             *wrong,
-            f"{len(unmasked)} of {len(images)} images have no mask in {shown(folder)}: looked for "
-            f"{listed([shown(id) + '.*' for id in unmasked], 3)}, and there is {names}",
+            f"{len(unmasked)} of {len(images)} images have no {kind} in {shown(folder)}: looked "
+            f"for {listed([shown(id) + '.*' for id in unmasked], 3)}, and there is {names}",
         ]
-    lacking = [f"{shown(images[id])}: no mask in {shown(folder)}" for id in unmasked]
+    lacking = [f"{shown(images[id])}: no {kind} in {shown(folder)}" for id in unmasked]
     return masks, wrong + lacking
 
 
 def table_of(
-    images: dict[str, Path], root: Path, path: Path, classes: list[str]
+    images: dict[str, Path], root: Path, path: Path, classes: list[str], further: list[str]
 ) -> tuple[dict[str, Row], list[str]]:
     """The row of each image in the table `path`, by the image's id.
+
+    Its columns are `id`, `label` where classes are named, those of `further`, and `group`.
 
     Raises
     ------
@@ -87,7 +96,7 @@ def table_of(
     names |= {key(image.relative_to(root).as_posix()): id for id, image in images.items()}
     table: dict[str, Row] = {}
     twice, strange, unnamed = [], [], []
-    for row in _rows(path, classes):
+    for row in _rows(path, classes, further):
         id, name, label = names.get(key(row["id"])), shown(row["id"]), row.get("label")
         if id is None:
             strange.append(name)
@@ -101,6 +110,32 @@ def table_of(
     return table, [*unnamed, *_no_images(path, strange, [*images]), *twice]
 
 
+def identities_of(
+    table: dict[str, Row], path: Path, count: int
+) -> tuple[dict[str, int], list[str]]:
+    """The number of each identity that a table names, and a sentence if they are not `count`."""
+    known = sorted({row["identity"] for row in table.values() if row.get("identity")})
+    numbers = {name: number for number, name in enumerate(known)}
+    if len(known) == count:
+        return numbers, []
+    wrong = f"{shown(path)} names {len(known)} identities: set dataset.identities={len(known)}"
+    return numbers, [wrong]
+
+
+def volumes_of(table: dict[str, Row], path: Path) -> tuple[dict[str, int], list[str]]:
+    """The number of each volume that a table names, and a sentence for each of several labels."""
+    labels: dict[str, set[str]] = defaultdict(set)
+    for row in table.values():
+        if row.get("volume"):
+            labels[row["volume"]] |= {row.get("label", "")} - {""}
+    wrong = [
+        f"{shown(path)}: the volume {shown(name)} has several labels, {listed(sorted(found), 3)}"
+        for name, found in sorted(labels.items())
+        if len(found) > 1
+    ]
+    return {name: number for number, name in enumerate(sorted(labels))}, wrong
+
+
 def _no_images(path: Path, names: list[str], ids: list[str]) -> list[str]:
     if len(names) <= MOST_LINES:
         return [f"{path}: {name} is not an image" for name in names]
@@ -108,10 +143,10 @@ def _no_images(path: Path, names: list[str], ids: list[str]) -> list[str]:
     return [f"{path}: {listed(names, 3)} are not images; these are called {expected}"]
 
 
-def _rows(path: Path, classes: list[str]) -> list[Row]:
-    """The table's rows; where no classes are named, it is only there for its groups."""
-    if classes:
-        return text_files.rows(path, ["id", "label"], "group")
+def _rows(path: Path, classes: list[str], further: list[str]) -> list[Row]:
+    """The table's rows; without classes and further columns it is only there for its groups."""
+    if classes or further:
+        return text_files.rows(path, ["id", *["label"] * bool(classes), *further], "group")
     rows = text_files.rows(path, ["id"], "label", "group")
     if rows and "label" in rows[0] and "group" not in rows[0]:
         labels = sorted({row["label"] for row in rows} - {""})

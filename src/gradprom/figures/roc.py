@@ -22,11 +22,13 @@ from gradprom.tasks import task_by_name
 
 KINDS: dict[str, tuple[str, Callable[[Table], roc.Curve | None]]] = {
     "probability_0": ("roc_auc", roc.of_classes),
+    "embedding_0": ("auc", roc.of_pairs),
 }
 """By the column that a task's scores have: the metric of the area, and the curve."""
 _POSITIVES = {
     "probability_0": "of the second class where there are two, else the mean over classes of each "
     "against all others",
+    "embedding_0": "over all pairs of test images: whether the two are of one identity",
 }
 """What the curves are of."""
 SIDE = 3.6
@@ -83,8 +85,11 @@ def _of_network(trained: Trained, shown: Callable[[Batch], Tensor], device: torc
 def _columns(
     trained: Trained, task: str, shown: Callable[[Batch], Tensor], batch: Batch
 ) -> dict[str, np.ndarray]:
-    output = trained.method.networks[task](shown(batch))
-    columns = task_by_name(task).scores(output, batch) | {"probability": output.softmax(1)}
+    learned, network = task_by_name(task), trained.method.networks[task]
+    output = learned.scored(network, shown(batch))
+    columns = learned.scores(output, batch)
+    if learned.output == "image":
+        columns["probability"] = output.softmax(1)
     return dict(_named(columns))
 
 

@@ -31,6 +31,8 @@ from gradprom.training.stage import Stage, Start
 
 JUDGE = "judge"
 """The network that took part in no game; it classifies images."""
+VOLUME = "volume"
+"""The annotation by which slices are of one volume, where a dataset has it."""
 
 
 def adam() -> OptimizerOptions:
@@ -137,9 +139,12 @@ class Pixel(Method):
 
     def metrics(self) -> tuple[str, ...]:
         """Those of images, of the task network and of the judge."""
-        own = ("task_error",) if self.tasks else ()
+        errs = any(task_by_name(task).output != "embedding" for task in self.tasks)
+        own = ("task_error",) if errs else ()
         of_images = JUDGE in self.recognizer_names()
-        judged = ("error_rate", "roc_auc", "label_changed") if of_images else ()
+        judged: tuple[str, ...] = ("error_rate", "roc_auc", "label_changed") if of_images else ()
+        if of_images and VOLUME in self.config.facts.further:
+            judged += ("volume_error_rate", "volume_task_error")
         return (*metrics.USUAL, "rmse", *recognition.metrics(self.tasks), *own, *judged)
 
     def build_networks(self, fresh: bool = False) -> dict[str, nn.Module]:
@@ -163,12 +168,15 @@ class Pixel(Method):
         scores = metrics.measure(restored, batch.target, (*metrics.USUAL, "rmse"))
         for name in self.tasks:
             task, network = task_by_name(name), self.networks[name]
-            logits, truth = network(restored), task.truth(batch)
+            logits, truth = task.scored(network, restored), task.truth(batch)
             scores |= task.scores(logits, batch) | task.clean_scores(network, batch)
-            scores["task_error"] = absolute_error(logits, truth)
-            scores["clean_task_error"] = absolute_error(network(batch.target), truth)
+            if task.output != "embedding":  # of identities that were learnt there is none here
+                scores["task_error"] = absolute_error(logits, truth)
+                scores["clean_task_error"] = absolute_error(network(batch.target), truth)
             if task.output == "image":
                 scores["probability"] = logits.softmax(1)
+                if VOLUME in batch.annotations:
+                    scores[VOLUME] = batch.annotations[VOLUME]
         for name, recognizer in self.references.items():
             scores |= recognition.bounds(task_by_name(name), recognizer, batch)
         if JUDGE in self.networks:

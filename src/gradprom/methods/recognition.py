@@ -62,7 +62,7 @@ def bounds(task: Task, recognizer: nn.Module, batch: Batch) -> dict[str, Tensor]
     return {
         f"{prefix}{name}": values
         for prefix, shown in images.items()
-        for name, values in task.scores(recognizer(shown), batch).items()
+        for name, values in task.scores(task.scored(recognizer, shown), batch).items()
     }
 
 
@@ -124,7 +124,7 @@ def pretraining(config: Config, task: str, role: str = "recognizer") -> Stage:
         reads={"task": task, **reads(config)},
         version=stage_version(config),
         batches=batches(config, [task], degraded=False),
-        begin=lambda start: RecognizerTraining(config, task, epochs, start),
+        begin=lambda start: RecognizerTraining(config, task, epochs, start, clean=True),
     )
 
 
@@ -146,11 +146,20 @@ def stage_version(config: Config) -> int:
 class RecognizerTraining(NetworkTraining):
     """Training of a recognizer on labels alone, on clean or degraded images.
 
-    Smaller images are enlarged (`recognizer_input`), because masks are at full size.
+    Smaller images are enlarged (`recognizer_input`), because masks are at full size. A dataset with
+    inputs of its own has clean images beside them.
     """
 
-    def __init__(self, config: Config, task: str, epochs: int, start: Start, channels: int = 0):
-        self.task, self.learned = task, task_by_name(task)
+    def __init__(
+        self,
+        config: Config,
+        task: str,
+        epochs: int,
+        start: Start,
+        channels: int = 0,
+        clean: bool = False,
+    ):
+        self.task, self.learned, self.clean = task, task_by_name(task), clean
         options = OptimizerOptions(lr=config.auxiliary.lr, schedule=config.trainer.schedule)
         recognizer = build(config, task, fresh=True, channels=channels).train()
         steps = epochs * start.epoch_steps
@@ -161,7 +170,8 @@ class RecognizerTraining(NetworkTraining):
     def update(self, batch: Batch, probe: bool) -> dict[str, Tensor]:
         """One step on the supervised loss."""
         target = self.learned.truth(batch)
-        logits = self.networks[self.task](recognizer_input(batch))
+        images = batch.target if self.clean else recognizer_input(batch)
+        logits = self.networks[self.task](images)
         loss, finite = self.networks.backward(self.learned.supervised_loss(logits, target))
         hits = self.learned.accuracy(logits.detach(), target)
         return {f"loss_{self.task}": loss, f"accuracy_{self.task}": hits, "finite": finite}

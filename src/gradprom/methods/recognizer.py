@@ -95,5 +95,5 @@ class Recognizer(Method):
     @torch.no_grad()
     def evaluate(self, batch: Batch, restored: Tensor | None) -> dict[str, Tensor]:
         """The task's scores of the recognizer's output on the degraded images."""
-        logits = self.networks[self.task](recognition.recognizer_input(batch))
-        return task_by_name(self.task).scores(logits, batch)
+        task, shown = task_by_name(self.task), recognition.recognizer_input(batch)
+        return task.scores(task.scored(self.networks[self.task], shown), batch)

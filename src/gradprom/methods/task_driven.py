@@ -200,7 +200,7 @@ class TaskDriven(Method):
         scores = metrics.measure(restored, batch.target)
         for name in self.tasks:
             task, recognizer = task_by_name(name), self.networks[name]
-            scores |= task.scores(recognizer(restored), batch)
+            scores |= task.scores(task.scored(recognizer, restored), batch)
             scores |= task.clean_scores(recognizer, batch)
         for name, recognizer in self.references.items():
             scores |= recognition.bounds(task_by_name(name), recognizer, batch)

@@ -70,3 +70,33 @@ def of_classes(table: Table) -> Curve | None:
         if (label == number).any() and not (label == number).all()
     ]
     return mean_curve(curves) if curves else None
+
+
+def of_pairs(table: Table) -> Curve | None:
+    """The ROC curve of a verification: which pairs of images are of one identity.
+
+    Parameters
+    ----------
+    table
+        With the columns `identity` and `embedding_<number>`, as of the metric `auc`.
+
+    Returns
+    -------
+    tuple or None
+        None unless there are pairs of one identity and of two.
+    """
+    identity = column(table, "identity")
+    embedding, identity = numbered(table, "embedding")[identity >= 0], identity[identity >= 0]
+    first, second = np.triu_indices(len(identity), k=1)
+    same = identity[first] == identity[second]
+    if not same.any() or same.all():
+        return None
+    return curve(-_squares(embedding, first, second), same)
+
+
+def _squares(embedding: Array, first: NDArray[np.intp], second: NDArray[np.intp]) -> Array:
+    """Squared distances of pairs; a column at a time, as there are many pairs."""
+    squares = np.zeros(len(first))
+    for values in embedding.T:
+        squares += (values[first] - values[second]) ** 2
+    return squares

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -37,7 +37,8 @@ class Task(Protocol):
 
     @property
     def output(self) -> str:
-        """The network's output: `image`, logits [B, K], or `pixel`, logits [B, K, H, W]."""
+        """The network's output: `image`, logits [B, K], or `pixel`, logits [B, K, H, W]; or
+        `embedding`, logits [B, K] with an embedding of each image."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -73,6 +74,9 @@ class Task(Protocol):
 
     def accuracy(self, logits: Tensor, truth: Tensor) -> Tensor:
         """The accuracy that training logs, in [0, 1], 0-dim and on the device."""
+
+    def scored(self, recognizer: Any, images: Tensor) -> Tensor:
+        """What `scores` takes of a recognizer's images [B, C, H, W]: its logits, or others."""
 
     def scores(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Columns of the table of test images: [B], or [B, classes] for one column per class."""
@@ -140,6 +144,11 @@ class Classification(ABC):
     def unsupervised_loss(self, logits: Tensor, clean_logits: Tensor) -> Tensor:
         """MSE between class probabilities on the enhanced and on the clean image (Eq. 3)."""
         return F.mse_loss(logits.softmax(1), clean_logits.softmax(1))
+
+    def scored(self, recognizer: Any, images: Tensor) -> Tensor:
+        """The logits."""
+        logits: Tensor = recognizer(images)
+        return logits
 
     def accuracy(self, logits: Tensor, truth: Tensor) -> Tensor:
         """Share of the labelled images or pixels whose class is right; 0-dim, on the device."""

@@ -4,7 +4,7 @@ The paper trains on 600 and tests on 146 of them (section 4.1) and publishes no 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,6 +19,7 @@ from gradprom.data.locate import Part
 from gradprom.data.names import key, shown
 from gradprom.data.splits import by_group, stratified
 from gradprom.errors import DataError, NotOnDisk, in_lines, listed
+from gradprom.identity import added
 
 SPLITS = {
     "official": "the published lists, train/val/test 425/118/203",
@@ -26,6 +27,7 @@ SPLITS = {
     "patient": "the same numbers, seeded, no patient in both",
 }
 IMAGES = 746
+PATIENTS = 384
 PAPER_TEST = 146
 
 FACTS = Facts(channels=1, classes=("non-COVID", "COVID"), mask_classes=())
@@ -66,6 +68,16 @@ class Options(FileOptions):
 
     name: str = "covid_ct"
     splits: ClassVar = SPLITS
+    identities: bool = added(False)
+    """Whether patients are identities (auxiliary=identity); needs a split that divides none."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.identities and self.split == "paper":
+            raise ValueError(
+                "dataset.identities=true needs a split that divides no patient, and dataset.split="
+                "paper does: must be official or patient"
+            )
 
 
 class CovidCT(FileSource):
@@ -74,6 +86,12 @@ class CovidCT(FileSource):
     options: Options
     resizes = True
     about, known, layouts = ABOUT, FACTS, (_PARTS,)
+
+    @classmethod
+    def facts_of(cls, options: Options) -> Facts:
+        """With the patients, if they are identities."""
+        people = tuple(f"patient {number}" for number in range(PATIENTS))
+        return replace(cls.known, further={"identity": people}) if options.identities else cls.known
 
     def index(self) -> list[Entry]:
         """Slices of both classes; the id is folder/name, the group the patient where known."""
@@ -84,7 +102,7 @@ class CovidCT(FileSource):
             for file in _files(folder / "Images-processed" / images):
                 id = f"{images}/{key(file.name)}"
                 entries.append(Entry(id, patients.get(key(file.name), id), label, (file,)))
-        return entries
+        return _identified(entries) if self.options.identities else entries
 
     def decode(self, entry: Entry) -> dict[str, np.ndarray]:
         """One grey channel, squashed to size × size."""
@@ -113,6 +131,15 @@ class CovidCT(FileSource):
         if unknown:
             notes.append(f"the patient of {unknown} images is not known")
         return notes
+
+
+def _identified(entries: list[Entry]) -> list[Entry]:
+    """With the number of each known patient; DataError if there are more than were published."""
+    known = sorted({entry.group for entry in entries if entry.group != entry.id})
+    if len(known) > PATIENTS:
+        raise DataError(f"COVID-CT has {PATIENTS} patients, and these tables name {len(known)}")
+    numbers = {patient: {"identity": number} for number, patient in enumerate(known)}
+    return [replace(entry, annotations=numbers.get(entry.group, {})) for entry in entries]
 
 
 def _files(folder: Path) -> list[Path]:

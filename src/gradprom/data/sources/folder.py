@@ -14,7 +14,13 @@ file, and the file of their masks holds as many. DICOM is grouped by patient. Va
 8 bits are read in the range that all images together have, or in that of `range`.
 
 An `id` is a file's name or its stem. An image without a label, or without a line in the table,
-is left out of diagnosis. Where there are groups, no group is in both train and test.
+is left out of diagnosis. Where there are groups, no group is in both train and test. With
+`identities` the table has a column `identity`, whom an image shows, which then is the group; with
+`volumes` a column `volume`, the slices of which also are one group where the table has no other.
+
+With `inputs` an image is what a network is to make of others: of the grey images of the same stem
+in each of these folders, such as the contrasts of an acquisition. With `tell_label` the input also
+has a plane for each class, white for that of the image, so that it says which one to make.
 
 A mask's values are the numbers of its classes, 0, 1, …; with two classes 0 and 255 do as well.
 Classes are named in the configuration, in the order of their numbers, so that it can be checked
@@ -30,12 +36,13 @@ from typing import Any
 
 import numpy as np
 
-from gradprom.data import formats, image_io, own_files
+from gradprom.data import formats, image_io, own_files, own_inputs
 from gradprom.data.base import Entry, Facts, Source
 from gradprom.data.dataset_card import About
 from gradprom.data.formats.recent import Recent
 from gradprom.data.listing import listing
 from gradprom.data.names import shown
+from gradprom.data.own_inputs import OwnInputs
 from gradprom.data.splits import by_group, stratified
 from gradprom.data.value_range import EIGHT_BITS, Extremes, ValueRange, checked, is_deep
 from gradprom.errors import DataError, NotOnDisk, in_lines, listed
@@ -93,6 +100,15 @@ class Options:
     """What the images are called, as part of a run's id; the folder's name if it is not set."""
     subfolders: bool = added(False)
     """Whether images in folders below `root` belong to it, but for the folder of the masks."""
+    identities: int = added(0)
+    """How many identities the table's column `identity` names; 0: the column is not read."""
+    volumes: bool = added(False)
+    """Whether the table's column `volume` says which images are slices of one volume."""
+    inputs: list[str] = field(default_factory=list, metadata={"before": []})
+    """Folders with the channels of the input, absolute or as seen from `root`; empty: the input is
+    the degraded image."""
+    tell_label: bool = added(False)
+    """Whether the input has a plane for each class; needs `inputs`."""
 
     def __post_init__(self) -> None:
         if self.channels not in CHANNELS:
@@ -111,6 +127,14 @@ class Options:
         _check_names("mask_classes", self.mask_classes)
         if bool(self.masks) != bool(self.mask_classes):
             raise ValueError("dataset.masks and dataset.mask_classes: set both or neither")
+        if self.identities == 1 or self.identities < 0:
+            raise ValueError(f"dataset.identities={self.identities}: must be 0, or 2 or more")
+        if self.identities and not self.labels:
+            raise ValueError("dataset.identities: needs dataset.labels, the table that names them")
+        if self.volumes and not self.labels:
+            raise ValueError("dataset.volumes: needs dataset.labels, the table that names them")
+        if self.tell_label and not (self.inputs and self.classes):
+            raise ValueError("dataset.tell_label: needs dataset.inputs and dataset.classes")
         if self.classes and not self.labels:
             raise ValueError("dataset.classes: needs dataset.labels, the table that uses them")
 
@@ -125,7 +149,16 @@ def _check_names(option: str, names: list[str]) -> None:
 
 def facts(options: Options) -> Facts:
     """The facts, from the options."""
-    return Facts(CHANNELS[options.channels], tuple(options.classes), tuple(options.mask_classes))
+    people = tuple(f"identity {number}" for number in range(options.identities))
+    further: dict[str, tuple[str, ...]] = {"identity": people} if people else {}
+    planes = len(options.classes) if options.tell_label else 0
+    return Facts(
+        CHANNELS[options.channels],
+        tuple(options.classes),
+        tuple(options.mask_classes),
+        inputs=len(options.inputs) + planes,
+        further=further | ({"volume": ()} if options.volumes else {}),
+    )
 
 
 def build(options: Options) -> "Folder":
@@ -146,6 +179,12 @@ class Folder(Source):
         super().__init__(options, facts)
         self._read = Recent()
         self._extremes: Extremes | None = None
+        self._people: dict[str, int] = {}
+        self._volumes: dict[str, int] = {}
+        folders = [Path(options.root, folder) for folder in options.inputs]
+        self._inputs = OwnInputs(folders, options.subfolders, options.range, self._read)
+        # crops of larger images would need larger inputs
+        self.resizes = not options.inputs
 
     def index(self) -> list[Entry]:
         """One entry per image; images, masks and table are checked against each other."""
@@ -155,23 +194,39 @@ class Folder(Source):
         if options.masks:
             masks, wrong = own_files.masks_of(images, root / options.masks, options.subfolders)
             offenders += wrong
+        inputs, wrong = self._inputs.files(images)
+        offenders += wrong
         table: dict[str, dict[str, str]] = {}
         if options.labels:
-            table, wrong = own_files.table_of(images, root, root / options.labels, options.classes)
+            path, further = root / options.labels, ["identity"] * bool(options.identities)
+            further += ["volume"] * options.volumes
+            table, wrong = own_files.table_of(images, root, path, options.classes, further)
             offenders += wrong
+            self._people, wrong = own_files.identities_of(table, path, options.identities)
+            offenders += wrong
+            self._volumes, wrong = own_files.volumes_of(table, path)
+            offenders += wrong
+        if options.tell_label:
+            untold = [id for id in images if not table.get(id, {}).get("label")]
+            offenders += [f"{shown(id)}: no label, which dataset.tell_label needs" for id in untold]
         if offenders:
             raise DataError(f"{root} is not as dataset=folder expects:{in_lines(offenders)}")
         return [
             entry
             for id, image in images.items()
-            for entry in self._entries(id, table.get(id, {}), image, masks.get(id))
+            for entry in self._entries(
+                id,
+                table.get(id, {}),
+                image,
+                [files[id] for files in (masks, *inputs) if id in files],
+            )
         ]
 
     def _images(self, root: Path) -> tuple[dict[str, Path], list[str]]:
         """Image by id, and the ids that several files have."""
         if not root.is_dir():
             raise NotOnDisk(f"dataset=folder found no folder {root}. {ABOUT.get}")
-        images, twice = own_files.by_id(root, self.options.subfolders, self._mask_folder())
+        images, twice = own_files.by_id(root, self.options.subfolders, self._beside())
         if not images:
             unread = listed(self._unread(), 3)
             ask = f", but in its folders {unread}: set dataset.subfolders=true" if unread else ""
@@ -180,33 +235,42 @@ class Folder(Source):
             raise NotOnDisk(f"dataset=folder found no images in {root}{there}{ask}. {ABOUT.get}")
         return images, twice
 
-    def _mask_folder(self) -> Path | None:
+    def _beside(self) -> list[Path]:
+        """The folders of masks and of inputs, resolved."""
         options = self.options
-        return Path(options.root, options.masks).resolve() if options.masks else None
+        folders = [*([options.masks] if options.masks else []), *options.inputs]
+        return [Path(options.root, folder).resolve() for folder in folders]
 
     def _unread(self) -> list[str]:
         """The folders in `root` that hold images which do not belong to it, sorted."""
         return [
             shown(folder.name)
             for folder in listing(Path(self.options.root)).folders
-            if folder.resolve() != self._mask_folder() and listing(folder).images
+            if folder.resolve() not in self._beside() and listing(folder).images
         ]
 
-    def _entries(self, id: str, row: dict[str, str], image: Path, mask: Path | None) -> list[Entry]:
-        """A file's image, or its images."""
+    def _entries(
+        self, id: str, row: dict[str, str], image: Path, others: list[Path]
+    ) -> list[Entry]:
+        """A file's image, or its images, with the files of their masks and inputs."""
         label = row.get("label")
         number = self.options.classes.index(label) if label and self.options.classes else None
         pages, patient = formats.pages_of(image)
-        group = row.get("group") or patient or id
-        files = (image,) if mask is None else (image, mask)
+        whom, volume = row.get("identity", ""), row.get("volume", "")
+        group = whom or row.get("group") or volume or patient or id
+        files = (image, *others)
+        numbers = {"identity": self._people[whom]} if whom else {}
+        numbers |= {"volume": self._volumes[volume]} if volume else {}
         if pages == 1:
-            return [Entry(id, group, number, files)]
-        return [Entry(f"{id}#{p + 1}", group, number, files, page=p) for p in range(pages)]
+            return [Entry(id, group, number, files, numbers)]
+        ids = [f"{id}#{page + 1}" for page in range(pages)]
+        return [Entry(one, group, number, files, numbers, page) for page, one in enumerate(ids)]
 
     def decode(self, entry: Entry) -> dict[str, np.ndarray]:
         """The image and, where there are masks, its mask, squashed to size × size."""
         size, classes = self.options.size, len(self.facts.mask_classes)
-        path, *masks = entry.files
+        path, *others = entry.files
+        masks, inputs = others[: bool(classes)], others[bool(classes) :]
         pages = self._read(path).pages
         if len(pages) > 1 and not formats.may_be_stack(path):
             raise ValueError(
@@ -223,6 +287,12 @@ class Folder(Source):
             arrays["mask"] = image_io.mask(
                 mask, image, size, *codes, page=entry.page, read=self._read
             )
+        if inputs:
+            channels = [self._inputs.decode(inputs, entry.page, len(pages), size)]
+            if self.options.tell_label:
+                assert entry.label is not None
+                channels.append(own_inputs.planes(entry.label, len(self.facts.classes), size))
+            arrays["input"] = np.concatenate(channels)
         return arrays
 
     def shape(self, entry: Entry) -> tuple[float, float]:
@@ -266,6 +336,8 @@ class Folder(Source):
             "channels": options.channels,
             "mask_classes": len(options.mask_classes),
             "range": list(options.range),
+            **({"inputs": len(options.inputs)} if options.inputs else {}),
+            **({"planes": len(options.classes)} if options.tell_label else {}),
         }
 
     def splits(self, entries: list[Entry]) -> dict[str, list[str]]:

@@ -10,9 +10,16 @@ from torch import nn
 
 from gradprom.config.components import component, component_names
 from gradprom.errors import ConfigError
+from gradprom.models.recognizers import embedding
 from gradprom.models.recognizers.base import Recognizers
 
-__all__ = ["Recognizers", "build_recognizer", "recognizer_by_name", "recognizer_names"]
+__all__ = [
+    "Recognizers",
+    "build_recognizer",
+    "of_module",
+    "recognizer_by_name",
+    "recognizer_names",
+]
 
 
 @functools.cache
@@ -33,8 +40,13 @@ def recognizer_by_name(name: str) -> Recognizers:
 
 def recognizer_names(output: str | None = None) -> list[str]:
     """Names of all recognizer networks, or of those with an output such as `pixel`."""
-    modules = [module for module in _modules() if output is None or output in module.OUTPUTS]
+    modules = [m for m in _modules() if output is None or of_module(output) in m.OUTPUTS]
     return [name for module in modules for name in _names(module)]
+
+
+def of_module(output: str) -> str:
+    """The output that a module must have for an output: an embedding is made of an image's."""
+    return "image" if output == "embedding" else output
 
 
 def build_recognizer(
@@ -46,7 +58,7 @@ def build_recognizer(
     ----------
     output : str
         The output that a task needs: `image` for logits [B, classes], `pixel` for
-        [B, classes, H, W].
+        [B, classes, H, W], `embedding` for logits [B, classes] and embeddings by `embed`.
     backbone : str
         The name of the network, such as `small` or `resnet50`.
     pretrained : bool
@@ -64,8 +76,11 @@ def build_recognizer(
     """
     module = recognizer_by_name(backbone)
     require_output(backbone, output)
-    weights = pretrained and module.PRETRAINED
-    return module.build(module.Options(name=backbone), output, channels, classes, weights)
+    weights, options = pretrained and module.PRETRAINED, module.Options(name=backbone)
+    if output == "embedding":
+        classifier = module.build(options, "image", channels, embedding.SIZE, weights)
+        return embedding.EmbeddingNetwork(classifier, classes)
+    return module.build(options, output, channels, classes, weights)
 
 
 def require_output(backbone: str, output: str) -> None:
@@ -76,7 +91,7 @@ def require_output(backbone: str, output: str) -> None:
     ConfigError
         If it does not.
     """
-    if output not in recognizer_by_name(backbone).OUTPUTS:
+    if of_module(output) not in recognizer_by_name(backbone).OUTPUTS:
         raise ConfigError(
             f"auxiliary.backbone={backbone} has no output for every {output}; choose from "
             f"{', '.join(recognizer_names(output))}"
