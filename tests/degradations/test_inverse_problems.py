@@ -117,7 +117,35 @@ def test_a_prepared_observation_is_equal() -> None:
     assert torch.equal(prepared.start(degraded), MANY.start(degraded))
     rows = torch.tensor([7, 3])
     assert torch.equal(prepared.select(rows).operator(clean[rows]), degraded[rows])
-    assert observe(Blur(), (1, 1, 8, 8)).prepared().operator(clean[:1, :1]).shape[0] == 1
+    simple = observe(Completion(), (1, 1, 8, 8))
+    assert simple.prepared() is simple
+
+
+@pytest.mark.parametrize(
+    "single",
+    [
+        Blur(kernel=25, sigma=1.6, border="circular"),
+        Blur(kernel=5),
+        Decimation(scale=2),
+        Decimation(scale=3, filter="gaussian"),
+        Mix(order=["blur", "decimation", "gaussian"], parts={"decimation": {"scale": 2}}),
+    ],
+    ids=["circular blur", "reflected blur", "bicubic", "gaussian", "mix"],
+)
+def test_prepared_operators_of_single_problems_are_equal(single: Degradation) -> None:
+    """Products with matrices instead of shifts, and their transpose as the adjoint."""
+    clean = images(3, 2, 36, 48).float()
+    plain = observe(single, (3, 2, 36, 48))
+    prepared = plain.prepared()
+    degraded = plain.operator(clean)
+    torch.testing.assert_close(prepared.operator(clean), degraded, rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        prepared.adjoint(degraded), plain.adjoint(degraded), rtol=0, atol=2e-6
+    )
+    assert any(key.endswith("rows") for key in prepared.parameters)
+    rows = torch.tensor([2, 0])
+    part = prepared.select(rows).operator(clean[rows])
+    torch.testing.assert_close(part, degraded[rows], rtol=0, atol=1e-6)
 
 
 def test_the_data_gradient_is_that_of_autograd() -> None:

@@ -237,6 +237,18 @@ def test_every_profile_has_all_phases(profile: str, tmp_path: Path) -> None:
     assert all(stage.epochs > 0 for stage in stages)
 
 
+def test_a_phase_can_learn_from_less_noise(tmp_path: Path) -> None:
+    words = ("method=deqgd", "profile=bench")
+    plain, changed = (
+        tiny_runs.make(tmp_path, *words, *further).method.stage().lineage()
+        for further in ([], ["method.pnpreg.sigma=0.04"])
+    )
+    sigmas = [stage.batches.degradation.sigma for stage in changed]
+    assert sigmas == pytest.approx([50 / 255, 0.04, 50 / 255])
+    assert plain[0].id == changed[0].id
+    assert plain[1].id != changed[1].id
+
+
 def test_one_prior_serves_every_problem(tmp_path: Path) -> None:
     runs = [
         tiny_runs.make(tmp_path, "method=rerg", *words)
@@ -256,6 +268,7 @@ def test_one_prior_serves_every_problem(tmp_path: Path) -> None:
         (["method=rerg", "method.solver.level=2.55"], "level=2.55: allowed are numbers above 0"),
         (["method=rerg", "method.solver.step=0"], "step=0.0: allowed are numbers > 0"),
         (["method=rerg", "method.join=average"], "join=average: must be one of sum, strategy"),
+        (["method=rerg", "method.mtdeq.sigma=2.55"], "mtdeq.sigma=2.55: "),
         (["method=rg1", "method.join=strategy"], "joins the losses of method=rerg"),
         (["method=rerg", "method.forward.memory=0"], "memory=0: allowed are whole numbers >= 1"),
         (["method=rerg", "method.forward.iterations=0"], "iterations=0: allowed are whole"),

@@ -37,6 +37,20 @@ def test_without_biases_networks_scale(factor: float, residual: bool) -> None:
     assert expected.shape == images.shape
 
 
+def test_a_gain_multiplies_the_gradient_alone() -> None:
+    images, level = random_images(1, 3, 8, 8), torch.tensor([0.1])
+    larger = DRUNetOptions(channels=4, blocks=1, levels=2, gain=50.0)
+    for kind, factor, inputs in (
+        (RegularizingGradient, 50.0, (images,)),
+        (ProximalOperator, 1.0, (images, level)),
+    ):
+        plain, scaled = kind(3, SMALL).double(), kind(3, larger).double()
+        scaled.load_state_dict(plain.state_dict())
+        torch.testing.assert_close(scaled(*inputs), factor * plain(*inputs))
+    with pytest.raises(ValueError, match="gain=0: allowed are numbers > 0"):
+        DRUNetOptions(gain=0)
+
+
 def test_each_image_has_its_own_level() -> None:
     images = random_images(1, 1, 8, 8).expand(2, -1, -1, -1)
     proximal = ProximalOperator(1, SMALL).double()

@@ -112,6 +112,19 @@ class Mix:
             batch = enlarge(batch, part_shape[-2:])
         return batch
 
+    def prepare(
+        self, parameters: Mapping[str, Tensor], shape: tuple[int, ...]
+    ) -> dict[str, Tensor]:
+        """The draw with what the parts prepare, on the device of the draw."""
+        prepared = dict(parameters)
+        for name, part, part_shape in self._seen(shape):
+            prepare = getattr(part, "prepare", None)
+            if prepare is not None:
+                made = prepare(_of(name, parameters), part_shape)
+                prepared |= {f"{name}.{key}": value for key, value in made.items()}
+        device = next((drawn.device for drawn in parameters.values()), None)
+        return {key: value.to(device) for key, value in prepared.items()}
+
     def noise_level(self, parameters: Mapping[str, Tensor], batch_size: int) -> Tensor:
         """The parts' levels combined as independent noise: √(σ_1² + … + σ_n²), [B].
 

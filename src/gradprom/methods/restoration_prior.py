@@ -30,6 +30,7 @@ from gradprom.data.image_noise import ImageNoise
 from gradprom.data.loader import Batch
 from gradprom.degradations import RandomProblems
 from gradprom.errors import ConfigError
+from gradprom.identity import added
 from gradprom.methods.base import Description, Method
 from gradprom.methods.prior_solver import LEAST_LEVEL, SOLVERS, SolverOptions, solve
 from gradprom.methods.prior_training import (
@@ -67,6 +68,7 @@ _FURTHER = {
     "gradient": {},
 }
 """What a network takes besides images."""
+PHASES = ("gauss", "pnpreg", "mtdeq", "regularizing")
 JOINS = ("sum", "strategy")
 
 
@@ -76,6 +78,8 @@ class Phase:
 
     epochs: int = 1
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
+    sigma: float | None = added(None)
+    """The largest noise of its problems; None: that of `problems`."""
 
 
 @dataclass
@@ -105,6 +109,16 @@ class Options:
             raise ValueError(f"training={self.training}: must be one of {', '.join(NETWORKS)}")
         if self.join not in JOINS:
             raise ValueError(f"join={self.join}: must be one of {', '.join(JOINS)}")
+        for phase in PHASES:
+            try:
+                self.trained_on(phase)
+            except ValueError as error:
+                raise ValueError(f"{phase}.{error}") from error
+
+    def trained_on(self, phase: str) -> RandomProblems:
+        """The problems of a phase of the chain."""
+        sigma = getattr(self, phase).sigma
+        return self.problems if sigma is None else replace(self.problems, sigma=sigma)
 
 
 def check(config: Config) -> None:
@@ -144,12 +158,13 @@ class RestorationPrior(Method):
         return stages.get(self.options.training, self._regularizing)()
 
     def _gauss(self) -> Stage:
-        reads = {"problems": {"sigma": self.options.problems.sigma}}
+        reads = {"problems": {"sigma": self.options.trained_on("gauss").sigma}}
         return self._stage("gauss", "gauss", reads, (), Denoising)
 
     def _pnpreg(self) -> Stage:
         own = self.options
-        reads = {"problems": {"sigma": own.problems.sigma}, "weights": {"link": own.weights.link}}
+        sigma = self.options.trained_on("pnpreg").sigma
+        reads = {"problems": {"sigma": sigma}, "weights": {"link": own.weights.link}}
 
         def training(networks: Networks) -> Linked:
             return Linked(networks, own.weights)
@@ -157,13 +172,17 @@ class RestorationPrior(Method):
         return self._stage("pnpreg", "pnpreg", reads, (self._gauss(),), training)
 
     def _mtdeq(self) -> Stage:
-        reads = {"problems": self.options.problems, **self._search_reads("mtdeq")}
+        reads = {"problems": self.options.trained_on("mtdeq"), **self._search_reads("mtdeq")}
         return self._stage("mtdeq", "mtdeq", reads, (self._gauss(),), self._equilibrium("mtdeq"))
 
     def _regularizing(self) -> Stage:
         """By L1, L2 or L3; one name, so that all three see equal batches."""
-        own, name = self.options, self.options.training
-        reads = {"training": name, "problems": own.problems, **self._search_reads(name)}
+        own, name, problems = (
+            self.options,
+            self.options.training,
+            self.options.trained_on("regularizing"),
+        )
+        reads = {"training": name, "problems": problems, **self._search_reads(name)}
         if self._joins:
             reads |= {"join": own.join}
         parents = (self._pnpreg(), *([] if name == "deqgd" else [self._mtdeq()]))
@@ -209,8 +228,9 @@ class RestorationPrior(Method):
         method = {"network": own.network, "optimizer": phase.optimizer, **reads}
         joins = name == "regularizing" and self._joins
         strategy = {"strategy": c.strategy} if joins else {}
-        noise = TwoLevels(sigma=own.problems.sigma, clamp=False, sigma_low=0.0)
-        degradation = own.problems if name in ("mtdeq", "regularizing") else noise
+        problems = self.options.trained_on(name)
+        noise = TwoLevels(sigma=problems.sigma, clamp=False, sigma_low=0.0)
+        degradation = problems if name in ("mtdeq", "regularizing") else noise
 
         def begin(start: Start) -> Training:
             networks = self._built(NETWORKS[training_name])
@@ -277,7 +297,8 @@ class RestorationPrior(Method):
         assert batch.observation is not None
         sigma, solver = batch.observation.sigma().to(batch.input), self.options.solver
         level = sigma if solver.level is None else torch.full_like(sigma, solver.level)
-        problem = Problem(batch.observation, batch.input, level.clamp(min=LEAST_LEVEL))
+        observation = batch.observation.prepared()
+        problem = Problem(observation, batch.input, level.clamp(min=LEAST_LEVEL))
         network = self.networks[SOLVERS[solver.name]]
         self.solution = solve(solver, problem, network, self._counted(solver.iterations))
         return self.solution.estimate.clamp(0, 1)

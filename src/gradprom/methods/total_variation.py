@@ -101,7 +101,8 @@ class Variation(Method):
         """The solver's last estimate, clamped to [0, 1]."""
         observation, own = batch.observation, self.options
         assert observation is not None
-        problem = Problem(observation, batch.input, observation.sigma().to(batch.input))
+        sigma = observation.sigma().to(batch.input)
+        problem = Problem(observation.prepared(), batch.input, sigma)
         weight = torch.full_like(problem.level, own.weight)
         stopping = Stopping(own.iterations, own.tolerance)
         self.solution = fixed_point(TotalVariation(problem, weight), problem.start(), stopping)

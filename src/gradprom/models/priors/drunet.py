@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from gradprom.identity import added
 from gradprom.models.borders import repeated
 
 GAIN = 0.2
@@ -28,7 +29,14 @@ class DRUNetOptions:
     residual: bool = False
     """Whether a proximal operator is its input minus the network, which learns faster."""
 
+    gain: float = added(1.0)
+    """What a regularizing gradient's output is multiplied by, > 0. Noise of standard deviation s
+    in an image has to change the gradient by up to s/σ², thousands of times as much as new weights
+    make of it."""
+
     def __post_init__(self) -> None:
+        if not self.gain > 0:
+            raise ValueError(f"gain={self.gain}: allowed are numbers > 0")
         for key in ("channels", "blocks", "levels"):
             if (value := getattr(self, key)) < 1:
                 raise ValueError(f"{key}={value}: allowed are whole numbers >= 1")
@@ -116,6 +124,11 @@ class RegularizingGradient(DRUNet):
 
     def __init__(self, channels: int, options: DRUNetOptions) -> None:
         super().__init__(channels, channels, options)
+        self.gain = options.gain
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, channels, H, W] -> [B, channels, H, W], of any size."""
+        return self.gain * super().forward(x)
 
 
 def _convolution(inputs: int, outputs: int) -> nn.Conv2d:
