@@ -68,7 +68,7 @@ def trackio(folder: Path) -> Iterator[tuple[str, Points]]:
 
 
 def wandb(folder: Path) -> Iterator[tuple[str, Points]]:
-    """Offline: a file for each process, of which those with the same id are one run."""
+    """Offline: a file for each process, of which the last one of a run has all its points."""
     from wandb.proto import wandb_internal_pb2
 
     found: dict[str, Points] = {}
@@ -92,7 +92,7 @@ def wandb(folder: Path) -> Iterator[tuple[str, Points]]:
                     summary[key] = _value(item)
         logged = {name for _, name, _ in points}
         points += [(-1, key, v) for key, v in summary.items() if key not in logged]
-        found.setdefault(run, []).extend(points)
+        found[run] = points
     yield from found.items()
 
 

@@ -25,7 +25,7 @@ from gradprom.tuning.tuning import Tuning, read_tuning
 
 BASE = (*tiny_runs.SMALL, "dataset.train=20", "dataset.test=4", "auxiliary=none")
 SEEDS = (*BASE, "strategy=mainstream", "tune=lr", "auxiliary.coupled_lr=1e-4")
-SPACE = ("trainer.lr=0.004,1e-9,2e-9", "trainer.schedule=constant", "trainer.clip=0")
+SPACE = ("trainer.lr=tag(log,interval(1e-6,1e-2))", "trainer.schedule=constant", "trainer.clip=0")
 WORDS = (*SEEDS, *SPACE, "tune.validation=0.4", "tune.startup=1", "tune.seeds=2", "seed=5")
 
 
@@ -80,7 +80,7 @@ def test_the_pruning_is_that_of_a_paired_test(tmp_path: Path) -> None:
     records = tuning.study.records()
     best: tuple[float, list[float]] | None = None
     for trial in trials:
-        lr = float(trial.params["trainer.lr"])
+        lr = trial.params["trainer.lr"]
         mine = {r.seed: r for r in records if r.setting("trainer.lr") == lr}
         values = [v for seed in sorted(mine) for v in images(tuning.study, mine[seed])]
         assert list(trial.intermediate_values.values()) == pytest.approx(values, abs=1e-12)
@@ -97,13 +97,12 @@ def test_the_pruning_is_that_of_a_paired_test(tmp_path: Path) -> None:
         assert len(differences) == 8
         assert wilcoxon(differences, alternative="less", zero_method="zsplit").pvalue < 0.1
         assert "after 1 of 2 seeds, worse than trial" in trial.user_attrs["reason"]
-    states = {t.params["trainer.lr"]: t.state for t in trials}
-    assert states["0.004"] == TrialState.COMPLETE and TrialState.PRUNED in states.values()
+    assert {t.state for t in trials} == {TrialState.COMPLETE, TrialState.PRUNED}
 
     study = journal.load(tuning.study.folder)
     line = report.best_line(study)
     assert line is not None and line.startswith("python run.py -m ") and line.endswith("seed=5,6")
-    assert "tune" not in line and "trainer.lr=0.004" in line
+    assert "tune" not in line and "trainer.lr=" in line
     assert "6 trials of 2 seeds: 6 so far" in describe(tuning)
 
     # lost between the two runs of a trial, it goes on with the same study

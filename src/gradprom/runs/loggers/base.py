@@ -39,7 +39,7 @@ class Logger(Protocol):
     id: str
     """By which the logged run is found again after an interruption."""
     reached: int | None
-    """The last step that an earlier process has logged, where the package can tell."""
+    """The last step that need not be logged again, where the package can tell."""
 
     def log(self, points: Sequence[Point]) -> None:
         """Log points, whose steps rise from call to call."""

@@ -41,6 +41,8 @@ def begin(summary: RunSummary) -> "WandB":
 class WandB:
     """A run of wandb, open."""
 
+    reached: int | None
+
     def __init__(self, summary: RunSummary):
         check()  # it would wait for an answer on the terminal
         import wandb
@@ -59,8 +61,9 @@ class WandB:
                 silent=True, console="off", init_timeout=PATIENCE, finish_timeout=PATIENCE
             ),
         )
-        # offline it cannot tell, and begins to count anew
-        self.reached = self.run.step - 1 if self.run.step else None
+        # offline it is 0: each process writes a file, and a file of a process that was killed lacks
+        # what had not been written; so each has all points from the first one on
+        self.reached = max(self.run.step - 1, 0)
 
     def log(self, points: Sequence[Point]) -> None:
         """Hand points to the process of wandb."""
