@@ -49,8 +49,9 @@ def add_to(commands: Any, add_command: AddCommand, run: str) -> None:
         "words",
         nargs="*",
         metavar="KIND|WORD",
-        help="stages, cache, logs, set-aside: look at these alone; weights: the last weights of "
-        "finished runs, too, of those that further words select (see gradprom runs)",
+        help="stages, cache, logs, set-aside: look at these alone; ends: what trainer.extend has "
+        "kept, too; weights: the last weights of finished runs, too, of those that further words "
+        "select (see gradprom runs)",
     )
     clean.add_argument("--yes", action="store_true", help="remove it")
     merge = add_command(commands, "merge", _merge, "bring records of other machines into a study")
@@ -128,7 +129,7 @@ def _clean(args: argparse.Namespace) -> None:
     from gradprom.disk.usage import size_text
 
     study = _study(args)
-    kinds = [word for word in args.words if word in (*clean.KINDS, clean.WEIGHTS)]
+    kinds = [word for word in args.words if word in (*clean.KINDS, clean.WEIGHTS, clean.ENDS)]
     words = [word for word in args.words if word not in kinds]
     if words and clean.WEIGHTS not in kinds:
         raise ConfigError(

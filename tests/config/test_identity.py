@@ -167,7 +167,7 @@ def test_where_a_dataset_lies_is_no_part_of_an_id(dataset: str) -> None:
 def test_every_key_of_the_trainer_is_read_or_declared_to_have_no_effect() -> None:
     read = {change.split("=")[0] for change, _ in CHANGES}
     unhashed = {"log_every", "checkpoint_seconds", "device", "devices", "threads", "compile"}
-    unhashed |= {"channels_last", "deterministic", "graph"}
+    unhashed |= {"channels_last", "deterministic", "graph", "extend"}
     for name in set(Trainer.__dataclass_fields__) - unhashed:
         assert f"trainer.{name}" in read
 

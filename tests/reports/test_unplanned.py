@@ -117,6 +117,7 @@ def test_rows_never_mix_configurations(key: str, value: Any, told: str) -> None:
         ("config__trainer__threads", 2),
         ("config__trainer__device", "cuda"),
         ("config__trainer__log_every", 1),
+        ("config__trainer__extend", True),
         ("config__evaluation__batch_size", 3),
         ("config__evaluation__panels", 0),
         ("config__study", "other"),

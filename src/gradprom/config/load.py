@@ -129,6 +129,11 @@ def _check_together(config: Config) -> None:
         )
     method = component("method", config.method.name)
     method.check(config)
+    if config.trainer.extend and (reason := method.build(config).stage().bound_to_length):
+        raise ConfigError(
+            f"trainer.extend=true: a longer training would not be equal to one at once, because "
+            f"{reason}"
+        )
 
 
 def _place(dataset: Any) -> tuple[str, str]:

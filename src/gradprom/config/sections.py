@@ -89,6 +89,9 @@ class Trainer:
     rows that are 20 steps for each loss apart: less than 3 % of the time."""
     checkpoint_seconds: float = unhashed(30.0)
     """Minimum time between two checkpoints of a stage, in seconds."""
+    extend: bool = unhashed(False)
+    """Keep the end of the last stage, and begin it with that of a shorter one, if there is one that
+    differs in its epochs alone: equal to training at once, bit for bit. With a constant rate."""
     device: str = unhashed("auto")
     """`auto` takes CUDA, then MPS, then the CPU."""
     devices: int = unhashed(1)

@@ -16,11 +16,14 @@ from gradprom.disk.needs import Needs, needs_of
 from gradprom.disk.usage import size_of, size_text, studies
 from gradprom.storage.files import writing
 from gradprom.storage.lease import Applicant
+from gradprom.storage.stage_names import END
 
 KINDS = ("stages", "cache", "logs", "snapshots", "set-aside")
 """What is looked at by default: things that nothing needs."""
 WEIGHTS = "weights"
 """The kind of the last weights of finished runs, which go only where they are named."""
+ENDS = "ends"
+"""The kind of the states from which longer trainings go on (`trainer.extend`), likewise."""
 QUIET = 24 * 3600.0
 """Seconds without a write after which the logs of a command may go, and without a use snapshots."""
 _REMOVED = ".removed-"
@@ -32,7 +35,7 @@ class Item:
 
     path: Path
     kind: str
-    """One of `KINDS`, or `WEIGHTS`."""
+    """One of `KINDS`, `WEIGHTS` or `ENDS`."""
     reason: str
     size: int
     """Bytes."""
@@ -46,12 +49,15 @@ class Cleaning:
     kept: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     """Sizes of what stays, by its kind and the reason."""
 
-    def add(self, path: Path, kind: str, reason: str, goes: bool) -> None:
-        """Add what was found."""
+    def add(
+        self, path: Path, kind: str, reason: str, goes: bool, without: Path | None = None
+    ) -> None:
+        """Add what was found; `without` is a file in it that is counted apart."""
+        size = size_of(path) - (size_of(without) if without else 0)
         if goes:
-            self.items.append(Item(path, kind, reason, size_of(path)))
+            self.items.append(Item(path, kind, reason, size))
         else:
-            self.kept.setdefault((kind, reason), []).append(size_of(path))
+            self.kept.setdefault((kind, reason), []).append(size)
 
     @property
     def size(self) -> int:
@@ -81,13 +87,13 @@ def find(
     results
         The folder of all studies.
     kinds
-        Those of `KINDS` to look at.
+        Those of `KINDS` to look at, and `ENDS` where these can go too.
     weights_of
         Runs, as study and id, whose last weights can go too, unless another run has the same.
     """
     needs, cleaning = needs_of(results), Cleaning()
-    if "stages" in kinds or weights_of:
-        _add_stages(cleaning, results, needs, "stages" in kinds, set(weights_of))
+    if "stages" in kinds or ENDS in kinds or weights_of:
+        _add_stages(cleaning, results, needs, kinds, set(weights_of))
     if "cache" in kinds:
         _add_cache(cleaning, results, needs)
     if "logs" in kinds:
@@ -126,7 +132,7 @@ def _add_stages(
     cleaning: Cleaning,
     results: Path,
     needs: Needs,
-    earlier: bool,
+    kinds: Collection[str],
     weights_of: set[tuple[str, str]],
 ) -> None:
     for path in _entries(results / "stages"):
@@ -135,9 +141,10 @@ def _add_stages(
             cleaning.add(path, "stages", "of runs that have not finished", goes=False)
         elif owners:
             asked = weights_of.issuperset(owners)
-            reason = "last weights of finished runs"
-            cleaning.add(path, WEIGHTS, f"{reason}, as asked for" if asked else reason, goes=asked)
-        elif not earlier:
+            end = None if asked else _add_end(cleaning, path, ENDS in kinds)
+            reason = f"last weights of finished runs{', as asked for' if asked else ''}"
+            cleaning.add(path, WEIGHTS, reason, goes=asked, without=end)
+        elif "stages" not in kinds:
             continue
         elif needs.unknown:
             reason = f"perhaps needed: {needs.unknown[0]}"
@@ -146,6 +153,16 @@ def _add_stages(
             cleaning.add(path, "stages", "earlier stages of finished runs", goes=True)
         else:
             cleaning.add(path, "stages", "of no run that has a record or is planned", goes=True)
+
+
+def _add_end(cleaning: Cleaning, stage: Path, goes: bool) -> Path | None:
+    """The end that a stage has kept, added by itself; None where there is none."""
+    end = stage / END
+    if not end.exists():
+        return None
+    reason = "ends from which longer trainings go on"
+    cleaning.add(end, ENDS, f"{reason}, as asked for" if goes else reason, goes)
+    return end
 
 
 def _add_cache(cleaning: Cleaning, results: Path, needs: Needs) -> None:
@@ -193,10 +210,10 @@ def _last_write(folder: Path) -> float:
 @contextlib.contextmanager
 def _alone(item: Item) -> Iterator[bool]:
     """Hold the lease of a stage's folder, so that no process begins to train it meanwhile."""
-    if item.kind not in ("stages", WEIGHTS):
+    if item.kind not in ("stages", WEIGHTS, ENDS):
         yield True
         return
-    lease = Applicant(item.path).try_acquire()
+    lease = Applicant(item.path.parent if item.kind == ENDS else item.path).try_acquire()
     if lease is None:
         yield False
         return

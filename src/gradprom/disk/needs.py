@@ -96,5 +96,9 @@ def _add_planned(needs: Needs, study: Study, runs: Iterable[PlannedRun]) -> None
 
 
 def _add_run(needs: Needs, run: Run) -> None:
+    from gradprom.training import longer
+
     needs.unfinished |= {stage.id for stage in run.last_stage.lineage()}
+    if run.config.trainer.extend:
+        needs.unfinished |= {stage.id for stage in longer.shorter(run.last_stage)}
     needs.datasets |= {each.name for each in (run.config.dataset, *run.config.evaluate_on)}

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gradprom.runs.records import Study
+from gradprom.storage.stage_names import END
 
 SHARED = ("stages", "cache", "snapshots", "leases", "set-aside")
 """Folders of results that all studies share."""
@@ -46,7 +47,9 @@ def overview(results: Path) -> str:
     for name in SHARED:
         if (results / name).is_dir():
             count = len(list((results / name).iterdir()))
-            lines.append((name, size_of(results / name), f"{count} entries"))
+            ends = sum(size_of(path) for path in (results / name).glob(f"*/{END}"))
+            of_ends = f", ends {size_text(ends)}" if ends else ""
+            lines.append((name, size_of(results / name), f"{count} entries{of_ends}"))
     inner = 0
     for study in studies(results):
         parts = {part: size_of(study.folder / part) for part in _PARTS}

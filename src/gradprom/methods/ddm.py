@@ -28,7 +28,7 @@ from gradprom.errors import NotServed
 from gradprom.methods.backbone import build_backbone
 from gradprom.methods.base import Description, Method
 from gradprom.training.networks import Networks, NetworkTraining
-from gradprom.training.optimization import OptimizerOptions
+from gradprom.training.optimization import OptimizerOptions, bound_to_length
 from gradprom.training.stage import Stage, Start
 
 SPREAD = 0.25
@@ -108,6 +108,7 @@ class DDM(Method):
                 "method": {"average": self.options.average},
             },
             batches=Batches(t.batch_size, None, t.augment),
+            bound_to_length=bound_to_length(t.schedule),
             begin=lambda start: Training(c, self._denoiser(fresh=True), start),
         )
 

@@ -25,7 +25,7 @@ from gradprom.methods.base import Description, Method
 from gradprom.tasks import task_by_name
 from gradprom.tasks.regression import absolute_error
 from gradprom.training.networks import Networks, NetworkTraining
-from gradprom.training.optimization import OptimizerOptions
+from gradprom.training.optimization import OptimizerOptions, bound_to_length
 from gradprom.training.parallel import distributed
 from gradprom.training.stage import Stage, Start
 
@@ -79,8 +79,13 @@ class Pixel(Method):
             reads=self.reads_of_training(),
             parents=tuple(recognizers.values()),
             batches=self.batches(),
+            bound_to_length=self._bound_to_length(),
             begin=lambda start: self.begin(start, self.networks_at(start, recognizers), epochs),
         )
+
+    def _bound_to_length(self) -> str:
+        optimizers = [o for o in vars(self.options).values() if isinstance(o, OptimizerOptions)]
+        return next(filter(None, (bound_to_length(o.schedule) for o in optimizers)), "")
 
     def batches(self) -> Batches:
         """Degraded images of `trainer.batch_size`."""

@@ -17,6 +17,7 @@ from gradprom.errors import ConfigError
 from gradprom.methods import recognition
 from gradprom.methods.base import Description, Method
 from gradprom.tasks import task_by_name
+from gradprom.training.optimization import bound_to_length
 from gradprom.training.stage import Stage
 
 
@@ -62,6 +63,7 @@ class Recognizer(Method):
             reads={"task": task, **recognition.reads(c), "degradation": c.degradation},
             version=recognition.stage_version(c),
             batches=recognition.batches(c, [task]),
+            bound_to_length=bound_to_length(c.trainer.schedule),
             begin=lambda start: recognition.RecognizerTraining(
                 c, task, epochs, start, c.facts.inputs
             ),

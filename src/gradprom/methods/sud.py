@@ -27,7 +27,7 @@ from gradprom.methods.backbone import build_backbone
 from gradprom.methods.base import Description, Method
 from gradprom.randomness import stream
 from gradprom.training.networks import Networks, NetworkTraining
-from gradprom.training.optimization import OptimizerOptions
+from gradprom.training.optimization import OptimizerOptions, bound_to_length
 from gradprom.training.stage import Stage, Start
 
 
@@ -150,6 +150,7 @@ class SUD(Method):
             {**shared, "degradation": c.degradation, "method": own},
             parents=(denoiser,),
             batches=batches,
+            bound_to_length=bound_to_length(t.schedule),
             begin=lambda start: self._begin(start, denoiser),
         )
 

@@ -26,7 +26,7 @@ from gradprom.strategies import Mainstream, Strategy
 from gradprom.tasks import task_by_name
 from gradprom.training.losses import loss_by_name
 from gradprom.training.networks import Networks, NetworkTraining
-from gradprom.training.optimization import OptimizerOptions
+from gradprom.training.optimization import OptimizerOptions, bound_to_length
 from gradprom.training.parallel import distributed
 from gradprom.training.stage import Stage, Start
 
@@ -109,6 +109,7 @@ class TaskDriven(Method):
             version=version,
             batches=recognition.batches(c, self.tasks),
             probe_every=self._probe_every(),
+            bound_to_length=bound_to_length(c.trainer.schedule),
             begin=lambda start: self._begin_coupled(start, warmup, pretraining),
         )
 

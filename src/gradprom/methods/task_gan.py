@@ -107,6 +107,7 @@ class TaskGAN(GAN):
             name="task_gan.by_label",
             epochs=epochs,
             batches=replace(whole.batches, order=one_label),
+            bound_to_length="it is the beginning of another stage",
             begin=lambda start: self.begin(start, self.networks_at(start, recognizers), epochs),
         )
         rest = whole.epochs - epochs

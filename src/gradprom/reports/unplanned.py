@@ -79,7 +79,7 @@ _NEVER_READ = (
     *("facts.", "study", "results", "logger", "dataset.root", "seed"),
     *("trainer.device", "trainer.compile", "trainer.channels_last", "trainer.threads"),
     *("trainer.log_every", "trainer.checkpoint_seconds", "trainer.deterministic", "trainer.graph"),
-    *("evaluation.batch_size", "evaluation.panels"),
+    *("trainer.extend", "evaluation.batch_size", "evaluation.panels"),
 )
 """Prefixes of keys that cannot change a result."""
 _UNREAD = {

@@ -32,7 +32,7 @@ from gradprom.runs.run_progress import RunProgress
 from gradprom.runs.scoring import describe, score
 from gradprom.storage.files import read_json, write_json, write_text
 from gradprom.storage.lease import exclusive
-from gradprom.training import engine, precision
+from gradprom.training import engine, longer, precision
 from gradprom.training.artefact import all_rows, histories, joined
 from gradprom.training.malloc import keep_freed_memory
 from gradprom.training.parallel.distributed import RankLost
@@ -221,6 +221,8 @@ def _train(
 
     def train(stage: Stage, slot: Slot) -> dict[str, Any]:
         parents = {parent.id: obtain(parent) for parent in stage.parents}
+        if run.config.trainer.extend and stage.id == run.training_id:
+            longer.take_up(store, stage, slot, run.config.trainer)
         if loggers.open and (checkpoint := engine.load_checkpoint(slot)):
             loggers.stored({stage.id: checkpoint["history"]})
         weights = {id: parent["weights"] for id, parent in parents.items()}

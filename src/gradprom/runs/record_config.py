@@ -14,6 +14,7 @@ _ADDED_LATER = {
     "trainer.graph": "false",
     "trainer.channels_last": "false",
     "trainer.deterministic": False,
+    "trainer.extend": False,
 }
 """Keys that old records lack, with the value that they imply."""
 

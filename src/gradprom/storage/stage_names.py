@@ -3,6 +3,9 @@
 from gradprom.errors import RunError
 from gradprom.storage.files import is_plain
 
+END = "end.pt"
+"""In a stage's folder: the state before its last step, from which longer ones go on."""
+
 
 def stage_name(stage_id: str, fingerprint: str) -> str:
     """The name of a stage's folder.

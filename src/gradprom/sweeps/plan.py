@@ -13,6 +13,7 @@ from gradprom.runs.plan_note import PlannedRun, PlanNote
 from gradprom.runs.run import Run
 from gradprom.storage.files import write_checked
 from gradprom.sweeps import queue, run_ids
+from gradprom.training import longer
 from gradprom.training.stage import Stage
 from gradprom.training.store import StageStore
 
@@ -39,6 +40,8 @@ class Plan:
     """Name and steps of each distinct stage that is not in the store, by id."""
     epochs: dict[str, int] = field(default_factory=dict)
     """Epochs of every stage of a pending job, by id."""
+    begun: dict[str, Stage] = field(default_factory=dict)
+    """The shorter stage that a stage goes on from (`trainer.extend`), by the stage's id."""
     expansions: list[Expansion] = field(default_factory=list)
     """The experiments whose cells the runs are."""
     narrowing: list[str] = field(default_factory=list)
@@ -89,6 +92,12 @@ class Plan:
     def folder(self) -> Path:
         """The folder of the sweep's plan, table and picture: `results/<study>/sweeps/<id>`."""
         return self.jobs[0].run.study.folder / "sweeps" / self.id
+
+    def steps_before(self, stage_id: str) -> int:
+        """Steps of a stage that a shorter one has taken, 0 if it begins by itself."""
+        if stage_id not in self.begun:
+            return 0
+        return self.stages[stage_id][1] * self.begun[stage_id].epochs // self.epochs[stage_id]
 
     def keep(self) -> None:
         """Write which runs are planned, for `gradprom status` and `gradprom report`."""
@@ -156,6 +165,8 @@ def make_plan(runs: list[Run], retry_failed: bool, classical: list[Run] | None =
         }
         if plan.launches(job):
             store = StageStore(run.study.stages, images.fingerprint)
+            if run.config.trainer.extend and not store.has(run.last_stage):
+                plan.notes.append(_beginning(plan, run.last_stage, store))
             for stage in _missing(lineage, store):
                 plan.stages[stage.id] = (stage.name, steps[stage.id])
             plan.epochs |= {stage.id: stage.epochs for stage in lineage}
@@ -171,6 +182,18 @@ def _job(run: Run, on_cluster_jobs: queue.Jobs | None) -> Job:
     dataset_changes.require_own_title(run)
     dataset_changes.require_same_data(run, state)
     return Job(run, state, {}, state in ("queued", "running") and run.id in (on_cluster_jobs or {}))
+
+
+def _beginning(plan: Plan, stage: Stage, store: StageStore) -> str:
+    """Note in the plan what a run's last stage goes on from, and say so (`trainer.extend`)."""
+    found = longer.find(store, stage)
+    if found is None:
+        return (
+            f"no shorter {stage.name} than {stage.id} has kept its end: all {stage.epochs} epochs "
+            f"are trained"
+        )
+    plan.begun[stage.id] = found
+    return f"{stage.name} {stage.id} goes on from {found.id} at epoch {found.epochs}"
 
 
 def _missing(lineage: list[Stage], store: StageStore) -> list[Stage]:
@@ -248,8 +271,11 @@ def tables(plan: Plan) -> list[str]:
 def _stages(plan: Plan) -> str:
     counts = Counter(name for name, _ in plan.stages.values())
     names = ", ".join(f"{count} × {name}" for name, count in counts.items())
-    shared = sum(steps for _, steps in plan.stages.values())
-    epochs = sum(plan.epochs[stage_id] for stage_id in plan.stages)
+    shared = sum(
+        steps - plan.steps_before(stage_id) for stage_id, (_, steps) in plan.stages.items()
+    )
+    before = sum(stage.epochs for stage in plan.begun.values())
+    epochs = sum(plan.epochs[stage_id] for stage_id in plan.stages) - before
     separate = sum(sum(job.steps.values()) for job in plan.to_train)
     separate_epochs = sum(plan.epochs[stage_id] for job in plan.to_train for stage_id in job.steps)
     saving = (

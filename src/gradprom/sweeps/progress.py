@@ -97,7 +97,7 @@ class Forecast:
     def __init__(self, plan: Plan):
         self.stages, self.at_once = plan.stages, plan.at_once
         self.pace = _known_pace(plan)
-        self.at: dict[str, int] = {}
+        self.at = {stage_id: plan.steps_before(stage_id) for stage_id in plan.begun}
 
     def learn(self, progress: RunProgress) -> None:
         """Take in the progress and the speed of a stage."""

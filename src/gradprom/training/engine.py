@@ -110,28 +110,32 @@ def train(
     checkpoint = distributed.share(load_checkpoint(slot))
     if checkpoint is not None:
         # counted at once, so that a resume that ends before the next checkpoint counts too
-        interruptions = slot.count_resume()
+        # but not the beginning that a longer stage takes from a shorter one
+        if "begun_by" not in checkpoint:
+            interruptions = slot.count_resume()
         training.load_state_dict(checkpoint["training"])
         step, history = checkpoint["step"], checkpoint["history"]
         seconds = checkpoint["seconds"]
         meter = [_to_device(loader.device, logs) for logs in checkpoint["meter"]]
     update = Updates(stage.name, training, options, loader.device)
 
+    def state() -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "training": training.state_dict(),
+            "step": step,
+            "history": history,
+            "seconds": seconds + time.monotonic() - row_began,
+            "meter": meter,
+        }
+
     def save() -> None:
-        now = time.monotonic()
-        slot.save_checkpoint(
-            {
-                "format": FORMAT,
-                "training": training.state_dict(),
-                "step": step,
-                "history": history,
-                "seconds": seconds + now - row_began,
-                "meter": meter,
-            }
-        )
+        slot.save_checkpoint(state())
 
     row_began = saved = time.monotonic()
     while step < steps:
+        if options.extend and not stage.bound_to_length and 0 < step == steps - 1:
+            slot.save_end({**state(), "log_every": options.log_every})
         # each rank sees other images, and so needs random numbers of its own
         torch.manual_seed(stream(seed, step, "networks") + distributed.rank())
         batch = loader.batch(seed, step)

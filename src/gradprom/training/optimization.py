@@ -208,6 +208,16 @@ def _schedule(
     return LambdaLR(optimizer, lambda step: rate(options, step, steps))
 
 
+def bound_to_length(schedule: str) -> str:
+    """Why steps of a schedule depend on their number (`Stage.bound_to_length`); empty: not."""
+    if schedule == "constant":
+        return ""
+    return (
+        f"with the schedule {schedule} the rate of a step depends on the length of the training; "
+        f"choose a constant rate, such as trainer.schedule=constant"
+    )
+
+
 def rate(options: OptimizerOptions, step: int, steps: int) -> float:
     """The learning rate of a step as a share of `options.lr`, in [0, 1].
 

@@ -71,8 +71,8 @@ def _untrainable(start: Start) -> Training:
 class Stage:
     """A part of a run that other runs can share; its id covers all that can change its outcome.
 
-    `batches`, `probe_every` and `begin` are not hashed; `reads` has the values that they follow
-    from.
+    `batches`, `probe_every`, `bound_to_length` and `begin` are not hashed; `reads` has the values
+    that they follow from.
     """
 
     name: str
@@ -91,6 +91,12 @@ class Stage:
     probe_every: int = field(default=1, compare=False, repr=False)
     """Least steps between two probes, at the end of a row of the history each; more than 1 where a
     probe costs as much as a step."""
+    bound_to_length: str = field(
+        default="its method does not say that steps do not depend on their number",
+        compare=False,
+        repr=False,
+    )
+    """Why a longer training of it does not begin as a shorter one; empty: it does, bit for bit."""
     begin: Callable[[Start], Training] = field(default=_untrainable, compare=False, repr=False)
     """Builds its networks, from its parents' weights where it has parents."""
 

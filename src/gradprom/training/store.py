@@ -17,7 +17,7 @@ from gradprom.storage.files import (
     writing,
 )
 from gradprom.storage.lease import Applicant, Lease
-from gradprom.storage.stage_names import stage_name
+from gradprom.storage.stage_names import END, stage_name
 from gradprom.training.stage import Stage
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,11 @@ class Slot:
         """
         self.require_held()
         save_state(self.folder / "checkpoint.pt", state)
+
+    def save_end(self, state: dict[str, Any]) -> None:
+        """Keep the state before the last step; TakenOver as for a checkpoint."""
+        self.require_held()
+        save_state(self.folder / END, state)
 
     def load(self, name: str) -> dict[str, Any] | None:
         """A stored file; None if there is none. A damaged one is reported and set aside."""
@@ -104,6 +109,9 @@ class NoSlot(Slot):
         return 0
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
+        """Store nothing."""
+
+    def save_end(self, state: dict[str, Any]) -> None:
         """Store nothing."""
 
 
