@@ -103,7 +103,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     figure = _command(commands, "figure", _figure, "the paper's figures that need networks")
     figure.add_argument(
-        "words", nargs="*", metavar="FIGURE|key=value", help="fig2, fig4, fig5, fig6, fig7"
+        "words",
+        nargs="*",
+        metavar="FIGURE|key=value",
+        help="fig2, fig4, fig5, fig6, fig7, regularizing_gradients/fig1, …/fig2",
     )
 
     enhance = _command(commands, "enhance", _enhance, "enhance an image, or a folder of images")

@@ -227,7 +227,7 @@ def _all_runs(study: Study, selections: list[Selection]) -> list[OverrideList]:
 def _paper_figures(folder: Path) -> list[Picture]:
     """The figures that `gradprom figure` has written to the folder."""
     pictures = []
-    for path in sorted(folder.glob("fig*.txt")):
+    for path in sorted(folder.glob("*.txt")):
         title, _, caption = path.read_text(encoding="utf-8").partition("\n")
         png, vector = path.with_suffix(".png"), path.with_suffix(".svg")
         pictures.append(Picture(path.stem, title, caption.strip(), png, vector))
