@@ -106,7 +106,8 @@ def _parser() -> argparse.ArgumentParser:
         "words",
         nargs="*",
         metavar="FIGURE|key=value",
-        help="fig2, fig4, fig5, fig6, fig7, task_gan_images, task_gan_roc, task_gan_labels",
+        help="fig2, fig4, fig5, fig6, fig7, task_gan/images, …/roc, …/labels, "
+        "regularizing_gradients/fig1, …/fig2",
     )
 
     enhance = _command(commands, "enhance", _enhance, "enhance an image, or a folder of images")

@@ -78,7 +78,7 @@ def is_of(config: dict[str, Any], wanted: dict[str, Any]) -> bool:
 ALL = ("table1", "table2", "table5", "table6", "table7", "table8")
 
 
-@pytest.mark.parametrize("name", figures.OF_TABLES)
+@pytest.mark.parametrize("name", [name for name in figures.OF_TABLES if "/" not in name])
 def test_a_figure_of_trained_runs(name: str, results: Path, tmp_path: Path) -> None:
     expansions, records = expand(results, *ALL)
     picture = figures.draw(name, expansions, records, tiny_runs.local(results), tmp_path, CPU)

@@ -186,9 +186,9 @@ def test_images_whose_label_did_not_change_are_not_shown(
 def test_what_is_missing_is_one_sentence(study: Study, tmp_path: Path) -> None:
     empty = tiny_runs.local(tmp_path)
     with pytest.raises(RunError, match=r"no finished run of method=pixel.*run\.py -m method="):
-        figures.draw_all(empty, ["task_gan_roc"], [])
+        figures.draw_all(empty, ["task_gan/roc"], [])
     with pytest.raises(RunError, match="has no run noise=0.7; noise is 0.2"):
-        figures.draw_all(study, ["task_gan_roc"], ["noise=0.7"])
+        figures.draw_all(study, ["task_gan/roc"], ["noise=0.7"])
     for name, reason in (("roc", "task of whole images"), ("labels", "needs runs with a judge")):
         with pytest.raises(RunError, match=reason) as caught:
             figures.draw_all(study, [f"task_gan_{name}"], ["auxiliary=segmentation"])
@@ -201,4 +201,4 @@ def test_weights_that_are_gone_are_told_with_their_remedy(study: Study) -> None:
     weights = next(study.stages.rglob(f"*{record.training_id}*/artefact.pt"))
     weights.unlink()
     with pytest.raises(RunError, match=rf"weights of run {record.id} are gone.*gradprom rerun"):
-        figures.draw_all(study, ["task_gan_images"], ["seed=1"])
+        figures.draw_all(study, ["task_gan/images"], ["seed=1"])

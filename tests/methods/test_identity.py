@@ -87,7 +87,7 @@ def tiny_batches(run: Run) -> list[Batch]:
 
 def test_curves_of_pairs_are_drawn(records: tuple[Path, dict[str, Record]]) -> None:
     study = tiny_runs.local(records[0])
-    [path] = figures.draw_all(study, ["task_gan_roc"], ["dataset=faces"])
+    [path] = figures.draw_all(study, ["task_gan/roc"], ["dataset=faces"])
     caption = path.with_suffix(".txt").read_text()
     assert "pairs of test images" in caption and records[1]["gan"].id in caption
 

@@ -1,6 +1,7 @@
 """Losses of restoration priors: Jacobian-free gradients, the bound, and what each step learns."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from gradprom.data.batch import Batch
 from gradprom.degradations import Blur, Gaussian, RandomProblems
 from gradprom.degradations.observation import observe_for_evaluation
 from gradprom.errors import ConfigError
+from gradprom.methods.prior_solver import SolverOptions, psnr_by_step, solve
 from gradprom.methods.prior_training import (
     Equilibrium,
     Forward,
@@ -22,6 +24,7 @@ from gradprom.methods.prior_training import (
     TwoLevels,
     link_loss,
 )
+from gradprom.metrics import psnr
 from gradprom.solvers import ForwardBackward, GradientDescent, Problem, Stopping, fixed_point
 from gradprom.training.networks import Networks
 from gradprom.training.optimization import OptimizerOptions
@@ -210,6 +213,19 @@ class Levelled(nn.Module):
 
     def forward(self, images: Tensor, level: Tensor) -> Tensor:
         return self.scale * images / (1 + level.view(-1, 1, 1, 1))
+
+
+def test_scores_by_step_are_those_of_solvers_that_end_earlier() -> None:
+    given, clean, network = problem(), random_images(5), Linear(3, 0.9, 0.2)
+    options = SolverOptions(name="descent", step=0.4, iterations=200, tolerance=1e-6, turns=False)
+    scores = psnr_by_step(options, given, network, clean)
+    solution = solve(options, given, network)
+    assert solution.converged.all() and len({*solution.iterations.tolist()}) == 2
+    assert scores.shape == (solution.iterations.max() + 1, 2)
+    torch.testing.assert_close(scores[0], psnr(given.start(), clean))
+    torch.testing.assert_close(scores[-1], psnr(solution.estimate, clean))
+    seventh = solve(replace(options, iterations=7), given, network)
+    torch.testing.assert_close(scores[7], psnr(seventh.estimate, clean))
 
 
 # configurations

@@ -76,7 +76,7 @@ def _changed_ids(study: Study, entrant: Entrant) -> tuple[list[str], int]:
     table = scores(study, entrant.record.id)
     if "judged" not in table:
         raise RunError(
-            "task_gan_labels needs runs with a judge, which there is with labels of whole images "
+            "task_gan/labels needs runs with a judge, which there is with labels of whole images "
             f"(auxiliary=diagnosis), and run {entrant.record.id} has none"
         )
     changed = table["judged"] != table["judged_clean"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gradprom.errors import ConfigError, RunError
 from gradprom.experiments.expansion import Expansion, Identity, expanded, require_all_used
 from gradprom.experiments.overrides import OverrideList
-from gradprom.figures.registry import FIGURES, OF_RUNS, draw, draw_runs, tables
+from gradprom.figures.registry import FIGURES, OF_RUNS, draw, draw_runs, file_name, tables
 from gradprom.runs.record import Record
 from gradprom.runs.records import Study
 from gradprom.storage.files import write_text
@@ -72,7 +72,7 @@ def draw_all(study: Study, names: list[str], overrides: OverrideList) -> list[Pa
                 raise
             print(f"skipped  {error}")
             continue
-        write_text(folder / f"{name}.txt", f"{picture.title}\n{picture.caption}\n")
+        write_text(folder / f"{file_name(name)}.txt", f"{picture.title}\n{picture.caption}\n")
         print(f"{name}     {picture.png}")
         drawn.append(picture.png)
     return drawn

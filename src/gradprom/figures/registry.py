@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -11,18 +11,23 @@ from gradprom.figures.selection import choose, declared
 
 if TYPE_CHECKING:
     import torch
+    from matplotlib.figure import Figure
 
     from gradprom.experiments.expansion import Expansion
+    from gradprom.figures.grid import Strip
     from gradprom.reports.plots.style import Picture
     from gradprom.runs.record import Record
     from gradprom.runs.records import Study
 
-OF_TABLES = ("fig2", "fig4", "fig5", "fig6", "fig7")
-"""The first paper's, from the runs of its tables."""
+OF_TABLES = (
+    *("fig2", "fig4", "fig5", "fig6", "fig7"),
+    *("regularizing_gradients/fig1", "regularizing_gradients/fig2"),
+)
+"""The first paper's and those of regularizing gradients, from the runs of their tables."""
 OF_RUNS = {
-    "task_gan_images": "Restored by pixels, GAN and Task-GAN",
-    "task_gan_roc": "ROC curves of the task network",
-    "task_gan_labels": "Labels that restoration has changed",
+    "task_gan/images": "Restored by pixels, GAN and Task-GAN",
+    "task_gan/roc": "ROC curves of the task network",
+    "task_gan/labels": "Labels that restoration has changed",
 }
 """Titles of Task-GAN's, from its runs whatever sweep they are of."""
 FIGURES = (*OF_TABLES, *OF_RUNS)
@@ -68,23 +73,25 @@ def draw(
     RunError
         If none of the figure's runs has finished, or the weights of one are missing.
     """
-    from gradprom.figures import comparison, saliency, undegraded
+    from gradprom.figures import comparison, iterations, saliency, undegraded
     from gradprom.figures.grid import page
     from gradprom.reports.plots.style import page_style, save
     from gradprom.training import precision
 
     choices = choose(name, expansions, records, problems)
-    drawn = {
+    drawings: dict[str, Callable[[], tuple[list[Strip] | Figure, str]]] = {
         "fig2": lambda: saliency.guided_maps(choices, study, device),
         "fig4": lambda: comparison.compare(choices, study, device, count=2),
         "fig5": lambda: saliency.activation_maps(choices, study, device),
         "fig6": lambda: comparison.compare(choices, study, device, count=1),
         "fig7": lambda: undegraded.undegraded(choices, study, device),
-    }[name]
-    with precision.tf32(False):  # as in evaluation
-        strips, caption = drawn()
-    with page_style():
-        return save(page(strips), folder, name, declared()[name].title, caption)
+        "regularizing_gradients/fig1": lambda: comparison.compare(choices, study, device, count=1),
+        "regularizing_gradients/fig2": lambda: iterations.curves(choices, study, device),
+    }
+    with precision.tf32(False), page_style():  # as in evaluation
+        content, caption = drawings[name]()
+        figure = page(content) if isinstance(content, list) else content
+        return save(figure, folder, file_name(name), declared()[name].title, caption)
 
 
 def draw_runs(
@@ -120,13 +127,18 @@ def draw_runs(
 
     choice = adversarial.choose(records, study, words)
     with precision.tf32(False), page_style():  # as in evaluation
-        if name == "task_gan_roc":
+        if name == "task_gan/roc":
             figure, caption = roc.curves(choice, study, device)
         else:
             strips, caption = (
                 comparison.compare([choice], study, device, count=2)
-                if name == "task_gan_images"
+                if name == "task_gan/images"
                 else changed_labels.worst(choice, study, device)
             )
             figure = page(strips)
-        return save(figure, folder, name, OF_RUNS[name], caption)
+        return save(figure, folder, file_name(name), OF_RUNS[name], caption)
+
+
+def file_name(name: str) -> str:
+    """Of a figure's files, without suffix."""
+    return name.replace("/", "-")

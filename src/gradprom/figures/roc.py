@@ -53,7 +53,7 @@ def curves(choice: Choice, study: Study, device: torch.device) -> tuple[Figure, 
     kind = next((k for k in KINDS if all(k in table for table in tables.values())), "")
     if not kind:
         raise RunError(
-            "task_gan_roc needs runs with a task of whole images, such as auxiliary=diagnosis, and "
+            "task_gan/roc needs runs with a task of whole images, such as auxiliary=diagnosis, and "
             f"the runs of these words have auxiliary={_tasks(choice)}"
         )
     reference = load(choice.finished[0], study, device)

@@ -68,15 +68,24 @@ class Choice:
 
 
 def declared(path: Path | None = None) -> dict[str, Declared]:
-    """Every figure of a file, by name; by default of the first paper's `figures.yaml`.
+    """Every figure of a file, by name; by default those of all papers' `figures.yaml`.
+
+    Names are those of experiments: `fig4` is the first paper's, `regularizing_gradients/fig1`
+    another's.
 
     Raises
     ------
     ConfigError
         If a key is missing or unknown, or a value should be a list; with the file and line.
     """
-    path = path or papers.paper_folders()[0] / "figures.yaml"
-    return {name: _figure(reader) for name, reader in document(path).mapping().items()}
+    if path is not None:
+        return {name: _figure(reader) for name, reader in document(path).mapping().items()}
+    return {
+        paper.full_name(name): figure
+        for paper in papers.papers()
+        if (own := paper.folder / "figures.yaml").is_file()
+        for name, figure in declared(own).items()
+    }
 
 
 def _figure(reader: Reader) -> Declared:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from gradprom.metrics import psnr
 from gradprom.solvers import (
     ADMM,
     AdamDescent,
@@ -53,6 +54,24 @@ class SolverOptions:
                 f"the level of each image's noise"
             )
         Stopping(self.iterations, self.tolerance)
+
+
+def psnr_by_step(
+    options: SolverOptions, problem: Problem, network: nn.Module, clean: Tensor
+) -> Tensor:
+    """PSNR of each image in dB after each step of the solver, [steps + 1, B].
+
+    The first estimate comes first; an image that has stopped keeps its last score.
+    """
+    estimate = problem.start().clone()
+    scores = [psnr(estimate, clean)]
+
+    def note(rows: Tensor, present: Tensor) -> None:
+        estimate[rows] = present
+        scores.append(psnr(estimate, clean))
+
+    solve(options, problem, network, note)
+    return torch.stack(scores)
 
 
 @torch.no_grad()

@@ -32,7 +32,13 @@ from gradprom.degradations import RandomProblems
 from gradprom.errors import ConfigError
 from gradprom.identity import added
 from gradprom.methods.base import Description, Method
-from gradprom.methods.prior_solver import LEAST_LEVEL, SOLVERS, SolverOptions, solve
+from gradprom.methods.prior_solver import (
+    LEAST_LEVEL,
+    SOLVERS,
+    SolverOptions,
+    psnr_by_step,
+    solve,
+)
 from gradprom.methods.prior_training import (
     Denoising,
     Equilibrium,
@@ -294,14 +300,26 @@ class RestorationPrior(Method):
 
     def restore_images(self, batch: Batch, noise: ImageNoise) -> Tensor:
         """The solver's last estimate, clamped to [0, 1]."""
+        solver = self.options.solver
+        network = self.networks[SOLVERS[solver.name]]
+        self.solution = solve(
+            solver, self._problem(batch), network, self._counted(solver.iterations)
+        )
+        return self.solution.estimate.clamp(0, 1)
+
+    def psnr_by_step(self, batch: Batch) -> Tensor:
+        """PSNR of each image after each step of the solver, not clamped, [steps + 1, B]."""
+        solver = self.options.solver
+        network = self.networks[SOLVERS[solver.name]]
+        return psnr_by_step(solver, self._problem(batch), network, batch.target)
+
+    def _problem(self, batch: Batch) -> Problem:
+        """What the solver solves."""
         assert batch.observation is not None
         sigma, solver = batch.observation.sigma().to(batch.input), self.options.solver
         level = sigma if solver.level is None else torch.full_like(sigma, solver.level)
         observation = batch.observation.prepared()
-        problem = Problem(observation, batch.input, level.clamp(min=LEAST_LEVEL))
-        network = self.networks[SOLVERS[solver.name]]
-        self.solution = solve(solver, problem, network, self._counted(solver.iterations))
-        return self.solution.estimate.clamp(0, 1)
+        return Problem(observation, batch.input, level.clamp(min=LEAST_LEVEL))
 
     def _counted(self, total: int) -> Callable[[Tensor, Tensor], None] | None:
         """What reports each iteration, where someone listens."""

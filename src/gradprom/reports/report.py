@@ -112,7 +112,7 @@ def report(study: Study, names: list[str], narrowing: OverrideList) -> Report:
     for problem in problems:
         print(f"skipped  {problem}")
     if any("label_changed" in record.metrics for record in loaded):
-        print("pictures of labels that restoration has changed: `gradprom figure task_gan_labels`")
+        print("pictures of labels that restoration has changed: `gradprom figure task_gan/labels`")
     for floor in floors:
         print(floor)
     print(f"report   {folder / 'index.html'}")
