@@ -64,7 +64,7 @@ def test_each_figure_is_drawn_by_its_command(
     study: Study, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pictures = figures.draw_all(study, [*figures.OF_RUNS], ["noise=0.2"])
-    assert [path.stem for path in pictures] == [*figures.OF_RUNS]
+    assert [path.stem for path in pictures] == [name.replace("/", "-") for name in figures.OF_RUNS]
     for path in pictures:
         pixels = np.asarray(Image.open(path).convert("RGB"))
         assert pixels.std() > 10 and min(pixels.shape[:2]) > 300
@@ -191,7 +191,7 @@ def test_what_is_missing_is_one_sentence(study: Study, tmp_path: Path) -> None:
         figures.draw_all(study, ["task_gan/roc"], ["noise=0.7"])
     for name, reason in (("roc", "task of whole images"), ("labels", "needs runs with a judge")):
         with pytest.raises(RunError, match=reason) as caught:
-            figures.draw_all(study, [f"task_gan_{name}"], ["auxiliary=segmentation"])
+            figures.draw_all(study, [f"task_gan/{name}"], ["auxiliary=segmentation"])
         assert "\n" not in str(caught.value)
 
 
