@@ -139,7 +139,10 @@ def test_output_shape_and_scale_are_true(
 
 @every
 def test_an_images_part_is_independent_of_its_batch(degradation: Degradation) -> None:
-    """In order, size, and company; `draw` for evaluation, `apply` and the operators always."""
+    """In order, size, and company: to the bit in evaluation, in operators to rounding.
+
+    Products of matrices may be rounded in another order where more of them are computed at once.
+    """
     clean = images(fitting(degradation)).float()
     together = degrade_for_evaluation(degradation, clean, IDS, seed=7)
     rows = [2, 0, 3]
@@ -148,7 +151,8 @@ def test_an_images_part_is_independent_of_its_batch(degradation: Degradation) ->
     drawn = draw(degradation, clean.shape)
     chosen = {key: value[rows] for key, value in drawn.items()}
     whole = degradation.operator(clean, drawn)
-    assert torch.equal(degradation.operator(clean[rows], chosen), whole[rows])
+    few = degradation.operator(clean[rows], chosen)
+    torch.testing.assert_close(few, whole[rows], rtol=1e-6, atol=1e-6)
     shape = tuple(clean.shape)
     back = degradation.adjoint(whole, drawn, shape)
     alone = degradation.adjoint(whole[rows], chosen, (3, *shape[1:]))
