@@ -22,8 +22,8 @@ def runs(name: str, folder: Path) -> list[tuple[str, Points]]:
     command = [sys.executable, "-m", "support.logged", name, str(folder)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
-    return [(run, [tuple(point) for point in points]) for run, points in found]
+    logged = json.loads(done.stdout.splitlines()[-1])
+    return [(run, [tuple(point) for point in points]) for run, points in logged]
 
 
 def tensorboard(folder: Path) -> Iterator[tuple[str, Points]]:
@@ -71,7 +71,7 @@ def wandb(folder: Path) -> Iterator[tuple[str, Points]]:
     """Offline: a file for each process, of which the last one of a run has all its points."""
     from wandb.proto import wandb_internal_pb2
 
-    found: dict[str, Points] = {}
+    by_run: dict[str, Points] = {}
     for path in sorted(folder.glob("wandb/offline-run-*/*.wandb")):
         run, points, summary = "", [], {}
         for content in _leveldb(path.read_bytes()):
@@ -92,8 +92,9 @@ def wandb(folder: Path) -> Iterator[tuple[str, Points]]:
                     summary[key] = _value(item)
         logged = {name for _, name, _ in points}
         points += [(-1, key, v) for key, v in summary.items() if key not in logged]
-        found[run] = points
-    yield from found.items()
+        if run:  # the file of a process that was killed at once says nothing yet
+            by_run[run] = points
+    yield from by_run.items()
 
 
 def _value(item: Any) -> Any:
