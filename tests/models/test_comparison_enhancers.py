@@ -2,6 +2,7 @@
 
 import importlib
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -59,6 +60,21 @@ def test_nafssr_s_and_b_have_the_published_number_of_parameters(channels, blocks
     assert parameters(nafnet.build(options, 3)) == count
 
 
+def without_gradient(network):
+    """Parameters whose gradient may be 0 in a network that learns.
+
+    A PReLU has none where all its inputs are positive; a bias in front of batch normalisation never
+    has, but for rounding.
+    """
+    for module in network.modules():
+        if isinstance(module, torch.nn.PReLU):
+            yield module.weight
+        if isinstance(module, torch.nn.Sequential):
+            for layer, after in pairwise(module):
+                if isinstance(after, torch.nn.BatchNorm2d) and layer.bias is not None:
+                    yield layer.bias
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("scale", [1, 4])
 def test_after_one_step_everything_learns(name, scale):
@@ -72,10 +88,9 @@ def test_after_one_step_everything_learns(name, scale):
         F.mse_loss(network(x), target).backward()
         optimizer.step()
     optimizer.zero_grad()
-    for module in network.modules():
-        if isinstance(module, torch.nn.PReLU):  # where all inputs are positive, it has no gradient
-            module.requires_grad_(False)
-            module.weight.grad = torch.ones_like(module.weight)
+    for parameter in without_gradient(network):
+        parameter.requires_grad_(False)
+        parameter.grad = torch.ones_like(parameter)
     assert_all_learn(network, F.mse_loss(network(x), target))
 
 

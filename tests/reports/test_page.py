@@ -228,7 +228,7 @@ def test_thousands_of_runs(tmp_path: Path) -> None:
     tables, path = made.tables(), made.study.folder / "index.html"
     began = time.process_time()
     write_page(path, tables, made.records, made.study, [], [], [])
-    assert time.process_time() - began < 8
+    assert time.process_time() - began < 25  # quadratic in the runs it would be minutes
     assert path.stat().st_size < 20e6
 
 

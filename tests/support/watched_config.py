@@ -22,6 +22,8 @@ TEXTS = {
     "strategy.gate_on": ("last", "all"),
 }
 """Two values of each text of which only some are allowed."""
+NUMBERS = {"method.problems.drop": 0.5}
+"""Another value of each number that is near its bound."""
 
 
 class Reads:
@@ -99,7 +101,7 @@ def _other(key: str, value: Any) -> Any:
         case int():
             return value + 1
         case float():
-            return 1.5 * value if value else 0.25
+            return NUMBERS.get(key, 1.5 * value if value else 0.25)
         case list() | tuple():
             return type(value)([*value, *value]) or ["other"]
         case None:

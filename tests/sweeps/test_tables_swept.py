@@ -236,7 +236,7 @@ def test_another_test_set_that_changes_makes_the_record_stale(
         (["evaluate_on=[covid_ct]"], "evaluate_on=covid_ct has images with 1 channel"),
         (["evaluate_on=[phantom]"], r"evaluate_on=\[phantom\] must name datasets other than"),
         (["evaluate_on=[lizard,lizard]"], "each once"),
-        (["evaluate_on=[nosuch]"], "dataset.name=nosuch is unknown; choose from camus"),
+        (["evaluate_on=[nosuch]"], "dataset.name=nosuch is unknown; choose from brain, camus"),
         (["evaluate_on=[lizard]", "method=recognizer"], "evaluate_on needs an enhancer"),
     ],
 )
