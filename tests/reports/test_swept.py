@@ -52,6 +52,14 @@ def test_mixed_revisions_and_other_data_are_told() -> None:
     assert states(record(24.0), failed) == ["1/2 seeds", "1 failed"]
 
 
+@pytest.mark.parametrize("key, value", [("train_images", 24), ("validation", 0.2)])
+def test_newer_runs_on_a_part_of_the_images_are_no_other_data(key: str, value: float) -> None:
+    newer = {"dataset__fingerprint": "e" * 64, "started": "2026-04-02T10:15:00+0000"}
+    table = build(record(24.0), record(22.0, **{f"config__{key}": value}, **newer))
+    assert len(table.rows) == 2
+    assert all(row.cells[0, "psnr"].states == [] for row in table.rows)
+
+
 def test_what_a_run_does_not_score_is_not_in_its_row() -> None:
     scored = record(24.0, metrics__accuracy=0.75)
     table = build(strategy("mainstream", 25.0), scored)

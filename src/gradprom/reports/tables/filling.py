@@ -153,9 +153,10 @@ def _states(cell: ExpandedCell, records: dict[int, Record], other_data: bool) ->
 
 
 def _dataset_key(record: Record) -> str:
-    """The dataset with its options, but for the folder it lies in."""
+    """The dataset with its options, but for the folder it lies in, and what changes its split."""
     config = record.config["dataset"]
-    return str({k: v for k, v in sorted(config.items()) if k != "root"})
+    options = {k: v for k, v in sorted(config.items()) if k != "root"}
+    return str([options, record.setting("validation", 0.0), record.setting("train_images")])
 
 
 def _current_fingerprints(records: dict[str, Record]) -> dict[str, str]:
