@@ -71,6 +71,23 @@ def test_without_words_tables_are_as_the_sweeps_asked_and_others_where_they_have
     assert "Table I" in shown and f"report   {folder / 'index.html'}" in shown
 
 
+def test_claims_take_cells_from_all_tables_of_an_experiment(tmp_path: Path) -> None:
+    study = Study(tmp_path, "made")
+    for number, noise in enumerate(("0.1", "0.2")):
+        words = [f"noise={noise}", "seed=0,1", "strategy=frozen,gradprom"]
+        part = records_factory.make(tmp_path, ["table1"], *words)
+        know(part, ["table1"], words)
+        plan = {"runs": [], "experiments": ["table1"], "asked": words}
+        write_json(study.folder / "sweeps" / str(number) / "plan.json", plan)
+    report(study, [], [])
+    decided = {
+        row["contrast"].split(",")[1].strip()
+        for row in cells(study.folder / "report", "claims")
+        if row["contrast"].startswith("Table I,") and row["seeds"]
+    }
+    assert decided == {"σ = 0.1", "σ = 0.2"}
+
+
 def test_a_table_that_is_named_is_reported_without_runs(made: Made) -> None:
     report(made.study, ["table8"], [])
     rows = cells(made.study.folder / "report", "table8")

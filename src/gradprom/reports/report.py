@@ -97,9 +97,9 @@ def report(study: Study, names: list[str], narrowing: OverrideList) -> Report:
     _print(tables)
     # claims about tables that are not shown would all be undecidable
     shown = any(table.experiment.paper for table in tables)
-    fullest = _fullest([paper.expansion for paper in papers], records)
+    cells = _joined([paper.expansion for paper in papers], records)
     claims = verdicts.read_claims() if shown else []
-    judged = verdicts.judge(claims, fullest, scores)
+    judged = verdicts.judge(claims, cells, scores)
     _write(folder, tables, judged, floors)
     pictures = _sweep_pictures(tables, records, study, folder / "figures")
     pictures += curves.draw(tables, scores, folder / "figures")
@@ -206,11 +206,19 @@ def _sweep_pictures(
     return pictures
 
 
-def _fullest(expansions: list[Expansion], records: dict[str, Record]) -> dict[str, Expansion]:
-    """One expansion of each experiment for the claims: the one with the most finished runs."""
-    # the last of a name stays in the dictionary; reversed, so that of equals it is the first
-    ordered = sorted(reversed(expansions), key=lambda expansion: expansion.finished(records))
-    return {expansion.experiment.name: expansion for expansion in ordered}
+def _joined(expansions: list[Expansion], records: dict[str, Record]) -> dict[str, Expansion]:
+    """The cells of each experiment for the claims, where several tables have parts of it.
+
+    Of a cell that two tables have, such as one on the declared and one on another dataset, it is
+    that of the table with more finished runs.
+    """
+    joined: dict[str, Expansion] = {}
+    for one in sorted(expansions, key=lambda expansion: expansion.finished(records), reverse=True):
+        before = joined.get(one.experiment.name, Expansion(one.experiment, []))
+        named = {(cell.row.label, cell.column.title) for cell in before.cells}
+        further = [c for c in one.cells if (c.row.label, c.column.title) not in named]
+        joined[one.experiment.name] = Expansion(before.experiment, [*before.cells, *further])
+    return joined
 
 
 def _all_runs(study: Study, selections: list[Selection]) -> list[OverrideList]:
