@@ -79,7 +79,7 @@ class Child:
     def alive(self) -> bool:
         return self.process.is_alive()
 
-    def wait(self, seconds: float = 120) -> int:
+    def wait(self, seconds: float = 300) -> int:
         """Its exit code."""
         self.process.join(seconds)
         if self.alive:
