@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -173,11 +174,21 @@ def judged(study: Study, run_id: str) -> list[tuple[str, str, str, float]]:
     return sorted(found, key=lambda one: -one[3])
 
 
+def test_ids_that_look_like_numbers_stay_as_they_are(study: Study, tmp_path: Path) -> None:
+    [entrant, *_] = chosen(study).finished
+    other = Study(tmp_path, "other")
+    assert entrant.record is not None
+    folder = other.run(entrant.record.id)
+    folder.mkdir(parents=True)
+    (folder / "scores.csv").write_text("id,group,judged,judged_clean\n007,1,2,0\n008,1,1,1\n")
+    assert changed_labels.changed_ids(other, entrant) == (["007"], 2)
+
+
 def test_images_whose_label_did_not_change_are_not_shown(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = {"id": np.array(["a", "b"]), "judged": np.ones(2), "judged_clean": np.ones(2)}
-    monkeypatch.setattr(changed_labels, "scores", lambda *given: table)
+    table = pd.DataFrame({"judged": np.ones(2), "judged_clean": np.ones(2)}, index=["a", "b"])
+    monkeypatch.setattr(changed_labels, "image_scores", lambda *given: table)
     strips, caption = changed_labels.worst(chosen(study), study, CPU)
     assert [strip.tiles[1].reason for strip in strips] == ["no label changed"] * 4
     assert "Pixels alone 0 of 2" in caption

@@ -129,9 +129,9 @@ def volumes_of(table: dict[str, Row], path: Path) -> tuple[dict[str, int], list[
         if row.get("volume"):
             labels[row["volume"]] |= {row.get("label", "")} - {""}
     wrong = [
-        f"{shown(path)}: the volume {shown(name)} has several labels, {listed(sorted(found), 3)}"
-        for name, found in sorted(labels.items())
-        if len(found) > 1
+        f"{shown(path)}: the volume {shown(name)} has several labels, {listed(sorted(several), 3)}"
+        for name, several in sorted(labels.items())
+        if len(several) > 1
     ]
     return {name: number for number, name in enumerate(sorted(labels))}, wrong
 

@@ -50,11 +50,11 @@ class OwnInputs:
         DataError
             If a folder does not exist.
         """
-        found = [
+        by_folder = [
             own_files.masks_of(images, folder, self.below, OPTION, "input")
             for folder in self.folders
         ]
-        return [files for files, _ in found], [text for _, wrong in found for text in wrong]
+        return [files for files, _ in by_folder], [text for _, wrong in by_folder for text in wrong]
 
     def decode(self, files: Sequence[Path], page: int, pages: int, size: int) -> np.ndarray:
         """The channels of one image, uint8 [C, size, size].
@@ -92,6 +92,6 @@ class OwnInputs:
 
 def planes(label: int, classes: int, size: int) -> np.ndarray:
     """A plane for each class, uint8 [classes, size, size]: white for the label, else black."""
-    asked = np.zeros((classes, size, size), np.uint8)
-    asked[label] = 255
-    return asked
+    white = np.zeros((classes, size, size), np.uint8)
+    white[label] = 255
+    return white

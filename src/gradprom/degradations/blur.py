@@ -45,8 +45,8 @@ class Blur(Deterministic, SameShape):
 
     def operator(self, batch: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
         """The same as `apply`; prepared, in the images' own precision, to be fast."""
-        if "rows" in parameters:
-            return circulant.filtered(batch, *_matrices(parameters, batch))
+        if (matrices := circulant.prepared(parameters, batch)) is not None:
+            return circulant.filtered(batch, *matrices)
         return self.apply(batch, parameters)
 
     def adjoint(
@@ -55,9 +55,8 @@ class Blur(Deterministic, SameShape):
         """The blur of the image and its surroundings, with the surroundings folded back."""
         from torch.nn import functional as F
 
-        if "rows" in parameters:
-            rows, columns = _matrices(parameters, batch)
-            return circulant.filtered(batch, rows.mT, columns.mT)
+        if (matrices := circulant.prepared(parameters, batch)) is not None:
+            return circulant.filtered(batch, *(matrix.mT for matrix in matrices))
         if self.border == "circular":
             return self.apply(batch, parameters)  # symmetric, and no border is cut
         radius = self.kernel // 2
@@ -114,11 +113,6 @@ class Blur(Deterministic, SameShape):
 
 
 Options = Blur
-
-
-def _matrices(parameters: Mapping[str, Tensor], images: Tensor) -> list[Tensor]:
-    """What was prepared, of the images' type and device."""
-    return [parameters[name].to(images) for name in ("rows", "columns")]
 
 
 def _mirrored(images: Tensor, dim: int, radius: int) -> Tensor:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
 RADIUS = 12
@@ -64,6 +66,13 @@ def filtered(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     along = images.reshape(batch, channels * height, width) @ columns.mT
     along = along.view(batch, channels, height, -1).transpose(1, 2).reshape(batch, height, -1)
     return (rows @ along).view(batch, rows.shape[1], channels, -1).transpose(1, 2)
+
+
+def prepared(parameters: Mapping[str, Tensor], images: Tensor) -> list[Tensor] | None:
+    """The matrices `rows` and `columns` of a draw, of the images' type; None if it has none."""
+    if "rows" not in parameters:
+        return None
+    return [parameters[name].to(images) for name in ("rows", "columns")]
 
 
 def _distances(centres: Tensor, side: int) -> Tensor:

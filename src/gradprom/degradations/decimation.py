@@ -42,8 +42,7 @@ class Decimation(Deterministic):
 
     def operator(self, batch: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
         """The same as `apply`; prepared, in the images' own precision, to be fast."""
-        if "rows" in parameters:
-            matrices = (parameters[name].to(batch) for name in ("rows", "columns"))
+        if (matrices := circulant.prepared(parameters, batch)) is not None:
             return circulant.filtered(batch, *matrices)
         return self.apply(batch, parameters)
 
@@ -51,9 +50,8 @@ class Decimation(Deterministic):
         self, batch: Tensor, parameters: Mapping[str, Tensor], shape: tuple[int, ...]
     ) -> Tensor:
         """[B, C, H/scale, W/scale] -> [B, C, H, W], by the transposed matrices."""
-        if "rows" in parameters:
-            rows, columns = (parameters[name].to(batch) for name in ("rows", "columns"))
-            return circulant.filtered(batch, rows.mT, columns.mT)
+        if (matrices := circulant.prepared(parameters, batch)) is not None:
+            return circulant.filtered(batch, *(matrix.mT for matrix in matrices))
         wide = doubled(batch)
         rows, columns = self._matrices(shape, wide)
         return circulant.filtered(wide, rows.mT, columns.mT).to(batch)

@@ -120,8 +120,8 @@ class Mix:
         for name, part, part_shape in self._seen(shape):
             prepare = getattr(part, "prepare", None)
             if prepare is not None:
-                made = prepare(_of(name, parameters), part_shape)
-                prepared |= {f"{name}.{key}": value for key, value in made.items()}
+                of_part = prepare(_of(name, parameters), part_shape)
+                prepared |= {f"{name}.{key}": value for key, value in of_part.items()}
         device = next((drawn.device for drawn in parameters.values()), None)
         return {key: value.to(device) for key, value in prepared.items()}
 

@@ -114,8 +114,8 @@ class RandomProblems(SameShape):
 
     def _filters(self, parameters: Mapping[str, Tensor], images: Tensor) -> list[Tensor]:
         """Of rows and of columns, [B, side, side] each, of the images' type."""
-        if "rows" in parameters:
-            return [parameters[name].to(images) for name in ("rows", "columns")]
+        if (matrices := circulant.prepared(parameters, images)) is not None:
+            return matrices
         return [self._filter(parameters, side).to(images) for side in images.shape[-2:]]
 
     def _filter(self, parameters: Mapping[str, Tensor], side: int) -> Tensor:

@@ -12,6 +12,7 @@ from gradprom.errors import RunError
 from gradprom.figures.selection import Choice, Entrant, MethodRows, Panel
 from gradprom.reports.finding.find import select
 from gradprom.reports.finding.words import Candidate
+from gradprom.reports.tables.filling import dataset_key
 from gradprom.runs.record import Record
 from gradprom.runs.records import Study
 
@@ -20,12 +21,12 @@ TITLES = {"pixel": "Pixels alone", "gan": "GAN", "task_gan": "Task-GAN"}
 PUBLISHED = "joint"
 """The strategy of the paper's Task-GAN; others stand beside it under their name."""
 _SHARED = (
-    *("dataset", "degradation", "backbone", "auxiliary.tasks", "auxiliary.backbone"),
+    *("degradation", "backbone", "auxiliary.tasks", "auxiliary.backbone"),
     *("auxiliary.epochs", "auxiliary.lr", "trainer.batch_size", "trainer.lr", "trainer.schedule"),
-    *("trainer.warmup_epochs", "trainer.coupled_epochs", "trainer.augment", "train_images"),
-    *("validation", "evaluation.seed", "seed"),
+    *("trainer.warmup_epochs", "trainer.coupled_epochs", "trainer.augment"),
+    *("evaluation.seed", "seed"),
 )
-"""What runs have in common that are shown beside each other."""
+"""What runs have in common that are shown beside each other, apart from their images."""
 
 
 def choose(records: Sequence[Record], study: Study, words: list[str]) -> Choice:
@@ -87,8 +88,8 @@ def _method(record: Record | None) -> str:
 
 def _shared(record: Record) -> str:
     values = {key: record.setting(key) for key in _SHARED}
-    values["dataset"] = {k: v for k, v in values["dataset"].items() if k != "root"}
-    return json.dumps([values, record.dataset.fingerprint], sort_keys=True)
+    images = [dataset_key(record), record.dataset.fingerprint]
+    return json.dumps([*images, values], sort_keys=True)
 
 
 def _preference(runs: list[Record]) -> tuple[int, int, str]:

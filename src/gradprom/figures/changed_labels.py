@@ -13,10 +13,10 @@ from gradprom.data.loader import Batch
 from gradprom.errors import RunError
 from gradprom.figures.examples import Trained, load, picture, tested
 from gradprom.figures.grid import Strip, Tile
-from gradprom.figures.roc import scores
 from gradprom.figures.selection import Choice, Entrant
 from gradprom.methods import recognition
 from gradprom.methods.pixel import JUDGE
+from gradprom.reports.compare import image_scores
 from gradprom.runs.evaluation import shown_input
 from gradprom.runs.records import Study
 
@@ -56,7 +56,7 @@ def worst(choice: Choice, study: Study, device: torch.device) -> tuple[list[Stri
     for entrant in choice.finished:
         assert entrant.record is not None
         dataset = entrant.record.config["dataset"]["name"]
-        ids, total = _changed_ids(study, entrant)
+        ids, total = changed_ids(study, entrant)
         counts.append(
             f"{entrant.title} {len(ids)} of {total} (run {entrant.record.id}, "
             f"seed {entrant.record.seed})"
@@ -71,16 +71,23 @@ def worst(choice: Choice, study: Study, device: torch.device) -> tuple[list[Stri
     )
 
 
-def _changed_ids(study: Study, entrant: Entrant) -> tuple[list[str], int]:
+def changed_ids(study: Study, entrant: Entrant) -> tuple[list[str], int]:
+    """The ids of the test images whose label a run has changed, and how many images there are.
+
+    Raises
+    ------
+    RunError
+        If the run has no judge, or no table of test images.
+    """
     assert entrant.record is not None
-    table = scores(study, entrant.record.id)
+    table = image_scores(study, entrant.record.id)
     if "judged" not in table:
         raise RunError(
             "task_gan/labels needs runs with a judge, which there is with labels of whole images "
             f"(auxiliary=diagnosis), and run {entrant.record.id} has none"
         )
     changed = table["judged"] != table["judged_clean"]
-    return list(table["id"][changed]), len(changed)
+    return list(table.index[changed]), len(changed)
 
 
 def _strips(entrant: Entrant, ids: list[str], study: Study, device: torch.device) -> list[Strip]:

@@ -54,9 +54,10 @@ def draw_all(study: Study, names: list[str], overrides: OverrideList) -> list[Pa
     for name in names:
         if name not in FIGURES:
             raise ConfigError(f"figure {name} is unknown; choose from {', '.join(FIGURES)}")
-    of_figures = list(dict.fromkeys(table for name in names or FIGURES for table in tables(name)))
-    if overrides and of_figures:
-        require_all_used(of_figures, overrides)
+    if overrides:
+        of_figures = dict.fromkeys(table for name in names or FIGURES for table in tables(name))
+        if of_figures:
+            require_all_used([*of_figures], overrides)
     records = {record.id: record for record in study.records()}
     folder, device = study.folder / "report" / "figures", choose_device("auto")
     drawn = []

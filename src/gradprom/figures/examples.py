@@ -36,7 +36,7 @@ class Trained:
     @property
     def caption(self) -> str:
         """The run as captions name it."""
-        return f"{self.title}: run {self.record.id} (seed {self.record.seed})"
+        return run_caption(self.title, self.record)
 
     @property
     def network(self) -> str:
@@ -49,6 +49,11 @@ class Trained:
         noise = ImageNoise(seed, batch.ids, batch.input.device)
         restored: Tensor | None = self.method.restore_images(batch, noise)
         return restored
+
+
+def run_caption(title: str, record: Record) -> str:
+    """A run as captions name it, such as `GradProm: run 0123456789ab (seed 0)`."""
+    return f"{title}: run {record.id} (seed {record.seed})"
 
 
 def load(entrant: Entrant, study: Study, device: torch.device) -> Trained:

@@ -5,8 +5,7 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from gradprom.data.loader import test_batches
-from gradprom.figures.examples import Trained, load
+from gradprom.figures.examples import Trained, load, tested
 from gradprom.figures.selection import Choice
 from gradprom.reports.plots.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, VERMILLION
 from gradprom.runs.records import Study
@@ -48,16 +47,7 @@ def curves(choices: list[Choice], study: Study, device: torch.device) -> tuple[F
 
 def over_steps(trained: Trained, device: torch.device) -> NDArray[np.float64]:
     """Mean PSNR of a prior's test images after each step, [steps + 1]."""
-    run = trained.run
-    batches = test_batches(
-        run.images(),
-        run.split,
-        run.config.evaluation.batch_size,
-        run.config.degradation,
-        run.config.evaluation.seed,
-        device,
-    )
-    scores = [trained.method.psnr_by_step(batch) for batch in batches]
+    scores = [trained.method.psnr_by_step(batch) for batch in tested(trained, device)]
     # images of one batch may all have stopped earlier than those of another
     steps = max(len(score) for score in scores)
     kept = [score[[*range(len(score)), *[-1] * (steps - len(score))]] for score in scores]

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from gradprom.runs.record import Record
     from gradprom.runs.records import Study
 
+    Drawing = Callable[[], tuple[list[Strip] | Figure, str]]
+    """Draws rows of images, or a figure, and says in a caption what they show."""
+
 OF_TABLES = (
     *("fig2", "fig4", "fig5", "fig6", "fig7"),
     *("regularizing_gradients/fig1", "regularizing_gradients/fig2"),
@@ -74,12 +77,9 @@ def draw(
         If none of the figure's runs has finished, or the weights of one are missing.
     """
     from gradprom.figures import comparison, iterations, saliency, undegraded
-    from gradprom.figures.grid import page
-    from gradprom.reports.plots.style import page_style, save
-    from gradprom.training import precision
 
     choices = choose(name, expansions, records, problems)
-    drawings: dict[str, Callable[[], tuple[list[Strip] | Figure, str]]] = {
+    drawings: dict[str, Drawing] = {
         "fig2": lambda: saliency.guided_maps(choices, study, device),
         "fig4": lambda: comparison.compare(choices, study, device, count=2),
         "fig5": lambda: saliency.activation_maps(choices, study, device),
@@ -88,10 +88,7 @@ def draw(
         "regularizing_gradients/fig1": lambda: comparison.compare(choices, study, device, count=1),
         "regularizing_gradients/fig2": lambda: iterations.curves(choices, study, device),
     }
-    with precision.tf32(False), page_style():  # as in evaluation
-        content, caption = drawings[name]()
-        figure = page(content) if isinstance(content, list) else content
-        return save(figure, folder, file_name(name), declared()[name].title, caption)
+    return _saved(name, declared()[name].title, drawings[name], folder)
 
 
 def draw_runs(
@@ -121,22 +118,25 @@ def draw_runs(
         If no run has finished or fits the words, or the runs lack what the figure shows.
     """
     from gradprom.figures import adversarial, changed_labels, comparison, roc
+
+    choice = adversarial.choose(records, study, words)
+    drawings: dict[str, Drawing] = {
+        "task_gan/images": lambda: comparison.compare([choice], study, device, count=2),
+        "task_gan/roc": lambda: roc.curves(choice, study, device),
+        "task_gan/labels": lambda: changed_labels.worst(choice, study, device),
+    }
+    return _saved(name, OF_RUNS[name], drawings[name], folder)
+
+
+def _saved(name: str, title: str, drawing: Drawing, folder: Path) -> Picture:
     from gradprom.figures.grid import page
     from gradprom.reports.plots.style import page_style, save
     from gradprom.training import precision
 
-    choice = adversarial.choose(records, study, words)
     with precision.tf32(False), page_style():  # as in evaluation
-        if name == "task_gan/roc":
-            figure, caption = roc.curves(choice, study, device)
-        else:
-            strips, caption = (
-                comparison.compare([choice], study, device, count=2)
-                if name == "task_gan/images"
-                else changed_labels.worst(choice, study, device)
-            )
-            figure = page(strips)
-        return save(figure, folder, file_name(name), OF_RUNS[name], caption)
+        content, caption = drawing()
+        figure = page(content) if isinstance(content, list) else content
+        return save(figure, folder, file_name(name), title, caption)
 
 
 def file_name(name: str) -> str:

@@ -1,9 +1,8 @@
 """ROC curves of the task network: on what each method restored, on degraded and on clean images."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
-import pandas as pd
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,12 +10,14 @@ from torch import Tensor
 
 from gradprom.data.loader import Batch
 from gradprom.errors import RunError
-from gradprom.figures.examples import Trained, load, tested
+from gradprom.figures.examples import Trained, load, run_caption, tested
 from gradprom.figures.selection import Choice
 from gradprom.methods import recognition
 from gradprom.metrics import roc
 from gradprom.metrics.registry import METRICS, Table
+from gradprom.reports.compare import image_scores
 from gradprom.reports.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION
+from gradprom.runs import evaluation
 from gradprom.runs.records import Study
 from gradprom.tasks import task_by_name
 
@@ -49,7 +50,7 @@ def curves(choice: Choice, study: Study, device: torch.device) -> tuple[Figure, 
         If the task is none of whole images, or the weights for degraded and clean images are
         missing.
     """
-    tables = {e.title: scores(study, e.record.id) for e in choice.finished if e.record}
+    tables = {e.title: _scores(study, e.record.id) for e in choice.finished if e.record}
     kind = next((k for k in KINDS if all(k in table for table in tables.values())), "")
     if not kind:
         raise RunError(
@@ -68,10 +69,9 @@ def _tasks(choice: Choice) -> str:
     return ",".join(record.config["auxiliary"]["tasks"]) or "none"
 
 
-def scores(study: Study, run: str) -> Table:
+def _scores(study: Study, run: str) -> Table:
     """What a run scored on each test image, a column each."""
-    table = pd.read_csv(study.run(run) / "scores.csv")
-    return {str(name): values.to_numpy() for name, values in table.items()}
+    return {str(name): values.to_numpy() for name, values in image_scores(study, run).items()}
 
 
 def _of_network(trained: Trained, shown: Callable[[Batch], Tensor], device: torch.device) -> Table:
@@ -90,17 +90,11 @@ def _columns(
     columns = learned.scores(output, batch)
     if learned.output == "image":
         columns["probability"] = output.softmax(1)
-    return dict(_named(columns))
-
-
-def _named(scores: dict[str, Tensor]) -> Iterator[tuple[str, np.ndarray]]:
-    for name, values in scores.items():
-        columns = {name: values} if values.ndim == 1 else _numbered(name, values)
-        yield from ((key, column.cpu().numpy()) for key, column in columns.items())
-
-
-def _numbered(name: str, values: Tensor) -> dict[str, Tensor]:
-    return {f"{name}_{number}": values[:, number] for number in range(values.shape[1])}
+    return {
+        key: np.asarray(column)
+        for name, values in columns.items()
+        for key, column in evaluation.numbered_columns(name, values).items()
+    }
 
 
 def _draw(axis: Axes, tables: dict[str, Table], kind: str) -> None:
@@ -120,9 +114,7 @@ def _draw(axis: Axes, tables: dict[str, Table], kind: str) -> None:
 
 
 def _caption(choice: Choice, reference: Trained, kind: str) -> str:
-    runs = "; ".join(
-        f"{e.title}: run {e.record.id} (seed {e.record.seed})" for e in choice.finished if e.record
-    )
+    runs = "; ".join(run_caption(e.title, e.record) for e in choice.finished if e.record)
     return (
         f"ROC curves of the task network on {reference.run.config.dataset.name}, {choice.column}, "
         f"{_POSITIVES[kind]}. {runs}. Each is that of the method's own network on what it "

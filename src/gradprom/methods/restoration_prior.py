@@ -169,7 +169,7 @@ class RestorationPrior(Method):
 
     def _pnpreg(self) -> Stage:
         own = self.options
-        sigma = self.options.trained_on("pnpreg").sigma
+        sigma = own.trained_on("pnpreg").sigma
         reads = {"problems": {"sigma": sigma}, "weights": {"link": own.weights.link}}
 
         def training(networks: Networks) -> Linked:
@@ -183,11 +183,8 @@ class RestorationPrior(Method):
 
     def _regularizing(self) -> Stage:
         """By L1, L2 or L3; one name, so that all three see equal batches."""
-        own, name, problems = (
-            self.options,
-            self.options.training,
-            self.options.trained_on("regularizing"),
-        )
+        own, name = self.options, self.options.training
+        problems = own.trained_on("regularizing")
         reads = {"training": name, "problems": problems, **self._search_reads(name)}
         if self._joins:
             reads |= {"join": own.join}
@@ -234,7 +231,7 @@ class RestorationPrior(Method):
         method = {"network": own.network, "optimizer": phase.optimizer, **reads}
         joins = name == "regularizing" and self._joins
         strategy = {"strategy": c.strategy} if joins else {}
-        problems = self.options.trained_on(name)
+        problems = own.trained_on(name)
         noise = TwoLevels(sigma=problems.sigma, clamp=False, sigma_low=0.0)
         degradation = problems if name in ("mtdeq", "regularizing") else noise
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from gradprom.metrics.pooling import Array, column, numbered
 from gradprom.metrics.registry import Table
+from gradprom.metrics.verification import pairs
 
 Curve = tuple[Array, Array]
 """False positive rates and true positive rates of its corners, both rising from 0 to 1."""
@@ -85,18 +86,5 @@ def of_pairs(table: Table) -> Curve | None:
     tuple or None
         None unless there are pairs of one identity and of two.
     """
-    identity = column(table, "identity")
-    embedding, identity = numbered(table, "embedding")[identity >= 0], identity[identity >= 0]
-    first, second = np.triu_indices(len(identity), k=1)
-    same = identity[first] == identity[second]
-    if not same.any() or same.all():
-        return None
-    return curve(-_squares(embedding, first, second), same)
-
-
-def _squares(embedding: Array, first: NDArray[np.intp], second: NDArray[np.intp]) -> Array:
-    """Squared distances of pairs; a column at a time, as there are many pairs."""
-    squares = np.zeros(len(first))
-    for values in embedding.T:
-        squares += (values[first] - values[second]) ** 2
-    return squares
+    _, _, distance, same = pairs(table)
+    return curve(-distance, same) if same.any() and not same.all() else None

@@ -23,26 +23,40 @@ def _pair_auc(table: Table, weights: Array) -> Array:
     count half. A pair is two images of the table, and counts w_i · w_j times: an image that is
     drawn twice does not form a pair with itself. NaN if either kind of pair is missing.
     """
-    identified = column(table, "identity") >= 0
-    identity = column(table, "identity")[identified]
-    first, second = np.triu_indices(len(identity), k=1)
-    distance = _distances(numbered(table, "embedding")[identified])[first, second]
+    first, second, distance, same = pairs(table)
     order = np.argsort(distance, kind="stable")
-    first, second, distance = first[order], second[order], distance[order]
-    same = identity[first] == identity[second]
+    first, second, distance, same = first[order], second[order], distance[order], same[order]
     if not same.any() or same.all():
         return np.full(weights.shape[:-1], np.nan)
     # of each pair of one identity: where the pairs at its distance begin, and where they end
     begin = np.searchsorted(distance, distance[same], side="left")
     end = np.searchsorted(distance, distance[same], side="right")
     # images by draws: taking whole rows for pairs is far faster than single weights
-    drawn = np.ascontiguousarray(weights[..., identified].reshape(-1, len(identity)).T)
+    drawn = np.ascontiguousarray(weights.reshape(-1, weights.shape[-1]).T)
     size = max(1, CELLS // len(first))
     parts = [
         area(drawn[first, i : i + size] * drawn[second, i : i + size], same, begin, end)
         for i in range(0, drawn.shape[1], size)
     ]
     return np.concatenate(parts).reshape(weights.shape[:-1])
+
+
+def pairs(
+    table: Table,
+) -> tuple[NDArray[np.intp], NDArray[np.intp], Array, NDArray[np.bool_]]:
+    """All pairs of images with a known identity.
+
+    Returns
+    -------
+    tuple
+        The rows of the first and of the second image, [pairs] each; their squared distance; and
+        whether they are of one identity.
+    """
+    rows = np.flatnonzero(column(table, "identity") >= 0)
+    identity = column(table, "identity")[rows]
+    first, second = np.triu_indices(len(rows), k=1)
+    distance = _distances(numbered(table, "embedding")[rows])[first, second]
+    return rows[first], rows[second], distance, identity[first] == identity[second]
 
 
 def _distances(embedding: Array) -> Array:

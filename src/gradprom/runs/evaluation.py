@@ -98,7 +98,7 @@ def _scored_batches(
         scores = method.evaluate(batch, restored)
         scores = _degraded_scores(batch, scores) | scores
         for name, values in scores.items():
-            columns |= _columns(name, values.cpu())  # the host waits for the device here
+            columns |= numbered_columns(name, values.cpu())  # the host waits for the device here
         rows = [
             {"id": id, **{name: values[index] for name, values in columns.items()}}
             for index, id in enumerate(batch.ids)
@@ -132,7 +132,7 @@ def _degraded_scores(batch: Batch, scored: Iterable[str]) -> dict[str, Tensor]:
     return {registry.DEGRADED + name: values for name, values in measured.items()}
 
 
-def _columns(name: str, values: Tensor) -> dict[str, list[Any]]:
+def numbered_columns(name: str, values: Tensor) -> dict[str, list[Any]]:
     """[B] is one column, [B, n] are n of them."""
     if values.ndim == 1:
         return {name: values.tolist()}

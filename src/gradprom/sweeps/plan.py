@@ -186,14 +186,14 @@ def _job(run: Run, on_cluster_jobs: queue.Jobs | None) -> Job:
 
 def _beginning(plan: Plan, stage: Stage, store: StageStore) -> str:
     """Note in the plan what a run's last stage goes on from, and say so (`trainer.extend`)."""
-    found = longer.find(store, stage)
-    if found is None:
+    begun_by = longer.find(store, stage)
+    if begun_by is None:
         return (
             f"no shorter {stage.name} than {stage.id} has kept its end: all {stage.epochs} epochs "
             f"are trained"
         )
-    plan.begun[stage.id] = found
-    return f"{stage.name} {stage.id} goes on from {found.id} at epoch {found.epochs}"
+    plan.begun[stage.id] = begun_by
+    return f"{stage.name} {stage.id} goes on from {begun_by.id} at epoch {begun_by.epochs}"
 
 
 def _missing(lineage: list[Stage], store: StageStore) -> list[Stage]:

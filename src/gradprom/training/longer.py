@@ -44,9 +44,9 @@ def take_up(store: StageStore, stage: Stage, slot: Slot, options: Trainer) -> No
     options
         Rows of the history have to be as long as the shorter stage's (`log_every`).
     """
-    if slot.load_checkpoint() is not None or (found := find(store, stage)) is None:
+    if slot.load_checkpoint() is not None or (begun_by := find(store, stage)) is None:
         return
-    path = store.folder(found) / END
+    path = store.folder(begun_by) / END
     try:
         end = load_state(path)
     except (DamagedFile, FileNotFoundError) as error:
@@ -60,4 +60,4 @@ def take_up(store: StageStore, stage: Stage, slot: Slot, options: Trainer) -> No
             stage.name,
         )
         return
-    slot.save_checkpoint({**end, "begun_by": found.id})
+    slot.save_checkpoint({**end, "begun_by": begun_by.id})

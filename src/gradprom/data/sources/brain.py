@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gradprom.data import own_inputs
 from gradprom.data.base import Entry, Facts, Source
 from gradprom.data.dataset_card import About
 from gradprom.data.sources.brain_renderer import (
@@ -18,6 +19,7 @@ from gradprom.data.sources.brain_renderer import (
     acquired,
     contrast,
 )
+from gradprom.data.splits import of_groups
 from gradprom.randomness import stream
 
 ABOUT = About(
@@ -98,21 +100,18 @@ class Brain(Source):
         size, name = self.options.size, self.facts.classes[entry.label]
         number = int(entry.id.removeprefix(f"{entry.group}-").partition("-")[0])
         place = -0.7 + 1.4 * (number + 0.5) / self.options.slices
-        asked = np.zeros((len(self.facts.classes), size, size), np.uint8)
-        asked[entry.label] = 255
+        planes = own_inputs.planes(entry.label, len(self.facts.classes), size)
         return {
             "target": contrast(entry.group, place, name, size),
-            "input": np.concatenate([acquired(entry.group, place, size), asked]),
+            "input": np.concatenate([acquired(entry.group, place, size), planes]),
         }
 
     def splits(self, entries: list[Entry]) -> dict[str, list[str]]:
         """`train` and `test`, of whole heads."""
         rng = np.random.default_rng(stream("brain split", self.options.split_seed))
-        tested = set(rng.permutation(self._heads())[: self.options.test].tolist())
-        parts: dict[str, list[str]] = {"train": [], "test": []}
-        for entry in entries:
-            parts["test" if entry.group in tested else "train"].append(entry.id)
-        return parts
+        heads = rng.permutation(self._heads()).tolist()
+        test = self.options.test
+        return of_groups(entries, {"train": heads[test:], "test": heads[:test]})
 
     def _heads(self) -> list[str]:
         return [f"head-{number:03d}" for number in range(self.options.train + self.options.test)]

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gradprom.data.drawing import Array, centres, halved
 from gradprom.randomness import stream
 
 VERSION = 1
 """Raised when a drawing changes."""
-OVERSAMPLED = 2
-"""Points along a pixel's side, whose mean is its value."""
-Array = NDArray[np.float64]
 
 TISSUES = {
     "air": (0.0, 1000.0, 100.0),
@@ -76,18 +74,17 @@ def acquired(head: str, place: float, size: int) -> NDArray[np.uint8]:
         Height and width in pixels.
     """
     tissue = _tissues(head, place, size)
-    return np.stack([_pixels(sequence.signal(*tissue), size, 0.8) for sequence in ACQUIRED])
+    return np.stack([_pixels(sequence.signal(*tissue), 0.8) for sequence in ACQUIRED])
 
 
 def contrast(head: str, place: float, name: str, size: int) -> NDArray[np.uint8]:
     """A slice in one of `CONTRASTS`, uint8 [1, size, size]; arguments as above."""
     signal = CONTRASTS[name].signal(*_tissues(head, place, size))
-    return _pixels(signal, size, _WHITE[name])[None]
+    return _pixels(signal, _WHITE[name])[None]
 
 
-def _pixels(signal: Array, size: int, white: float) -> NDArray[np.uint8]:
-    means = signal.reshape(size, OVERSAMPLED, size, OVERSAMPLED).mean((1, 3))
-    return ((means / white).clip(0, 1) * 255).round().astype(np.uint8)
+def _pixels(signal: Array, white: float) -> NDArray[np.uint8]:
+    return ((halved(signal) / white).clip(0, 1) * 255).round().astype(np.uint8)
 
 
 def _tissues(head: str, place: float, size: int) -> tuple[Array, Array, Array]:
@@ -95,15 +92,14 @@ def _tissues(head: str, place: float, size: int) -> tuple[Array, Array, Array]:
     rng = np.random.default_rng(stream("head", head))
     values = np.array(list(TISSUES.values()))
     values = values * (1 + _VARIATION * rng.standard_normal(values.shape)).clip(0.7, 1.3)
-    map_ = _anatomy(rng, place, size * OVERSAMPLED)
+    map_ = _anatomy(rng, place, 2 * size)
     density, t1, t2 = (values[map_, number] for number in range(3))
     return density, t1, t2
 
 
 def _anatomy(rng: np.random.Generator, place: float, points: int) -> NDArray[np.intp]:
     """The number of the tissue of each point, [points, points]."""
-    grid = (np.arange(points) + 0.5) / points * 2 - 1
-    y, x = np.meshgrid(grid, grid, indexing="ij")
+    y, x = np.meshgrid(centres(points), centres(points), indexing="ij")
     width, height = rng.uniform((0.66, 0.82), (0.74, 0.9))
     shrunk = np.sqrt(1 - 0.6 * place**2)  # a head is narrower towards its ends
     angle = np.arctan2(y, x)
@@ -135,9 +131,9 @@ def _nuclei(x: Array, y: Array, place: float, rng: np.random.Generator) -> NDArr
 
 
 def _lesions(x: Array, y: Array, place: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    found = np.zeros(x.shape, bool)
+    inside = np.zeros(x.shape, bool)
     for _ in range(int(rng.integers(0, 7))):
         across, down, level = rng.uniform((-0.4, -0.5, -0.8), (0.4, 0.5, 0.8))
         radius = rng.uniform(0.04, 0.09)
-        found |= (x - across) ** 2 + (y - down) ** 2 + (0.5 * (place - level)) ** 2 < radius**2
-    return found
+        inside |= (x - across) ** 2 + (y - down) ** 2 + (0.5 * (place - level)) ** 2 < radius**2
+    return inside

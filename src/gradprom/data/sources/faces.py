@@ -11,6 +11,7 @@ import numpy as np
 from gradprom.data.base import Entry, Facts, Source
 from gradprom.data.dataset_card import About
 from gradprom.data.sources.faces_renderer import VERSION, render
+from gradprom.data.splits import of_groups
 from gradprom.randomness import stream
 
 ABOUT = About(
@@ -78,11 +79,9 @@ class Faces(Source):
     def splits(self, entries: list[Entry]) -> dict[str, list[str]]:
         """`train` and `test`, of whole persons."""
         rng = np.random.default_rng(stream("faces split", self.options.split_seed))
-        tested = set(rng.permutation(self._people())[: self.options.test].tolist())
-        parts: dict[str, list[str]] = {"train": [], "test": []}
-        for entry in entries:
-            parts["test" if entry.group in tested else "train"].append(entry.id)
-        return parts
+        persons = rng.permutation(self._people()).tolist()
+        test = self.options.test
+        return of_groups(entries, {"train": persons[test:], "test": persons[:test]})
 
     def _people(self) -> list[str]:
         return [f"person-{number:03d}" for number in range(self.options.train + self.options.test)]

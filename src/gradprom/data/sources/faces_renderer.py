@@ -9,13 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gradprom.data.drawing import Array, centres, halved
 from gradprom.randomness import stream
 
 VERSION = 1
 """Raised when a drawing changes."""
-OVERSAMPLED = 2
-"""Points along a pixel's side, whose mean is its value."""
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -63,15 +61,12 @@ def person(name: str) -> Person:
 def render(name: str, number: int, size: int) -> NDArray[np.uint8]:
     """The image of that number of a person, uint8 [1, size, size]."""
     rng = np.random.default_rng(stream("face", name, number))
-    points = size * OVERSAMPLED
-    grid = (np.arange(points) + 0.5) / points * 2 - 1
-    down, across = np.meshgrid(grid, grid, indexing="ij")
+    down, across = np.meshgrid(centres(2 * size), centres(2 * size), indexing="ij")
     x, y = _posed(across, down, rng)
     light = 1 + rng.uniform(0, 0.25) * (np.cos(turn := rng.uniform(0, 2 * np.pi)) * across)
     light += rng.uniform(0, 0.15) * np.sin(turn) * down
     backdrop = rng.uniform(0.1, 0.9) + 0.15 * np.sin(rng.uniform(1, 4) * across + down)
-    drawn = _face(person(name), x, y, backdrop, rng) * light
-    pixels = drawn.reshape(size, OVERSAMPLED, size, OVERSAMPLED).mean((1, 3))
+    pixels = halved(_face(person(name), x, y, backdrop, rng) * light)
     pixels += rng.normal(0, 0.01, pixels.shape)
     return (pixels.clip(0, 1) * 255).round().astype(np.uint8)[None]
 

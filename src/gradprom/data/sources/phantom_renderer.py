@@ -17,12 +17,11 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from gradprom.data.drawing import Array, centres, halved
 from gradprom.randomness import stream
 
 VERSION = 1
 """Of the images: part of their generator's seed, and of the dataset's fingerprint."""
-
-Array = NDArray[np.float64]
 
 
 def _colours(*colours: list[float]) -> list[Array]:
@@ -54,15 +53,9 @@ def render(id: str, label: int, size: int) -> tuple[NDArray[np.uint8], NDArray[n
     for opacity, colour in _covers(canvas, traits, depth):
         image += opacity * (colour - image)
     image *= _lighting(canvas)
-    mask = _halved((depth > 0).astype(float)) >= 0.5
-    image = np.rint(255 * np.clip(_halved(image), 0, 1))
+    mask = halved((depth > 0).astype(float)) >= 0.5
+    image = np.rint(255 * np.clip(halved(image), 0, 1))
     return image.astype(np.uint8), mask.astype(np.uint8)
-
-
-def _halved(values: Array) -> Array:
-    """Means of 2×2 pixels: [...,2H,2W] -> [...,H,W]."""
-    rows = values[..., 0::2, :] + values[..., 1::2, :]
-    return (rows[..., 0::2] + rows[..., 1::2]) / 4
 
 
 @dataclass(frozen=True)
@@ -89,8 +82,8 @@ class _Canvas:
     """The pixel grid [pixels,pixels], coordinates in (-1, 1), and noise drawn on it."""
 
     def __init__(self, rng: np.random.Generator, pixels: int) -> None:
-        centres = (np.arange(pixels) + 0.5) / pixels * 2 - 1
-        self.rng, self.pixels, self.x, self.y = rng, pixels, centres[None, :], centres[:, None]
+        grid = centres(pixels)
+        self.rng, self.pixels, self.x, self.y = rng, pixels, grid[None, :], grid[:, None]
 
     def noise(self, *cells: int, decay: float = 0.75) -> Array:
         """Smooth noise with cells[0] lattice cells a side and unit variance, then finer ones.

@@ -111,7 +111,7 @@ def _filled_cell(
     counted = {
         seed: record
         for seed, record in started.items()
-        if record.dataset.fingerprint == current[_dataset_key(record)]
+        if record.dataset.fingerprint == current[dataset_key(record)]
     }
     values = {
         seed: value
@@ -152,7 +152,7 @@ def _states(cell: ExpandedCell, records: dict[int, Record], other_data: bool) ->
     return [*states, "other data"] if other_data else states
 
 
-def _dataset_key(record: Record) -> str:
+def dataset_key(record: Record) -> str:
     """The dataset with its options, but for the folder it lies in, and what changes its split."""
     config = record.config["dataset"]
     options = {k: v for k, v in sorted(config.items()) if k != "root"}
@@ -162,7 +162,7 @@ def _dataset_key(record: Record) -> str:
 def _current_fingerprints(records: dict[str, Record]) -> dict[str, str]:
     """The fingerprint of each dataset (with its options) in the newest record on it."""
     ordered = sorted(records.values(), key=lambda record: record.started)
-    return {_dataset_key(record): record.dataset.fingerprint for record in ordered}
+    return {dataset_key(record): record.dataset.fingerprint for record in ordered}
 
 
 def _runs_on(cell: ExpandedCell, records: dict[str, Record], dataset: str) -> bool:

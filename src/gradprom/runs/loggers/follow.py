@@ -74,6 +74,8 @@ class Followed:
 
     def stored(self, histories: Mapping[str, Rows]) -> None:
         """Log rows of stages, by stage id, as far as they have not been."""
+        if not self.open:
+            return
         self._log([self._point(stage, row) for stage, rows in histories.items() for row in rows])
 
     def trained(self, progress: Progress) -> None:
