@@ -203,7 +203,7 @@ def metrics_of(columns: dict[str, Tensor]) -> set[str]:
     table: dict[str, list[Any]] = {}
     for name, values in columns.items():
         assert len(values) == COUNT and values.ndim in (1, 2)
-        table |= evaluation._columns(name, values)
+        table |= evaluation.numbered_columns(name, values)
     return set(evaluation.summarise(pd.DataFrame(table)))
 
 
