@@ -23,8 +23,9 @@ from gradprom import metrics
 from gradprom.config import Config
 from gradprom.data.loader import Batch, Loader, test_batches
 from gradprom.errors import RunError
+from gradprom.methods.coupled_training import EnhancerTraining
 from gradprom.methods.recognizer import Recognizer
-from gradprom.methods.task_driven import EnhancerTraining, TaskDriven
+from gradprom.methods.task_driven import TaskDriven
 from gradprom.randomness import stream
 from gradprom.training.stage import Start
 from gradprom.training.store import StageStore

@@ -16,7 +16,7 @@ from gradprom.config import component
 from gradprom.config.components import component_names
 from gradprom.data.loader import Loader
 from gradprom.methods import recognition
-from gradprom.methods.task_driven import EnhancerTraining
+from gradprom.methods.coupled_training import EnhancerTraining
 from gradprom.strategies import LossStrategy
 from gradprom.training.stage import Start
 

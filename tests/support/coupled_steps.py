@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gradprom.config import Config
 from gradprom.data.loader import Batch
-from gradprom.methods.task_driven import EnhancerTraining
+from gradprom.methods.coupled_training import EnhancerTraining
 from gradprom.training.stage import Start
 
 CPU = torch.device("cpu")

@@ -6,7 +6,7 @@ import torch
 from support import coupled_steps
 
 from gradprom.data.loader import Batch
-from gradprom.methods.task_driven import EnhancerTraining
+from gradprom.methods.coupled_training import EnhancerTraining
 from gradprom.training.stage import Start
 
 CPU = torch.device("cpu")

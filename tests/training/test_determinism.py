@@ -69,7 +69,8 @@ def _workspace(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Where networks of a run have computed, and whether held to equal bits."""
-    from gradprom.methods.task_driven import EnhancerTraining, TaskDriven
+    from gradprom.methods.coupled_training import EnhancerTraining
+    from gradprom.methods.task_driven import TaskDriven
 
     seen: list[str] = []
 

@@ -17,7 +17,7 @@ from support.coupled_steps import (
 )
 
 from gradprom.data.loader import Batch
-from gradprom.methods.task_driven import EnhancerTraining
+from gradprom.methods.coupled_training import EnhancerTraining
 from gradprom.training import engine
 from gradprom.training.stage import Stage
 

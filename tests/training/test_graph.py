@@ -20,7 +20,7 @@ from gradprom.config import Trainer, component
 from gradprom.config.components import component_names
 from gradprom.data.loader import Batch
 from gradprom.errors import RunError
-from gradprom.methods.task_driven import EnhancerTraining
+from gradprom.methods.coupled_training import EnhancerTraining
 from gradprom.strategies import Strategy
 from gradprom.training import graph
 from gradprom.training.graph import Captured, NotCapturable, Updates

@@ -22,7 +22,8 @@ from gradprom.config import Config
 from gradprom.data.loader import Batch
 from gradprom.errors import ConfigError
 from gradprom.methods import task_driven
-from gradprom.methods.task_driven import EnhancerTraining, TaskDriven
+from gradprom.methods.coupled_training import EnhancerTraining
+from gradprom.methods.task_driven import TaskDriven
 from gradprom.models.recognizers.base import LinearHead
 from gradprom.strategies import Strategy
 from gradprom.tasks import task_by_name

@@ -6,44 +6,29 @@ gradients may reach the enhancer. Benchmark-i is the strategy `mainstream`: the 
 the same number of coupled steps, without a recognizer.
 """
 
-import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from gradprom import metrics
 from gradprom.config import Config, augmentation_reads, precision_reads, split_reads
 from gradprom.data.loader import Batch
 from gradprom.errors import ConfigError
-from gradprom.identity import added
 from gradprom.methods import recognition
 from gradprom.methods.backbone import build_backbone
 from gradprom.methods.base import Description, Method
-from gradprom.strategies import Mainstream, Strategy
+from gradprom.methods.coupled_training import EnhancerTraining, Options, WarmUp, main_loss
+from gradprom.strategies import Mainstream
 from gradprom.tasks import task_by_name
-from gradprom.training.losses import loss_by_name
-from gradprom.training.networks import Networks, NetworkTraining
-from gradprom.training.optimization import OptimizerOptions, bound_to_length
-from gradprom.training.parallel import distributed
+from gradprom.training.optimization import bound_to_length
 from gradprom.training.stage import Stage, Start
+
+__all__ = ["Options", "TaskDriven", "build", "check", "require_own_auxiliary_loss"]
 
 PROBE_STEPS = 20
 """Steps for each loss from one probe of gradients that nothing else needs to the next."""
-
-
-@dataclass
-class Options:
-    """Options beside the sections `backbone`, `auxiliary` and `strategy`."""
-
-    name: str = "task_driven"
-    loss: str = added("mse")
-    """The main loss: `mse` (the paper's), `l1` or `charbonnier`."""
-
-    def __post_init__(self) -> None:
-        loss_by_name(self.loss)
 
 
 def check(config: Config) -> None:
@@ -81,7 +66,7 @@ class TaskDriven(Method):
 
     def __init__(self, config: Config):
         super().__init__(config)
-        self.loss = _main_loss(config)
+        self.loss = main_loss(config)
         # those that have an effect: none under `mainstream`
         self.tasks = list(config.auxiliary.tasks) if config.strategy.has_auxiliary else []
 
@@ -139,12 +124,12 @@ class TaskDriven(Method):
             reads["clamp"] = True
         return reads
 
-    def _begin_warmup(self, start: Start) -> "WarmUp":
+    def _begin_warmup(self, start: Start) -> WarmUp:
         return WarmUp(self.config, self._enhancer(fresh=True), {}, Mainstream(), start)
 
     def _begin_coupled(
         self, start: Start, warmup: Stage, pretraining: list[Stage]
-    ) -> "EnhancerTraining":
+    ) -> EnhancerTraining:
         networks = self.build_networks()
         networks["enhancer"].load_state_dict(start.weights(warmup)["enhancer"])
         for task, stage in zip(self.tasks, pretraining, strict=True):
@@ -158,7 +143,7 @@ class TaskDriven(Method):
         return training
 
     @property
-    def training(self) -> type["EnhancerTraining"]:
+    def training(self) -> type[EnhancerTraining]:
         """Coupled training; a method with another auxiliary loss has one of its own."""
         return EnhancerTraining
 
@@ -230,132 +215,3 @@ class TaskDriven(Method):
 
     def _enhancer(self, fresh: bool) -> nn.Module:
         return build_backbone(self.config, fresh)
-
-
-class EnhancerTraining(NetworkTraining):
-    """One coupled step: one forward pass, every loss's gradient, the strategy's decision."""
-
-    def __init__(
-        self,
-        config: Config,
-        enhancer: nn.Module,
-        recognizers: dict[str, nn.Module],
-        strategy: Strategy,
-        start: Start,
-    ):
-        self.enhancer, self.recognizers, self.strategy = enhancer, recognizers, strategy
-        self.supervised = not recognizers or config.supervision == "supervised"
-        self.options, self.loss = config.method, loss_by_name(_main_loss(config))
-        self.penalty = getattr(enhancer, "penalty", None)
-        a = config.auxiliary
-        self.clamp = bool(recognizers) and a.clamp
-        enhancer.train()
-        for recognizer in recognizers.values():
-            recognizer.requires_grad_(strategy.learns)
-            recognizer.train(strategy.learns and a.batchnorm == "train")
-        # a recognizer that does not learn is its own fixed teacher
-        fixed = strategy.learns and not self.supervised and a.target == "pretrained"
-        self.teachers = {t: _fixed(r) for t, r in recognizers.items()} if fixed else {}
-        t, learning = config.trainer, list(recognizers) if strategy.learns else []
-        options = {"enhancer": OptimizerOptions(lr=t.lr, schedule=t.schedule, clip=t.clip)}
-        options |= {
-            name: OptimizerOptions(lr=a.coupled_lr, schedule=t.schedule) for name in learning
-        }
-        epochs = {"enhancer": t.warmup_epochs + t.coupled_epochs}
-        epochs |= dict.fromkeys(learning, t.coupled_epochs)
-        super().__init__(
-            Networks(
-                {
-                    "enhancer": enhancer,
-                    **recognizers,
-                    **{f"teacher.{task}": teacher for task, teacher in self.teachers.items()},
-                },
-                options,
-                t,
-                start.device,
-                {name: count * start.epoch_steps for name, count in epochs.items()},
-            )
-        )
-
-    def update(self, batch: Batch, probe: bool) -> dict[str, Tensor]:
-        """One step: Eq. 6, with the auxiliary gradients as the strategy weighs them."""
-        enhanced = self.enhancer(batch.input)
-        losses = [self._main_loss(enhanced, batch.target)]
-        logs: dict[str, Tensor] = {}
-        seen = enhanced.clamp(0, 1) if self.clamp else enhanced
-        for task in self.recognizers:
-            loss, logged = self.auxiliary_loss(task, seen, batch, probe)
-            losses.append(loss)
-            logs |= logged
-        # a penalty of the network's own reaches θ without passing the image
-        features = None if self.penalty else enhanced
-        measure = probe and bool(self.recognizers)  # of a single loss there is nothing to compare
-        joined = self.networks.step_by(self.strategy, losses, "enhancer", features, measure)
-        main = joined.losses[0]
-        error = main if self._is_error else _mean_square_error(enhanced, batch.target)
-        logs |= {"loss_main": main, "psnr": -10 * error.log10(), "finite": joined.finite}
-        return logs | joined.logs(self.recognizers)
-
-    def auxiliary_loss(
-        self, task: str, seen: Tensor, batch: Batch, probe: bool
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """L_VR of a task (Eq. 3 or 4), and the accuracy on clean images where it is looked at."""
-        learned, recognizer = task_by_name(task), self.recognizers[task]
-        truth = learned.truth(batch)
-        logs: dict[str, Tensor] = {}
-        own_target = not self.supervised and not self.teachers
-        if probe or own_target:
-            clean = recognition.clean_logits(recognizer, batch.target)
-            logs[f"clean_accuracy_{task}"] = learned.accuracy(clean, truth)
-        if self.teachers:
-            clean = recognition.clean_logits(self.teachers[task], batch.target)
-        logits = recognizer(seen)
-        if self.supervised:
-            return learned.supervised_loss(logits, truth), logs
-        return learned.unsupervised_loss(logits, clean), logs
-
-    def _main_loss(self, enhanced: Tensor, target: Tensor) -> Tensor:
-        """L_IP of Eq. 1, with what the backbone adds of its own, such as a penalty on weights."""
-        loss = self.loss(enhanced, target)
-        return loss + self.penalty() if self.penalty else loss
-
-    @property
-    def _is_error(self) -> bool:
-        """Whether the main loss is the mean square error that PSNR is made of."""
-        return self.loss is F.mse_loss and not self.penalty
-
-    def artefact(self) -> dict[str, Any]:
-        """The weights of the enhancer and the recognizers."""
-        weights = super().artefact()
-        return {name: weights[name] for name in ("enhancer", *self.recognizers)}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Networks, optimizers and the strategy's own state."""
-        return {**super().state_dict(), "strategy": self.strategy.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a `state_dict`."""
-        super().load_state_dict(state)
-        self.strategy.load_state_dict(state["strategy"])
-
-
-class WarmUp(EnhancerTraining):
-    """Warm-up of the enhancer alone; its artefact has all that coupled training continues from."""
-
-    def artefact(self) -> dict[str, Any]:
-        """The enhancer's weights and Adam's state."""
-        moments = self.networks.optimizers["enhancer"].state_dict()
-        return {**super().artefact(), "optimizer": moments}
-
-
-def _fixed(recognizer: nn.Module) -> nn.Module:
-    return copy.deepcopy(recognizer).eval().requires_grad_(False)
-
-
-def _main_loss(config: Config) -> str:
-    assert isinstance(config.method, Options)
-    return config.method.loss
-
-
-def _mean_square_error(enhanced: Tensor, target: Tensor) -> Tensor:
-    return distributed.average(F.mse_loss(enhanced.detach(), target))

@@ -15,7 +15,8 @@ from torch import Tensor
 from gradprom.config import Config
 from gradprom.data.loader import Batch
 from gradprom.methods import task_driven
-from gradprom.methods.task_driven import EnhancerTraining, TaskDriven
+from gradprom.methods.coupled_training import EnhancerTraining
+from gradprom.methods.task_driven import TaskDriven
 
 LEAST = 1e-7
 """The smallest probability that the loss distinguishes from 0."""
