@@ -16,6 +16,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     @functools.cache
     def make(name: str) -> Path:
         case = ALL[name]
+        if case.needs:
+            pytest.importorskip(case.needs)
         return case.make(tmp_path_factory.mktemp(name)) if case.make else Path("nowhere")
 
     return make

@@ -5,8 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from gradprom.data.mr_signals import ACQUIRED, CONTRASTS, TISSUES, Sequence, contrast
 from gradprom.data.sources import brain
-from gradprom.data.sources.brain_renderer import ACQUIRED, CONTRASTS, TISSUES, Sequence, contrast
+from gradprom.data.sources.brain_renderer import drawn
 
 
 def of(name: str, tissue: str) -> float:
@@ -67,7 +68,7 @@ def test_contrasts_follow_from_what_was_acquired() -> None:
     sample = source.decode(source.index()[2])
     channels = sample["input"][: len(ACQUIRED)].reshape(len(ACQUIRED), -1).astype(float)
     target = sample["target"].ravel().astype(float)
-    assert np.array_equal(sample["target"], contrast("head-000", -0.35, "T2w", 32))
+    assert np.array_equal(sample["target"], contrast(drawn("head-000", -0.35, 32), "T2w"))
     fit, *_ = np.linalg.lstsq(channels.T, target, rcond=None)
     assert np.var(target - channels.T @ fit) < 0.02 * np.var(target)
 

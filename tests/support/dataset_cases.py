@@ -27,6 +27,7 @@ from gradprom.data.sources import (
     folder,
     isic2018,
     lizard,
+    mni152,
     natural,
     phantom,
 )
@@ -39,6 +40,8 @@ class Case(NamedTuple):
     make: Callable[[Path], Path] | None
     """Makes the files in a folder and returns the dataset's; None: it needs no files."""
     options: dict[str, Any] = {}
+    needs: str = ""
+    """A package that holds its images; without it, tests that need them are skipped."""
 
 
 def shipped(group: str, name: str) -> Any:
@@ -76,6 +79,7 @@ CASES = {
     "own_sizes": Case(own_sizes, None),
     "phantom": Case(phantom, None, {"train": 9, "test": 6}),
     "brain": Case(brain, None, {"train": 2, "test": 1, "slices": 2}),
+    "mni152": Case(mni152, None, {"train": 9, "test": 5}, needs="nilearn"),
     "faces": Case(faces, None, {"train": 3, "test": 2, "images": 3}),
     "covid_ct": Case(covid_ct, datasets.covid_ct_folder),
     "isic2018": Case(isic2018, isic_files.isic_folder),

@@ -7,20 +7,10 @@ white for the one that is asked for.
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from gradprom.data import own_inputs
-from gradprom.data.base import Entry, Facts, Source
 from gradprom.data.dataset_card import About
-from gradprom.data.sources.brain_renderer import (
-    ACQUIRED,
-    CONTRASTS,
-    VERSION,
-    acquired,
-    contrast,
-)
-from gradprom.data.splits import of_groups
-from gradprom.randomness import stream
+from gradprom.data.mr_signals import Slice
+from gradprom.data.mr_source import MRSource
+from gradprom.data.sources.brain_renderer import VERSION, drawn
 
 ABOUT = About(
     title="brain",
@@ -58,60 +48,24 @@ class Options:
                 raise ValueError(f"brain: {key}={getattr(self, key)}, allowed: 1 and more")
 
 
-def facts(options: Options) -> Facts:
-    """Grey targets, whose contrast is the label, with the number of their volume."""
-    names = tuple(CONTRASTS)
-    inputs = len(ACQUIRED) + len(names)
-    return Facts(1, classes=names, mask_classes=(), inputs=inputs, further={"volume": ()})
-
-
-def build(options: Options) -> "Brain":
-    """The source that `options` describe."""
-    return Brain(options, facts(options))
-
-
-class Brain(Source):
-    """Slices of `train + test` heads in each contrast; the group is the head.
-
-    A volume is all slices of a head in one contrast.
-    """
+class Brain(MRSource):
+    """Slices of `train + test` heads in each contrast; the group is the head."""
 
     version = VERSION
 
-    def index(self) -> list[Entry]:
-        """One entry a slice and contrast, without files."""
-        kinds = self.facts.classes
-        return [
-            Entry(
-                f"{head}-{number:02d}-{name}",
-                head,
-                label,
-                (),
-                {"volume": place * len(kinds) + label},
-            )
-            for place, head in enumerate(self._heads())
-            for number in range(self.options.slices)
-            for label, name in enumerate(kinds)
-        ]
+    @property
+    def slices(self) -> int:
+        """As the option says."""
+        return int(self.options.slices)
 
-    def decode(self, entry: Entry) -> dict[str, np.ndarray]:
-        """`target` uint8 [1,size,size] and `input` uint8 [12,size,size]."""
-        assert entry.label is not None
-        size, name = self.options.size, self.facts.classes[entry.label]
-        number = int(entry.id.removeprefix(f"{entry.group}-").partition("-")[0])
-        place = -0.7 + 1.4 * (number + 0.5) / self.options.slices
-        planes = own_inputs.planes(entry.label, len(self.facts.classes), size)
-        return {
-            "target": contrast(entry.group, place, name, size),
-            "input": np.concatenate([acquired(entry.group, place, size), planes]),
-        }
+    def name_of(self, number: int) -> str:
+        """Of a head."""
+        return f"head-{number:03d}"
 
-    def splits(self, entries: list[Entry]) -> dict[str, list[str]]:
-        """`train` and `test`, of whole heads."""
-        rng = np.random.default_rng(stream("brain split", self.options.split_seed))
-        heads = rng.permutation(self._heads()).tolist()
-        test = self.options.test
-        return of_groups(entries, {"train": heads[test:], "test": heads[:test]})
+    def slice_of(self, group: str, number: int) -> Slice:
+        """A drawing."""
+        place = -0.7 + 1.4 * (number + 0.5) / self.slices
+        return drawn(group, place, self.options.size)
 
-    def _heads(self) -> list[str]:
-        return [f"head-{number:03d}" for number in range(self.options.train + self.options.test)]
+
+build, facts = Brain, Brain.facts_of

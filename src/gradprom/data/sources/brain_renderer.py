@@ -1,68 +1,21 @@
-"""Slices of drawn heads: tissues, and what MR sequences measure of them.
-
-A head has tissues with a proton density and two relaxation times; signals follow from these by the
-equations of spin echo and inversion recovery (Bernstein et al. 2004, chapters 14.2 and 14.3). Times
-are in ms.
-"""
-
-from dataclasses import dataclass
+"""Slices of drawn heads: where which tissue is."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradprom.data.drawing import Array, centres, halved
+from gradprom.data.mr_signals import TISSUES, Slice
 from gradprom.randomness import stream
 
 VERSION = 1
 """Raised when a drawing changes."""
 
-TISSUES = {
-    "air": (0.0, 1000.0, 100.0),
-    "scalp": (0.9, 280.0, 75.0),
-    "skull": (0.08, 900.0, 30.0),
-    "fluid": (1.0, 4000.0, 1800.0),
-    "grey matter": (0.83, 1150.0, 92.0),
-    "white matter": (0.69, 680.0, 74.0),
-    "lesion": (0.86, 1450.0, 160.0),
-}
-"""Proton density relative to water, T1 and T2 at 1.5 T, rounded."""
 _VARIATION = 0.06
-"""Of each of these from head to head, as a standard deviation relative to them."""
+"""Of tissues' density and times from head to head, as a standard deviation relative to them."""
 
 
-@dataclass(frozen=True)
-class Sequence:
-    """A pulse sequence: spin echo, after an inversion where `inversion` is set."""
-
-    repetition: float
-    echo: float
-    inversion: float = 0.0
-
-    def signal(self, density: Array, t1: Array, t2: Array) -> Array:
-        """The magnitude of the signal of each point."""
-        recovered = 1 - np.exp(-self.repetition / t1)
-        if self.inversion:
-            recovered = 1 - 2 * np.exp(-self.inversion / t1) + np.exp(-self.repetition / t1)
-        return np.abs(density * recovered) * np.exp(-self.echo / t2)
-
-
-CONTRASTS = {
-    "T1w": Sequence(500, 10),
-    "T1-FLAIR": Sequence(2500, 10, 1050),
-    "T2w": Sequence(4500, 100),
-    "T2-FLAIR": Sequence(9000, 100, 2450),
-    "STIR": Sequence(4300, 60, 150),
-    "PDw": Sequence(4500, 15),
-}
-"""The six conventional contrasts of the paper, by its names."""
-ACQUIRED = tuple(Sequence(2000, echo, delay) for delay in (170, 670, 1840) for echo in (23, 98))
-"""Three dynamics of two echoes: what contrasts are synthesized from."""
-_WHITE = {name: 0.62 for name in CONTRASTS} | {"T2w": 0.7, "T2-FLAIR": 0.35, "PDw": 0.9}
-"""The signal that is shown as white."""
-
-
-def acquired(head: str, place: float, size: int) -> NDArray[np.uint8]:
-    """What was acquired of a slice, uint8 [6, size, size].
+def drawn(head: str, place: float, size: int) -> Slice:
+    """A slice of a head.
 
     Parameters
     ----------
@@ -74,17 +27,7 @@ def acquired(head: str, place: float, size: int) -> NDArray[np.uint8]:
         Height and width in pixels.
     """
     tissue = _tissues(head, place, size)
-    return np.stack([_pixels(sequence.signal(*tissue), 0.8) for sequence in ACQUIRED])
-
-
-def contrast(head: str, place: float, name: str, size: int) -> NDArray[np.uint8]:
-    """A slice in one of `CONTRASTS`, uint8 [1, size, size]; arguments as above."""
-    signal = CONTRASTS[name].signal(*_tissues(head, place, size))
-    return _pixels(signal, _WHITE[name])[None]
-
-
-def _pixels(signal: Array, white: float) -> NDArray[np.uint8]:
-    return ((halved(signal) / white).clip(0, 1) * 255).round().astype(np.uint8)
+    return lambda sequence: halved(sequence.signal(*tissue))
 
 
 def _tissues(head: str, place: float, size: int) -> tuple[Array, Array, Array]:
