@@ -8,7 +8,6 @@ Nothing here imports torch, so that a configuration can be checked quickly.
 
 from __future__ import annotations
 
-import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradprom.data.value_range import Extremes, ValueRange
+from gradprom.identity import canonical
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 UNLABELLED = -1
 
 # Options that select or locate images but never change how an image is decoded.
-_NOT_DECODING = ("root", "split", "split_seed")
+_NOT_DECODING = ("root", "split", "split_seed", "identities")
 
 
 @dataclass(frozen=True)
@@ -159,8 +159,12 @@ class Source(ABC):
         return None
 
     def decode_options(self) -> dict[str, Any]:
-        """The options on which decoded images depend: all but their folder and split."""
-        options = dataclasses.asdict(self.options)
+        """The options on which decoded images depend: all but folder, split and annotations.
+
+        An option that came later is left out while it changes nothing, as it is of ids: otherwise
+        the data of older records would count as other data.
+        """
+        options: dict[str, Any] = canonical(self.options)
         return {key: value for key, value in options.items() if key not in _NOT_DECODING}
 
 
