@@ -215,6 +215,22 @@ def test_offsets_move_where_an_adaptive_block_samples():
     torch.testing.assert_close(actual[..., 3:-4, 3:-4], expected[..., 3:-4, 3:-4])
 
 
+def test_sadnet_starts_from_its_input_where_told():
+    x = images(2, 3, 12, 9)
+    torch.testing.assert_close(sadnet.build(sadnet.Options(channels=8, start=0), 3)(x), x)
+    torch.manual_seed(0)
+    usual = sadnet.build(sadnet.Options(channels=8), 3)
+    torch.manual_seed(0)
+    half = sadnet.build(sadnet.Options(channels=8, start=0.5), 3)
+    torch.testing.assert_close(half(x) - x, (usual(x) - x) / 2)
+
+
+@pytest.mark.parametrize("start", [-0.1, math.inf, math.nan])
+def test_a_start_out_of_range_is_refused(start):
+    with pytest.raises(ValueError, match="allowed are finite numbers >= 0"):
+        sadnet.Options(start=start)
+
+
 # DVANet
 
 
