@@ -341,6 +341,34 @@ def _singular_values(weight):
     return np.linalg.svd(weight, compute_uv=False).tolist()
 
 
+def _winnet(channels, **options):
+    torch.manual_seed(0)
+    return winnet.build(winnet.Options(steps=1, blocks=1, **options), channels)
+
+
+def test_opponent_colours_are_denoised_one_by_one_and_turned_back():
+    root = math.sqrt
+    matrix = torch.tensor(
+        [
+            [1 / root(3), 1 / root(3), 1 / root(3)],
+            [1 / root(2), 0, -1 / root(2)],
+            [1 / root(6), -2 / root(6), 1 / root(6)],
+        ]
+    )
+    torch.testing.assert_close(matrix @ matrix.T, torch.eye(3))  # so that noise stays white
+    x = images(2, 3, 9, 11)
+    opponent = (x.movedim(1, 3) @ matrix.T).movedim(3, 1)
+    denoised = _winnet(3)(opponent)
+    expected = (denoised.movedim(1, 3) @ matrix).movedim(3, 1)
+    torch.testing.assert_close(_winnet(3, opponent=True)(x), expected)
+    assert not torch.allclose(_winnet(3)(x), expected, atol=1e-3)
+
+
+def test_images_without_colours_have_no_opponent_ones():
+    x = images(2, 1, 9, 11)
+    assert torch.equal(_winnet(1, opponent=True)(x), _winnet(1)(x))
+
+
 # NRSF
 
 
