@@ -215,6 +215,22 @@ def test_offsets_move_where_an_adaptive_block_samples():
     torch.testing.assert_close(actual[..., 3:-4, 3:-4], expected[..., 3:-4, 3:-4])
 
 
+def test_sadnet_starts_from_its_input_where_told():
+    x = images(2, 3, 12, 9)
+    torch.testing.assert_close(sadnet.build(sadnet.Options(channels=8, start=0), 3)(x), x)
+    torch.manual_seed(0)
+    usual = sadnet.build(sadnet.Options(channels=8), 3)
+    torch.manual_seed(0)
+    half = sadnet.build(sadnet.Options(channels=8, start=0.5), 3)
+    torch.testing.assert_close(half(x) - x, (usual(x) - x) / 2)
+
+
+@pytest.mark.parametrize("start", [-0.1, math.inf, math.nan])
+def test_a_start_out_of_range_is_refused(start):
+    with pytest.raises(ValueError, match="allowed are finite numbers >= 0"):
+        sadnet.Options(start=start)
+
+
 # DVANet
 
 
@@ -323,6 +339,34 @@ def test_the_penalty_is_zero_for_a_code_that_inverts_itself():
 
 def _singular_values(weight):
     return np.linalg.svd(weight, compute_uv=False).tolist()
+
+
+def _winnet(channels, **options):
+    torch.manual_seed(0)
+    return winnet.build(winnet.Options(steps=1, blocks=1, **options), channels)
+
+
+def test_opponent_colours_are_denoised_one_by_one_and_turned_back():
+    root = math.sqrt
+    matrix = torch.tensor(
+        [
+            [1 / root(3), 1 / root(3), 1 / root(3)],
+            [1 / root(2), 0, -1 / root(2)],
+            [1 / root(6), -2 / root(6), 1 / root(6)],
+        ]
+    )
+    torch.testing.assert_close(matrix @ matrix.T, torch.eye(3))  # so that noise stays white
+    x = images(2, 3, 9, 11)
+    opponent = (x.movedim(1, 3) @ matrix.T).movedim(3, 1)
+    denoised = _winnet(3)(opponent)
+    expected = (denoised.movedim(1, 3) @ matrix).movedim(3, 1)
+    torch.testing.assert_close(_winnet(3, opponent=True)(x), expected)
+    assert not torch.allclose(_winnet(3)(x), expected, atol=1e-3)
+
+
+def test_images_without_colours_have_no_opponent_ones():
+    x = images(2, 1, 9, 11)
+    assert torch.equal(_winnet(1, opponent=True)(x), _winnet(1)(x))
 
 
 # NRSF

@@ -4,6 +4,7 @@ A U-Net whose decoder samples with modulated deformable convolutions. Their offs
 from coarse to fine. For super-resolution it works on the enlarged image.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -33,6 +34,9 @@ class Options:
     """Feature channels of the offsets' estimation; >= 1."""
     groups: int = added(8)
     """Parts of the channels that are sampled at different places; >= 1."""
+    start: float = added(1.0)
+    """What the last convolution's initial weights are multiplied by, >= 0; at 0, which is not
+    published, training starts from the degraded image."""
 
     def __post_init__(self) -> None:
         for key in ("offsets", "groups"):
@@ -42,6 +46,8 @@ class Options:
             raise ValueError(
                 f"channels={self.channels}: allowed are multiples of groups={self.groups}, >= 1"
             )
+        if not (math.isfinite(self.start) and self.start >= 0):
+            raise ValueError(f"start={self.start}: allowed are finite numbers >= 0")
 
 
 def _convolution(inside: int, outside: int) -> nn.Conv2d:
@@ -197,6 +203,8 @@ class SADNet(nn.Module):
         )
         self.join = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in widths[:-1])
         self.tail = _convolution(widths[0], outputs)
+        for parameter in self.tail.parameters():
+            parameter.data.mul_(options.start)
 
     def forward(self, x: Tensor) -> Tensor:
         """Degraded [B, inputs, H, W] in [0, 1] -> enhanced [B, outputs, scale·H, scale·W].

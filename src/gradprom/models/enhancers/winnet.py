@@ -4,7 +4,7 @@ A redundant 4×4 DCT splits the image into a coarse and fifteen detail channels.
 of them invertible whatever its networks are, move what the coarse part predicts out of the details;
 the details are denoised by a learned sparse code; the same steps backwards give the image. All
 thresholds are proportional to the noise level. Colours are denoised one by one, as the network is
-for grey images; for super-resolution it works on the enlarged image.
+for grey images, or in an opponent space; for super-resolution it works on the enlarged image.
 """
 
 import math
@@ -31,6 +31,10 @@ PIXELS = 40**2
 mean over its pixels: penalties are divided by half of this."""
 
 
+OPPONENT = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (1.0, -2.0, 1.0))
+"""Axes of a space in which the noise of colours stays white (Dabov et al. 2007)."""
+
+
 @dataclass
 class Options:
     """The size of the network and the noise level; the defaults are the published network."""
@@ -49,6 +53,9 @@ class Options:
     """Channels of the sparse code; >= 1."""
     iterations: int = 4
     """Thresholdings of the sparse code; >= 1."""
+    opponent: bool = added(False)
+    """Denoise three colours as their mean and two differences instead of one by one. White noise
+    stays white and of the same σ, but each detail that colours share is looked for only once."""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.sigma) and 0 <= self.sigma <= 1):
@@ -154,11 +161,14 @@ class WINNet(nn.Module):
     """Split, lift, denoise the details, undo the lifting, join."""
 
     filters: Tensor
+    colours: Tensor
 
     def __init__(self, outputs: int, options: Options, scale: int) -> None:
         super().__init__()
         self.outputs, self.scale = outputs, require_scale(scale)
+        self.opponent = options.opponent and outputs == len(OPPONENT)
         self.register_buffer("filters", _dct())
+        self.register_buffer("colours", _opponent(), persistent=False)
         self.code = SparseCode(options)
         # in the order of the inverse, which ends with the last of them
         self.update = nn.ModuleList(Predictor(DETAILS, 1, options) for _ in range(options.steps))
@@ -170,8 +180,10 @@ class WINNet(nn.Module):
         Not clamped.
         """
         image = skipped(x, self.outputs, self.scale)
-        coarse, details = self.lifted(image.flatten(0, 1)[:, None])
-        return self.lowered(coarse, self.code(details)).view_as(image)
+        planes = _turned(image, self.colours) if self.opponent else image
+        coarse, details = self.lifted(planes.flatten(0, 1)[:, None])
+        denoised = self.lowered(coarse, self.code(details)).view_as(image)
+        return _turned(denoised, self.colours.T) if self.opponent else denoised
 
     def lifted(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """[N, 1, H, W] -> coarse [N, 1, H, W] and details [N, DETAILS, H, W]."""
@@ -205,6 +217,16 @@ def _spectral_norms(network: nn.Module) -> list[Tensor]:
     """The largest singular value of each convolution's weights, output channels × the rest."""
     weights = [layer.weight for layer in network.modules() if isinstance(layer, nn.Conv2d)]
     return [torch.linalg.matrix_norm(weight.flatten(1), ord=2) for weight in weights]
+
+
+def _opponent() -> Tensor:
+    """Orthonormal [3, 3]: what colours have in common, then their differences (CBM3D's space)."""
+    return F.normalize(torch.tensor(OPPONENT), dim=1)
+
+
+def _turned(image: Tensor, colours: Tensor) -> Tensor:
+    """[B, 3, H, W] in another colour space, whose axes are the rows of `colours` [3, 3]."""
+    return torch.einsum("oc,bchw->bohw", colours, image)
 
 
 def _dct() -> Tensor:
