@@ -178,3 +178,8 @@ def test_task_gan_over_gan_in_all_but_the_error_of_faces(on_paper: dict[str, Jud
     ]
     [text] = failing(judged)
     assert text.startswith("Task-GAN, Table 2, LFW-a, ×8; here drawn faces, RMSE")
+
+
+def test_where_a_paper_prints_nothing_no_count_is_shown(on_paper: dict[str, JudgedClaim]) -> None:
+    judged = on_paper["gated-over-joint"]
+    assert judged.published_verdict == "not decidable" and judged.published_counts == "none printed"
