@@ -167,3 +167,19 @@ def test_what_is_not_printed_is_not_decidable(on_paper: dict[str, JudgedClaim]) 
 def test_nothing_reported_is_not_decidable(on_paper: dict[str, JudgedClaim]) -> None:
     for one in on_paper.values():
         assert (one.verdict, one.counts) == ("not decidable", "none reported")
+
+
+def test_task_gan_over_gan_in_all_but_the_error_of_faces(on_paper: dict[str, JudgedClaim]) -> None:
+    judged = on_paper["task-gan-over-gan-published"]
+    assert [c.published for c in judged.contrasts] == [
+        *(1.5, 0.008, 0.005),
+        *(3.88, 0.083, 0.019),
+        *(0.57, 0.012, -0.001),
+    ]
+    [text] = failing(judged)
+    assert text.startswith("Task-GAN, Table 2, LFW-a, ×8; here drawn faces, RMSE")
+
+
+def test_where_a_paper_prints_nothing_no_count_is_shown(on_paper: dict[str, JudgedClaim]) -> None:
+    judged = on_paper["gated-over-joint"]
+    assert judged.published_verdict == "not decidable" and judged.published_counts == "none printed"

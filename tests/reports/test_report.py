@@ -88,6 +88,18 @@ def test_claims_take_cells_from_all_tables_of_an_experiment(tmp_path: Path) -> N
     assert decided == {"σ = 0.1", "σ = 0.2"}
 
 
+def test_claims_are_those_of_papers_that_have_a_table(made: Made) -> None:
+    know(made, ["task_gan/verification"], [])
+    folder = made.study.folder / "report"
+    for name, words, ours in (
+        ("task_gan/verification", [], True),
+        ("table1", list(NARROW), False),
+    ):
+        report(made.study, [name], words)
+        found = {row["contrast"].startswith("Task-GAN, ") for row in cells(folder, "claims")}
+        assert found == {ours}
+
+
 def test_a_table_that_is_named_is_reported_without_runs(made: Made) -> None:
     report(made.study, ["table8"], [])
     rows = cells(made.study.folder / "report", "table8")

@@ -95,11 +95,8 @@ def report(study: Study, names: list[str], narrowing: OverrideList) -> Report:
     rounding.note_below(tables, measured)
     floors = [floor.text() for floor in measured]
     _print(tables)
-    # claims about tables that are not shown would all be undecidable
-    shown = any(table.experiment.paper for table in tables)
     cells = _joined([paper.expansion for paper in papers], records)
-    claims = verdicts.read_claims() if shown else []
-    judged = verdicts.judge(claims, cells, scores)
+    judged = verdicts.judge(_claims_about(tables), cells, scores)
     _write(folder, tables, judged, floors)
     pictures = _sweep_pictures(tables, records, study, folder / "figures")
     pictures += curves.draw(tables, scores, folder / "figures")
@@ -219,6 +216,13 @@ def _joined(expansions: list[Expansion], records: dict[str, Record]) -> dict[str
         further = [c for c in one.cells if (c.row.label, c.column.title) not in named]
         joined[one.experiment.name] = Expansion(before.experiment, [*before.cells, *further])
     return joined
+
+
+def _claims_about(tables: list[Table]) -> list[verdicts.Claim]:
+    """The claims of papers that have a table here; those of others would all be undecidable."""
+    shown = [table.experiment.paper for table in tables if table.experiment.paper]
+    claims = verdicts.read_claims() if shown else []
+    return [claim for claim in claims if claim.paper in shown]
 
 
 def _all_runs(study: Study, selections: list[Selection]) -> list[OverrideList]:

@@ -101,6 +101,11 @@ class Claim:
     published_runs: int = 0
     """How many runs the paper's ± are over; 0: not known."""
 
+    @property
+    def paper(self) -> Paper | None:
+        """That of the first table that it is about."""
+        return self.sums[0].terms[0].experiment.paper if self.sums else None
+
 
 def read_claims(path: Path | None = None) -> list[Claim]:
     """Read the claims of a file, or of all papers.

@@ -58,7 +58,10 @@ class JudgedClaim:
     @property
     def published_counts(self) -> str:
         """The same for the published numbers, and how many differences go beyond the paper's ±."""
-        counts = _counts([c.published_verdict for c in self.contrasts])
+        printed = [c.published_verdict for c in self.contrasts]
+        if set(printed) <= {UNDECIDABLE}:
+            return "none printed"
+        counts = _counts(printed)
         tested = [c for c in self.contrasts if c.published_p is not None]
         if not tested:
             return counts
