@@ -201,6 +201,7 @@ def test_missing_pixels_start_grey() -> None:
         (lambda: Decimation(filter="box"), "filter=box: must be one of bicubic, gaussian"),
         (lambda: Decimation(scale=0), "scale=0: allowed are whole numbers >= 1"),
         (lambda: RandomProblems(sigma=50), "sigma=50: allowed are numbers from 0 to 1"),
+        (lambda: RandomProblems(power=0), "power=0: allowed are numbers > 0"),
         (lambda: RandomProblems(scales=[]), r"scales=\[\]: allowed are one or more whole"),
         (lambda: RandomProblems(drop=1), "drop=1: allowed are numbers from 0 to 0.99"),
         (lambda: RandomProblems(blur=-1), "blur=-1: allowed are finite numbers >= 0"),

@@ -22,6 +22,38 @@ def test_the_row_wins_over_the_column_and_that_over_the_table(mine: Path) -> Non
     assert table.cell(b, table.columns[1])["noise"] == 0.3
 
 
+IN_HIGH = "{title: A, in_columns: {high: {lam: 0.5}}, overrides: {"
+
+
+def test_a_row_may_have_a_value_in_one_column(mine: Path) -> None:
+    table = small(mine, "{title: A, overrides: {", f"{IN_HIGH}lam: 0.1, ")
+    a, b = table.rows
+    assert [table.cell(a, column)["lam"] for column in table.columns] == [0.1, 0.5]
+    assert all("lam" not in table.cell(b, column) for column in table.columns)
+    # the key is one that the table varies
+    chosen = narrow(table, {"lam": ["0.5"]})
+    assert ([row.title for row in chosen.rows], [c.title for c in chosen.columns]) == (
+        ["A"],
+        ["high"],
+    )
+
+
+def test_a_value_of_the_command_line_replaces_that_of_one_column(mine: Path) -> None:
+    everywhere = "{title: high, overrides: {noise: 0.3}}\nrows:\n  - {title: A, "
+    table = small(
+        mine, everywhere, f"{everywhere}in_columns: {{low: {{lam: 1}}, high: {{lam: 1}}}}, "
+    )
+    table = replace(table, rows=table.rows[:1])
+    assert all(" lam=3 " in run for run in runs(expansion(narrow(table, {"lam": ["3"]}))))
+
+
+def test_a_row_names_columns_that_there_are(mine: Path) -> None:
+    with pytest.raises(ConfigError, match="hihg"):
+        small(
+            mine, "{title: A, overrides: {", "{title: A, in_columns: {hihg: {lam: 1}}, overrides: {"
+        )
+
+
 def test_overrides_of_each_run(mine: Path) -> None:
     found = expansion(small(mine))
     assert len(found.cells) == 4

@@ -17,6 +17,7 @@ DEMO = {"profile": "demo", "dataset": "phantom"}
 OWN = ["lambda", "controls", "gate_on", "recognizer_modes", "strategies", "regimes"]
 FURTHER = ["table6", "covid_ct_patient"]
 FURTHER += [f"task_gan/{name}" for name in ("table2", "table3", "gating")]
+FURTHER += [f"regularizing_gradients/{name}" for name in ("demo1", "demo2", "tv_weights")]
 DECIDED = records_factory.record(training={"gate_diagnosis": 0.5, "gate_segmentation": 0.5})
 """A record whose share of open gates other rows take."""
 

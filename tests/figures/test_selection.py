@@ -36,7 +36,7 @@ def declared_rows() -> Iterator[tuple[str, str]]:
     for name in figures.OF_TABLES:
         for panel in selection.declared()[name].panels:
             for method in panel.methods:
-                yield from ((panel.table, row) for row in method.rows)
+                yield from ((table, row) for table in panel.tables for row in method.rows)
 
 
 @pytest.mark.parametrize(("table", "row"), sorted(set(declared_rows())))
@@ -48,8 +48,9 @@ def test_every_row_that_a_figure_names_is_one_row_of_its_table(table: str, row: 
 def test_every_column_that_a_figure_names_is_one_of_its_table() -> None:
     for name in figures.OF_TABLES:
         for panel in selection.declared()[name].panels:
-            [experiment] = declared.read(panel.table)
-            assert {*panel.columns} <= {column.title for column in experiment.columns}
+            for table in panel.tables:
+                [experiment] = declared.read(table)
+                assert {*panel.columns} <= {column.title for column in experiment.columns}
 
 
 FIGURE = """fig:
@@ -88,6 +89,26 @@ def test_what_is_wrong_in_the_figures_is_named_with_its_line(
     (tmp_path / "figures.yaml").write_text(FIGURE.replace(old, new))
     with pytest.raises(ConfigError, match=rf"/figures\.yaml:{line}: .*{named}"):
         selection.declared(tmp_path / "figures.yaml")
+
+
+def test_a_panel_is_taken_from_the_table_that_was_run() -> None:
+    """Of the paper's and the demo's table of one column; the paper's where there is none."""
+    name, column = "regularizing_gradients/fig1", "Completion 90%"
+    expansions = {}
+    for table in ("regularizing_gradients/table1", "regularizing_gradients/demo1"):
+        [experiment] = declared.read(table)
+        cells = [
+            Cell(row, one, runs={0: f"{table}:{row.title}"})
+            for row in experiment.rows
+            for one in experiment.columns
+            if one.title == column
+        ]
+        expansions[table] = Expansion(experiment, cells)
+    for table in expansions:
+        records = {f"{table}:RERG": records_factory.record(f"{table}:RERG")}
+        choices = selection.choose(name, expansions, records)
+        assert [c.panel.table for c in choices] == ["regularizing_gradients/table2", table, table]
+        assert [len(choice.finished) for choice in choices] == [0, 1, 1]
 
 
 def test_methods_are_compared_in_one_row_group_and_one_column() -> None:

@@ -204,6 +204,22 @@ def test_the_steps_of_pnpreg_take_turns() -> None:
     assert isinstance(noise, Gaussian)
 
 
+@pytest.mark.parametrize("power", [1.0, 2.0])
+def test_a_power_makes_most_noise_small(power: float) -> None:
+    """Levels are σ·uᵖ, of which a share x^(1/p) is below x·σ; both of pnpReG, and all problems'."""
+    ids = [str(number) for number in range(4000)]
+    shape = (len(ids), 1, 1, 1)
+    two = TwoLevels(sigma=0.2, clamp=False, sigma_low=0.0, power=power)
+    drawn = observe_for_evaluation(two, shape, ids, 0, CPU)
+    problems = observe_for_evaluation(RandomProblems(sigma=0.2, power=power), shape, ids, 0, CPU)
+    for levels in (drawn.sigma(), drawn.parameters["other"], problems.sigma()):
+        for share in (0.04, 0.25, 0.81):
+            below = (levels < share * 0.2).float().mean().item()
+            assert below == pytest.approx(share ** (1 / power), abs=0.03)
+    silent = TwoLevels(sigma=0.0, clamp=False, sigma_low=0.0, power=power)
+    assert not observe_for_evaluation(silent, shape, ids, 0, CPU).sigma().any()
+
+
 class Levelled(nn.Module):
     """A proximal operator that shrinks by the level."""
 

@@ -15,6 +15,7 @@ from gradprom.degradations import circulant
 from gradprom.degradations.base import SameShape, doubled, in_words, require_share
 from gradprom.degradations.completion import GREY, LARGEST_DROP
 from gradprom.degradations.decimation import SIGMA
+from gradprom.identity import added
 
 if TYPE_CHECKING:
     import torch
@@ -34,12 +35,16 @@ class RandomProblems(SameShape):
     drop: float = LARGEST_DROP
     """The largest probability that a pixel is missing, drawn uniformly from 0 on."""
     sigma: float = 50 / 255
-    """The largest standard deviation of the noise in image units, drawn uniformly from 0 on."""
+    """The largest standard deviation of the noise in image units."""
+    power: float = added(1.0)
+    """Noise is `sigma`·uᵖ with u uniform in [0, 1): uniform with 1, mostly small with more; > 0."""
 
     def __post_init__(self) -> None:
         require_share("sigma", self.sigma, 0, f"for {self.sigma:g} of 255 grey levels divide it")
         if not 0 <= self.drop <= LARGEST_DROP:
             raise ValueError(f"drop={self.drop}: allowed are numbers from 0 to {LARGEST_DROP}")
+        if not self.power > 0:
+            raise ValueError(f"power={self.power}: allowed are numbers > 0")
         if not 0 <= self.blur < float("inf"):
             raise ValueError(f"blur={self.blur}: allowed are finite numbers >= 0")
         if not self.scales or min(self.scales) < 1:
@@ -110,7 +115,7 @@ class RandomProblems(SameShape):
 
     def noise_level(self, parameters: Mapping[str, Tensor], batch_size: int) -> Tensor:
         """σ of each image, [B]."""
-        return self.sigma * parameters["level"]
+        return self.sigma * parameters["level"] ** self.power
 
     def _filters(self, parameters: Mapping[str, Tensor], images: Tensor) -> list[Tensor]:
         """Of rows and of columns, [B, side, side] each, of the images' type."""
@@ -178,4 +183,4 @@ def sort_key(options: Mapping[str, Any]) -> tuple[float, ...]:
     return 6, options["sigma"]
 
 
-_USUAL = {"blur": 4.0, "scales": [1, 2, 4], "drop": LARGEST_DROP, "sigma": 50 / 255}
+_USUAL = {"blur": 4.0, "scales": [1, 2, 4], "drop": LARGEST_DROP, "sigma": 50 / 255, "power": 1.0}

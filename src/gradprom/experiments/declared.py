@@ -33,6 +33,8 @@ class Row:
     group: str = ""
     """A heading that rows share, such as `Sup.`."""
     overrides: Settings = field(default_factory=dict)
+    in_columns: dict[str, Settings] = field(default_factory=dict)
+    """What it sets in single columns, by their titles, such as a weight that each problem has."""
     metrics: tuple[str, ...] = ()
     """The metrics of the table that the row shows; empty: all."""
     details: dict[str, str] = field(default_factory=dict)
@@ -78,8 +80,13 @@ class Experiment:
         return self.name.replace("/", "-")
 
     def cell(self, row: Row, column: Column) -> Settings:
-        """The overrides of a cell; a row's win over a column's, and those over the table's."""
-        return {**self.overrides, **column.overrides, **row.overrides}
+        """The overrides of a cell.
+
+        A row's win over a column's, and those over the table's; a row's own in this column win
+        over all.
+        """
+        own = row.in_columns.get(column.title, {})
+        return {**self.overrides, **column.overrides, **row.overrides, **own}
 
     def datasets(self) -> dict[tuple[str, str], str]:
         """The declared dataset of each cell, by row label and column title; `""` if none is."""
@@ -129,6 +136,8 @@ def _experiment(paper: Paper, stem: str, entries: dict[str, Reader], root: Reade
     allowed = tuple(f.name for f in fields(Experiment) if f.name not in ("name", "paper"))
     root.known(allowed, ("title", "caption", "overrides", "seeds", "metrics", "columns", "rows"))
     metrics = known_metrics(entries["metrics"], tuple(METRICS))
+    columns = tuple(_column(item, paper) for item in entries["columns"].items())
+    titles = tuple(column.title for column in columns)
     experiment = Experiment(
         name=paper.full_name(stem),
         title=paper.full_title(entries["title"].value()),
@@ -136,8 +145,8 @@ def _experiment(paper: Paper, stem: str, entries: dict[str, Reader], root: Reade
         overrides=read_settings(entries["overrides"]),
         seeds=tuple(entries["seeds"].value()),
         metrics=metrics,
-        columns=tuple(_column(item, paper) for item in entries["columns"].items()),
-        rows=tuple(_row(item, paper, metrics) for item in entries["rows"].items()),
+        columns=columns,
+        rows=tuple(_row(item, paper, metrics, titles) for item in entries["rows"].items()),
         published=_published_table(entries["published"]) if "published" in entries else None,
         slips=entries["slips"].texts() if "slips" in entries else (),
         paper=paper,
@@ -162,7 +171,7 @@ def _column(reader: Reader, paper: Paper) -> Column:
     return Column(entries["title"].value(), overrides, _published_keys(entries, paper))
 
 
-def _row(reader: Reader, paper: Paper, metrics: tuple[str, ...]) -> Row:
+def _row(reader: Reader, paper: Paper, metrics: tuple[str, ...], columns: tuple[str, ...]) -> Row:
     allowed = tuple(f.name for f in fields(Row) if f.name != "place")
     entries = reader.known(allowed, ("title",))
     plain = ("title", "group", "details", "test_set", "waits_for")
@@ -171,6 +180,9 @@ def _row(reader: Reader, paper: Paper, metrics: tuple[str, ...]) -> Row:
         values["metrics"] = known_metrics(entries["metrics"], metrics)
     if "overrides" in entries:
         values["overrides"] = read_settings(entries["overrides"], tuple(METRICS))
+    if "in_columns" in entries:
+        settings = entries["in_columns"].known(columns, ())
+        values["in_columns"] = {title: read_settings(own) for title, own in settings.items()}
     return Row(**values, published=_published_keys(entries, paper), place=reader.place)
 
 

@@ -172,11 +172,19 @@ def _no_such_cell(
 
 def _replace(experiment: Experiment, key: str, text: str) -> Experiment:
     def without(part: Any) -> Any:
-        return replace(part, overrides={k: v for k, v in part.overrides.items() if k != key})
+        return replace(part, overrides=_without(part.overrides, key))
+
+    def row_without(row: Row) -> Row:
+        own = {title: _without(settings, key) for title, settings in row.in_columns.items()}
+        return replace(without(row), in_columns=own)
 
     return replace(
         experiment,
         overrides={**experiment.overrides, key: text},
-        rows=tuple(map(without, experiment.rows)),
+        rows=tuple(map(row_without, experiment.rows)),
         columns=tuple(map(without, experiment.columns)),
     )
+
+
+def _without(settings: Settings, key: str) -> Settings:
+    return {k: v for k, v in settings.items() if k != key}

@@ -40,7 +40,7 @@ def tables(name: str) -> list[str]:
     """The experiments whose runs a figure is drawn from; none for those of `OF_RUNS`."""
     if name in OF_RUNS:
         return []
-    return list(dict.fromkeys(panel.table for panel in declared()[name].panels))
+    return list(dict.fromkeys(t for panel in declared()[name].panels for t in panel.tables))
 
 
 def draw(

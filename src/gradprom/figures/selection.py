@@ -27,6 +27,13 @@ class Panel:
     table: str
     columns: tuple[str, ...]
     methods: tuple[MethodRows, ...]
+    instead: str = ""
+    """A table of the same columns and rows, for studies in which none of `table` has finished."""
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """`table`, and what may stand instead of it."""
+        return (self.table, self.instead) if self.instead else (self.table,)
 
 
 @dataclass(frozen=True)
@@ -99,11 +106,12 @@ def _figure(reader: Reader) -> Declared:
 
 def _panel(reader: Reader) -> Panel:
     keys = ("table", "columns", "methods")
-    values = reader.known(keys, keys)
+    values = reader.known((*keys, "instead"), keys)
     return Panel(
         table=values["table"].value(),
         columns=values["columns"].texts(),
         methods=tuple(_method(item) for item in values["methods"].items()),
+        instead=values["instead"].value() if "instead" in values else "",
     )
 
 
@@ -137,13 +145,7 @@ def choose(
         If none of its runs has finished; the message names them, or the first problem.
     """
     figure = declared()[name]
-    choices = [
-        replace(
-            _choice(panel, expansions.get(panel.table), records),
-            problem=problems.get(panel.table, ""),
-        )
-        for panel in figure.panels
-    ]
+    choices = [_first_with_runs(panel, expansions, records, problems) for panel in figure.panels]
     with_runs = [choice for choice in choices if choice.finished]
     if not with_runs and problems:
         raise RunError(f"{name} cannot be drawn: {next(iter(problems.values()))}")
@@ -152,6 +154,23 @@ def choose(
         names = "; ".join(dict.fromkeys(rows))
         raise RunError(f"{name} cannot be drawn, because none of its runs has finished: {names}")
     return with_runs[:1] if figure.either else choices
+
+
+def _first_with_runs(
+    panel: Panel,
+    expansions: dict[str, Expansion],
+    records: dict[str, Record],
+    problems: Mapping[str, str],
+) -> Choice:
+    """A panel's choice from the first of its tables that has a finished run, else from `table`."""
+    choices = [
+        replace(
+            _choice(replace(panel, table=table), expansions.get(table), records),
+            problem=problems.get(table, ""),
+        )
+        for table in panel.tables
+    ]
+    return next((choice for choice in choices if choice.finished), choices[0])
 
 
 def _choice(panel: Panel, expansion: Expansion | None, records: dict[str, Record]) -> Choice:

@@ -63,13 +63,22 @@ class Forward(Stopping):
 class TwoLevels(Gaussian):
     """Noise of a level of each image, and a second level that is independent of it."""
 
+    power: float = 1.0
+    """Levels are `sigma`·uᵖ with u uniform, as those of `RandomProblems`; `sigma_low` is 0."""
+
     def draw(
         self, ids: Sequence[str], shape: tuple[int, ...], generator: torch.Generator
     ) -> dict[str, Tensor]:
-        """As `Gaussian`, and `other` [B], uniform as `sigma`."""
+        """As `Gaussian`, and `other` [B], distributed as `sigma`."""
         drawn = super().draw(ids, shape, generator)
         share = torch.rand(shape[0], generator=generator, device=generator.device)
-        return {**drawn, "other": self.sigma * share}
+        levels = {"sigma": drawn["sigma"], "other": self.sigma * share}
+        # a factor of 1 where levels are uniform, to the bit
+        smaller = {
+            key: level * (level / max(self.sigma, 1e-12)) ** (self.power - 1)
+            for key, level in levels.items()
+        }
+        return {**drawn, **smaller}
 
 
 def link_loss(proximal: Proximal, gradient: Gradient, noisy: Tensor, level: Tensor) -> Tensor:

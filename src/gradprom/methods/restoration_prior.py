@@ -86,6 +86,8 @@ class Phase:
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
     sigma: float | None = added(None)
     """The largest noise of its problems; None: that of `problems`."""
+    power: float | None = added(None)
+    """How its noise is distributed; None: as that of `problems`."""
 
 
 @dataclass
@@ -123,8 +125,8 @@ class Options:
 
     def trained_on(self, phase: str) -> RandomProblems:
         """The problems of a phase of the chain."""
-        sigma = getattr(self, phase).sigma
-        return self.problems if sigma is None else replace(self.problems, sigma=sigma)
+        own = {key: getattr(getattr(self, phase), key) for key in ("sigma", "power")}
+        return replace(self.problems, **{k: v for k, v in own.items() if v is not None})
 
 
 def check(config: Config) -> None:
@@ -164,18 +166,23 @@ class RestorationPrior(Method):
         return stages.get(self.options.training, self._regularizing)()
 
     def _gauss(self) -> Stage:
-        reads = {"problems": {"sigma": self.options.trained_on("gauss").sigma}}
+        reads = {"problems": self._noise_reads("gauss")}
         return self._stage("gauss", "gauss", reads, (), Denoising)
 
     def _pnpreg(self) -> Stage:
         own = self.options
-        sigma = own.trained_on("pnpreg").sigma
-        reads = {"problems": {"sigma": sigma}, "weights": {"link": own.weights.link}}
+        reads = {"problems": self._noise_reads("pnpreg"), "weights": {"link": own.weights.link}}
 
         def training(networks: Networks) -> Linked:
             return Linked(networks, own.weights)
 
         return self._stage("pnpreg", "pnpreg", reads, (self._gauss(),), training)
+
+    def _noise_reads(self, phase: str) -> dict[str, float]:
+        """What a denoiser learns from: how much noise there is, and how it is distributed."""
+        problems = self.options.trained_on(phase)
+        spread = {"power": problems.power} if problems.power != 1 else {}
+        return {"sigma": problems.sigma, **spread}
 
     def _mtdeq(self) -> Stage:
         reads = {"problems": self.options.trained_on("mtdeq"), **self._search_reads("mtdeq")}
@@ -232,7 +239,7 @@ class RestorationPrior(Method):
         joins = name == "regularizing" and self._joins
         strategy = {"strategy": c.strategy} if joins else {}
         problems = own.trained_on(name)
-        noise = TwoLevels(sigma=problems.sigma, clamp=False, sigma_low=0.0)
+        noise = TwoLevels(sigma=problems.sigma, clamp=False, sigma_low=0.0, power=problems.power)
         degradation = problems if name in ("mtdeq", "regularizing") else noise
 
         def begin(start: Start) -> Training:
