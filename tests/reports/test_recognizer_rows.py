@@ -83,3 +83,24 @@ def test_records_without_these_scores_have_no_such_rows() -> None:
     assert table.recognizers == [] and "before coupled training" not in text.markdown(table)
     # one that has them is enough
     assert accuracies(build(record(24.0), scored("joint", 0, 0.9, 0.5)))
+
+
+def test_what_each_seeds_own_network_sees_in_degraded_images_is_a_mean_over_seeds() -> None:
+    """Their PSNR is one number; how many labels they change is up to who judges them."""
+    runs = [
+        strategy(
+            name,
+            25.0,
+            config__seed=seed,
+            metrics__degraded_psnr=14.5 + 1e-9 * seed,
+            metrics__label_changed=0.1,
+            metrics__degraded_label_changed=changed,
+        )
+        for seed, changed in ((0, 0.6), (1, 0.7), (2, 0.8))
+        for name in ("joint", "frozen")
+    ]
+    [row] = build(*runs).degraded
+    by_metric = {metric: cell for (_, metric), cell in row.cells.items()}
+    assert by_metric["psnr"].value == Estimate(14.5, None, 1)
+    assert layout.mean_text(by_metric["psnr"]) == "14.500"
+    assert layout.mean_text(by_metric["label_changed"]) == "0.700 ± 0.100 (3)"

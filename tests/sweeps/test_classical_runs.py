@@ -56,10 +56,12 @@ def test_other_test_images_are_other_runs(word: str, tmp_path: Path) -> None:
 
 
 def test_only_noise_of_a_known_level_and_images_that_are_restored(tmp_path: Path) -> None:
-    for words in (["degradation=poisson"], ["degradation=mix"], ["method=recognizer"]):
+    for words in (["degradation=blur"], ["degradation=mix"], ["method=recognizer"]):
         assert planned(tmp_path, *words).classical == []
-    both = planned(tmp_path, "degradation=gaussian,poisson", filters=["wavelets"])
+    both = planned(tmp_path, "degradation=gaussian,blur", filters=["wavelets"])
     assert conditions(both) == [("wavelets", 0.1)]
+    counted = planned(tmp_path, "degradation=low_count,poisson", filters=["wavelets"])
+    assert [run.config.degradation.name for run in counted.classical] == ["low_count", "poisson"]
 
 
 def test_what_the_sweep_has_anyway_is_not_added(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from gradprom.degradations.completion import Completion
 from gradprom.degradations.decimation import Decimation
 from gradprom.degradations.downsample import Downsample, enlarge
 from gradprom.degradations.gaussian import Gaussian
+from gradprom.degradations.low_count import LowCount
 from gradprom.degradations.mix import Mix
 from gradprom.degradations.poisson import Poisson
 from gradprom.degradations.random_problems import RandomProblems
@@ -32,6 +33,7 @@ __all__ = [
     "Degradation",
     "Downsample",
     "Gaussian",
+    "LowCount",
     "Mix",
     "Poisson",
     "RandomProblems",

@@ -1,11 +1,13 @@
 """Classical denoising, to which trained enhancers are compared: nothing is learned, σ is known.
 
+Poisson noise of a known rate is removed by the same filters, within Anscombe's transform.
 Non-local means, total variation and wavelets come from scikit-image, BM3D from the package `bm3d`
 where a user has installed it (its licence forbids commercial use). All see the same degraded images
 as every other method, and σ, which trained enhancers see in their training data alone.
 """
 
 import importlib.util
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,8 +22,9 @@ from gradprom.config import Config, Trainer, split_reads
 from gradprom.data.batches import Batches
 from gradprom.data.image_noise import ImageNoise
 from gradprom.data.loader import Batch
-from gradprom.degradations import Gaussian
+from gradprom.degradations import Degradation, Gaussian, LowCount, Poisson
 from gradprom.errors import ConfigError, NotServed
+from gradprom.methods import anscombe
 from gradprom.methods.base import Description, Method
 from gradprom.training.networks import Networks, NetworkTraining
 from gradprom.training.stage import Stage, Start
@@ -70,6 +73,8 @@ FILTERS: dict[str, Callable[[Image, float], Image]] = {
     "bm3d": bm3d,
 }
 """By name: from an image and the standard deviation of its noise to the denoised image."""
+SERVED = (Gaussian, Poisson, LowCount)
+"""The degradations that they remove."""
 
 
 @dataclass
@@ -88,25 +93,35 @@ class Options:
 
 
 def check(config: Config) -> None:
-    """Raise NotServed for other degradations than noise of a known σ, and for a missing BM3D."""
+    """Raise NotServed for degradations other than such noise, and for a missing BM3D."""
     options, degradation = config.method, config.degradation
     assert isinstance(options, Options)
-    if not isinstance(degradation, Gaussian):
+    if not isinstance(degradation, SERVED):
         raise NotServed(
-            f"method=classical removes Gaussian noise of a known σ and "
-            f"degradation={degradation.name} is another; choose degradation=gaussian"
+            f"method=classical removes Gaussian and Poisson noise of a known level and "
+            f"degradation={degradation.name} is another; choose degradation=gaussian, poisson or "
+            f"low_count"
         )
     if options.filter == "bm3d" and importlib.util.find_spec("bm3d") is None:
         raise NotServed("method.filter=bm3d needs the package bm3d: pip install bm3d")
 
 
 class Filter(nn.Module):
-    """A filter as a network: noisy [B, C, H, W] in [0, 1] to denoised ones, not clamped."""
+    """A filter as a network: noisy [B, C, H, W] in [0, 1] to denoised ones, not clamped.
 
-    def __init__(self, name: str, sigma: float) -> None:
+    Parameters
+    ----------
+    name
+        One of `FILTERS`.
+    degradation
+        One of `SERVED`; σ of Poisson noise is that of white pixels.
+    """
+
+    def __init__(self, name: str, degradation: Degradation) -> None:
         super().__init__()
-        self.denoise = FILTERS[name]
-        self.register_buffer("sigma", torch.tensor(sigma))
+        gaussian = isinstance(degradation, Gaussian)
+        self.denoise = FILTERS[name] if gaussian else anscombe.of_counts(FILTERS[name])
+        self.register_buffer("sigma", torch.tensor(_sigma(degradation)))
 
     def forward(self, images: Tensor, sigmas: Tensor | None = None) -> Tensor:
         """Denoise by the standard deviation of each image [B], by default the configured one."""
@@ -144,18 +159,18 @@ class Classical(Method):
 
     def describe(self) -> Description:
         """The filter."""
+        counts = not isinstance(self.config.degradation, Gaussian)
+        known = "within Anscombe's transform, rate known" if counts else "σ known"
         return Description(
             f"Classical denoising ({self.options.filter})",
-            parts={"filter": f"{self.options.filter}, σ known"},
+            parts={"filter": f"{self.options.filter}, {known}"},
         )
 
     def metrics(self) -> tuple[str, ...]:
         return metrics.USUAL
 
     def build_networks(self) -> dict[str, nn.Module]:
-        degradation = self.config.degradation
-        assert isinstance(degradation, Gaussian)
-        return {"filter": Filter(self.options.filter, degradation.sigma)}
+        return {"filter": Filter(self.options.filter, self.config.degradation)}
 
     @torch.no_grad()
     def enhance(self, images: Tensor) -> Tensor:
@@ -171,6 +186,15 @@ class Classical(Method):
         """Scores of the denoised images."""
         assert restored is not None
         return metrics.measure(restored, batch.target)
+
+
+def _sigma(degradation: Degradation) -> float:
+    """Of the noise, of Poisson noise where an image is white."""
+    if isinstance(degradation, Gaussian):
+        return degradation.sigma
+    poisson = degradation.poisson if isinstance(degradation, LowCount) else degradation
+    assert isinstance(poisson, Poisson)
+    return math.sqrt(poisson.rate)
 
 
 def _squeezed(image: NDArray[np.float32]) -> Image:

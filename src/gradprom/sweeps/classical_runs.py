@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from gradprom import metrics
 from gradprom.config.composing import Composer
-from gradprom.degradations import Gaussian
 from gradprom.experiments.overrides import OverrideList
 from gradprom.identity import digest
 from gradprom.methods import classical
@@ -25,8 +24,8 @@ _KEYS = (
 def with_classical(request: Request, filters: Sequence[str], composer: Composer) -> Request:
     """Add a run of each filter for each distinct test condition that it can serve.
 
-    Test conditions are the dataset, Gaussian noise, and what evaluation reads. Runs that restore
-    no images have none, nor have filters; runs that the sweep has anyway are not added.
+    Test conditions are the dataset, noise of a known level, and what evaluation reads. Runs that
+    restore no images have none, nor have filters; runs that the sweep has anyway are not added.
 
     Parameters
     ----------
@@ -66,7 +65,7 @@ def _distinct(runs: list[Run]) -> list[Run]:
     for run in runs:
         c = run.config
         restores = not set(metrics.USUAL).isdisjoint(run.method.metrics())
-        noisy = isinstance(c.degradation, Gaussian) and c.facts.inputs == c.facts.channels
+        noisy = isinstance(c.degradation, classical.SERVED) and c.facts.inputs == c.facts.channels
         if restores and noisy and not isinstance(c.method, classical.Options):
             images = [c.dataset, c.evaluate_on, c.validation, c.train_images]
             distinct.setdefault(digest([*images, c.degradation, c.evaluation]), run)

@@ -14,7 +14,7 @@ BELOW = "↓"
 BELOW_MEANING = "published worse than the degraded input itself"
 BELOW_CLASSICAL = "†"
 """Marks a number of ours that is not better than the best classical filter's."""
-BELOW_CLASSICAL_MEANING = "not better than the best classical filter, which knows σ"
+BELOW_CLASSICAL_MEANING = "not better than the best classical filter, which knows the noise"
 
 
 def slots(table: Table) -> list[Slot]:

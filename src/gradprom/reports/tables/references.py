@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from gradprom.experiments.declared import Experiment
 from gradprom.experiments.declared import Row as DeclaredRow
 from gradprom.experiments.short_texts import short_texts
@@ -33,7 +35,8 @@ class _InputRow:
     """What identifies the test set of a column, by column number."""
     description: dict[str, Any] = field(default_factory=dict)
     """The test set of the first column, for the title."""
-    cells: dict[tuple[int, str], Cell] = field(default_factory=dict)
+    scored: dict[tuple[int, str], dict[int, Tested]] = field(default_factory=dict)
+    """Whose scores they are, by column number and metric, one for each seed."""
     runs: dict[int, dict[int, str]] = field(default_factory=dict)
     """Ids of the runs of another source than the table's rows, by column number and seed."""
 
@@ -113,28 +116,43 @@ def reference_rows(
                 if source:
                     input_row.runs.setdefault(number, {tested[0].seed: tested[0].id})
                 for metric in experiment.metrics:
-                    # one set of images has one score: those of two runs differ in the last bit
-                    if (number, metric) not in input_row.cells and scored(metric):
-                        cell = _cell(tested, metric, scored(metric))
-                        input_row.cells |= {(number, metric): cell} if cell else {}
+                    # older records do not have baselines
+                    if (
+                        scored(metric)
+                        and value_of(tested[0], scored(metric), tested[1]) is not None
+                    ):
+                        of_seeds = input_row.scored.setdefault((number, metric), {})
+                        of_seeds.setdefault(tested[0].seed, tested)
     # a source may have scores of one of several test sets, which its row then says
-    named = [input_row for input_row in input_rows if input_row.cells or source]
+    named = [input_row for input_row in input_rows if input_row.scored or source]
     names = titles(title, [input_row.description for input_row in named])
     return [
-        Row(DeclaredRow(name), input_row.cells, input_row.runs, reference=True)
+        Row(DeclaredRow(name), _cells(input_row, scored), input_row.runs, reference=True)
         for name, input_row in zip(names, named, strict=True)
-        if input_row.cells
+        if input_row.scored
     ]
 
 
-def _cell(tested: Tested, metric: str, score: str) -> Cell | None:
-    """None where the record does not have the score, as older ones do not have baselines."""
-    record, test_set = tested
-    value = value_of(record, score, test_set)
-    if value is None:
-        return None
-    left_out = left_out_text([record], score, test_set)
-    return Cell(metric, estimate([value]), states=[left_out] if left_out else [])
+def _cells(input_row: _InputRow, scored: Scored) -> dict[tuple[int, str], Cell]:
+    return {
+        (number, metric): _cell(list(dict(sorted(of_seeds.items())).values()), metric, scored)
+        for (number, metric), of_seeds in input_row.scored.items()
+    }
+
+
+def _cell(tested: list[Tested], metric: str, scored: Scored) -> Cell:
+    """One set of images has one score, unless a network judges it that each seed has of its own."""
+    score = scored(metric)
+    found = (value_of(record, score, test_set) for record, test_set in tested)
+    values = [value for value in found if value is not None]
+    # those of two runs differ in the last bit
+    one = np.allclose(values, values[0], rtol=1e-5, atol=0, equal_nan=True)
+    runs = {} if one else {record.seed: record.id for record, _ in tested}
+    first, test_set = tested[0]
+    left_out = left_out_text([first], score, test_set)
+    return Cell(
+        metric, estimate(values[:1] if one else values), runs, [left_out] if left_out else []
+    )
 
 
 def _row_of(input_rows: list[_InputRow], number: int, record: Record, test_set: str) -> _InputRow:
