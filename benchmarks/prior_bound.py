@@ -124,12 +124,12 @@ def one(given: Problem, number: int) -> Problem:
 
 def lipschitz(step: GradientDescent, point: Tensor) -> Tensor:
     """The largest singular value of a step's Jacobian at a point [1, C, H, W]."""
-    _, pull = torch.func.vjp(step, point)
+    pull = torch.func.vjp(step, point)[1]
     direction = torch.randn(point.shape, generator=torch.Generator().manual_seed(0)).to(point)
     size = point.new_zeros(())
     for _ in range(POWER_STEPS):
         direction = direction / direction.norm()
-        _, pushed = torch.func.jvp(step, (point,), (direction,))
+        pushed = torch.func.jvp(step, (point,), (direction,))[1]
         size = pushed.norm()
         [direction] = pull(pushed)
     return size.detach()
