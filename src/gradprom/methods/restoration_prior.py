@@ -17,7 +17,7 @@ with the operator of whatever degradation they have.
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
@@ -125,8 +125,11 @@ class Options:
 
     def trained_on(self, phase: str) -> RandomProblems:
         """The problems of a phase of the chain."""
-        own = {key: getattr(getattr(self, phase), key) for key in ("sigma", "power")}
-        return replace(self.problems, **{k: v for k, v in own.items() if v is not None})
+        chosen = {key: getattr(getattr(self, phase), key) for key in ("sigma", "power")}
+        own = {key: value for key, value in chosen.items() if value is not None}
+        # what a phase has of its own is not read from `problems`
+        shared = [f.name for f in fields(RandomProblems) if f.name not in own]
+        return RandomProblems(**{key: getattr(self.problems, key) for key in shared}, **own)
 
 
 def check(config: Config) -> None:
