@@ -21,10 +21,10 @@ from gradprom.training.stage import Start
 
 
 @dataclass
-class Options:
-    """Options beside the sections `backbone`, `auxiliary` and `strategy`."""
+class EnhancerOptions:
+    """What methods with a coupled training choose, beside other sections of the configuration."""
 
-    name: str = "task_driven"
+    name: str = ""
     loss: str = added("mse")
     """The main loss: `mse` (the paper's), `l1` or `charbonnier`."""
 
@@ -154,7 +154,7 @@ def _fixed(recognizer: nn.Module) -> nn.Module:
 
 def main_loss(config: Config) -> str:
     """Name of the loss of enhanced images against clean ones."""
-    assert isinstance(config.method, Options)
+    assert isinstance(config.method, EnhancerOptions)
     return config.method.loss
 
 

@@ -6,7 +6,7 @@ gradients may reach the enhancer. Benchmark-i is the strategy `mainstream`: the 
 the same number of coupled steps, without a recognizer.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,16 +19,26 @@ from gradprom.errors import ConfigError
 from gradprom.methods import recognition
 from gradprom.methods.backbone import build_backbone
 from gradprom.methods.base import Description, Method
-from gradprom.methods.coupled_training import EnhancerTraining, Options, WarmUp, main_loss
+from gradprom.methods.coupled_training import (
+    EnhancerOptions,
+    EnhancerTraining,
+    WarmUp,
+    main_loss,
+)
 from gradprom.strategies import Mainstream
 from gradprom.tasks import task_by_name
 from gradprom.training.optimization import bound_to_length
 from gradprom.training.stage import Stage, Start
 
-__all__ = ["Options", "TaskDriven", "build", "check", "require_own_auxiliary_loss"]
-
 PROBE_STEPS = 20
 """Steps for each loss from one probe of gradients that nothing else needs to the next."""
+
+
+@dataclass
+class Options(EnhancerOptions):
+    """Options beside the sections `backbone`, `auxiliary` and `strategy`."""
+
+    name: str = "task_driven"
 
 
 def check(config: Config) -> None:
