@@ -168,7 +168,7 @@ def test_submit_and_leave(
     tmp_path: Path, reference: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # long enough that runs still go on when the second command has looked at them
-    words = ("strategy=gradprom,frozen", "noise=0.1,0.2", "seed=0,1", "trainer.coupled_epochs=60")
+    words = ("strategy=gradprom,frozen", "noise=0.1,0.2", "seed=0,1", "trainer.coupled_epochs=300")
     packed = ("slurm.wait=false", "slurm.runs_per_job=4", "runs_per_device=2")
     code, text = sweep(tmp_path, *words, *packed)
     assert code == 0 and "submitted 8 runs" in text and "The jobs stay with Slurm" in text
