@@ -54,20 +54,20 @@ def measured(prefix: str, args: argparse.Namespace) -> list[dict[str, Any]]:
     networks = restored_method(run, study.resolve(prefix), device).networks
     proximal, gradient = networks["proximal"], networks["gradient"]
     clean = middles(args).to(device)
-    given = problem(clean, args)
-    level = STEP**0.5 * given.level
+    posed = problem(clean, args)
+    level = STEP**0.5 * posed.level
 
-    forward = ForwardBackward(given, proximal, STEP)
-    by_proximal = fixed_point(forward, given.start(), STOP)
-    forward = ForwardBackward(given, proximal, STEP)  # the first has lost the images that stopped
+    forward = ForwardBackward(posed, proximal, STEP)
+    by_proximal = fixed_point(forward, posed.start(), STOP)
+    forward = ForwardBackward(posed, proximal, STEP)  # the first has lost the images that stopped
     x_f = by_proximal.estimate
-    by_gradient = fixed_point(GradientDescent(given, gradient, STEP), given.start(), STOP)
+    by_gradient = fixed_point(GradientDescent(posed, gradient, STEP), posed.start(), STOP)
     x_g = by_gradient.estimate
     with torch.no_grad():
         link = link_loss(proximal, gradient, forward.forward_step(x_f), level) * x_f[0].numel()
     slope = torch.stack(
         [
-            lipschitz(GradientDescent(one(given, i), gradient, STEP), x_g[i : i + 1])
+            lipschitz(GradientDescent(one(posed, i), gradient, STEP), x_g[i : i + 1])
             for i in range(len(clean))
         ]
     )
@@ -117,9 +117,9 @@ def problem(clean: Tensor, args: argparse.Namespace) -> Problem:
     return Problem(observation.prepared(), degraded, observation.sigma().to(clean))
 
 
-def one(given: Problem, number: int) -> Problem:
+def one(posed: Problem, number: int) -> Problem:
     """The problem of one image."""
-    return given.select(torch.tensor([number], device=given.degraded.device))
+    return posed.select(torch.tensor([number], device=posed.degraded.device))
 
 
 def lipschitz(step: GradientDescent, point: Tensor) -> Tensor:

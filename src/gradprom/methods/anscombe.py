@@ -24,8 +24,8 @@ def mean_counts(values: NDArray[np.float64]) -> NDArray[np.float64]:
     least = stabilized(np.zeros(1))
     d = np.maximum(values, least)
     root = np.sqrt(1.5)
-    found = d**2 / 4 + root / 4 / d - 11 / 8 / d**2 + 5 / 8 * root / d**3 - 1 / 8
-    return np.maximum(found, 0)
+    counts = d**2 / 4 + root / 4 / d - 11 / 8 / d**2 + 5 / 8 * root / d**3 - 1 / 8
+    return np.maximum(counts, 0)
 
 
 def of_counts(denoise: Callable[[Image, float], Image]) -> Callable[[Image, float], Image]:

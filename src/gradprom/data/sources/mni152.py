@@ -88,8 +88,8 @@ class MNI152(MRSource):
         NotOnDisk
             If nilearn is not installed.
         """
-        found = _nilearn()
-        maps = found.MNI152_FILE_PATH, found.GM_MNI152_FILE_PATH, found.WM_MNI152_FILE_PATH
+        package = _nilearn()
+        maps = package.MNI152_FILE_PATH, package.GM_MNI152_FILE_PATH, package.WM_MNI152_FILE_PATH
         return tuple(map(Path, maps))
 
     def slice_of(self, group: str, number: int) -> Slice:
@@ -109,10 +109,10 @@ class MNI152(MRSource):
 
         Rows go from the front to the back, columns from the left to the right.
         """
-        found = _nilearn()
-        brain = _axial(found.load_mni152_brain_mask)
-        grey = _axial(found.load_mni152_gm_template)
-        white = _axial(found.load_mni152_wm_template)
+        package = _nilearn()
+        brain = _axial(package.load_mni152_brain_mask)
+        grey = _axial(package.load_mni152_gm_template)
+        white = _axial(package.load_mni152_wm_template)
         return np.stack([(brain - grey - white).clip(0), grey, white])
 
 

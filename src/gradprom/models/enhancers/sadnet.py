@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gradprom.identity import added
 from gradprom.models.borders import doubled, repeated
-from gradprom.models.enhancers.srresnet import enlarged, require_scale, skipped
+from gradprom.models.enhancers.srresnet import enlarged, require_scale, scale_weights, skipped
 
 LEVELS = 4
 SLOPE = 0.2
@@ -203,8 +203,7 @@ class SADNet(nn.Module):
         )
         self.join = nn.ModuleList(nn.Conv2d(2 * width, width, 1) for width in widths[:-1])
         self.tail = _convolution(widths[0], outputs)
-        for parameter in self.tail.parameters():
-            parameter.data.mul_(options.start)
+        scale_weights(self.tail, options.start)
 
     def forward(self, x: Tensor) -> Tensor:
         """Degraded [B, inputs, H, W] in [0, 1] -> enhanced [B, outputs, scale·H, scale·W].

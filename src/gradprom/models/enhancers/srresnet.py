@@ -115,6 +115,12 @@ def skipped(x: Tensor, channels: int, scale: int, mode: str = "bicubic") -> Tens
     return enlarged(x, scale, mode)
 
 
+def scale_weights(layer: nn.Module, factor: float) -> None:
+    """Multiply a layer's initial weights and biases, such as of a last one that starts small."""
+    for parameter in layer.parameters():
+        parameter.data.mul_(factor)
+
+
 class SRResNet(nn.Module):
     """A 9×9 convolution, residual blocks under a long skip, up-sampling, a 9×9 convolution."""
 
@@ -131,8 +137,7 @@ class SRResNet(nn.Module):
         self.tail = nn.Conv2d(channels, outputs, ends, padding=ends // 2)
         # under a global skip training starts near the input
         start = options.start if options.start is not None else 0.1 if self.global_skip else 1
-        for parameter in self.tail.parameters():
-            parameter.data.mul_(start)
+        scale_weights(self.tail, start)
 
     def forward(self, x: Tensor) -> Tensor:
         """Degraded [B, inputs, H, W] in [0, 1] -> enhanced [B, outputs, scale·H, scale·W].

@@ -6,7 +6,7 @@ always answering the most frequent class; each once, or once for each test set.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,14 @@ Source = Callable[[Tested], Tested | None]
 """From a run of the table to the one whose scores stand in the row; None: none."""
 
 
+class _Score(NamedTuple):
+    """A score, and the run and the test set that it is of."""
+
+    value: float
+    record: Record
+    test_set: str
+
+
 @dataclass
 class _InputRow:
     """A row of references, with one test set in each column."""
@@ -35,8 +43,8 @@ class _InputRow:
     """What identifies the test set of a column, by column number."""
     description: dict[str, Any] = field(default_factory=dict)
     """The test set of the first column, for the title."""
-    scored: dict[tuple[int, str], dict[int, Tested]] = field(default_factory=dict)
-    """Whose scores they are, by column number and metric, one for each seed."""
+    scores: dict[tuple[int, str], dict[int, _Score]] = field(default_factory=dict)
+    """By column number and metric, one for each seed."""
     runs: dict[int, dict[int, str]] = field(default_factory=dict)
     """Ids of the runs of another source than the table's rows, by column number and seed."""
 
@@ -115,44 +123,37 @@ def reference_rows(
                     continue
                 if source:
                     input_row.runs.setdefault(number, {tested[0].seed: tested[0].id})
-                for metric in experiment.metrics:
-                    # older records do not have baselines
-                    if (
-                        scored(metric)
-                        and value_of(tested[0], scored(metric), tested[1]) is not None
-                    ):
-                        of_seeds = input_row.scored.setdefault((number, metric), {})
-                        of_seeds.setdefault(tested[0].seed, tested)
+                for metric in filter(scored, experiment.metrics):
+                    value = value_of(tested[0], scored(metric), tested[1])
+                    if value is not None:  # older records do not have baselines
+                        of_seeds = input_row.scores.setdefault((number, metric), {})
+                        of_seeds.setdefault(tested[0].seed, _Score(value, *tested))
     # a source may have scores of one of several test sets, which its row then says
-    named = [input_row for input_row in input_rows if input_row.scored or source]
+    named = [input_row for input_row in input_rows if input_row.scores or source]
     names = titles(title, [input_row.description for input_row in named])
     return [
         Row(DeclaredRow(name), _cells(input_row, scored), input_row.runs, reference=True)
         for name, input_row in zip(names, named, strict=True)
-        if input_row.scored
+        if input_row.scores
     ]
 
 
 def _cells(input_row: _InputRow, scored: Scored) -> dict[tuple[int, str], Cell]:
     return {
-        (number, metric): _cell(list(dict(sorted(of_seeds.items())).values()), metric, scored)
-        for (number, metric), of_seeds in input_row.scored.items()
+        (number, metric): _cell([of_seeds[seed] for seed in sorted(of_seeds)], metric, scored)
+        for (number, metric), of_seeds in input_row.scores.items()
     }
 
 
-def _cell(tested: list[Tested], metric: str, scored: Scored) -> Cell:
+def _cell(scores: list[_Score], metric: str, scored: Scored) -> Cell:
     """One set of images has one score, unless a network judges it that each seed has of its own."""
-    score = scored(metric)
-    found = (value_of(record, score, test_set) for record, test_set in tested)
-    values = [value for value in found if value is not None]
+    values = [score.value for score in scores]
     # those of two runs differ in the last bit
     one = np.allclose(values, values[0], rtol=1e-5, atol=0, equal_nan=True)
-    runs = {} if one else {record.seed: record.id for record, _ in tested}
-    first, test_set = tested[0]
-    left_out = left_out_text([first], score, test_set)
-    return Cell(
-        metric, estimate(values[:1] if one else values), runs, [left_out] if left_out else []
-    )
+    runs = {} if one else {score.record.seed: score.record.id for score in scores}
+    left_out = left_out_text([scores[0].record], scored(metric), scores[0].test_set)
+    states = [left_out] if left_out else []
+    return Cell(metric, estimate(values[:1] if one else values), runs, states)
 
 
 def _row_of(input_rows: list[_InputRow], number: int, record: Record, test_set: str) -> _InputRow:
